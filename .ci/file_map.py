@@ -1,0 +1,123 @@
+"""Writes the file map of README.md: every file and folder with the first sentence that it says of itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- map: written by `make map` -->", "<!-- end of map -->"
+COLUMN = 32
+
+# What cannot speak for itself. Folders here are listed without their files.
+PHRASES = {
+    ".ci": "what a change must pass, and the script behind this map",
+    ".gitignore": "what git leaves out",
+    "ARCHITECTURE.md": "two journeys through the files, the import rule, dtypes, words, shapes",
+    "CHANGELOG.md": "what users can notice, by version",
+    "CONTRIBUTING.md": "set-up, checks, rules, proof of value",
+    "LICENSE": "Apache-2.0",
+    "Makefile": "every target with its set-up: `make help`",
+    "README.md": "this page",
+    "benchmarks": "scripts that measure, and dated results with their command",
+    "benchmarks/results": "one note per machine and month",
+    "docs": "decisions and results",
+    "docs/decisions": "one page for each choice that a newcomer would question",
+    "docs/results": "figures with the command that gives each",
+    "pyproject.toml": "metadata, dependencies and the settings of all tools",
+    "recipes": "run files",
+    "recipes/train": "one recipe per training stage, and the ladder of all",
+    "src": "the package",
+    "src/mova/assets": "the shipped model, mova-tiny, with its card and training log",
+    "src/mova/py.typed": "says that the package is typed",
+    "tests": "a folder for each folder of src/mova, a file for each file; besides:",
+    "tests/journeys": "from a prompt to an mp4, from clips to weights",
+    "tests/numerics": "recorded tensors and key lists of the published implementation, and the tests against them",
+    "tests/project": "rules that the project keeps about itself",
+}
+UNLISTED = {"src/mova/assets", "docs/results", "benchmarks/results", "tests/journeys", "tests/numerics"}
+
+
+def project_files() -> list[Path]:
+    """List the files that git knows or would add, relative to the root."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    names = listed.stdout.decode().split("\0")
+    return sorted(Path(name) for name in names if name and (ROOT / name).is_file())
+
+
+def render_map() -> str:
+    """Return the map, markers included."""
+    files = project_files()
+    folders = {parent for file in files for parent in file.parents if parent != Path()}
+    lines = []
+    for path in sorted({*files, *folders}, key=lambda path: _order(path, folders)):
+        if _is_listed(path):
+            name = "  " * (len(path.parts) - 1) + path.name + ("/" if path in folders else "")
+            lines.append(f"{name:<{COLUMN}} {phrase(path)}".rstrip())
+    return "\n".join([START, "```", *lines, "```", END])
+
+
+def phrase(path: Path) -> str:
+    """Return what a file or folder says of itself: the first sentence of its docstring, comment or heading."""
+    name = path.as_posix()
+    if name in PHRASES:
+        return PHRASES[name]
+    file = ROOT / path
+    if file.is_dir():
+        inside = file / "__init__.py"
+        return _sentence(ast.get_docstring(ast.parse(inside.read_text())) or "") if inside.is_file() else ""
+    text = file.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return _sentence(ast.get_docstring(ast.parse(text)) or "")
+    line = next((line for line in text.splitlines() if line.startswith("#") and not line.startswith("#!")), "")
+    return _sentence(line.lstrip("# "))
+
+
+def _sentence(text: str) -> str:
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"[.;](?:\s|$)", paragraph, maxsplit=1)[0].rstrip(":")
+
+
+def _is_listed(path: Path) -> bool:
+    name = path.as_posix()
+    if any(parent.as_posix() in UNLISTED for parent in path.parents):
+        return False
+    if path.name == "__init__.py":
+        return len(path.parts) == 3  # the package's own; a folder's line says what its docstring says
+    if name.startswith("tests/"):
+        return name in PHRASES
+    return True
+
+
+def _order(path: Path, folders: set[Path]) -> list[tuple[bool, str]]:
+    """Files before folders at every level, both by name."""
+    steps = [Path(*path.parts[: depth + 1]) for depth in range(len(path.parts))]
+    return [(step in folders, step.name) for step in steps]
+
+
+def main() -> int:
+    """Rewrite README.md, or with --check only say whether it is up to date."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    fresh = before + render_map() + after
+    if fresh == text:
+        return 0
+    if "--check" in sys.argv:
+        sys.stderr.write("the file map of README.md is out of date; run: make map\n")
+        return 1
+    readme.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

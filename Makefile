@@ -1,0 +1,76 @@
+# Set-up is part of every target: a bare machine needs python 3.11 or later, pip, make and git.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := src tests benchmarks .ci
+
+# Idle OpenMP threads must not spin on a busy machine; torch reads this when it is imported.
+export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 0
+
+# A scene of the toy world that no training has seen.
+DEMO_SEED ?= 2000000007
+
+.PHONY: help demo test test-slow lint types imports check bench format map clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+demo: .venv/base.stamp ## set up, then make a clip of a picture and a sentence: out/demo.mp4
+	@mkdir -p out
+	$(BIN)/mova toyworld prompt --seed $(DEMO_SEED) --image out/demo.png > out/demo.txt
+	$(BIN)/mova generate --prompt "$$(cat out/demo.txt)" --image out/demo.png --seed 1 --output out/demo.mp4
+	@echo "prompt: $$(cat out/demo.txt)"
+	@echo "first frame: out/demo.png"
+	@echo "clip: out/demo.mp4"
+
+test: .venv/dev.stamp ## set up, then run the test suite
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev.stamp ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev.stamp ## style and format
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: .venv/dev.stamp ## types, strictly
+	$(BIN)/mypy
+
+imports: .venv/dev.stamp ## who may import whom
+	$(BIN)/lint-imports
+
+check: lint types imports test ## everything that a change must pass
+
+bench: .venv/base.stamp ## time and memory of `mova generate` on this machine
+	$(BIN)/python benchmarks/bench_clip.py
+
+format: .venv/dev.stamp ## rewrite the sources in the common style
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+map: .venv/dev.stamp ## rewrite the file map in README.md
+	$(BIN)/python .ci/file_map.py
+
+clean: ## remove what the other targets made, also the virtual environment
+	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than these files exactly when the environment has to be brought up to date.
+.venv/base.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/base.stamp
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "python 3.11 or later is needed; none of python3, python3.13 ... python3.11 is one" >&2; exit 1; }
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,61 @@
+"""Video and sound generated together.
+
+    pipe = mova.MovaPipeline.from_pretrained("mova-tiny")
+    result = pipe("a red ball falls on a drum", image=picture)
+
+Public names load on first use, so that importing the package, and `mova --help`, stay quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mova.errors import MovaError
+    from mova.generate.output import MovaPipelineOutput
+    from mova.generate.pipeline import MovaPipeline
+    from mova.generate.request import GenerateRequest
+    from mova.geometry import ClipGeometry, CodecGeometry
+    from mova.types import Clip
+
+_HOMES = {
+    "Clip": "mova.types",
+    "ClipGeometry": "mova.geometry",
+    "CodecGeometry": "mova.geometry",
+    "GenerateRequest": "mova.generate.request",
+    "MovaError": "mova.errors",
+    "MovaPipeline": "mova.generate.pipeline",
+    "MovaPipelineOutput": "mova.generate.output",
+}
+
+__all__ = [
+    "Clip",
+    "ClipGeometry",
+    "CodecGeometry",
+    "GenerateRequest",
+    "MovaError",
+    "MovaPipeline",
+    "MovaPipelineOutput",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("mova")
+        except PackageNotFoundError:
+            return "0+source"
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mova' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,78 @@
+"""What can go wrong, as one tree.
+
+    MovaError
+    ├── ConfigError (ValueError)       a recipe, request or option is wrong
+    ├── GeometryError (ValueError)     a size, length or rate is wrong
+    ├── MediaError                     a media file cannot be used
+    │   ├── ReadError
+    │   └── MuxError
+    ├── CheckpointError                weights do not fit, are damaged or are missing
+    ├── NumericalError                 a computation left the finite numbers
+    ├── StageError                     a step of a longer job failed
+    └── MissingExtraError (ImportError)  an optional dependency is not installed
+
+A text states the rule, the value received and, where there is one, the nearest valid value. The command line turns the
+class into an exit code (`exit_code`): 2 for what the caller can correct, 3 for a missing extra, 1 for everything else.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MovaError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(MovaError, ValueError):
+    """A recipe, a request or an option has a value that cannot be used."""
+
+
+class GeometryError(MovaError, ValueError):
+    """A frame size, a frame count or a rate cannot be represented by the autoencoders."""
+
+
+class MediaError(MovaError):
+    """A media file cannot be used."""
+
+
+class ReadError(MediaError):
+    """A media file is missing, damaged or lacks a stream that is needed."""
+
+
+class MuxError(MediaError):
+    """A media file could not be written; no partial file is left behind."""
+
+
+class CheckpointError(MovaError):
+    """A checkpoint directory, its weights or its classes do not fit."""
+
+
+class NumericalError(MovaError):
+    """A computation produced values that are not finite."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class StageError(MovaError):
+    """A step of a longer job failed; the text names the step."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class MissingExtraError(MovaError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: the distribution that is missing.
+        extra: the extra of `mova` that brings it.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is needed for this; install it with: pip install -c constraints.txt 'mova[{extra}]'")
+        self.package = package
+        self.extra = extra
