@@ -1,0 +1,7 @@
+"""The networks: tensors in, tensors out. No files (except `convert`), no schedule, no process group.
+
+`dual_tower.DualTower` is the joint forward; it is made of a `tower.VideoTower`, a `tower.AudioTower` (both from one
+block) and a `bridge.CrossModalBridge`. `audio_vae.AudioAutoencoder` turns sound into latents and back; the video
+autoencoder and the text encoder come from diffusers and transformers. Attribute names are the published state-dict
+names.
+"""

@@ -1,0 +1,130 @@
+"""The one attention of the project: self, text cross-attention and the bridge, on diffusers' dispatcher.
+
+The back-end (native, flash, sage, ...) is diffusers' choice and is set from outside, with
+`set_attention_backend` of the component or the `attention_backend` context.
+
+Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension, D hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.models.attention import AttentionModuleMixin
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import nn
+from torch.nn import functional
+
+from mova.errors import ConfigError
+from mova.models.rope import RotaryTable, rotate_pairs
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with a weight, over the whole width (before heads are split).
+
+    Args:
+        dim: D.
+        eps: added to the mean square.
+    """
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise (..., D) of any dtype to (..., D) float32."""
+        return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps)
+
+
+class AttentionDispatch:
+    """Calls diffusers' dispatcher; holds the two settings that diffusers changes from outside on every module."""
+
+    _attention_backend: Any = None
+    _parallel_config: Any = None
+
+    def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
+        """Return softmax(q k) v without a mask, (B, L, N, E)."""
+        output: torch.Tensor = dispatch_attention_fn(
+            q_BLNE,
+            k_BKNE,
+            v_BKNE,
+            backend=self._attention_backend,
+            # A context that every rank holds whole must not be exchanged between ranks.
+            parallel_config=self._parallel_config if is_self else None,
+        )
+        return output
+
+
+class Attention(nn.Module, AttentionModuleMixin):
+    """Multi-head attention with query and key norms over the full width and optional rotary positions.
+
+    Args:
+        dim: D, width of the queries and of the result.
+        num_heads: N; divides `dim`.
+        eps: of the query and key norms.
+        context_dim: width of the context; `dim` if not given.
+        rotate: how rotary tables are applied.
+
+    Raises:
+        ConfigError: `num_heads` does not divide `dim`.
+    """
+
+    _supports_qkv_fusion = False
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        eps: float,
+        context_dim: int | None = None,
+        rotate: Callable[[torch.Tensor, RotaryTable], torch.Tensor] = rotate_pairs,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            raise ConfigError(f"heads must divide the width {dim}, got {num_heads}")
+        self.num_heads = num_heads
+        self.rotate = rotate
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(context_dim or dim, dim)
+        self.v = nn.Linear(context_dim or dim, dim)
+        self.o = nn.Linear(dim, dim)
+        self.norm_q = RMSNorm(dim, eps)
+        self.norm_k = RMSNorm(dim, eps)
+        self.processor = AttentionDispatch()
+
+    def forward(
+        self,
+        x_BLD: torch.Tensor,
+        context_BKC: torch.Tensor | None = None,
+        rotary: RotaryTable | None = None,
+        context_rotary: RotaryTable | None = None,
+    ) -> torch.Tensor:
+        """Attend from `x_BLD` to a context, or to itself where none is given.
+
+        Args:
+            x_BLD: (B, L, D).
+            context_BKC: (B, K, context_dim), or None for self-attention.
+            rotary: positions of the queries (and of the keys in self-attention), or None.
+            context_rotary: positions of a given context, or None.
+
+        Returns:
+            (B, L, D).
+        """
+        is_self = context_BKC is None
+        context = x_BLD if context_BKC is None else context_BKC
+        heads = (self.num_heads, -1)
+        q = self.norm_q(self.q(x_BLD)).unflatten(-1, heads)
+        k = self.norm_k(self.k(context)).unflatten(-1, heads)
+        v = self.v(context).unflatten(-1, heads)
+        if rotary is not None:
+            q = self.rotate(q, rotary)
+        key_rotary = rotary if is_self else context_rotary
+        if key_rotary is not None:
+            k = self.rotate(k, key_rotary)
+        attended = self.processor(q.to(v.dtype), k.to(v.dtype), v, is_self)
+        output: torch.Tensor = self.o(attended.flatten(2))
+        return output

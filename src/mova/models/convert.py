@@ -1,0 +1,391 @@
+"""Components on disk in the published layout: class names, strict reading, atomic writing, inspection.
+
+A component is a directory with a config.json (which names the published class) and safetensors files, single or
+sharded with an index. State-dict names are the published ones already, so nothing is renamed. Reading compares every
+key and every shape first, from the files' headers: either all of it fits or nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from mova.errors import CheckpointError, ConfigError
+from mova.models.audio_vae import AudioAutoencoder
+from mova.models.bridge import CrossModalBridge
+from mova.models.tower import AudioTower, VideoTower
+
+_OUR_CLASSES: dict[str, type[nn.Module]] = {
+    "WanModel": VideoTower,
+    "WanAudioModel": AudioTower,
+    "DualTowerConditionalBridge": CrossModalBridge,
+    "DAC": AudioAutoencoder,
+}
+_LIBRARY_CLASSES = {"AutoencoderKLWan": "diffusers", "UMT5EncoderModel": "transformers"}
+_DIFFUSERS_STEM = "diffusion_pytorch_model"
+_TRANSFORMERS_STEM = "model"
+_CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as a file's header describes it.
+
+    Attributes:
+        shape: of the tensor.
+        dtype: safetensors' name, such as "BF16" or "F32".
+        file: name of the file that holds it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    file: str
+
+
+def component_class(name: str) -> type[nn.Module]:
+    """Return the class that stands for a published class name; our own names are understood too.
+
+    Raises:
+        CheckpointError: no class of that name is known.
+    """
+    if name in _OUR_CLASSES:
+        return _OUR_CLASSES[name]
+    for ours in _OUR_CLASSES.values():
+        if ours.__name__ == name:
+            return ours
+    if name in _LIBRARY_CLASSES:
+        library_class: type[nn.Module] = getattr(import_module(_LIBRARY_CLASSES[name]), name)
+        return library_class
+    known = ", ".join([*_OUR_CLASSES, *_LIBRARY_CLASSES])
+    raise CheckpointError(f"class must be one of {known}; got {name!r}")
+
+
+def published_class_name(component: nn.Module | type[nn.Module]) -> str:
+    """Return the published name of a component's class (its own name where it is not one of ours)."""
+    cls = component if isinstance(component, type) else type(component)
+    return next((name for name, ours in _OUR_CLASSES.items() if ours is cls), cls.__name__)
+
+
+def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
+    """Build a component on the meta device: all names and shapes, no memory.
+
+    Args:
+        class_name: published or ours.
+        config: constructor arguments; keys that start with an underscore are ignored.
+
+    Raises:
+        CheckpointError: an unknown class, or a key that the class does not take.
+        ConfigError: values that the class refuses.
+    """
+    cls = component_class(class_name)
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    if class_name == "UMT5EncoderModel":
+        from transformers import UMT5Config
+
+        with torch.device("meta"):
+            return cls(UMT5Config(**arguments))
+    accepted = inspect.signature(cls.__init__).parameters
+    unknown = [key for key in arguments if key not in accepted]
+    if unknown:
+        raise CheckpointError(f"{class_name} takes no {unknown[0]!r} ({len(unknown)} unknown keys in its config)")
+    with torch.device("meta"):
+        return cls(**arguments)
+
+
+def key_shapes(component: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a component's state dict, in its order."""
+    return {key: tuple(value.shape) for key, value in component.state_dict().items()}
+
+
+def key_shape_md5(shapes: Mapping[str, Sequence[int]]) -> str:
+    """Return the fingerprint of keys and shapes by which published checkpoints are recognised.
+
+    The recipe is DiffSynth-Studio's: "name:dim_dim" and "name" for every tensor, sorted, joined by commas, MD5.
+    """
+    entries = [f"{key}:{'_'.join(str(size) for size in shape)}" for key, shape in shapes.items()]
+    return hashlib.md5(",".join(sorted([*entries, *shapes])).encode(), usedforsecurity=False).hexdigest()
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return a component's config.json.
+
+    Raises:
+        CheckpointError: it is missing or not a JSON object.
+    """
+    path = directory / _CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"a component needs {_CONFIG_FILE}, not found in {directory}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} must hold a JSON object, got {type(config).__name__}")
+    return config
+
+
+def stored_class_name(config: Mapping[str, Any]) -> str:
+    """Return the class that a config names (diffusers' `_class_name` or transformers' `architectures`).
+
+    Raises:
+        CheckpointError: it names none.
+    """
+    name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    if not isinstance(name, str):
+        raise CheckpointError(f"config must name its class under _class_name or architectures, got keys {list(config)}")
+    return name
+
+
+def inspect_component(directory: Path | str) -> dict[str, StoredTensor]:
+    """List the tensors of a component from the headers of its files; no weights are read.
+
+    Raises:
+        CheckpointError: files are missing, damaged, cut short or do not agree with their index.
+    """
+    directory = Path(directory)
+    index, files = _weight_files(directory)
+    tensors: dict[str, StoredTensor] = {}
+    for file in files:
+        for key, tensor in _read_header(file).items():
+            if key in tensors:
+                raise CheckpointError(
+                    f"tensor {key!r} must be stored once, found in {tensors[key].file} and {file.name}"
+                )
+            tensors[key] = tensor
+    if index is not None:
+        stored = {key: tensor.file for key, tensor in tensors.items()}
+        wrong = [key for key in {**index, **stored} if index.get(key) != stored.get(key)]
+        if wrong:
+            key = min(wrong)
+            raise CheckpointError(
+                f"the index and the shards of {directory} must agree: first offending key {key!r} should be in "
+                f"{index.get(key, 'no file')} and is in {stored.get(key, 'no file')} ({len(wrong)} such keys)"
+            )
+    return tensors
+
+
+def verify_component(directory: Path | str, expected_class: str | None = None) -> nn.Module:
+    """Check a component's class, keys and shapes against its config without loading weights.
+
+    Args:
+        directory: with config.json and safetensors files.
+        expected_class: published name that the config must carry; any known class if not given.
+
+    Returns:
+        The component on the meta device.
+
+    Raises:
+        CheckpointError: a wrong class, damaged files, or tensors that do not fit: the first offending key and counts.
+    """
+    directory = Path(directory)
+    config = read_config(directory)
+    name = stored_class_name(config)
+    if expected_class is not None and component_class(name) is not component_class(expected_class):
+        raise CheckpointError(f"{directory} must hold a {expected_class}, its {_CONFIG_FILE} says {name}")
+    try:
+        component = build_empty(name, config)
+    except ConfigError as error:
+        raise CheckpointError(f"{directory / _CONFIG_FILE} cannot be used: {error}") from error
+    _compare(directory, component, inspect_component(directory))
+    return component
+
+
+def load_component(
+    directory: Path | str,
+    *,
+    expected_class: str | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> nn.Module:
+    """Load a component strictly, in evaluation mode.
+
+    Args:
+        directory: with config.json and safetensors files.
+        expected_class: published name that the config must carry; any known class if not given.
+        dtype: of floating-point weights; as stored if not given. Parts that a class keeps in float32 stay there.
+        device: where the weights go.
+
+    Raises:
+        CheckpointError: as `verify_component`; nothing has been loaded then.
+    """
+    directory = Path(directory)
+    component = verify_component(directory, expected_class)
+    kept = tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
+    state: dict[str, torch.Tensor] = {}
+    for file in _weight_files(directory)[1]:
+        with safe_open(file, framework="pt", device=str(device)) as stored:
+            for key in stored.keys():  # noqa: SIM118 (not a mapping)
+                state[key] = _cast(stored.get_tensor(key), dtype, any(part in key.split(".") for part in kept))
+    for alias in _aliases(component):
+        present = next(state[key] for key in alias if key in state)
+        state.update(dict.fromkeys(alias, present))
+    component.load_state_dict(state, strict=True, assign=True)
+    for method, arguments in (("tie_weights", {}), ("register_to_config", {"_name_or_path": str(directory)})):
+        if hasattr(component, method):
+            getattr(component, method)(**arguments)
+    return component.eval()
+
+
+def write_component(
+    component: nn.Module,
+    directory: Path | str,
+    *,
+    max_shard_size: int | str = "10GB",
+    dtype: torch.dtype | None = None,
+) -> list[Path]:
+    """Write a component in the published layout; the directory appears, or changes, only when all files are complete.
+
+    Args:
+        component: one of our classes, or one of diffusers or transformers.
+        directory: created if needed; weights of an earlier component in it are removed.
+        max_shard_size: in bytes, or as "16MB".
+        dtype: of stored floating-point weights; as they are if not given.
+
+    Returns:
+        The files, config first.
+
+    Raises:
+        CheckpointError: the directory cannot be written.
+    """
+    directory = Path(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    except OSError as error:
+        raise CheckpointError(f"{directory} cannot be written: {error}") from error
+    try:
+        stem = _write_files(component, staging, max_shard_size, dtype)
+        written = sorted(path.name for path in staging.iterdir())
+        directory.mkdir(exist_ok=True)
+        for stale in directory.glob(f"{stem}*.safetensors*"):
+            if stale.name not in written:
+                stale.unlink()
+        for name in written:
+            (staging / name).replace(directory / name)
+    except OSError as error:
+        raise CheckpointError(f"{directory} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return sorted((directory / name for name in written), key=lambda path: (path.name != _CONFIG_FILE, path.name))
+
+
+def _write_files(component: nn.Module, staging: Path, max_shard_size: int | str, dtype: torch.dtype | None) -> str:
+    stem = _DIFFUSERS_STEM if hasattr(component, "register_to_config") else _TRANSFORMERS_STEM
+    config = _published_config(component)
+    (staging / _CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    state = {key: _cast(value.detach(), dtype, False).contiguous() for key, value in component.state_dict().items()}
+    for alias in _aliases(component):
+        for key in alias[1:]:
+            state.pop(key)
+    split = split_torch_state_dict_into_shards(
+        state, filename_pattern=stem + "{suffix}.safetensors", max_shard_size=max_shard_size
+    )
+    for name, keys in split.filename_to_tensors.items():
+        save_file({key: state[key] for key in keys}, staging / name, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        text = json.dumps(index, indent=2, sort_keys=True) + "\n"
+        (staging / f"{stem}.safetensors.index.json").write_text(text, encoding="utf-8")
+    return stem
+
+
+def _published_config(component: nn.Module) -> dict[str, Any]:
+    config: Any = component.config
+    if not hasattr(component, "register_to_config"):
+        return {**config.to_dict(), "architectures": [published_class_name(component)]}
+    from diffusers import __version__
+
+    arguments = {key: value for key, value in dict(config).items() if not key.startswith("_")}
+    return {"_class_name": published_class_name(component), "_diffusers_version": __version__, **arguments}
+
+
+def _weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
+    for stem in (_DIFFUSERS_STEM, _TRANSFORMERS_STEM):
+        index_path = directory / f"{stem}.safetensors.index.json"
+        single = directory / f"{stem}.safetensors"
+        if index_path.is_file():
+            index = _read_index(index_path)
+            files = [directory / name for name in sorted(set(index.values()))]
+            absent = [file.name for file in files if not file.is_file()]
+            if absent:
+                raise CheckpointError(
+                    f"{index_path} names {len(files)} shards, {len(absent)} missing: first {absent[0]}"
+                )
+            return index, files
+        if single.is_file():
+            return None, [single]
+    raise CheckpointError(
+        f"{directory} must hold {_DIFFUSERS_STEM}.safetensors or {_TRANSFORMERS_STEM}.safetensors (or shards and index)"
+    )
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        return {str(key): str(Path(name).name) for key, name in weight_map.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} must map tensors to files under weight_map: {error!r}") from error
+
+
+def _read_header(file: Path) -> dict[str, StoredTensor]:
+    try:
+        with safe_open(file, framework="pt") as stored:
+            slices = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+            return {
+                key: StoredTensor(tuple(part.get_shape()), str(part.get_dtype()), file.name)
+                for key, part in slices.items()
+            }
+    except (SafetensorError, OSError) as error:
+        size = file.stat().st_size if file.exists() else 0
+        raise CheckpointError(f"{file} is damaged or cut short ({size} bytes): {error}") from error
+
+
+def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredTensor]) -> None:
+    expected = key_shapes(component)
+    aliases = {key: group for group in _aliases(component) for key in group}
+    missing = [
+        key for key in expected if key not in stored and not any(alias in stored for alias in aliases.get(key, ()))
+    ]
+    misshaped = [key for key, shape in expected.items() if key in stored and stored[key].shape != shape]
+    extra = [key for key in stored if key not in expected]
+    if not (missing or misshaped or extra):
+        return
+    if missing:
+        first = f"{missing[0]!r} is missing"
+    elif misshaped:
+        key = misshaped[0]
+        first = f"{key!r} is {list(stored[key].shape)} and must be {list(expected[key])}"
+    else:
+        first = f"{min(extra)!r} does not belong there"
+    raise CheckpointError(
+        f"weights in {directory} do not fit {published_class_name(component)}: {first}; {len(missing)} missing, "
+        f"{len(extra)} extra, {len(misshaped)} mis-shaped of {len(expected)}"
+    )
+
+
+def _aliases(component: nn.Module) -> list[list[str]]:
+    """Return the groups of keys that are one tensor: a file may hold any of them."""
+    groups: dict[int, list[str]] = {}
+    for key, parameter in component.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), []).append(key)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _cast(tensor: torch.Tensor, dtype: torch.dtype | None, keep_float32: bool) -> torch.Tensor:
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float32 if keep_float32 else dtype)

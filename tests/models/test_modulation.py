@@ -1,0 +1,46 @@
+"""Timestep embedding and modulation, in float32 whatever surrounds them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from mova.models.modulation import Float32LayerNorm, Float32Linear, add_gated, modulate, timestep_embedding
+
+
+def test_timestep_embedding_is_cosines_then_sines_of_falling_frequencies():
+    embedding = timestep_embedding(torch.tensor([0.0, 900.0]), 8)
+    assert embedding.dtype == torch.float32
+    assert torch.equal(embedding[0], torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]))
+    angles = [900 * 10_000 ** (-index / 4) for index in range(4)]
+    expected = [math.cos(angle) for angle in angles] + [math.sin(angle) for angle in angles]
+    torch.testing.assert_close(embedding[1], torch.tensor(expected), atol=1e-6, rtol=0)
+
+
+def test_integer_timesteps_are_not_truncated():
+    assert torch.equal(timestep_embedding(torch.tensor([750]), 16), timestep_embedding(torch.tensor([750.0]), 16))
+
+
+def test_float32_layers_compute_in_float32_under_autocast_and_with_stored_bfloat16():
+    torch.manual_seed(0)
+    linear, norm = Float32Linear(16, 16).to(torch.bfloat16), Float32LayerNorm(16).to(torch.bfloat16)
+    x = torch.randn(4, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        projected, normed = linear(x), norm(x)
+    expected = x @ linear.weight.float().T + linear.bias.float()
+    assert projected.dtype == normed.dtype == torch.float32
+    torch.testing.assert_close(projected, expected, atol=1e-6, rtol=1e-6)
+    assert not torch.equal(projected.to(torch.bfloat16).float(), projected)
+
+
+def test_modulation_and_gate_follow_their_formulas_and_keep_the_stream_dtype():
+    torch.manual_seed(0)
+    norm = Float32LayerNorm(8, elementwise_affine=False)
+    x, update = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
+    shift, scale = torch.randn(2, 1, 8), torch.randn(2, 1, 8)
+    torch.testing.assert_close(modulate(norm, x, shift, scale), norm(x) * (1 + scale) + shift)
+    torch.testing.assert_close(add_gated(x, update, scale), x + scale * update)
+    low = x.to(torch.bfloat16)
+    assert modulate(norm, low, shift, scale).dtype == torch.bfloat16
+    assert add_gated(low, update.to(torch.bfloat16), scale).dtype == torch.bfloat16
