@@ -1,0 +1,221 @@
+"""From a video stream to frames at given times: the picture shown at a time is the latest one that is due by then."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mova.errors import ReadError
+from mova.media import probe
+from mova.media.frames import cover, display_size, orient
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    PathArgument = str | os.PathLike[str]
+
+# Matroska and Flash round time stamps to 1 ms, those of the first picture too.
+_TIME_TOLERANCE_S = 0.0015
+# Below this, decoding from the start is as fast as seeking.
+_SEEK_FROM_S = 1.0
+_SECOND_TRY_S = 10.0
+# Untagged material: high definition is ITU-R BT.709, the rest BT.601, as players assume.
+_HD_HEIGHT, _UNSPECIFIED = 720, 2
+
+
+@dataclass(frozen=True)
+class VideoSpan:
+    """Frames of a span, and where they lie.
+
+    Attributes:
+        frames: (F, H, W, 3) uint8.
+        frame_rate: frames per second.
+        origin_s: time of the file's first picture on its own clock.
+        end_s: where the file's last picture ends, after the first picture; None where decoding stopped before.
+        declared_end_s: where the file says that it ends; None where it does not say.
+    """
+
+    frames: np.ndarray
+    frame_rate: Fraction
+    origin_s: float
+    end_s: float | None
+    declared_end_s: float | None
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return float(len(self.frames) / self.frame_rate)
+
+
+@dataclass(frozen=True)
+class _Renderer:
+    """Turns decoded pictures into upright RGB of one size, whatever the stream does on the way."""
+
+    path: PathArgument
+    size: tuple[int, int]
+    crop: tuple[float, float]
+    aspect: float
+    quarter_turns: int
+    is_mirrored: bool
+
+    def __call__(self, frame: Any, time_s: float) -> np.ndarray:
+        if frame.is_corrupt:
+            raise ReadError(f"a film must be undamaged, got {self.path} with a broken picture at {time_s:.3f} s")
+        space = None
+        if frame.colorspace == _UNSPECIFIED:
+            space = "itu709" if frame.height >= _HD_HEIGHT else "itu601"
+        stored = frame.to_ndarray(
+            format="rgb24", src_colorspace=space, dst_color_range="JPEG", interpolation=probe.PRECISE
+        )
+        upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
+        return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
+
+
+def decode_frames(
+    path: PathArgument,
+    *,
+    frame_rate: float | None,
+    num_frames: int | None,
+    size: tuple[int, int] | None,
+    crop: tuple[float, float],
+    start_s: float,
+    pad: bool,
+) -> VideoSpan:
+    """Decode the frames of a span; arguments and errors as in `read.read_clip`."""
+    with probe.open_media(path) as container:
+        stream = probe.video_stream(container, path)
+        pictures = _pictures(container, stream, path, start_s)
+        origin_s, first = next(pictures)
+        source_rate = probe.frame_rate(stream)
+        rate = source_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1_000_000)
+        if rate is None:
+            raise ReadError(f"a film must state its frame rate when none is asked for, got {path} without one")
+        aspect = probe.pixel_aspect(stream)
+        # Of the first picture only: a frame whose side data was looked at lives until the garbage collector runs.
+        turns, is_mirrored = probe.orientation(first)
+        upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
+        render = _Renderer(path, size or upright, crop, 1.0 / aspect if turns % 2 else aspect, turns, is_mirrored)
+        times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
+        since_first = ((time_s - origin_s, frame) for time_s, frame in pictures)
+        shown, end_s = _place(first, since_first, times, render)
+        declared_s = probe.declared_duration_s(container, stream)
+        if declared_s is None and container.duration is not None:
+            declared_s = container.duration / probe.CLOCK_RATE
+        return VideoSpan(_stack(shown), Fraction(rate), origin_s, end_s, declared_s)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """When output frames are due, in seconds after the first picture, and how long one usually lasts."""
+
+    start_s: float
+    rate: Fraction
+    num_frames: int | None
+    pad: bool
+    source_length_s: float
+
+    def due_s(self, index: int) -> float:
+        return self.start_s + float(index / self.rate)
+
+    def is_complete(self, num_shown: int) -> bool:
+        return self.num_frames is not None and num_shown >= self.num_frames
+
+    def num_until(self, end_s: float, path: PathArgument) -> int:
+        """Return how many frames to deliver from a film that ends at `end_s`: to the nearest, and at least one."""
+        if end_s <= self.start_s + _TIME_TOLERANCE_S:
+            raise ReadError(f"start_s must lie inside the film, got {self.start_s:g} s for {path} of {end_s:.3f} s")
+        available = max(1, math.floor((end_s - self.start_s + _TIME_TOLERANCE_S) * float(self.rate) + 0.5))
+        if self.num_frames is None:
+            return available
+        if available < self.num_frames and not self.pad:
+            raise ReadError(
+                f"a film must be as long as what is read, got {path} of {end_s:.3f} s, too short for {self.num_frames} "
+                f"frames at {float(self.rate):g} per second from {self.start_s:g} s; nearest is {available} frames"
+            )
+        return self.num_frames
+
+
+def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -> Iterator[tuple[float, Any]]:
+    """Yield (seconds on the file's clock, picture): the first, then those from the key frame before `start_s` on."""
+    pictures = _timed(container, stream, path)
+    first = next(pictures, None)
+    if first is None:
+        raise ReadError(f"a film must have at least one picture, got none in {path}")
+    yield first
+    if start_s >= _SEEK_FROM_S:
+        pictures = _seek(container, stream, path, first[0], first[0] + start_s)
+    yield from pictures
+
+
+def _seek(
+    container: Any, stream: Any, path: PathArgument, origin_s: float, start_s: float
+) -> Iterator[tuple[float, Any]]:
+    # A seek may end too late: the index may be wrong, or the key frame's first followers need what was before it.
+    for target_s in (start_s, start_s - _SECOND_TRY_S):
+        if target_s < origin_s:
+            break
+        container.seek(math.floor(target_s / stream.time_base), stream=stream)
+        pictures = _timed(container, stream, path)
+        landed = next(pictures, None)
+        if landed is not None and landed[0] <= start_s + _TIME_TOLERANCE_S:
+            yield landed
+            yield from pictures
+            return
+    with probe.open_media(path) as unmoved:
+        yield from _timed(unmoved, probe.video_stream(unmoved, path), path)
+
+
+def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[tuple[float, Any]]:
+    """Yield (seconds on the file's clock, picture) from where the container stands."""
+    # AVI stores no presentation times; those that FFmpeg makes up are in disorder where pictures were reordered, while
+    # the decoding times come out in order.
+    has_decoding_times_only = container.format.name == "avi"
+    previous_s = None
+    for frame in probe.decode(container, stream, path):
+        if not has_decoding_times_only:
+            time_s = probe.frame_time_s(frame, path)
+        elif frame.dts is not None or previous_s is None:
+            time_s = float((frame.pts if frame.dts is None else frame.dts) * frame.time_base)
+        else:
+            time_s = previous_s + float(frame.time_base)
+        previous_s = time_s
+        yield time_s, frame
+
+
+def _place(
+    first: Any, pictures: Iterator[tuple[float, Any]], times: _Times, render: _Renderer
+) -> tuple[list[np.ndarray], float | None]:
+    """Return the frames that are due, and the end of the last picture if the file was read that far.
+
+    Args:
+        first: the first picture.
+        pictures: (seconds after the first, picture) of others, in order.
+    """
+    shown: list[np.ndarray] = []
+    current_s, current, rendered = 0.0, first, None
+    for next_s, following in pictures:
+        while times.due_s(len(shown)) < next_s - _TIME_TOLERANCE_S and not times.is_complete(len(shown)):
+            rendered = render(current, current_s) if rendered is None else rendered
+            shown.append(rendered)
+        if times.is_complete(len(shown)):
+            return shown, None
+        current_s, current, rendered = next_s, following, None
+    end_s = current_s + (float(current.duration * current.time_base) if current.duration else times.source_length_s)
+    missing = times.num_until(end_s, render.path) - len(shown)
+    if missing > 0:
+        shown += [render(current, current_s) if rendered is None else rendered] * missing
+    return shown[: len(shown) + min(missing, 0)], end_s
+
+
+def _stack(shown: list[np.ndarray]) -> np.ndarray:
+    """Join frames (H, W, 3) to (F, H, W, 3), emptying the list on the way, so that memory holds them once."""
+    frames = np.empty((len(shown), *shown[0].shape), dtype=np.uint8)
+    while shown:
+        last = shown.pop()
+        frames[len(shown)] = last
+    return frames

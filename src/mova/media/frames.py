@@ -1,0 +1,151 @@
+"""Pictures: images from files, orientation, size and the ranges of the models. Sizes are (height, width) in pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mova.errors import GeometryError, NumericalError, ReadError
+
+if TYPE_CHECKING:
+    import os
+
+_WHITE = (255, 255, 255, 255)
+_CENTRE = (0.5, 0.5)
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a still picture as it is meant to be seen.
+
+    The orientation tag is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, and an animation
+    gives its first picture.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ReadError: the file is missing, not an image, or damaged.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ReadError(f"an image must be a file, got the directory {file}")
+    try:
+        with Image.open(file) as image:
+            image.load()
+            return np.array(_flatten(ImageOps.exif_transpose(image)))
+    except FileNotFoundError as error:
+        raise ReadError(f"an image must exist, got {file}, which does not") from error
+    except UnidentifiedImageError as error:
+        raise ReadError(
+            f"an image must be in a format that can be decoded (PNG, JPEG, WebP, ...), got {file}"
+        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ReadError(f"an image must be readable, got {file}: {error}") from error
+
+
+def cover(
+    picture: np.ndarray, size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE, pixel_aspect: float = 1.0
+) -> np.ndarray:
+    """Scale a picture until it covers `size`, keeping its proportions, and cut off what sticks out.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        size: of the result, (height, width).
+        crop: which part is kept where there is too much, (vertical, horizontal): 0 top or left, 1 bottom or right.
+        pixel_aspect: width of one pixel of `picture` divided by its height.
+
+    Returns:
+        (height, width, 3) uint8, filtered with Lanczos (which averages over the right area when it shrinks).
+
+    Raises:
+        GeometryError: a size that is not positive, or a crop outside [0, 1].
+    """
+    if min(size) < 1:
+        raise GeometryError(f"a picture's size must be at least 1x1, got height {size[0]} and width {size[1]}")
+    if not all(0.0 <= part <= 1.0 for part in crop):
+        raise GeometryError(f"crop must lie in [0, 1] in both directions, got {crop}")
+    height, width = picture.shape[:2]
+    if (height, width) == tuple(size) and pixel_aspect == 1.0:
+        return np.ascontiguousarray(picture)
+    wanted = size[1] / size[0] / pixel_aspect
+    box_width, box_height = min(float(width), height * wanted), min(float(height), width / wanted)
+    left, top = (width - box_width) * crop[1], (height - box_height) * crop[0]
+    box = (left, top, min(left + box_width, width), min(top + box_height, height))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.array(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+
+
+def cover_frames(frames: np.ndarray, size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE) -> np.ndarray:
+    """Apply `cover` to each of `frames` (F, H, W, 3) uint8."""
+    if frames.shape[1:3] == tuple(size):
+        return frames
+    return np.stack([cover(frame, size, crop=crop) for frame in frames])
+
+
+def display_size(height: int, width: int, *, pixel_aspect: float = 1.0, quarter_turns: int = 0) -> tuple[int, int]:
+    """Return (height, width) of a coded picture with square pixels and upright; no direction loses pixels."""
+    if pixel_aspect > 1.0:
+        width = round(width * pixel_aspect)
+    elif pixel_aspect < 1.0:
+        height = round(height / pixel_aspect)
+    return (width, height) if quarter_turns % 2 else (height, width)
+
+
+def orient(picture: np.ndarray, quarter_turns: int, *, mirrored: bool = False) -> np.ndarray:
+    """Mirror a picture (H, W, 3) left to right if asked, then turn it by quarter turns counter-clockwise."""
+    if mirrored:
+        picture = picture[:, ::-1]
+    return np.rot90(picture, quarter_turns) if quarter_turns % 4 else picture
+
+
+def frames_to_float(frames: np.ndarray) -> np.ndarray:
+    """Turn frames into the range and layout of the models.
+
+    Args:
+        frames: (F, H, W, 3) uint8.
+
+    Returns:
+        (3, F, H, W) float32 in [-1, 1], contiguous.
+
+    Raises:
+        GeometryError: another layout or type.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise GeometryError(f"frames must be (F, H, W, 3) uint8, got {tuple(frames.shape)} {frames.dtype}")
+    return np.ascontiguousarray(frames.transpose(3, 0, 1, 2), dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
+def float_to_frames(video: np.ndarray) -> np.ndarray:
+    """Undo `frames_to_float`: round to the nearest of 256 steps; values beyond [-1, 1] take the nearest end.
+
+    Args:
+        video: (3, F, H, W) float.
+
+    Returns:
+        (F, H, W, 3) uint8, contiguous.
+
+    Raises:
+        GeometryError: another layout.
+        NumericalError: values that are not finite.
+    """
+    if video.ndim != 4 or video.shape[0] != 3:
+        raise GeometryError(f"video must be (3, F, H, W), got {tuple(video.shape)}")
+    finite = np.isfinite(video)
+    if not finite.all():
+        raise NumericalError(f"a picture must hold finite numbers, got {int((~finite).sum())} that are not")
+    steps = np.rint((video.astype(np.float32) + np.float32(1.0)) * np.float32(127.5))
+    return np.ascontiguousarray(np.clip(steps, 0, 255).astype(np.uint8).transpose(1, 2, 3, 0))
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image, dtype=np.int64).clip(0, 65535) // 257).astype(np.uint8)).convert(
+            "RGB"
+        )
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, _WHITE), picture).convert("RGB")
+    return image.convert("RGB")
