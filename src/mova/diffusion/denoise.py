@@ -1,0 +1,150 @@
+"""The denoising loop: from noise to clean latents of both modalities.
+
+Everything that can be known before the first call is a plan made of plain numbers (`plan_steps`): the expert, the
+timesteps and the branches of each step. So the number of model calls is known in advance, and the loop waits for the
+device once per step only, to look whether the latents are finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+
+from mova.diffusion.guidance import Branch, BranchMix, Guidance
+from mova.diffusion.sampler import SamplerName, make_sampler
+from mova.diffusion.schedule import PairedSchedule
+from mova.errors import ConfigError, NumericalError
+from mova.types import LatentPair, Velocities
+
+Expert = Literal["high_noise", "low_noise"]
+
+OnStep = Callable[[int, int, LatentPair], LatentPair | None]
+"""Called after each step with (steps done, steps in all, latents); latents that it returns replace the current ones."""
+
+
+class VelocityFunction(Protocol):
+    """Predicts velocities; decides itself whether the branches share a call or take turns."""
+
+    def __call__(
+        self,
+        branches: Sequence[Branch],
+        latents: LatentPair,
+        video_timestep: torch.Tensor,
+        audio_timestep: torch.Tensor,
+        expert: Expert,
+    ) -> Sequence[Velocities]:
+        """Return one prediction per branch for float32 latents and timesteps (B,), float32 in [0, 1000]."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What one step asks of the model.
+
+    Attributes:
+        expert: the video tower to use.
+        mix: the branches to evaluate and their weights.
+    """
+
+    expert: Expert
+    mix: BranchMix
+
+
+def plan_steps(
+    schedule: PairedSchedule, guidance: Guidance, boundary_ratio: float | None = None
+) -> tuple[StepPlan, ...]:
+    """Decide every step of a run beforehand.
+
+    Args:
+        schedule: noise levels of both modalities.
+        guidance: scales and interval.
+        boundary_ratio: the high-noise expert is used while the video timestep is at least this fraction of
+            `num_train_timesteps` (0.9 in the release). None: there is only one tower, called "high_noise" as on disk.
+
+    Returns:
+        One plan per step. Held-clean video has timestep 0 throughout, so sound for a given video takes the low-noise
+        expert, the one that was trained on (nearly) clean video.
+
+    Raises:
+        ConfigError: boundary_ratio outside [0, 1].
+    """
+    if boundary_ratio is not None and not 0 <= boundary_ratio <= 1:
+        raise ConfigError(f"boundary_ratio must lie in [0, 1], got {boundary_ratio}; the release uses 0.9")
+    boundary = -1.0 if boundary_ratio is None else boundary_ratio * schedule.num_train_timesteps
+    return tuple(
+        StepPlan("high_noise" if timestep >= boundary else "low_noise", guidance.at(video_sigma, audio_sigma))
+        for timestep, video_sigma, audio_sigma in zip(
+            schedule.video_timesteps.tolist(),
+            schedule.video_sigmas[:-1].tolist(),
+            schedule.audio_sigmas[:-1].tolist(),
+            strict=True,
+        )
+    )
+
+
+def num_model_calls(plan: Sequence[StepPlan]) -> int:
+    """Count the predictions of a run: one per step and branch."""
+    return sum(len(step.mix.branches) for step in plan)
+
+
+def denoise(
+    velocity_function: VelocityFunction,
+    latents: LatentPair,
+    schedule: PairedSchedule,
+    *,
+    guidance: Guidance | None = None,
+    sampler: SamplerName = "euler",
+    boundary_ratio: float | None = None,
+    on_step: OnStep | None = None,
+) -> LatentPair:
+    """Follow the schedule from its first noise level to its last.
+
+    Switching gradients off is left to the caller.
+
+    Args:
+        velocity_function: the model with its prompts and conditions.
+        latents: at the first noise level of the schedule; noise, or clean where a modality is held.
+        schedule: noise levels of both modalities.
+        guidance: None for no guidance.
+        sampler: "euler" or "unipc".
+        boundary_ratio: see `plan_steps`.
+        on_step: see `OnStep`.
+
+    Returns:
+        Latents at the last noise level, float32, on the device of `latents`.
+
+    Raises:
+        ConfigError: an unknown sampler or a value outside its range, before the first call.
+        NumericalError: latents that are not finite; the text names the step.
+    """
+    plan = plan_steps(schedule, guidance or Guidance(), boundary_ratio)
+    solver = make_sampler(sampler, schedule)
+    current = LatentPair(video=latents.video.float(), audio=latents.audio.float())
+    _check_finite(current, "before the first step")
+    batch_size, device = len(current.video), current.video.device
+    # (steps, B): moved to the device once, not once per step.
+    video_timesteps = schedule.video_timesteps.to(device)[:, None].expand(-1, batch_size)
+    audio_timesteps = schedule.audio_timesteps.to(device)[:, None].expand(-1, batch_size)
+
+    for index, step in enumerate(plan):
+        predictions = velocity_function(
+            step.mix.branches, current, video_timesteps[index], audio_timesteps[index], step.expert
+        )
+        current = solver.step(index, current, step.mix.combine(predictions))
+        _check_finite(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
+        replaced = on_step(index + 1, len(plan), current) if on_step else None
+        if replaced is not None:
+            current = LatentPair(video=replaced.video.float(), audio=replaced.audio.float())
+            solver.restart(index + 1)
+    return current
+
+
+def _check_finite(latents: LatentPair, when: str) -> None:
+    # Both flags are joined on the device, so that one wait serves both modalities.
+    if torch.logical_and(latents.video.isfinite().all(), latents.audio.isfinite().all()):
+        return
+    spoilt = [name for name in ("video", "audio") if not getattr(latents, name).isfinite().all()]
+    raise NumericalError(f"latents must stay finite, got NaN or infinity in {' and '.join(spoilt)} {when}")
