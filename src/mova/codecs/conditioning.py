@@ -1,0 +1,127 @@
+"""What the video tower is told beside the noisy latents: which pixel frames are known, and their latents.
+
+One construction for every task (none, first frame, first and last frame, keyframes, continuation): a mask of known
+pixel frames folded to 4 channels of the latent grid, and the latents of a clip in which the unknown frames are
+mid-grey (value 0). Together (B, 4 + C, T, h, w), concatenated to the noisy latents in the order noisy, mask, latents.
+First frame only is the published case (fact sheet, 1.2); the fold of the mask for other frames is that of the Wan
+family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import einops
+import torch
+
+from mova.codecs.video import encode_video
+from mova.errors import ConfigError, GeometryError
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+
+    from mova.geometry import ClipGeometry
+
+# What stands in for the first frame where there is none: "white" is the paper's text-only task (fact sheet, section 6);
+# "none" leaves mask and latents zero.
+NullImage = Literal["white", "none"]
+NULL_IMAGES: tuple[NullImage, ...] = ("white", "none")
+
+
+def frame_condition(
+    vae: AutoencoderKLWan,
+    images: Mapping[int, torch.Tensor],
+    geometry: ClipGeometry,
+    *,
+    null_image: NullImage = "white",
+    device: torch.device | str | None = None,
+) -> torch.Tensor:
+    """Build the condition of a clip from the frames that are known.
+
+    Args:
+        vae: video autoencoder.
+        images: pixel frame index (negative counts from the end) to (B, 3, H, W) in [-1, 1]; B is the same or 1.
+            An empty mapping means that no frame is known.
+        geometry: of the clip.
+        null_image: what stands in where `images` is empty.
+        device: to build on; None is the autoencoder's.
+
+    Returns:
+        (B, 4 + C, T, h, w) float32.
+
+    Raises:
+        GeometryError: an index outside the clip, or an image of another size.
+        ConfigError: unknown `null_image`.
+    """
+    if null_image not in NULL_IMAGES:
+        raise ConfigError(f"null_image must be one of {', '.join(NULL_IMAGES)}, got {null_image!r}")
+    device = vae.device if device is None else device
+    channels, num_latent_frames, height, width = geometry.video_latent_shape
+    if not images and null_image == "none":
+        mask_channels = geometry.codec.temporal_stride
+        return torch.zeros(1, mask_channels + channels, num_latent_frames, height, width, device=device)
+    if not images:
+        images = {0: torch.ones(1, 3, geometry.height, geometry.width)}
+    placed = _place(images, geometry)
+    batch_size = max(image.shape[0] for image in placed.values())
+    frames = torch.zeros(batch_size, 3, geometry.num_frames, geometry.height, geometry.width, device=device)
+    known = torch.zeros(geometry.num_frames, dtype=torch.bool)
+    for index, image in placed.items():
+        frames[:, :, index] = image.to(frames)
+        known[index] = True
+    return condition_from_frames(vae, frames, known)
+
+
+def condition_from_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Build the condition from whole clips of which only some frames are to be known (what training has at hand).
+
+    Args:
+        vae: video autoencoder.
+        frames: (B, 3, F, H, W) in [-1, 1].
+        known: (F,) or (B, F) bool.
+
+    Returns:
+        (B, 4 + C, T, h, w) float32. Samples without any known frame get zeros throughout.
+    """
+    known = known.to(frames.device).expand(frames.shape[0], -1)
+    if known.shape[1] != frames.shape[2]:
+        raise GeometryError(f"known must name {frames.shape[2]} frames, got {known.shape[1]}")
+    latents = encode_video(vae, frames * known[:, None, :, None, None])
+    latents = latents * known.any(1)[:, None, None, None, None]
+    mask = fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents)
+    return torch.cat([mask[..., None, None].expand(-1, -1, -1, *latents.shape[-2:]), latents], dim=1)
+
+
+def fold_mask(known: torch.Tensor, temporal_stride: int) -> torch.Tensor:
+    """Fold known pixel frames into channels of the latent grid.
+
+    The first frame, which stands alone in the first latent frame, fills all its channels; pixel frame i > 0 is channel
+    (i - 1) mod stride of latent frame 1 + (i - 1) // stride.
+
+    Args:
+        known: (B, F) bool, F = 1 plus a multiple of the stride.
+        temporal_stride: pixel frames per latent frame.
+
+    Returns:
+        (B, stride, T) float32 of zeros and ones.
+    """
+    repeated = torch.cat([known[:, :1].expand(-1, temporal_stride), known[:, 1:]], dim=1).float()
+    folded: torch.Tensor = einops.rearrange(repeated, "b (t stride) -> b stride t", stride=temporal_stride)
+    return folded
+
+
+def _place(images: Mapping[int, torch.Tensor], geometry: ClipGeometry) -> dict[int, torch.Tensor]:
+    placed: dict[int, torch.Tensor] = {}
+    for index, image in images.items():
+        position = index + geometry.num_frames if index < 0 else index
+        if not 0 <= position < geometry.num_frames:
+            last = geometry.num_frames - 1
+            raise GeometryError(f"frame index must lie in [{-last - 1}, {last}], got {index}; the last frame is {last}")
+        if position in placed:
+            raise ConfigError(f"frame {position} is given twice")
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2:] != (geometry.height, geometry.width):
+            wanted = f"(B, 3, {geometry.height}, {geometry.width})"
+            raise GeometryError(f"image of frame {position} must be {wanted}, got {tuple(image.shape)}")
+        placed[position] = image
+    return placed

@@ -1,0 +1,155 @@
+"""Prompts to text embeddings: clean the text, run the UMT5 encoder, zero the rows past the end of the text.
+
+Both towers attend to every row, also the zero ones, so the number of rows is part of the contract: 512 in the published
+models, fewer where the tokenizer says so (`model_max_length`).
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from mova.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+
+MAX_PROMPT_TOKENS = 512
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CutPrompt:
+    """A prompt that was longer than the model reads.
+
+    Attributes:
+        index: of the prompt in its batch.
+        num_tokens: of the whole prompt, end mark included.
+        max_tokens: that the model reads, end mark included.
+        removed_text: the end of the prompt, which has no effect.
+    """
+
+    index: int
+    num_tokens: int
+    max_tokens: int
+    removed_text: str
+
+    def __str__(self) -> str:
+        return (
+            f"prompt has {self.num_tokens} tokens and the model reads {self.max_tokens}; "
+            f"this end of it has no effect: {textwrap.shorten(self.removed_text, 200)!r}"
+        )
+
+
+@dataclass(frozen=True)
+class PromptEmbeds:
+    """What both towers read.
+
+    Attributes:
+        embeds: (B, P, C) in the text encoder's dtype, zero past the end of each text.
+        num_tokens: (B,) rows that hold text, end mark included.
+        cut: one record for each prompt that was too long.
+    """
+
+    embeds: torch.Tensor
+    num_tokens: torch.Tensor
+    cut: tuple[CutPrompt, ...] = ()
+
+
+def clean_prompt(text: str) -> str:
+    """Repair mojibake, resolve HTML entities (twice, as the release does) and join white space into single spaces."""
+    import ftfy
+
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model directory from its files alone.
+
+    Args:
+        directory: the `tokenizer` folder of a model.
+
+    Raises:
+        CheckpointError: the folder holds no usable tokenizer.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    # transformers 5 rebuilds a T5 tokenizer with a fixed pre-tokenizer and other special ids than the file says; the
+    # generic class takes `tokenizer.json` as it was published.
+    generic = (directory / "tokenizer.json").is_file()
+    loader = PreTrainedTokenizerFast if generic else AutoTokenizer
+    try:
+        return loader.from_pretrained(directory, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"tokenizer cannot be loaded from {directory}: {error}") from error
+
+
+def max_prompt_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return P: the rows of the embeddings, end mark included."""
+    return min(MAX_PROMPT_TOKENS, int(tokenizer.model_max_length))
+
+
+def find_cut_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> tuple[CutPrompt, ...]:
+    """Say which prompts are too long and what of them has no effect; needs no text encoder."""
+    return _tokenize(tokenizer, prompts)[1]
+
+
+@torch.no_grad()
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, text_encoder: UMT5EncoderModel, prompts: Sequence[str]
+) -> PromptEmbeds:
+    """Embed prompts as the published models expect them.
+
+    Args:
+        tokenizer: of the text encoder.
+        text_encoder: UMT5 encoder; the tokens go to its device.
+        prompts: B texts, as the user wrote them.
+
+    Returns:
+        Embeddings of P = `max_prompt_tokens(tokenizer)` rows. What was cut from a prompt that is too long is in `cut`
+        and in the log as a warning.
+
+    Raises:
+        ConfigError: there is no prompt.
+    """
+    if not prompts:
+        raise ConfigError("prompts must hold at least one text, got none")
+    token_ids, cut = _tokenize(tokenizer, prompts)
+    for record in cut:
+        logger.warning("%s", record)
+    num_tokens = torch.tensor([len(ids) for ids in token_ids])
+    # Rows past the longest text are zero in any case: the encoder does not run on them.
+    width = int(num_tokens.max())
+    padded = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in token_ids])
+    mask = torch.arange(width) < num_tokens[:, None]
+    device = text_encoder.device
+    hidden = text_encoder(padded.to(device), attention_mask=mask.to(device).long()).last_hidden_state
+    embeds = hidden.new_zeros(len(prompts), max_prompt_tokens(tokenizer), hidden.shape[-1])
+    embeds[:, :width] = hidden.masked_fill(~mask.to(device)[..., None], 0.0)
+    return PromptEmbeds(embeds=embeds, num_tokens=num_tokens, cut=cut)
+
+
+def _tokenize(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> tuple[list[list[int]], tuple[CutPrompt, ...]]:
+    limit = max_prompt_tokens(tokenizer)
+    kept: list[list[int]] = []
+    cut: list[CutPrompt] = []
+    for index, prompt in enumerate(prompts):
+        ids: list[int] = tokenizer(clean_prompt(prompt), truncation=False, verbose=False)["input_ids"]
+        if len(ids) > limit:
+            removed = tokenizer.decode(ids[limit - 1 : -1], skip_special_tokens=True)
+            cut.append(CutPrompt(index, len(ids), limit, removed))
+            ids = [*ids[: limit - 1], ids[-1]]
+        kept.append(ids)
+    return kept, tuple(cut)

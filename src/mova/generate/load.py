@@ -1,0 +1,147 @@
+"""A model's directory to a pipeline: every component is checked before the first weight is read."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mova.codecs.cpu_conv import fold_causal_convolutions
+from mova.codecs.prompt import load_tokenizer
+from mova.diffusion.schedule import PairedFlowMatchScheduler
+from mova.errors import CheckpointError, ConfigError
+from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
+from mova.models.convert import load_component, verify_component
+
+if TYPE_CHECKING:
+    from mova.generate.pipeline import MovaPipeline
+
+logger = logging.getLogger(__name__)
+
+# What model_index.json of the published models says: module path and class of each component (fact sheet, section 8).
+PUBLISHED_COMPONENTS = {
+    "audio_dit": ("mova.diffusion.models.wan_audio_dit", "WanAudioModel"),
+    "audio_vae": ("mova.diffusion.models.dac_vae", "DAC"),
+    "dual_tower_bridge": ("mova.diffusion.models.interactionv2", "DualTowerConditionalBridge"),
+    "scheduler": ("mova.diffusion.schedulers.flow_match_pair", "FlowMatchPairScheduler"),
+    "text_encoder": ("transformers", "UMT5EncoderModel"),
+    "tokenizer": ("transformers", "T5TokenizerFast"),
+    "video_dit": ("mova.diffusion.models.wan_video_dit", "WanModel"),
+    "video_dit_2": ("mova.diffusion.models.wan_video_dit", "WanModel"),
+    "video_vae": ("diffusers", "AutoencoderKLWan"),
+}
+NETWORKS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+# The autoencoders lose visible and audible quality in bf16 and are small next to the towers.
+FLOAT32_NETWORKS = ("video_vae", "audio_vae")
+OPTIONAL_COMPONENTS = ("video_dit_2",)
+_SAMPLE_BYTES = 2**16
+_NUM_SAMPLES = 64
+
+
+def load_pipeline(
+    model: str | Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> MovaPipeline:
+    """Load a model for generation.
+
+    Args:
+        model: a shipped name, a directory in the published layout, or a hub id (see `find_model`).
+        dtype: of towers, bridge and text encoder; None takes float32 on a CPU (bf16 is slow there) and bf16 elsewhere.
+            The autoencoders are float32.
+        device: where everything goes.
+
+    Raises:
+        CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
+            counts. Nothing has been loaded then.
+    """
+    from mova.generate.pipeline import MovaPipeline
+
+    folder = find_model(model)
+    index = read_index(folder)
+    present = check_index(folder, index)
+    for name in present:
+        if name in NETWORKS:
+            verify_component(folder / name, PUBLISHED_COMPONENTS[name][1])
+    defaults, scheduler = read_defaults(folder), load_scheduler(folder / "scheduler")
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    if dtype is None:
+        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
+    for name in present:
+        if name in NETWORKS:
+            wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
+            expected = PUBLISHED_COMPONENTS[name][1]
+            networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
+    fold_causal_convolutions(networks["video_vae"])
+    settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
+    pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
+    pipeline.defaults = defaults
+    logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
+    return pipeline
+
+
+def check_index(folder: Path, index: dict[str, Any]) -> tuple[str, ...]:
+    """Check that `model_index.json` names the published classes and that their folders exist.
+
+    Returns:
+        The components that are there.
+
+    Raises:
+        CheckpointError: a component is missing, has another class or no folder.
+    """
+    present = []
+    for name, (_, expected) in PUBLISHED_COMPONENTS.items():
+        entry = index.get(name)
+        is_absent = entry is None or (isinstance(entry, list) and not any(entry))
+        if is_absent and name in OPTIONAL_COMPONENTS:
+            continue
+        if is_absent:
+            raise CheckpointError(f"{folder / 'model_index.json'} must name {name} ({expected}), got none")
+        found = entry[1] if isinstance(entry, list) and len(entry) == 2 else entry
+        if found != expected:
+            raise CheckpointError(f"{name} in {folder / 'model_index.json'} must be a {expected}, got {found!r}")
+        if not (folder / name).is_dir():
+            raise CheckpointError(f"a model directory must hold the folder {name}, not found in {folder}")
+        present.append(name)
+    return tuple(present)
+
+
+def load_scheduler(folder: Path) -> PairedFlowMatchScheduler:
+    """Build the scheduler from its published configuration.
+
+    Raises:
+        CheckpointError: another class, or a key that the scheduler does not have.
+    """
+    config = read_config_file(folder / "scheduler_config.json")
+    expected = PUBLISHED_COMPONENTS["scheduler"][1]
+    if config.get("_class_name") not in (expected, PairedFlowMatchScheduler.__name__):
+        raise CheckpointError(f"{folder} must hold a {expected}, its config says {config.get('_class_name')!r}")
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    try:
+        scheduler: PairedFlowMatchScheduler = PairedFlowMatchScheduler(**arguments)
+    except (TypeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / 'scheduler_config.json'} cannot be used: {error}") from error
+    return scheduler
+
+
+def weights_hash(folder: Path) -> str:
+    """Return a fingerprint of a model's weights, for the metadata of clips.
+
+    SHA-256 over the name and size of every weight file of towers, bridge, autoencoders and text encoder, and over its
+    content: all of it up to 4 MiB, 64 evenly spaced blocks of 64 KiB (the first and the last included) above.
+    """
+    digest = hashlib.sha256()
+    for name in NETWORKS:
+        for file in sorted((folder / name).glob("*.safetensors")):
+            size_bytes = file.stat().st_size
+            digest.update(f"{name}/{file.name}/{size_bytes}".encode())
+            with file.open("rb") as stream:
+                if size_bytes <= _SAMPLE_BYTES * _NUM_SAMPLES:
+                    digest.update(stream.read())
+                    continue
+                for number in range(_NUM_SAMPLES):
+                    stream.seek((size_bytes - _SAMPLE_BYTES) * number // (_NUM_SAMPLES - 1))
+                    digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

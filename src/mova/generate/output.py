@@ -1,0 +1,79 @@
+"""What the pipeline returns, in the form that the caller asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+
+from mova.codecs.prompt import CutPrompt
+from mova.codecs.video import tensor_to_frames
+from mova.errors import ConfigError
+from mova.types import Clip
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+
+
+@dataclass
+class MovaPipelineOutput(BaseOutput):
+    """Clips of one call, B in all: the samples of the first prompt first.
+
+    Attributes:
+        frames: "pil": B lists of F pictures; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0, 1];
+            "latent": (B, C, T, h, w) normalised.
+        audio: (B, 1, S) float32 in [-1, 1], an array or (for "pt") a tensor; "latent": (B, C, A).
+        sample_rate: of `audio`, in Hz.
+        frame_rate: of `frames`, in frames per second.
+        seeds: (seed, sample index) of each clip: the noise that it was made from; None where the caller gave noise or a
+            generator.
+        cut_prompts: prompts that were longer than the model reads, with the part that had no effect.
+    """
+
+    frames: Any
+    audio: Any
+    sample_rate: int
+    frame_rate: float
+    seeds: tuple[tuple[int, int], ...] | None = None
+    cut_prompts: tuple[CutPrompt, ...] = ()
+
+    def clip(self, index: int = 0) -> Clip:
+        """Return one clip as media: uint8 frames and the waveform.
+
+        Raises:
+            ConfigError: the output holds latents.
+        """
+        frames = self.frames[index]
+        if isinstance(frames, list):
+            pixels = np.stack([np.asarray(frame) for frame in frames])
+        elif isinstance(frames, torch.Tensor) and frames.shape[1] == 3:
+            pixels = tensor_to_frames(frames.movedim(0, 1)[None].mul(2).sub(1))[0]
+        elif isinstance(frames, np.ndarray):
+            pixels = np.rint(frames * 255).clip(0, 255).astype(np.uint8)
+        else:
+            raise ConfigError("latents are not a clip; ask for output_type 'pil', 'np' or 'pt'")
+        waveform = self.audio[index]
+        waveform = waveform.cpu().numpy() if isinstance(waveform, torch.Tensor) else waveform
+        return Clip(pixels, waveform, self.frame_rate, self.sample_rate)
+
+
+def check_output_type(output_type: str) -> None:
+    """Refuse an output type that is not one of "pil", "np", "pt", "latent"."""
+    if output_type not in get_args(OutputType):
+        raise ConfigError(f"output_type must be one of {', '.join(get_args(OutputType))}; got {output_type!r}")
+
+
+def format_frames(frames: torch.Tensor, output_type: OutputType) -> Any:
+    """Turn frames (B, 3, F, H, W) in [-1, 1] into the form of `MovaPipelineOutput.frames`."""
+    if output_type == "pil":
+        return [[Image.fromarray(frame) for frame in clip] for clip in tensor_to_frames(frames)]
+    unit = frames.movedim(1, 2).add(1).div(2).clamp(0, 1)
+    return unit if output_type == "pt" else unit.movedim(2, -1).contiguous().cpu().numpy()
+
+
+def format_audio(waveform: torch.Tensor, output_type: OutputType) -> Any:
+    """Turn a waveform (B, 1, S) into the form of `MovaPipelineOutput.audio`."""
+    return waveform if output_type == "pt" else waveform.cpu().numpy()

@@ -1,0 +1,391 @@
+"""The pipeline: prompts and pictures in, clips out. Read `__call__` from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from mova.codecs.audio import decode_audio, encode_audio
+from mova.codecs.conditioning import NullImage, frame_condition
+from mova.codecs.prompt import CutPrompt, encode_prompts
+from mova.codecs.video import decode_video, encode_video
+from mova.diffusion.denoise import denoise
+from mova.diffusion.sampler import SamplerName
+from mova.diffusion.schedule import SigmaLookup
+from mova.errors import ConfigError, NumericalError
+from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput, video_tensor, waveform_tensor
+from mova.generate.locate import ModelDefaults
+from mova.generate.output import MovaPipelineOutput, OutputType, check_output_type, format_audio, format_frames
+from mova.generate.request import SamplingSettings
+from mova.generate.run_plan import RunPlan, Start, guidance_of
+from mova.generate.velocity import TextConditions, VelocityModel
+from mova.geometry import CodecGeometry
+from mova.models.dual_tower import DualTower
+from mova.types import LatentPair
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+    from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+
+    from mova.diffusion.schedule import PairedFlowMatchScheduler
+    from mova.models.audio_vae import AudioAutoencoder
+    from mova.models.bridge import CrossModalBridge
+    from mova.models.tower import AudioTower, VideoTower
+
+StepCallback = Callable[["MovaPipeline", int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
+
+
+class MovaPipeline(DiffusionPipeline):
+    """Generates clips with sound. Components are named as on disk in the published layout.
+
+    Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
+    the audio autoencoder in float32.
+
+    Args:
+        video_vae: video autoencoder.
+        audio_vae: audio autoencoder.
+        text_encoder: UMT5 encoder.
+        tokenizer: of the text encoder.
+        scheduler: makes schedules; holds no state of a run.
+        video_dit: video tower, the expert for high noise (or the only one).
+        video_dit_2: expert for low noise, or None.
+        audio_dit: audio tower.
+        dual_tower_bridge: between the towers.
+        audio_vae_type: must be "dac", as published.
+        boundary_ratio: video noise level from which the high-noise expert works.
+    """
+
+    _optional_components: ClassVar[list[str]] = ["video_dit_2"]
+    defaults: ModelDefaults = ModelDefaults()
+
+    @register_to_config
+    def __init__(
+        self,
+        video_vae: AutoencoderKLWan,
+        audio_vae: AudioAutoencoder,
+        text_encoder: UMT5EncoderModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: PairedFlowMatchScheduler,
+        video_dit: VideoTower,
+        video_dit_2: VideoTower | None,
+        audio_dit: AudioTower,
+        dual_tower_bridge: CrossModalBridge,
+        audio_vae_type: str = "dac",
+        boundary_ratio: float = 0.9,  # noqa: ARG002 - read from self.config
+    ) -> None:
+        super().__init__()
+        if audio_vae_type != "dac":
+            raise ConfigError(f"audio_vae_type must be 'dac', got {audio_vae_type!r}")
+        self.register_modules(
+            video_vae=video_vae,
+            audio_vae=audio_vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+            video_dit=video_dit,
+            video_dit_2=video_dit_2,
+            audio_dit=audio_dit,
+            dual_tower_bridge=dual_tower_bridge,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        torch_dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+    ) -> MovaPipeline:
+        """Load a shipped model by name, a directory in the published layout, or a hub id; see `mova.generate.load`."""
+        from mova.generate.load import load_pipeline
+
+        return load_pipeline(pretrained_model_name_or_path, dtype=torch_dtype, device=device)
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, torch_dtype: torch.dtype | None = None, max_shard_size: int | str = "10GB"
+    ) -> None:
+        """Write the published layout with the official class names; see `mova.generate.save`."""
+        from mova.generate.save import save_pipeline
+
+        save_pipeline(self, Path(save_directory), dtype=torch_dtype, max_shard_size=max_shard_size)
+
+    @property
+    def codec_geometry(self) -> CodecGeometry:
+        """Strides and rates, from the configurations of the components."""
+        patch_t, patch_h, patch_w = self.video_dit.config.patch_size
+        return CodecGeometry(
+            spatial_stride=self.video_vae.config.scale_factor_spatial,
+            temporal_stride=self.video_vae.config.scale_factor_temporal,
+            patch_size=(patch_t, patch_h, patch_w),
+            sample_rate=self.audio_vae.sample_rate,
+            hop_length=self.audio_vae.hop_length,
+            video_channels=self.video_vae.config.z_dim,
+            audio_channels=self.audio_vae.latent_channels,
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        last_image: ImageInput | Sequence[ImageInput] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
+        *,
+        video: np.ndarray | torch.Tensor | None = None,
+        audio: np.ndarray | torch.Tensor | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        frame_rate: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        modality_scale: float | None = None,
+        audio_guidance_scale: float | None = None,
+        audio_modality_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        video_shift: float | None = None,
+        audio_shift: float | None = None,
+        sampler: SamplerName | None = None,
+        sigma_lookup: SigmaLookup = "exact",
+        null_image: NullImage = "white",
+        num_videos_per_prompt: int = 1,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
+        audio_latents: torch.Tensor | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        batch_branches: bool | None = None,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: StepCallback | None = None,
+    ) -> MovaPipelineOutput | tuple[Any, Any]:
+        """Generate clips.
+
+        What is None takes the model's recommendation (`self.defaults`) where there is one.
+
+        Args:
+            prompt: one text or several; what happens, then what is heard.
+            image: first frame, for all prompts or one each.
+            last_image: last frame, likewise.
+            negative_prompt: what guidance leads away from; None is the model's, else the empty text.
+            video: (F, H, W, 3) uint8 or (B, 3, F, H, W) in [-1, 1]: sound is made for it.
+            audio: (S,) or (B, 1, S) in [-1, 1] at the model's rate: a picture is made for it.
+            height, width: in pixels; num_frames: 1 plus a multiple of the temporal stride; frame_rate: per second.
+            num_inference_steps: 1 to 1000.
+            guidance_scale, modality_scale: of text and bridge; 1 switches them off.
+            audio_guidance_scale, audio_modality_scale: for the sound alone; None takes those of the picture.
+            guidance_rescale, guidance_interval: see `Guidance`.
+            video_shift, audio_shift: of the schedule; None takes the scheduler's.
+            sampler: "euler" or "unipc".
+            sigma_lookup: "nearest" for the quantised sigmas of the published code.
+            null_image: what stands in for a missing first frame: "white", or "none" for no known frame at all.
+            num_videos_per_prompt: clips per prompt.
+            seed: one number, or one per clip; None draws one, which the result names.
+            generator: instead of a seed: one, or one per clip.
+            latents, audio_latents: initial noise, used exactly.
+            prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
+            batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
+                None: where the calls are small.
+            output_type: see `MovaPipelineOutput`.
+            return_dict: False returns (frames, audio).
+            callback_on_step_end: called with (pipeline, step, timestep, {"latents", "audio_latents"}) after each step;
+                latents that it returns replace the current ones.
+
+        Raises:
+            ConfigError, GeometryError: an argument that cannot be used, before any computation.
+            NumericalError: latents that are not finite, with the step at which they appeared.
+        """
+        settings = SamplingSettings.for_model(
+            self.defaults,
+            self.codec_geometry,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            frame_rate=frame_rate,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            modality_scale=modality_scale,
+            audio_guidance_scale=audio_guidance_scale,
+            audio_modality_scale=audio_modality_scale,
+            guidance_rescale=guidance_rescale,
+            guidance_interval=guidance_interval,
+            video_shift=video_shift,
+            audio_shift=audio_shift,
+            sampler=sampler,
+            sigma_lookup=sigma_lookup,
+            null_image=null_image,
+        )
+        given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
+        noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
+        plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
+        text = self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
+        start = self.prepare_latents(plan, given, noise)
+        final = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
+        frames, waveform = self.decode(plan, final, start)
+        if not return_dict:
+            return frames, waveform
+        return MovaPipelineOutput(
+            frames=frames,
+            audio=waveform,
+            sample_rate=plan.geometry.codec.sample_rate,
+            frame_rate=plan.geometry.frame_rate,
+            seeds=start.seeds,
+            cut_prompts=text.cut,
+        )
+
+    def check_inputs(
+        self,
+        settings: SamplingSettings,
+        given: GivenMedia,
+        noise: GivenNoise,
+        prompt: str | Sequence[str] | None,
+        prompt_embeds: torch.Tensor | None,
+        per_prompt: int,
+        output_type: OutputType,
+    ) -> RunPlan:
+        """Settle everything that can be known before the first computation; see `RunPlan`.
+
+        Raises:
+            ConfigError: arguments that contradict each other, or a value outside its range.
+        """
+        check_output_type(output_type)
+        given.check()
+        noise.check()
+        if (prompt is None) == (prompt_embeds is None):
+            raise ConfigError("exactly one of prompt and prompt_embeds must be given")
+        if per_prompt < 1:
+            raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
+        schedule = self.scheduler.make_schedule(
+            settings.num_inference_steps,
+            video_shift=settings.video_shift,
+            audio_shift=settings.audio_shift,
+            hold_video=given.video is not None,
+            hold_audio=given.audio is not None,
+            sigma_lookup=settings.sigma_lookup,
+        )
+        texts = prompt if prompt_embeds is None else prompt_embeds
+        num_prompts = 1 if texts is None or isinstance(texts, str) else len(texts)
+        if num_prompts == 0:
+            raise ConfigError("prompt must be a text or a list of texts, got an empty list")
+        return RunPlan(
+            settings=settings,
+            schedule=schedule,
+            guidance=guidance_of(settings),
+            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
+            num_prompts=num_prompts,
+            per_prompt=per_prompt,
+            output_type=output_type,
+        )
+
+    def encode_prompt(
+        self,
+        plan: RunPlan,
+        prompt: str | Sequence[str] | None,
+        negative_prompt: str | Sequence[str] | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+    ) -> TextConditions:
+        """Embed the texts, one row per clip; the negative one only if a branch reads it."""
+        positive, cut = self._embed(plan, prompt, prompt_embeds, "prompt")
+        negative = None
+        if plan.needs_negative_text:
+            negative_prompt = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
+            negative, also_cut = self._embed(plan, negative_prompt, negative_prompt_embeds, "negative_prompt")
+            cut = (*cut, *also_cut)
+        return TextConditions(positive=positive, negative=negative, cut=cut)
+
+    def prepare_latents(self, plan: RunPlan, given: GivenMedia, noise: GivenNoise) -> Start:
+        """Draw the noise, encode the known frames, and put held modalities in place of their noise."""
+        geometry, device = plan.geometry, self._execution_device
+        drawn, seeds = noise.draw(geometry, plan.batch_size)
+        video, audio = drawn.video.to(device), drawn.audio.to(device)
+        frames = None if given.video is None else video_tensor(given.video, geometry).to(device)
+        waveform = None if given.audio is None else waveform_tensor(given.audio, geometry).to(device)
+        if frames is not None:
+            video = plan.expand(encode_video(self.video_vae, frames), "video")
+        if waveform is not None:
+            audio = plan.expand(encode_audio(self.audio_vae, waveform), "audio")
+        known = {0: frames[:, :, 0]} if frames is not None else given.known_images(geometry)
+        condition = frame_condition(self.video_vae, known, geometry, null_image=plan.null_image, device=device)
+        return Start(
+            latents=LatentPair(video=video, audio=audio),
+            condition=plan.expand(condition, "image"),
+            given_frames=None if frames is None else plan.expand(frames, "video"),
+            given_audio=None if waveform is None else plan.expand(waveform, "audio"),
+            seeds=seeds,
+        )
+
+    def denoise(
+        self,
+        plan: RunPlan,
+        text: TextConditions,
+        start: Start,
+        *,
+        batch_branches: bool | None = None,
+        on_step_end: StepCallback | None = None,
+    ) -> LatentPair:
+        """Follow the schedule from noise to clean latents."""
+        model = VelocityModel(
+            high_noise=DualTower(self.video_dit, self.audio_dit, self.dual_tower_bridge),
+            low_noise=DualTower(self.video_dit_2 or self.video_dit, self.audio_dit, self.dual_tower_bridge),
+            text=text,
+            condition=start.condition,
+            frame_rate=plan.geometry.frame_rate,
+            batch_branches=batch_branches,
+        )
+        with self.progress_bar(total=plan.settings.num_inference_steps) as bar:
+
+            def on_step(done: int, _: int, latents: LatentPair) -> LatentPair | None:
+                bar.update()
+                if on_step_end is None:
+                    return None
+                timestep = float(plan.schedule.video_timesteps[done - 1])
+                changed = on_step_end(
+                    self, done - 1, timestep, {"latents": latents.video, "audio_latents": latents.audio}
+                )
+                if not changed:
+                    return None
+                return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
+
+            return denoise(
+                model,
+                start.latents,
+                plan.schedule,
+                guidance=plan.guidance,
+                sampler=plan.sampler,
+                boundary_ratio=plan.boundary_ratio,
+                on_step=on_step,
+            )
+
+    def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:
+        """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
+        if plan.output_type == "latent":
+            return latents.video, latents.audio
+        frames, waveform = start.given_frames, start.given_audio
+        if frames is None:
+            # One clip at a time: the decoder's activations are the largest of the run.
+            frames = torch.cat([decode_video(self.video_vae, one) for one in latents.video.split(1)])
+        if waveform is None:
+            waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
+        for name, decoded in (("picture", frames), ("sound", waveform)):
+            if not decoded.isfinite().all():
+                raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")
+        return format_frames(frames, plan.output_type), format_audio(waveform, plan.output_type)
+
+    def _embed(
+        self, plan: RunPlan, texts: str | Sequence[str] | None, embeds: torch.Tensor | None, name: str
+    ) -> tuple[torch.Tensor, tuple[CutPrompt, ...]]:
+        cut: tuple[CutPrompt, ...] = ()
+        if embeds is None:
+            prompts = [texts] if isinstance(texts, str) else list(texts or ())
+            encoded = encode_prompts(self.tokenizer, self.text_encoder, prompts)
+            embeds, cut = encoded.embeds, encoded.cut
+        return plan.expand(embeds.to(self._execution_device), name), cut

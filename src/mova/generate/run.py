@@ -1,0 +1,199 @@
+"""A request to a file: what can be wrong is found first, the weights are loaded last."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mova.generate.dims import dims_from_directory
+from mova.generate.locate import find_model, read_defaults
+from mova.generate.request import GenerateRequest, SamplingSettings
+
+if TYPE_CHECKING:
+    from mova.codecs.prompt import CutPrompt
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with (stage, done, in all) when a stage begins and after each step of it."""
+
+LOADING, SAMPLING, DECODING, WRITING = "loading", "sampling", "decoding", "writing"
+
+
+@dataclass(frozen=True)
+class GeneratedFile:
+    """A clip on disk and how it was made.
+
+    Attributes:
+        path: of the file.
+        metadata: what the file itself says of its origin.
+        num_frames, frame_rate, height, width, sample_rate: of the clip.
+        duration_s: of the picture.
+        cut_prompts: what of the prompts had no effect.
+        seconds: spent per stage.
+    """
+
+    path: str
+    metadata: Mapping[str, str]
+    num_frames: int
+    frame_rate: float
+    height: int
+    width: int
+    sample_rate: int
+    duration_s: float
+    cut_prompts: tuple[CutPrompt, ...]
+    seconds: Mapping[str, float]
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def make_request(
+    model: str,
+    *,
+    prompt: str,
+    negative_prompt: str | None = None,
+    seed: int = 0,
+    files: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> tuple[Path, GenerateRequest]:
+    """Find the model and complete what was not given (None) with its recommendations; loads no weights.
+
+    Args:
+        model: shipped name, directory or hub id.
+        prompt: what happens and what is heard.
+        negative_prompt: what guidance leads away from.
+        seed: 0 or more.
+        files: paths of `image`, `last_image`, `video`, `audio`.
+        given: fields of `SamplingSettings`.
+
+    Returns:
+        The model's directory and the request.
+
+    Raises:
+        MovaError: a value that cannot be used, or a model that is not there.
+    """
+    folder = find_model(model)
+    defaults = read_defaults(folder)
+    settings = SamplingSettings.for_model(defaults, dims_from_directory(folder).codec, **given)
+    return folder, GenerateRequest(
+        prompt=prompt,
+        negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
+        seed=seed,
+        settings=settings,
+        # A path says nothing on another machine; a name does.
+        model=folder.resolve().name if Path(model).is_dir() else model,
+        **(files or {}),
+    )
+
+
+def generate_file(
+    request: GenerateRequest, folder: Path, output: Path, *, on_progress: OnProgress = lambda *_: None
+) -> GeneratedFile:
+    """Generate one clip and write it, with its origin in the file's metadata.
+
+    Args:
+        request: checked.
+        folder: the model's directory.
+        output: an .mp4 file; appears only when it is complete.
+        on_progress: told about each stage.
+
+    Raises:
+        MovaError: an output that cannot be written or an input that cannot be read (before weights are loaded), weights
+            that do not fit, latents that are not finite.
+    """
+    from mova.generate.media_files import read_inputs
+    from mova.media.write import check_writable, write_clip
+
+    clock = _Clock(on_progress)
+    clock.begin(LOADING)
+    target = check_writable(output)
+    inputs = read_inputs(request)
+    metadata = describe(request, folder)
+    pipeline, device = _load(folder)
+    clock.begin(SAMPLING, request.settings.num_inference_steps)
+    result = pipeline(
+        request.prompt,
+        negative_prompt=request.negative_prompt,
+        seed=request.seed,
+        callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
+        **inputs,
+        **_sampling_arguments(request.settings),
+    )
+    clock.begin(WRITING)
+    clip = result.clip()
+    metadata |= {"device": device}
+    write_clip(target, clip, metadata=metadata)
+    return GeneratedFile(
+        path=str(output),
+        metadata=metadata,
+        num_frames=len(clip.frames),
+        frame_rate=clip.frame_rate,
+        height=clip.frames.shape[1],
+        width=clip.frames.shape[2],
+        sample_rate=clip.sample_rate,
+        duration_s=clip.duration_s,
+        cut_prompts=result.cut_prompts,
+        seconds=clock.end(),
+    )
+
+
+def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
+    """Return what a clip says of its origin: prompt, seed, settings, model and weights."""
+    from mova import __version__
+    from mova.generate.load import weights_hash
+
+    files = {name: getattr(request, name) for name in ("image", "last_image", "video", "audio")}
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": str(request.seed),
+        "settings": json.dumps(_sampling_arguments(request.settings)),
+        "model": request.model,
+        "weights_sha256": weights_hash(folder),
+        "mova": __version__,
+    } | {name: path.name for name, path in files.items() if path is not None}
+
+
+def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
+    return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
+
+
+def _load(folder: Path) -> tuple[Any, str]:
+    import torch
+
+    from mova.generate.load import load_pipeline
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = load_pipeline(folder, device=device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline, device
+
+
+class _Clock:
+    """Times the stages and passes them on."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._stage, self._total, self._since = "", 1, time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    def begin(self, stage: str, total: int = 1) -> None:
+        self.end()
+        self._stage, self._total = stage, total
+        self._on_progress(stage, 0, total)
+
+    def step(self, done: int) -> None:
+        self._on_progress(self._stage, done, self._total)
+        if done == self._total and self._stage == SAMPLING:
+            self.begin(DECODING)
+
+    def end(self) -> dict[str, float]:
+        now = time.monotonic()
+        if self._stage:
+            self._seconds[self._stage] = round(now - self._since, 3)
+        self._since = now
+        return self._seconds

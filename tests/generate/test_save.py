@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+
+from mova.errors import CheckpointError
+from mova.generate.load import load_pipeline
+from mova.generate.locate import ModelDefaults
+from mova.generate.pipeline import MovaPipeline
+
+
+@pytest.fixture
+def fresh(checkpoint):
+    pipeline = load_pipeline(checkpoint)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def run(pipeline):
+    result = pipeline("a dog", height=32, width=32, num_frames=5, num_inference_steps=2, seed=0, output_type="latent")
+    return result.frames, result.audio
+
+
+def test_saved_pipeline_loads_and_gives_the_same(fresh, tmp_path):
+    fresh.defaults = ModelDefaults(num_frames=49, guidance_scale=3.0)
+    before = run(fresh)
+    fresh.save_pretrained(tmp_path / "model")
+    again = MovaPipeline.from_pretrained(tmp_path / "model")
+    again.set_progress_bar_config(disable=True)
+    assert again.defaults == fresh.defaults
+    assert all(torch.equal(one, other) for one, other in zip(before, run(again), strict=True))
+
+
+def test_saved_index_and_configs_name_the_official_classes(fresh, tmp_path, checkpoint):
+    fresh.save_pretrained(tmp_path)
+    index, published = (json.loads((folder / "model_index.json").read_text()) for folder in (tmp_path, checkpoint))
+    assert {**index, "_diffusers_version": ""} == {**published, "_diffusers_version": ""}
+    for part in ("video_dit", "audio_dit", "dual_tower_bridge", "audio_vae", "video_vae"):
+        saved, official = (json.loads((folder / part / "config.json").read_text()) for folder in (tmp_path, checkpoint))
+        assert {**saved, "_diffusers_version": ""} == {**official, "_diffusers_version": ""}
+    scheduler = json.loads((tmp_path / "scheduler" / "scheduler_config.json").read_text())
+    assert scheduler["_class_name"] == "FlowMatchPairScheduler"
+    assert scheduler["shift"] == 5.0
+    assert (
+        json.loads((tmp_path / "tokenizer" / "tokenizer_config.json").read_text())["tokenizer_class"] == "T5Tokenizer"
+    )
+
+
+def test_weights_can_be_saved_small_and_in_shards(fresh, tmp_path):
+    fresh.save_pretrained(tmp_path, torch_dtype=torch.bfloat16, max_shard_size="200KB")
+    assert len(list((tmp_path / "video_dit").glob("*-of-*.safetensors"))) > 1
+    again = load_pipeline(tmp_path)
+    weight = again.video_dit.blocks[0].ffn[0].weight
+    assert weight.dtype == torch.float32
+    torch.testing.assert_close(weight, fresh.video_dit.blocks[0].ffn[0].weight, atol=1e-2, rtol=1e-2)
+
+
+def test_a_single_expert_is_saved_as_such(fresh, tmp_path):
+    MovaPipeline(**(fresh.components | {"video_dit_2": None})).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "model_index.json").read_text())["video_dit_2"] == [None, None]
+    assert load_pipeline(tmp_path).video_dit_2 is None
+
+
+def test_a_half_written_directory_is_no_model(fresh, tmp_path, monkeypatch):
+    from mova.generate import save
+
+    fresh.save_pretrained(tmp_path)
+
+    def fail(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(save, "write_component", fail)
+    with pytest.raises(CheckpointError, match=r"cannot be written .*: No space left"):
+        fresh.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"must hold model_index\.json"):
+        load_pipeline(tmp_path)
