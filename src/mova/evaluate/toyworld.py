@@ -1,0 +1,228 @@
+"""The toy world as a benchmark: how often what is heard happens when it is seen, and whether it is what was asked for.
+
+Beside the figures of the generated clips stand two others: the ceiling, rendered clips sent through the autoencoders
+and back, and chance, each clip with the sound of another clip of its kind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mova.errors import ConfigError
+from mova.evaluate.bootstrap import Estimate, mean, of_pooled, ratio
+from mova.toyworld.render import RenderedClip, first_frame, render
+from mova.toyworld.sample import sample_scene, split_seed
+from mova.toyworld.scene import Scene
+from mova.toyworld.score import ClipScore, match_events, score_clip
+from mova.toyworld.vocabulary import KINDS
+from mova.types import Clip
+
+MAX_CLIPS: Final = 10_000
+NUM_SHUFFLES: Final = 8
+
+FloatArray = NDArray[np.float64]
+Summary = dict[str, Estimate]
+Generate = Callable[[str, NDArray[np.uint8], int], Clip]
+OnClip = Callable[[int, RenderedClip, Clip, ClipScore], None]
+
+# One row of the report each: the words that it is printed with, and how it is written.
+ROWS: Final[dict[str, tuple[str, str]]] = {
+    "recall": ("visible events with a sound within one frame", "share"),
+    "precision": ("sounds with a visible event within one frame", "share"),
+    "offset_median_abs_ms": ("distance of sound from picture, median", "ms"),
+    "offset_p95_abs_ms": ("distance of sound from picture, 95th percentile", "ms"),
+    "offset_median_ms": ("sound after picture, median", "ms"),
+    "material_right": ("timbre of floor or bars right", "share"),
+    "pitch_right": ("note of the ball's colour, or of the bar that lights up", "share"),
+    "order_right": ("bars and notes in the caption's order", "share"),
+    "place_right": ("place of the ball's first bounce right", "share"),
+    "landing_right": ("first landing of the ball on time", "share"),
+    "colour_right": ("colours right", "share"),
+    "size_kept": ("size of the object kept", "share"),
+    "faithful": ("first frame kept", "share"),
+    "background_kept": ("background kept", "share"),
+    "start_kept": ("object starts where the first frame shows it", "share"),
+    "nothing_seen": ("clips without any visible event", "share"),
+    "nothing_heard": ("clips without any sound", "share"),
+}
+# Those rows that are the share of clips with a property of `ClipScore` of the same name.
+CLIP_MEASURES: Final = tuple(name for name in ROWS if hasattr(ClipScore, name) or name in ClipScore.__annotations__)
+
+
+@dataclass(frozen=True)
+class ToyworldReport:
+    """The figures of one run.
+
+    Attributes:
+        overall: each figure of `ROWS` over all clips.
+        by_kind: the same for each kind of scene.
+        chance: recall and precision with the sound of other clips; empty where no kind has two clips.
+        ceiling: the figures of re-encoded rendered clips, None where there was no autoencoder.
+        scores: every clip's own measures.
+    """
+
+    overall: Summary
+    by_kind: dict[str, Summary]
+    chance: Summary
+    ceiling: Summary | None
+    scores: tuple[ClipScore, ...]
+
+    def to_json(self) -> str:
+        """Return everything, each clip's measures included, as JSON text."""
+        document = {
+            "num_clips": len(self.scores),
+            "overall": _as_json(self.overall),
+            "by_kind": {kind: _as_json(summary) for kind, summary in self.by_kind.items()},
+            "chance": _as_json(self.chance),
+            "ceiling": None if self.ceiling is None else _as_json(self.ceiling),
+            "clips": [score.to_dict() for score in self.scores],
+        }
+        return json.dumps(document, indent=2, allow_nan=False)
+
+    def to_markdown(self) -> str:
+        """Return a table: a row for each figure, a column each for all clips, each kind, chance and ceiling."""
+        columns = {f"all ({len(self.scores)} clips)": self.overall}
+        for kind, summary in self.by_kind.items():
+            columns[f"{kind} ({sum(score.kind == kind for score in self.scores)})"] = summary
+        columns["chance"] = self.chance
+        if self.ceiling is not None:
+            columns["ceiling"] = self.ceiling
+        lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+        for name, (words, unit) in ROWS.items():
+            cells = [_cell(summary.get(name), unit) for summary in columns.values()]
+            lines.append(f"| {words} | {' | '.join(cells)} |")
+        return "\n".join(lines) + "\n"
+
+
+def summarise(scores: Sequence[ClipScore]) -> Summary:
+    """Return every figure of `ROWS` over `scores`.
+
+    Recall and precision are shares of events. A clip in which nothing is seen (heard) counts as one missed event, so
+    that an empty clip never improves them.
+    """
+    summary = _recall_and_precision([_counts(score, score.heard_s) for score in scores])
+    offsets = [score.offsets_ms for score in scores]
+    summary["offset_median_abs_ms"] = of_pooled(offsets, lambda values: float(np.median(np.abs(values))))
+    summary["offset_p95_abs_ms"] = of_pooled(offsets, lambda values: float(np.quantile(np.abs(values), 0.95)))
+    summary["offset_median_ms"] = of_pooled(offsets, lambda values: float(np.median(values)))
+    for name in CLIP_MEASURES:
+        values = [getattr(score, name) for score in scores]
+        summary[name] = mean([float(value) for value in values if value is not None])
+    return summary
+
+
+def chance_level(scores: Sequence[ClipScore], *, seed: int = 0) -> Summary:
+    """Return recall and precision when every clip gets the sound of another clip of its kind.
+
+    The mean over several reassignments, none of which leaves a clip its own sound.
+    """
+    rng = np.random.default_rng(seed)
+    counts: list[FloatArray] = []
+    for kind in KINDS:
+        alike = [score for score in scores if score.kind == kind]
+        order = [alike[index] for index in rng.permutation(len(alike))]
+        num_shuffles = min(NUM_SHUFFLES, len(order) - 1)
+        for index, score in enumerate(order if num_shuffles > 0 else []):
+            others = [order[(index + shift) % len(order)] for shift in range(1, num_shuffles + 1)]
+            counts.append(np.mean([_counts(score, other.heard_s) for other in others], axis=0))
+    return _recall_and_precision(counts) if counts else {}
+
+
+def report_on(scores: Sequence[ClipScore], *, ceiling: Sequence[ClipScore] = (), seed: int = 0) -> ToyworldReport:
+    """Return the report of clips that were scored already, with those of re-encoded clips where there are any."""
+    kinds = [kind for kind in KINDS if any(score.kind == kind for score in scores)]
+    return ToyworldReport(
+        overall=summarise(scores),
+        by_kind={kind: summarise([score for score in scores if score.kind == kind]) for kind in kinds},
+        chance=chance_level(scores, seed=seed),
+        ceiling=summarise(ceiling) if ceiling else None,
+        scores=tuple(scores),
+    )
+
+
+def evaluate_clips(pairs: Iterable[tuple[Scene, Clip]]) -> ToyworldReport:
+    """Return the report of clips and the scenes whose captions and first frames they were made from.
+
+    Raises:
+        ConfigError: there is no clip.
+    """
+    scores = [score_clip(scene, clip) for scene, clip in pairs]
+    if not scores:
+        raise ConfigError("an evaluation needs at least 1 clip, got 0; nearest is 1")
+    return report_on(scores)
+
+
+def run_benchmark(
+    generate: Generate,
+    *,
+    num_clips: int,
+    seed: int,
+    reencode: Callable[[Clip], Clip] | None = None,
+    on_clip: OnClip | None = None,
+    size: int = 128,
+    num_frames: int = 49,
+    frame_rate: float = 24.0,
+    sample_rate: int = 16_000,
+) -> ToyworldReport:
+    """Generate from held-out captions and first frames, both kinds of scene in turn, and measure the clips.
+
+    Args:
+        generate: takes caption, first frame (H, W, 3) uint8 and a seed, returns a clip of any length and rate.
+        num_clips: 1 to 10,000.
+        seed: 0 or more; another seed means other scenes and other noise.
+        reencode: sends a clip through the autoencoders and back; gives the ceiling.
+        on_clip: called after each clip with its number, the rendered clip, the generated clip and the score.
+        size, num_frames, frame_rate, sample_rate: of the rendered clips, from which the first frames are taken.
+
+    Raises:
+        ConfigError: number of clips or seed out of range.
+    """
+    if not 1 <= num_clips <= MAX_CLIPS:
+        raise ConfigError(
+            f"clips must be 1 to {MAX_CLIPS}, got {num_clips}; nearest is {min(max(num_clips, 1), MAX_CLIPS)}"
+        )
+    scores: list[ClipScore] = []
+    ceiling: list[ClipScore] = []
+    for index in range(num_clips):
+        clip_seed = seed * MAX_CLIPS + index
+        scene = sample_scene(split_seed("heldout", clip_seed), kind=KINDS[index % len(KINDS)])
+        rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
+        clip = generate(rendered.caption, first_frame(rendered.clip), clip_seed)
+        scores.append(score_clip(scene, clip, first_frame=first_frame(rendered.clip)))
+        if reencode is not None:
+            ceiling.append(score_clip(scene, reencode(rendered.clip), first_frame=first_frame(rendered.clip)))
+        if on_clip is not None:
+            on_clip(index, rendered, clip, scores[-1])
+    return report_on(scores, ceiling=ceiling, seed=seed)
+
+
+def _counts(score: ClipScore, heard_s: Sequence[float]) -> FloatArray:
+    """Return matched visible, visible, matched audible and audible events that count, with `heard_s` as the sound."""
+    pairs = match_events(score.seen_s, heard_s, score.tolerance_s)
+    seen = [time_s < score.until_s for time_s in score.seen_s]
+    heard = [time_s < score.until_s for time_s in heard_s]
+    matched = sum(seen[i] for i, _ in pairs), sum(heard[j] for _, j in pairs)
+    return np.asarray([matched[0], max(1, sum(seen)), matched[1], max(1, sum(heard))], np.float64)
+
+
+def _recall_and_precision(counts: Sequence[FloatArray]) -> Summary:
+    seen_matched, seen, heard_matched, heard = np.stack(counts, axis=1)
+    return {"recall": ratio(seen_matched, seen), "precision": ratio(heard_matched, heard)}
+
+
+def _as_json(summary: Summary) -> dict[str, Any]:
+    return {name: estimate.to_dict() for name, estimate in summary.items()}
+
+
+def _cell(estimate: Estimate | None, unit: str) -> str:
+    if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return "-"
+    digits = 3 if unit == "share" else 1
+    suffix = "" if unit == "share" else f" {unit}"
+    return f"{estimate.value:.{digits}f}{suffix} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

@@ -1,0 +1,158 @@
+"""The mallet on five coloured bars: it strikes the bars in the order that the caption says, at times that it does not.
+
+A struck bar lights up at once and fades, so that the brightness of the next frame tells when between two frames it was
+struck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mova.toyworld.draw import Viewport, discs, fill_below, paint, rods, rounded_box, vertical_gradient
+from mova.toyworld.event import LAST_EVENT_S, Event
+from mova.toyworld.scene import Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, BAR, COLOUR_RGB, COLOURS, Rgb, pitch_hz
+
+FloatArray = NDArray[np.float64]
+
+BAR_PITCH: Final = 0.18
+BAR_WIDTH: Final = 0.15
+BAR_TOP: Final = 0.66
+BAR_BOTTOM: Final = 0.88
+BAR_CORNER: Final = 0.025
+STAND_BOTTOM: Final = 0.93
+STAND_RGB: Final[Rgb] = (96, 72, 58)
+GROUND_RGB: Final[Rgb] = (168, 150, 134)
+HEAD_RADIUS: Final = 0.045
+STICK_RADIUS: Final = 0.010
+STICK_REACH: Final = (0.15, -0.25)
+HEAD_RGB: Final[Rgb] = (44, 42, 50)
+STICK_RGB: Final[Rgb] = (92, 76, 66)
+RAISED: Final = 0.2
+STRIKE_SPEED: Final = 2.0  # frame sizes per second, before and after every strike
+FALL_S: Final = 2 * RAISED / STRIKE_SPEED
+NUM_STRIKES: Final = (3, 5)
+FIRST_STRIKE_S: Final = (0.25, 0.5)
+INTERVAL_S: Final = (0.28, 0.6)
+GLOW_DECAY_S: Final = 0.18
+GLOW_RGB: Final[Rgb] = (255, 255, 255)
+GLOW_SHARE: Final = 0.7
+STRIKE_LEVEL: Final = 0.55
+
+
+@dataclass(frozen=True)
+class MalletScene(Scene):
+    """A mallet that strikes bars; the bars' colours are those of `COLOURS` from the left.
+
+    Attributes:
+        bars: index of each struck bar, in order.
+        times_s: when each is struck.
+    """
+
+    kind: ClassVar[str] = "mallet"
+
+    bars: tuple[int, ...]
+    times_s: tuple[float, ...]
+
+    def events(self, duration_s: float) -> tuple[Event, ...]:
+        """Return the strikes of the first `duration_s` seconds."""
+        return tuple(
+            Event(
+                time_s=time_s,
+                kind="strike",
+                x=bar_x(bar),
+                y=BAR_TOP,
+                bar=bar,
+                colour=COLOURS[bar],
+                timbre=BAR,
+                pitch_hz=pitch_hz(BAR, COLOURS[bar]),
+                level=STRIKE_LEVEL,
+            )
+            for bar, time_s in zip(self.bars, self.times_s, strict=True)
+            if time_s < duration_s
+        )
+
+    def positions(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return x and y of the head's centre (F,) at `times_s` (F,)."""
+        strikes, places = np.asarray(self.times_s), np.asarray([bar_x(bar) for bar in self.bars])
+        last = np.searchsorted(strikes, times_s, side="right") - 1
+        before, after = np.clip(last, 0, None), np.clip(last + 1, None, len(strikes) - 1)
+        interval = np.where(after > before, strikes[after] - strikes[before], 1.0)
+        since = times_s - strikes[before]
+        share = np.clip(since / interval, 0.0, 1.0)
+        x = places[before] + (places[after] - places[before]) * share**2 * (3 - 2 * share)
+        between = STRIKE_SPEED * since * (1 - share)
+        falling = RAISED * (1 - np.clip(1 - (strikes[0] - times_s) / FALL_S, 0.0, 1.0) ** 2)
+        rising = RAISED * (1 - np.clip(1 - (times_s - strikes[-1]) / FALL_S, 0.0, 1.0) ** 2)
+        height = np.where(last < 0, falling, np.where(last == len(strikes) - 1, rising, between))
+        return x, BAR_TOP - HEAD_RADIUS - height
+
+    def glow(self, bar: int, times_s: FloatArray) -> FloatArray:
+        """Return how strongly `bar` is lit (F,), in [0, 1]: 1 at a strike, falling exponentially."""
+        glow = np.zeros_like(times_s)
+        for struck, strike_s in zip(self.bars, self.times_s, strict=True):
+            if struck == bar:
+                since = times_s - strike_s
+                glow = np.where(since >= 0, np.exp(-since / GLOW_DECAY_S), glow)
+        return glow
+
+    def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
+        """Return the frames (F, H, W, 3)."""
+        backdrop = vertical_gradient(viewport, BACKGROUND_RGB[self.background], lighter=8, darker=8)
+        fill_below(backdrop, float(viewport.y(BAR_BOTTOM)), STAND_RGB)
+        fill_below(backdrop, float(viewport.y(STAND_BOTTOM)), GROUND_RGB)
+        shapes = [bar_shape(viewport, bar) for bar in range(len(COLOURS))]
+        unlit = [np.asarray(COLOUR_RGB[colour], np.float32) for colour in COLOURS]
+        under = [backdrop[rows, columns].copy() for rows, columns, _ in shapes]
+        for colour, below, (rows, columns, coverage) in zip(unlit, under, shapes, strict=True):
+            backdrop[rows, columns] = below + coverage[..., None] * (colour - below)
+        frames = np.repeat((backdrop + 0.5).astype(np.uint8)[None], len(times_s), axis=0)
+        for bar in sorted(set(self.bars)):
+            glow = self.glow(bar, times_s)
+            lit = np.flatnonzero(glow > 1e-3)
+            if lit.size:
+                rows, columns, coverage = shapes[bar]
+                light = GLOW_SHARE * glow[lit, None].astype(np.float32) * (np.asarray(GLOW_RGB) - unlit[bar])
+                lit_colour = (unlit[bar] + light)[:, None, None, :]
+                region = under[bar] + coverage[..., None] * (lit_colour - under[bar])
+                frames[:, rows, columns][lit] = (region + 0.5).astype(np.uint8)
+        x, y = self.positions(times_s)
+        x, y = viewport.x(x), viewport.y(y)
+        reach = (STICK_REACH[0] * viewport.scale, STICK_REACH[1] * viewport.scale)
+        paint(frames, rods(x, y, reach, STICK_RADIUS * viewport.scale), STICK_RGB)
+        paint(frames, discs(x, y, HEAD_RADIUS * viewport.scale), HEAD_RGB)
+        return frames
+
+
+def bar_x(bar: int) -> float:
+    """Return the middle of a bar."""
+    return 0.5 + (bar - (len(COLOURS) - 1) / 2) * BAR_PITCH
+
+
+def bar_shape(viewport: Viewport, bar: int) -> tuple[slice, slice, NDArray[np.float32]]:
+    """Return the rows and columns that a bar lies in and its coverage there."""
+    left, right = (float(viewport.x(bar_x(bar) + side * BAR_WIDTH / 2)) for side in (-1, 1))
+    top, bottom = float(viewport.y(BAR_TOP)), float(viewport.y(BAR_BOTTOM))
+    return rounded_box(viewport.height, viewport.width, (left, top, right, bottom), BAR_CORNER * viewport.scale)
+
+
+def draw_mallet_scene(seed: int, rng: np.random.Generator) -> MalletScene:
+    """Return a random mallet scene: no bar twice in a row, no strike near the end of a clip of the reference length."""
+    num_strikes = int(rng.integers(NUM_STRIKES[0], NUM_STRIKES[1] + 1))
+    bars = [int(rng.integers(len(COLOURS)))]
+    while len(bars) < num_strikes:
+        bars.append((bars[-1] + int(rng.integers(1, len(COLOURS)))) % len(COLOURS))
+    times = np.full(num_strikes, np.inf)
+    while times[-1] >= LAST_EVENT_S:
+        intervals = rng.uniform(*INTERVAL_S, num_strikes - 1)
+        times = rng.uniform(*FIRST_STRIKE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
+    return MalletScene(
+        seed=seed,
+        background=str(rng.choice(list(BACKGROUND_RGB))),
+        bars=tuple(bars),
+        times_s=tuple(float(time_s) for time_s in times),
+    )

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+
+from mova.errors import ConfigError
+from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, evaluate_clips, run_benchmark
+from mova.toyworld import render, sample_scene, split_seed
+from mova.toyworld.vocabulary import KINDS
+from mova.types import Clip
+
+
+def _truth(size=64):
+    """A perfect generator: renders the held-out scene whose seed it is given."""
+
+    def generate(prompt, first_frame, seed):
+        rendered = render(sample_scene(split_seed("heldout", seed), kind=KINDS[seed % 2]), size=size)
+        assert rendered.caption == prompt
+        assert np.array_equal(rendered.clip.frames[0], first_frame)
+        return rendered.clip
+
+    return generate
+
+
+def _silent(clip):
+    return Clip(clip.frames, None, clip.frame_rate, clip.sample_rate)
+
+
+def test_perfect_clips_reach_one_and_chance_stays_far_below():
+    report = run_benchmark(_truth(), num_clips=24, seed=3, size=64)
+    assert list(report.overall) == list(ROWS)
+    for name, estimate in report.overall.items():
+        if name in ("recall", "precision", *CLIP_MEASURES) and not name.startswith("nothing"):
+            assert estimate.value == 1.0
+    assert report.overall["nothing_seen"].value == report.overall["nothing_heard"].value == 0
+    assert report.overall["offset_p95_abs_ms"].value < 3
+    assert report.overall["landing_right"].num_clips == 12
+    assert 0.15 < report.chance["recall"].value < 0.5
+    assert report.chance["recall"].low < report.chance["recall"].value < report.chance["recall"].high
+    assert set(report.by_kind) == {"ball", "mallet"}
+    assert report.ceiling is None
+
+
+def test_silent_clips_have_no_recall_and_are_counted():
+    truth = _truth()
+    report = run_benchmark(lambda *request: _silent(truth(*request)), num_clips=6, seed=0, size=64)
+    assert report.overall["recall"].value == report.overall["precision"].value == 0
+    assert report.overall["nothing_heard"].value == 1
+    assert report.overall["offset_median_ms"].value is None
+    assert report.overall["place_right"].value == 1
+
+
+def test_still_clips_count_as_missed():
+    def still(prompt, first_frame, seed):
+        return Clip(first_frame[None].repeat(49, axis=0), None, 24.0, 16_000)
+
+    report = run_benchmark(still, num_clips=4, seed=0, size=64)
+    assert report.overall["recall"].value == 0
+    assert report.overall["nothing_seen"].value == 1
+
+
+def test_ceiling_is_that_of_reencoded_rendered_clips():
+    report = run_benchmark(_truth(), num_clips=4, seed=0, size=64, reencode=_silent)
+    assert report.overall["recall"].value == 1
+    assert report.ceiling["recall"].value == 0
+    assert report.ceiling["recall"].num_clips == 4
+
+
+def test_each_clip_is_reported_as_it_comes():
+    seen = []
+    run_benchmark(_truth(), num_clips=3, seed=1, size=64, on_clip=lambda *args: seen.append(args))
+    assert [index for index, *_ in seen] == [0, 1, 2]
+    for _, rendered, clip, score in seen:
+        assert score.seed == rendered.scene.seed
+        assert np.array_equal(clip.frames, rendered.clip.frames)
+
+
+def test_another_seed_means_other_held_out_scenes():
+    reports = [run_benchmark(_truth(), num_clips=2, seed=seed, size=64) for seed in (0, 1)]
+    assert not {score.seed for score in reports[0].scores} & {score.seed for score in reports[1].scores}
+    assert min(score.seed for report in reports for score in report.scores) >= split_seed("heldout", 0)
+
+
+def test_report_becomes_json_and_a_table():
+    scenes = [sample_scene(index, kind=KINDS[index % 2]) for index in range(4)]
+    report = evaluate_clips((scene, render(scene, size=64).clip) for scene in scenes)
+    known = json.loads(report.to_json())
+    assert known["num_clips"] == len(known["clips"]) == 4
+    assert known["overall"]["recall"] == {"value": 1.0, "low": 1.0, "high": 1.0, "num_clips": 4}
+    lines = report.to_markdown().splitlines()
+    assert len(lines) == 2 + len(ROWS)
+    assert len({line.count("|") for line in lines}) == 1
+    assert "1.000 [1.000, 1.000]" in lines[2]
+
+
+def test_a_single_clip_has_no_chance_level():
+    scene = sample_scene(0)
+    report = evaluate_clips([(scene, render(scene, size=64).clip)])
+    assert report.chance == {}
+    assert "| - |" in report.to_markdown()
+
+
+@pytest.mark.parametrize(("num_clips", "nearest"), [(0, 1), (20_000, 10_000)])
+def test_number_of_clips_out_of_range_is_refused(num_clips, nearest):
+    with pytest.raises(ConfigError, match=f"got {num_clips}; nearest is {nearest}"):
+        run_benchmark(_truth(), num_clips=num_clips, seed=0)
+
+
+def test_no_clips_is_an_error():
+    with pytest.raises(ConfigError, match="at least 1 clip"):
+        evaluate_clips([])

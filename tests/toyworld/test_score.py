@@ -1,0 +1,158 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mova.errors import GeometryError
+from mova.toyworld import render, score_clip
+from mova.toyworld.score import match_events, nearest_colour
+from mova.toyworld.vocabulary import COLOUR_RGB, COLOURS, FLOOR_RGB, KINDS
+from mova.types import Clip
+
+PASSED = ("material_right", "pitch_right", "place_right", "colour_right", "size_kept", "background_kept", "start_kept")
+
+
+def _with(clip, frames=None, waveform=None):
+    return Clip(
+        clip.frames if frames is None else frames,
+        clip.waveform if waveform is None else waveform,
+        clip.frame_rate,
+        clip.sample_rate,
+    )
+
+
+def _failed(score):
+    return {name for name in (*PASSED, "landing_right") if getattr(score, name) is False}
+
+
+def _rendered_as(rendered, **changes):
+    """The score, against the scene itself, of a clip of the scene with changes."""
+    return score_clip(rendered.scene, render(replace(rendered.scene, **changes), size=64).clip)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rendered_clip_passes_everything(rendered, kind):
+    for index in range(5):
+        clip = rendered(index, kind)
+        score = score_clip(clip.scene, clip.clip)
+        assert _failed(score) == set()
+        assert score.faithful
+        assert len(score.offsets_ms) == len(clip.events)
+        assert max(map(abs, score.offsets_ms)) < 5
+
+
+def test_late_sound_gives_positive_offsets(rendered):
+    clip = rendered(0, "ball").clip
+    late = np.pad(clip.waveform, ((0, 0), (320, 0)))[:, :-320]
+    assert np.median(score_clip(rendered(0, "ball").scene, _with(clip, waveform=late)).offsets_ms) == pytest.approx(
+        20, abs=2
+    )
+
+
+def test_sound_two_frames_late_matches_nothing(rendered):
+    clip = rendered(0, "ball")
+    late = np.pad(clip.clip.waveform, ((0, 0), (1334, 0)))[:, :-1334]
+    assert score_clip(clip.scene, _with(clip.clip, waveform=late)).offsets_ms == ()
+
+
+def test_wrong_ball_colour_fails_colour_and_pitch(rendered):
+    clip = rendered(1, "ball")
+    other = COLOURS[(COLOURS.index(clip.scene.colour) + 2) % 5]
+    assert _failed(_rendered_as(clip, colour=other)) == {"colour_right", "pitch_right", "start_kept"}
+
+
+def test_wrong_material_fails_material_and_background(rendered):
+    clip = rendered(1, "ball")
+    other = next(material for material in FLOOR_RGB if material != clip.scene.material)
+    failed = _failed(_rendered_as(clip, material=other))
+    assert "material_right" in failed
+    assert "colour_right" not in failed
+
+
+def test_other_background_fails_the_background_only(rendered):
+    for kind in KINDS:
+        clip = rendered(1, kind)
+        other = "pale green" if clip.scene.background != "pale green" else "pale pink"
+        assert _failed(_rendered_as(clip, background=other)) == {"background_kept"}
+
+
+def test_other_height_fails_start_and_landing(rendered):
+    clip = rendered(1, "ball")
+    other = 0.35 if clip.scene.drop > 0.45 else 0.55
+    assert _failed(_rendered_as(clip, drop=other)) == {"start_kept", "landing_right"}
+
+
+def test_other_size_fails_the_size(rendered):
+    clip = rendered(1, "ball")
+    other = "large" if clip.scene.size == "small" else "small"
+    assert "size_kept" in _failed(_rendered_as(clip, size=other))
+
+
+def test_vanishing_ball_fails_the_size(rendered):
+    clip = rendered(1, "ball")
+    frames = clip.clip.frames.copy()
+    frames[20:28] = frames[20:28, :, :1]
+    assert _failed(score_clip(clip.scene, _with(clip.clip, frames))) == {"size_kept"}
+
+
+def test_other_order_of_bars_fails_place_and_pitch(rendered):
+    clip = rendered(1, "mallet")
+    bars = (*clip.scene.bars[:-1], (clip.scene.bars[-1] + 1) % 5)
+    assert _failed(_rendered_as(clip, bars=bars)) >= {"place_right", "pitch_right"}
+
+
+def test_right_notes_on_wrong_bars_fail_the_pitch(rendered):
+    clip = rendered(1, "mallet")
+    shown = render(replace(clip.scene, bars=tuple(4 - bar for bar in clip.scene.bars)), size=64).clip
+    score = score_clip(clip.scene, _with(shown, waveform=clip.clip.waveform))
+    assert {"pitch_right", "place_right"} <= _failed(score)
+    assert len(score.offsets_ms) == len(clip.events)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_still_and_silent_clip_is_reported_as_nothing(rendered, kind):
+    clip = rendered(0, kind)
+    score = score_clip(clip.scene, Clip(clip.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000))
+    assert score.nothing_seen
+    assert score.nothing_heard
+    assert {"material_right", "pitch_right", "place_right"} <= _failed(score)
+    assert score.faithful
+
+
+def test_score_is_json_even_without_any_object(rendered):
+    clip = rendered(0, "ball")
+    score = score_clip(clip.scene, _with(clip.clip, np.full_like(clip.clip.frames, 200)))
+    assert not score.start_kept
+    assert json.loads(json.dumps(score.to_dict(), allow_nan=False))["start_distance"] is None
+
+
+def test_first_frame_of_another_size_is_refused(rendered):
+    clip = rendered(0)
+    with pytest.raises(GeometryError, match="first frame must have the clip's shape"):
+        score_clip(clip.scene, clip.clip, first_frame=np.zeros((32, 32, 3), np.uint8))
+
+
+def test_nearest_colour_goes_by_hue_and_knows_no_grey():
+    for colour, rgb in COLOUR_RGB.items():
+        assert nearest_colour(np.array(rgb)) == colour
+        assert nearest_colour(np.array(rgb) * 0.5 + 90) == colour
+    assert nearest_colour(np.array([120.0, 118.0, 119.0])) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=st.lists(st.floats(0, 2), max_size=8).map(sorted),
+    second=st.lists(st.floats(0, 2), max_size=8).map(sorted),
+    tolerance=st.floats(0, 0.3),
+)
+def test_matching_is_one_to_one_within_tolerance_and_symmetric(first, second, tolerance):
+    pairs = match_events(first, second, tolerance)
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
+    assert all(abs(first[i] - second[j]) <= tolerance for i, j in pairs)
+    assert len(match_events(second, first, tolerance)) == len(pairs)
+    unpaired = [t for i, t in enumerate(first) if i not in {i for i, _ in pairs}]
+    left = [t for j, t in enumerate(second) if j not in {j for _, j in pairs}]
+    assert all(abs(a - b) > tolerance for a in unpaired for b in left)
