@@ -1,0 +1,1 @@
+"""From data to weights: recipes, the training loop, checkpoints, and the stages that make the tiny model."""

@@ -1,0 +1,138 @@
+"""Rendered clips of the toy world as memory-mapped arrays, made once per run folder from their seeds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mova.geometry import num_samples
+from mova.toyworld import render, sample_scene, split_seed
+from mova.train.config import ToyDataConfig
+
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "validation", "heldout"]
+FRAME_RATE = 24.0
+SAMPLE_RATE = 16_000
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class ToyClips:
+    """Clips in memory-mapped arrays.
+
+    Attributes:
+        frames: (N, F, H, W, 3) uint8.
+        waveforms: (N, S) float32 in [-1, 1], 16 kHz.
+        captions: N texts.
+    """
+
+    frames: np.ndarray
+    waveforms: np.ndarray
+    captions: tuple[str, ...]
+
+
+class ClipRenderer:
+    """Renders ranges of clips with a pool of processes; use as a context manager.
+
+    Args:
+        data: how large and how long the clips are, and how many processes render them.
+    """
+
+    def __init__(self, data: ToyDataConfig) -> None:
+        self.data = data
+        # spawn: a forked child of a process that runs torch threads can hang.
+        self._pool = ProcessPoolExecutor(data.workers or os.cpu_count() or 1, mp_context=get_context("spawn"))
+
+    def __enter__(self) -> ClipRenderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def prepare(
+        self,
+        home: Path,
+        split: Split,
+        first: int,
+        count: int,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> ToyClips:
+        """Return clips `first` to `first + count` of a split, rendering those that `home` does not hold yet.
+
+        Args:
+            home: folder of exactly this range; parts that are complete survive an interruption.
+            split: of the toy world's seeds.
+            first: index of the first clip.
+            count: N.
+            on_progress: called with (clips done, clips in all).
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        samples = num_samples(self.data.num_frames, FRAME_RATE, SAMPLE_RATE)
+        _ensure_array(home / "frames.npy", (count, self.data.num_frames, self.data.size, self.data.size, 3), np.uint8)
+        _ensure_array(home / "waveforms.npy", (count, samples), np.float32)
+        parts = [(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+        missing = [part for part in parts if not _part_file(home, part).exists()]
+        jobs = [self._pool.submit(_render_part, home, split, first, part, self.data) for part in missing]
+        for done, job in enumerate(as_completed(jobs), len(parts) - len(missing) + 1):
+            job.result()
+            if on_progress:
+                on_progress(min(done * _CHUNK, count), count)
+        captions = tuple(
+            caption for part in parts for caption in json.loads(_part_file(home, part).read_text(encoding="utf-8"))
+        )
+        frames, waveforms = (np.load(home / f"{name}.npy", mmap_mode="r") for name in ("frames", "waveforms"))
+        return ToyClips(frames, waveforms, captions)
+
+
+def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: int | None = None) -> ToyClips:
+    """Return the first clips of a split from a folder shared by the stages of a run, rendered on the first call."""
+    count = num_clips or data.num_clips
+    with ClipRenderer(data) as renderer:
+        logger.info("preparing %d clips of split %s", count, split)
+        return renderer.prepare(folder / f"{split}_{data.size}x{data.num_frames}_{count}", split, 0, count)
+
+
+def _ensure_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:
+    if path.exists():
+        return
+    partial = path.with_suffix(".partial")
+    np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
+    partial.rename(path)
+
+
+def _part_file(home: Path, part: tuple[int, int]) -> Path:
+    return home / f"captions_{part[0]:07d}.json"
+
+
+def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], data: ToyDataConfig) -> None:
+    """Render clips [start, end) of the range into the arrays; the captions file, renamed last, marks them as complete."""
+    frames = np.load(home / "frames.npy", mmap_mode="r+")
+    waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
+    captions = []
+    for index in range(*part):
+        rendered = render(
+            sample_scene(split_seed(split, first + index)),
+            size=data.size,
+            num_frames=data.num_frames,
+            frame_rate=FRAME_RATE,
+            sample_rate=SAMPLE_RATE,
+        )
+        frames[index] = rendered.clip.frames
+        if rendered.clip.waveform is not None:
+            waveforms[index] = rendered.clip.waveform[0]
+        captions.append(rendered.caption)
+    frames.flush()
+    waveforms.flush()
+    partial = _part_file(home, part).with_suffix(".partial")
+    partial.write_text(json.dumps(captions), encoding="utf-8")
+    partial.rename(_part_file(home, part))

@@ -1,0 +1,99 @@
+"""Parameter groups, optimisers and learning-rate schedules counted in optimiser steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mova.train.config import OptimizerConfig
+from mova.train.muon import Muon
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a multiple of the base learning rate.
+
+    Attributes:
+        name: for logs and errors.
+        parameters: trained together.
+        lr_scale: 1.0 for the towers, 2.0 for the bridge (paper, table 7).
+        matrices: whether kernels of two or more dimensions go to Muon when the recipe asks for it. False for first and
+            last layers, whose rows are not features.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    lr_scale: float = 1.0
+    matrices: bool = True
+
+
+class OptimizerSet:
+    """One or two optimisers stepped as one: AdamW alone, or Muon for matrices with AdamW for the rest."""
+
+    def __init__(self, groups: Sequence[ParameterGroup], config: OptimizerConfig) -> None:
+        self.config = config
+        adamw: list[dict[str, object]] = []
+        muon: list[dict[str, object]] = []
+        for group in groups:
+            wants_muon = config.name == "muon" and group.matrices
+            matrices = [p for p in group.parameters if wants_muon and p.ndim >= 2]
+            # A bias or a gain is not decayed: it holds no excess capacity.
+            decayed = [p for p in group.parameters if not (wants_muon and p.ndim >= 2) and p.ndim >= 2]
+            plain = [p for p in group.parameters if p.ndim < 2]
+            if matrices:
+                muon.append({"params": matrices, "base_lr": config.lr * group.lr_scale})
+            rate = config.lr * group.lr_scale if config.name == "adamw" else config.adamw_lr * group.lr_scale
+            for members, decay in ((decayed, config.weight_decay), (plain, 0.0)):
+                if members:
+                    adamw.append({"params": members, "base_lr": rate, "weight_decay": decay})
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if adamw:
+            fused = any(p.is_cuda for group in groups for p in group.parameters)
+            self.optimizers.append(torch.optim.AdamW(adamw, lr=config.lr, betas=config.betas, fused=fused))
+        if muon:
+            self.optimizers.append(Muon(muon, weight_decay=config.weight_decay))
+        self.parameters = [p for group in groups for p in group.parameters]
+
+    def step(self, lr_factor: float) -> torch.Tensor:
+        """Clip the gradients, update, clear them; return the gradient norm before clipping (a scalar tensor)."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * lr_factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def state_dict(self) -> list[dict[str, object]]:
+        """Return the state of every optimiser."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states: list[dict[str, object]]) -> None:
+        """Restore what `state_dict` returned."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:
+    """Return the multiple of the base rate at a step.
+
+    Args:
+        step: optimiser steps done.
+        progress: share of the run that is done, in [0, 1].
+        config: `warmup_steps` and the shape of the schedule. "warmup_stable_decay" is constant, then falls linearly
+            to zero over the last `decay_share` of the run.
+    """
+    warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    progress = min(max(progress, 0.0), 1.0)
+    match config.schedule:
+        case "constant":
+            shape = 1.0
+        case "cosine":
+            shape = 0.5 * (1 + math.cos(math.pi * progress))
+        case "warmup_stable_decay":
+            shape = min(1.0, (1 - progress) / config.decay_share)
+    return warm * shape

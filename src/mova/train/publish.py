@@ -1,0 +1,35 @@
+"""The last step of a ladder: the parts become one model in the published layout, with its recommended settings."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mova.codecs.prompt import load_tokenizer
+from mova.diffusion.schedule import PairedFlowMatchScheduler
+from mova.generate.locate import ModelDefaults
+from mova.generate.pipeline import MovaPipeline
+from mova.models.convert import load_component
+from mova.train.config import PublishConfig
+
+_COMPONENTS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+
+
+def publish(config: PublishConfig) -> None:
+    """Write `config.destination`: weights in bf16, the audio autoencoder in float16, the index last.
+
+    Raises:
+        CheckpointError: a component is missing or does not fit, or the destination cannot be written.
+    """
+    components = {name: load_component(config.model / name, dtype=torch.bfloat16) for name in _COMPONENTS}
+    # Rounded to the 8 bits of bf16 the decoder adds a floor of noise; float16 keeps 11.
+    # `Module.to`, not the class's own: it would keep the parts that are computed in float32.
+    nn.Module.to(components["audio_vae"], torch.float16)
+    pipeline = MovaPipeline(
+        **components,
+        tokenizer=load_tokenizer(config.model / "tokenizer"),
+        scheduler=PairedFlowMatchScheduler(shift=config.shift, sigma_min=0.0, sigma_max=1.0, extra_one_step=True),
+        boundary_ratio=config.boundary_ratio,
+    )
+    pipeline.defaults = ModelDefaults(**config.defaults)
+    pipeline.save_pretrained(config.destination, max_shard_size=config.max_shard_size)
