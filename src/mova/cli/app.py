@@ -1,0 +1,117 @@
+"""The `mova` command: the list of verbs, logging, and the exit code of every outcome.
+
+0 done; 1 our bug; 2 wrong input or configuration; 3 missing extra; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mova.cli import evaluate, generate, plan, toyworld, train, weights
+from mova.errors import MovaError
+
+EXIT_BUG = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    _prefer_passive_threads()
+    try:
+        build_app()(args=None if arguments is None else list(arguments), prog_name="mova")
+    except SystemExit as stop:
+        return _code_of(stop)
+    except KeyboardInterrupt:
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except MovaError as error:
+        return _complain(f"error: {error}", error.exit_code)
+    except OSError as error:
+        # A file that is missing or full is the caller's to correct, wherever the call that met it was made.
+        return _complain(f"error: {error}", EXIT_WRONG_INPUT)
+    except Exception:
+        return _complain(f"{traceback.format_exc()}error: this is a bug in mova, please report it", EXIT_BUG)
+    return 0
+
+
+def build_app() -> typer.Typer:
+    """Make the application with all its verbs."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_common)
+    for verb in (generate, train, evaluate, toyworld, weights, plan):
+        verb.register(app)
+    return app
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        import mova
+
+        typer.echo(mova.__version__)
+        raise typer.Exit
+
+
+def _common(
+    version: Annotated[  # noqa: ARG001 - its callback acts
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log details as well.")] = False,
+) -> None:
+    """Make short clips in which picture and sound belong together, and train, measure and inspect the models."""
+    _configure_logging(logging.DEBUG if verbose else logging.INFO)
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is at that moment, also where it was replaced after the start."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        typer.echo(self.format(record), err=True)
+
+
+def _configure_logging(level: int) -> None:
+    rank = os.environ.get("RANK")
+    where = f"[rank {rank}] " if rank is not None else ""
+    handler = _Stderr()
+    handler.setFormatter(logging.Formatter(f"{where}%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    for former in [other for other in root.handlers if isinstance(other, _Stderr)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    # Third parties speak from warnings upwards, the level of the root; only this package follows the chosen level.
+    logging.getLogger("mova").setLevel(level)
+    logging.captureWarnings(True)
+
+
+def _prefer_passive_threads() -> None:
+    """Stop idle OpenMP threads from spinning, which slows a busy machine several times; torch reads this at import."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def _code_of(stop: SystemExit) -> int:
+    code = stop.code if isinstance(stop.code, int) else EXIT_BUG if stop.code else 0
+    return _complain("interrupted", code) if code == EXIT_INTERRUPTED else code
+
+
+def _complain(text: str, code: int) -> int:
+    typer.echo(text, err=True)
+    return code

@@ -1,0 +1,124 @@
+"""`mova generate`: one clip from a prompt, with a bar over its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mova.cli.options import parse_size
+
+if TYPE_CHECKING:
+    from mova.generate.run import GeneratedFile
+
+NumberOption = float | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `generate` command to the application."""
+    app.command("generate")(generate)
+
+
+def generate(
+    prompt: Annotated[str, typer.Option(help="What happens, then what is heard.")],
+    output: Annotated[Path, typer.Option(help="The .mp4 file to write.")],
+    model: Annotated[str, typer.Option(help="mova-tiny, a model directory or a hub id.")] = "mova-tiny",
+    image: Annotated[Path | None, typer.Option(help="First frame.")] = None,
+    last_image: Annotated[Path | None, typer.Option(help="Last frame.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Sound to make a picture for.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Film to make sound for.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What to lead away from.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same clip.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, 1 to 1000.")] = None,
+    guidance_scale: Annotated[NumberOption, typer.Option(help="Of the text; 1 switches it off.")] = None,
+    modality_scale: Annotated[NumberOption, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
+    audio_guidance_scale: Annotated[NumberOption, typer.Option(help="Of the text, for the sound alone.")] = None,
+    audio_modality_scale: Annotated[NumberOption, typer.Option(help="Of the bridge, for the sound alone.")] = None,
+    video_shift: Annotated[NumberOption, typer.Option(help="Of the noise levels of the picture.")] = None,
+    audio_shift: Annotated[NumberOption, typer.Option(help="Of the noise levels of the sound.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="euler or unipc.")] = None,
+    null_image: Annotated[str, typer.Option(help="In place of a missing first frame: white or none.")] = "white",
+    frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    fps: Annotated[NumberOption, typer.Option(help="Frames per second.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
+) -> None:
+    """Make a clip with sound; what is not given takes the model's recommended value."""
+    from mova.generate.run import generate_file, make_request
+
+    width, height = parse_size(size) if size else (None, None)
+    folder, request = make_request(
+        model,
+        files={"image": image, "last_image": last_image, "audio": audio, "video": video},
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        modality_scale=modality_scale,
+        audio_guidance_scale=audio_guidance_scale,
+        audio_modality_scale=audio_modality_scale,
+        video_shift=video_shift,
+        audio_shift=audio_shift,
+        sampler=sampler,
+        null_image=null_image,
+        num_frames=frames,
+        height=height,
+        width=width,
+        frame_rate=fps,
+    )
+    with _Bar() as bar:
+        made = generate_file(request, folder, output, on_progress=bar.show)
+    typer.echo(_closing_line(made), err=True)
+    typer.echo(made.to_json() if as_json else made.path)
+
+
+def _closing_line(made: GeneratedFile) -> str:
+    parts = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in made.seconds.items())
+    return (
+        f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with sound in "
+        f"{sum(made.seconds.values()):.1f} s ({parts})"
+    )
+
+
+class _Bar:
+    """One line on stderr: the stage, its steps, time spent and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description:9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Move the bar; a new stage ends the one before."""
+        if stage not in self._tasks:
+            for earlier in self._progress.tasks:
+                self._progress.update(earlier.id, completed=earlier.total)
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done)  # type: ignore[arg-type]

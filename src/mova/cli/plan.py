@@ -1,0 +1,63 @@
+"""`mova plan`: operations, memory and time of a clip, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from mova.cli.options import parse_size
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `plan` command to the application."""
+    app.command("plan")(plan)
+
+
+def plan(
+    model: Annotated[str, typer.Option(help="mova-tiny, mova-360p, mova-720p or a model directory.")],
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels, such as 640x352.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of frames.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
+    modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Name of a GPU; all known ones by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a clip costs, before anything is loaded.
+
+    Operations and weights are counted, activations and times are estimates. What is not given is what the model
+    recommends.
+    """
+    from dataclasses import replace
+
+    from mova.generate.gpus import GPUS, find_gpu
+    from mova.generate.plan import make_plan
+    from mova.generate.plan_report import to_record, to_text
+    from mova.generate.published import find_defaults, find_dims
+    from mova.geometry import ClipGeometry
+
+    gpus = list(GPUS.values()) if gpu is None else [find_gpu(gpu)]
+    width, height = (None, None) if size is None else parse_size(size)
+    dims = find_dims(model)
+    given: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "num_frames": frames,
+        "frame_rate": fps,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance_scale,
+        "modality_scale": modality_scale,
+    }
+    wanted = replace(find_defaults(model), **{name: value for name, value in given.items() if value is not None})
+    geometry = ClipGeometry(wanted.height, wanted.width, wanted.num_frames, wanted.frame_rate, dims.codec)
+    made = make_plan(
+        dims,
+        geometry,
+        num_steps=wanted.num_inference_steps,
+        guidance_scale=wanted.guidance_scale,
+        modality_scale=wanted.modality_scale,
+    )
+    typer.echo(json.dumps(to_record(made, gpus), indent=2) if as_json else to_text(made, gpus))

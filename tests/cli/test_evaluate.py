@@ -1,0 +1,71 @@
+"""`mova evaluate` from the command line, on a model of random weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mova.cli.app import main
+from mova.cli.evaluate import _load
+from mova.generate.locate import ModelDefaults, write_defaults
+
+CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate") / "model"
+    shutil.copytree(CHECKPOINT, folder)
+    write_defaults(folder, ModelDefaults(height=64, width=64, num_frames=9, num_inference_steps=1, guidance_scale=1.0))
+    return str(folder)
+
+
+def test_a_table_and_a_report_are_written(model, tmp_path, capsys):
+    report = tmp_path / "report"
+    options = ["--model", model, "--clips", "2", "--seed", "3", "--steps", "2", "--report", str(report)]
+    assert main(["evaluate", "toyworld", *options]) == 0
+    table = capsys.readouterr().out
+    assert "| all (2 clips) | ball (1) | mallet (1) |" in table
+    assert "ceiling |" in table
+    assert (report / "report.md").read_text().strip() == table.strip()
+    document = json.loads((report / "report.json").read_text())
+    assert document["num_clips"] == len(document["clips"]) == 2
+    assert document["ceiling"] is not None
+
+
+def test_json_holds_every_clip(model, capsys):
+    assert main(["evaluate", "toyworld", "--model", model, "--clips", "1", "--seed", "0", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["clips"]) == 1
+
+
+def test_the_bridge_can_be_switched_off(model):
+    with_bridge, without = _load(model, with_bridge=True), _load(model, with_bridge=False)
+    assert any(with_bridge.dual_tower_bridge.interacts_at(layer) for layer in range(4))
+    assert not any(without.dual_tower_bridge.interacts_at(layer) for layer in range(4))
+    arguments = {"seed": 1, "output_type": "latent"}
+    together, apart = (pipe("a red ball", **arguments).audio for pipe in (with_bridge, without))
+    assert together.shape == apart.shape
+    assert not together.equal(apart)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--clips", "0"], "clips must be 1 to 10000, got 0; nearest is 1"),
+        (["--steps", "0"], "steps must"),
+        (["--model", "no/such/folder/here"], "model must be"),
+    ],
+)
+def test_wrong_input_is_exit_code_2(model, capsys, options, text):
+    assert main(["evaluate", "toyworld", "--model", model, "--clips", "1", "--seed", "0", *options]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_report_folder_that_cannot_be_made_is_found_before_any_work(model, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    options = ["--model", model, "--clips", "1", "--seed", "0", "--report", str(tmp_path / "file" / "report")]
+    assert main(["evaluate", "toyworld", *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "report" in printed.err

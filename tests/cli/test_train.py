@@ -1,0 +1,52 @@
+"""`mova train` from the command line: what is wrong is said before anything is trained."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mova.cli.app import main
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "train"
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(RECIPES / "tiny_text_encoder.yaml", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("run.max_stpes=3", "run.max_stpes: unknown key; did you mean max_steps?"),
+        ("run.max_steps=-1", "run.max_steps"),
+        ("run.max_steps", "an override must read key=value, got 'run.max_steps'"),
+    ],
+)
+def test_wrong_overrides_are_exit_code_2(recipe, capsys, override, text):
+    assert main(["train", str(recipe), "--set", override]) == 2
+    assert text in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_a_misspelt_recipe_is_exit_code_2_with_the_nearest_one(recipe, capsys):
+    assert main(["train", str(recipe.with_name("tiny_text_encodr.yaml"))]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_there_is_nothing_to_resume_at_an_absent_folder(recipe, capsys):
+    assert main(["train", str(recipe), "--resume", "runs/tiny"]) == 2
+    assert "runs/tiny" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_exit_code_is_3(recipe):
+    code = (
+        "import sys; sys.modules['yaml'] = None; from mova.cli.app import main; "
+        f"sys.exit(main(['train', {str(recipe)!r}]))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert made.returncode == 3
+    assert "mova[train]" in made.stderr

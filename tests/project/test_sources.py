@@ -1,0 +1,78 @@
+"""Rules about the sources that no linter checks."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "mova"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def name_of(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_file_says_what_it_is_and_stays_short(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a docstring is needed"
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "presets.py"], ids=name_of)
+def test_functions_fit_on_a_screen(path):
+    """The body counts: a signature and a docstring may be as long as the arguments need. Presets are a table."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= MAX_FUNCTION_LINES, node.name
+
+
+def test_nothing_is_printed():
+    """Results leave through the command line's `typer.echo`, everything else through logging."""
+    for path in SOURCES:
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"], path
+
+
+def test_only_the_command_line_reads_or_sets_environment_variables():
+    allowed = {"cli/app.py"}
+    for path in SOURCES:
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert name_of(path) in allowed or not names & {"environ", "getenv", "putenv"}, path
+
+
+def test_no_folder_or_file_is_named_after_nothing():
+    vague = {"utils", "common", "helpers", "misc", "util"}
+    assert [path for path in SOURCES if {path.stem, *path.relative_to(PACKAGE).parts} & vague] == []
+
+
+def test_tests_mirror_the_sources():
+    folders = ("cli", "codecs", "diffusion", "evaluate", "generate", "media", "models", "toyworld", "train")
+    # Names with an underscore in front (`__init__`, `__main__`) hold no behaviour of their own.
+    expected = {
+        f"{Path(name_of(path)).parent}/test_{path.stem}.py" for path in SOURCES if not path.stem.startswith("_")
+    }
+    expected = {name.removeprefix("./") for name in expected}
+    present = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    mirrored = {name for name in present if name.partition("/")[0] in folders or "/" not in name}
+    assert sorted(mirrored - expected) == [], "tests without a source file"
+    assert sorted(expected - present) == [], "source files without a test"
+
+
+def test_the_package_with_its_weights_stays_small():
+    size = sum(path.stat().st_size for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert size <= 60e6
+
+
+def test_no_large_file_but_the_weights_and_the_records():
+    allowed = ("src/mova/assets/", "tests/numerics/")
+    for path in [*(ROOT / "src").rglob("*"), *(ROOT / "tests").rglob("*"), *(ROOT / "docs").rglob("*")]:
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_file() and not name.startswith(allowed) and "__pycache__" not in name:
+            assert path.stat().st_size <= 500_000, name
