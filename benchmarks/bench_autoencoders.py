@@ -1,0 +1,124 @@
+"""How much of held-out toy clips survives the autoencoders of a model: picture, colours, events, loudness.
+
+    .venv/bin/python benchmarks/bench_autoencoders.py --clips 128 > benchmarks/results/autoencoders_<model>_<yyyymm>.md
+
+Beside each figure stands the bound that the project asks of its shipped model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import colorsys
+import datetime
+import sys
+from collections import defaultdict
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from mova.codecs.audio import decode_audio, encode_audio
+from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tensor_to_frames
+from mova.generate.load import load_pipeline
+from mova.toyworld import BallScene, RenderedClip, render, sample_scene, split_seed
+from mova.toyworld.detect_audio import detect_audio
+from mova.toyworld.score import match_events
+from mova.toyworld.track import track_disc
+
+BOX_MARGIN = 3
+MOVING = 20  # levels of 255 by which a pixel differs from the clip's median
+
+
+def decibels(mean_square: float) -> float:
+    """PSNR of 8-bit levels."""
+    return float(10 * np.log10(255**2 / max(mean_square, 1e-9)))
+
+
+def box_mask(frames: np.ndarray) -> np.ndarray:
+    """Mark the bounding box of what moves in each frame, with a margin: (F, H, W) bool."""
+    moving = np.abs(frames.astype(np.int16) - np.median(frames, axis=0).astype(np.int16)).max(-1) > MOVING
+    mask = np.zeros_like(moving)
+    for index, frame in enumerate(moving):
+        rows, columns = np.flatnonzero(frame.any(1)), np.flatnonzero(frame.any(0))
+        if len(rows):
+            top, left = max(rows[0] - BOX_MARGIN, 0), max(columns[0] - BOX_MARGIN, 0)
+            mask[index, top : rows[-1] + BOX_MARGIN + 1, left : columns[-1] + BOX_MARGIN + 1] = True
+    return mask
+
+
+def hue_error(clip: RenderedClip, frames: np.ndarray) -> float | None:
+    """Median over frames of the ball's change of hue in degrees; None for other scenes."""
+    if not isinstance(clip.scene, BallScene):
+        return None
+    before, after = (track_disc(pictures, "ball").rgb for pictures in (clip.clip.frames, frames))
+    hues = [[colorsys.rgb_to_hsv(*(rgb / 255))[0] for rgb in track] for track in (before, after)]
+    turns = np.abs(np.subtract(*hues))
+    return float(360 * np.median(np.minimum(turns, 1 - turns)))
+
+
+def measure(model: str, num_clips: int) -> list[tuple[str, str, str]]:
+    """Send clips through both autoencoders; return rows of figure, value, bound."""
+    pipeline = load_pipeline(model)
+    psnr, box_psnr, hues = [], [], []
+    events = lost = added = 0
+    levels: dict[str, list[float]] = defaultdict(list)
+    for index in range(num_clips):
+        rendered = render(sample_scene(split_seed("heldout", index), kind=("ball", "mallet")[index % 2]))
+        clip = rendered.clip
+        with torch.no_grad():
+            latents = encode_video(pipeline.video_vae, frames_to_tensor(clip.frames))
+            frames = tensor_to_frames(decode_video(pipeline.video_vae, latents))[0]
+            waveform = torch.from_numpy(clip.waveform)[None]
+            sound = decode_audio(
+                pipeline.audio_vae, encode_audio(pipeline.audio_vae, waveform), num_samples=waveform.shape[-1]
+            )[0].numpy()
+        error = (frames.astype(np.float32) - clip.frames).__pow__(2).mean(-1)
+        psnr.append(decibels(error.mean()))
+        box_psnr.append(decibels(error[box_mask(clip.frames)].mean()))
+        hues.append(hue_error(rendered, frames))
+        heard = [event.time_s for event in detect_audio(sound, clip.sample_rate)]
+        matched = len(match_events([event.time_s for event in rendered.events], heard, 0.010))
+        events += len(rendered.events)
+        lost += len(rendered.events) - matched
+        added += len(heard) - matched
+        levels[rendered.events[0].timbre].append(10 * np.log10((sound**2).sum() / (clip.waveform**2).sum()))
+    known_hues = [hue for hue in hues if hue is not None]
+    return [
+        ("PSNR over the frame, mean", f"{np.mean(psnr):.1f} dB (worst clip {min(psnr):.1f})", ">= 32 dB"),
+        ("PSNR in the box of what moves, mean", f"{np.mean(box_psnr):.1f} dB (worst {min(box_psnr):.1f})", ">= 26 dB"),
+        ("change of the ball's hue, mean", f"{np.mean(known_hues):.1f} degrees (worst {max(known_hues):.1f})", "kept"),
+        ("events lost within 10 ms", f"{lost} of {events} ({100 * lost / events:.2f} %)", "<= 1 %"),
+        ("sounds added", f"{added}", "-"),
+        *(
+            (
+                f"loudness of {timbre} against the original",
+                f"{np.mean(values):+.2f} dB (worst {max(values, key=abs):+.2f})",
+                "within 3 dB",
+            )
+            for timbre, values in sorted(levels.items())
+        ),
+    ]
+
+
+def main() -> None:
+    """Measure and print a note in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mova-tiny")
+    parser.add_argument("--clips", type=int, default=128)
+    options = parser.parse_args()
+    rows = measure(options.model, options.clips)
+    lines = [
+        f"# Autoencoders of {options.model}, {options.clips} held-out clips of 128x128, 49 frames",
+        "",
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}; torch {version('torch')}, diffusers {version('diffusers')};",
+        f"`python benchmarks/bench_autoencoders.py --model {options.model} --clips {options.clips}`",
+        "",
+        "| figure | measured | asked for |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
