@@ -49,6 +49,9 @@ class OptimizerConfig(_Strict):
     decay_share: float = Field(0.3, gt=0, le=1, description="Last share of the run in which the rate falls to zero.")
 
 
+Colour = Literal["red", "yellow", "green", "blue", "purple"]
+
+
 class ToyDataConfig(_Strict):
     """Clips of the toy world, rendered once from their seeds into the run's folder."""
 
@@ -56,6 +59,10 @@ class ToyDataConfig(_Strict):
     size: int = Field(128, ge=16, description="Height and width in pixels, a multiple of 16.")
     num_frames: int = Field(49, ge=5, description="1 plus a multiple of 4.")
     workers: int = Field(0, ge=0, description="Rendering processes; 0 takes one per core.")
+    kind: Literal["ball", "mallet"] | None = Field(None, description="Of all scenes; drawn from the seed if not given.")
+    notes: dict[Colour, Colour] = Field(
+        default_factory=dict, description="Colour whose note a ball of each colour sounds; with kind: ball."
+    )
 
 
 class _StageConfig(_Strict):
@@ -120,10 +127,9 @@ class AudioTowerConfig(_StageConfig):
     text_dropout: float = Field(0.15, ge=0, lt=1)
 
 
-class JointConfig(_StageConfig):
-    """Both towers and the bridge (paper 4.2)."""
+class JointObjectiveConfig(_StageConfig):
+    """How noise levels are drawn and what is left out, wherever both towers train together (paper 4.2)."""
 
-    stage: Literal["joint"]
     video_shift: float = Field(5.0, gt=0)
     audio_shift: float = Field(1.0, gt=0)
     audio_weight: float = Field(0.2, ge=0, description="Of the audio loss (paper, table 7: 0.2).")
@@ -136,7 +142,48 @@ class JointConfig(_StageConfig):
         ("high_noise", "low_noise"), description="Which expert each optimiser step trains, in turn."
     )
     independent_timesteps: bool = Field(True, description="Draw the noise levels of picture and sound independently.")
+
+
+class JointConfig(JointObjectiveConfig):
+    """Both towers and the bridge (paper 4.2)."""
+
+    stage: Literal["joint"]
     start_from_audio_tower: bool = Field(True, description="Begin with the audio tower of the stage before.")
+
+
+class AdapterConfig(_Strict):
+    """Adapters of one component."""
+
+    rank: int = Field(default=16, ge=0, description="0 leaves the component as it is.")
+    alpha: float = Field(default=16.0, gt=0, description="The update counts alpha / rank.")
+    targets: tuple[str, ...] = Field(
+        default=(),
+        description="Endings of the paths of linear layers, such as self_attn.q; empty takes all of `TARGETS`.",
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Of what enters an adapter.")
+
+
+class AdaptersConfig(_Strict):
+    """Adapters of every component that can have them."""
+
+    video_dit: AdapterConfig = AdapterConfig()
+    video_dit_2: AdapterConfig = AdapterConfig()
+    audio_dit: AdapterConfig = AdapterConfig()
+    dual_tower_bridge: AdapterConfig = AdapterConfig()
+
+    def chosen(self) -> dict[str, AdapterConfig]:
+        """Return the components that get adapters."""
+        return {name: adapter for name, adapter in self if adapter.rank}
+
+
+class LoraConfig(JointObjectiveConfig):
+    """Adapters of a trained model; everything else is frozen (paper release: fine-tuning)."""
+
+    stage: Literal["lora"]
+    base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
+    output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
+    adapters: AdaptersConfig = AdaptersConfig()
+    validation_clips: int = Field(16, gt=1, description="Encoded besides the training clips.")
 
 
 class PublishConfig(_Strict):
@@ -165,6 +212,7 @@ StageConfig = (
     | LatentsConfig
     | AudioTowerConfig
     | JointConfig
+    | LoraConfig
     | PublishConfig
     | LadderConfig
 )

@@ -101,6 +101,10 @@ def _build_stage(config: Any, folder: Path) -> Stage:
             from mova.train.stages.joint import JointStage
 
             return JointStage(config, folder / "latents")
+        case "lora":
+            from mova.train.stages.lora import LoraStage
+
+            return LoraStage(config, folder / "latents")
     raise ConfigError(f"a ladder cannot hold a {config.stage}")
 
 
