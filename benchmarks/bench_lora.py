@@ -19,14 +19,21 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from mova.evaluate.bootstrap import Estimate
+    from mova.generate.pipeline import MovaPipeline
+    from mova.types import Clip
+
 RECIPE = Path(__file__).parents[1] / "recipes" / "train" / "tiny_lora.yaml"
+Generate = Callable[[str, np.ndarray, int], "Clip"]
 ROWS = ("recall", "precision", "pitch_right")
 
 
-def measure(generate: Callable, num_clips: int, notes: dict[str, str]) -> dict[str, dict]:
+def measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     """Return the figures of re-paired balls and of the base's own scenes, all of them held out."""
     from mova.evaluate.toyworld import run_benchmark, summarise
     from mova.toyworld import first_frame, render, sample_scene, score_clip, split_seed, with_notes
@@ -46,16 +53,16 @@ def measure(generate: Callable, num_clips: int, notes: dict[str, str]) -> dict[s
     return {"new pairing": summarise(scores), "known scenes": known.overall}
 
 
-def generator(pipeline) -> Callable:
+def generator(pipeline: MovaPipeline) -> Generate:
     """Return the function that makes a clip from caption, first frame and seed."""
 
-    def generate(caption: str, picture: np.ndarray, seed: int):
+    def generate(caption: str, picture: np.ndarray, seed: int) -> Clip:
         return pipeline(caption, image=picture, height=128, width=128, seed=seed, output_type="np").clip()
 
     return generate
 
 
-def cell(estimate) -> str:
+def cell(estimate: Estimate) -> str:
     """Write a share with its interval."""
     if estimate.value is None:
         return "-"
@@ -95,7 +102,7 @@ def main() -> None:
         "",
         f"- machine: {platform.processor() or platform.machine()}, {chosen.threads} threads, {platform.platform()}",
         f"- versions: {versions}",
-        f"- command: `benchmarks/bench_lora.py {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        f"- command: `{' '.join(['benchmarks/bench_lora.py', *sys.argv[1:]])}`",
         f"- encoding and training: {minutes:.1f} minutes; {chosen.clips} clips per figure",
         f"- load of the machine at the end: {', '.join(f'{load:.1f}' for load in os.getloadavg())}",
         "",

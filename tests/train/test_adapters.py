@@ -50,6 +50,14 @@ def test_trained_adapters_merged_into_a_fresh_tower_give_the_same_output():
     torch.testing.assert_close(merged, adapted, atol=1e-4, rtol=1e-4)
 
 
+def test_adapters_of_a_half_precision_base_are_float32():
+    component = tower().to(torch.bfloat16)
+    parts = add_adapters(component, "audio_dit", AdapterConfig(rank=2))
+    assert {parameter.dtype for parameter in parts.parameters()} == {torch.float32}
+    component(*INPUTS).sum().backward()
+    assert all(parameter.grad is not None for name, parameter in parts.named_parameters() if name.endswith("up.weight"))
+
+
 def test_taken_adapters_are_copies():
     config = AdapterConfig(rank=2)
     parts = add_adapters(tower(), "audio_dit", config)

@@ -54,7 +54,8 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
             parts[path.replace(".", "/")] = nn.ModuleDict(
                 {"down": layer.lora_A[_NAME], "up": layer.lora_B[_NAME], "dropout": layer.lora_dropout[_NAME]}
             )
-    return parts
+    # Half-precision masters would lose the small steps of the optimiser; PEFT casts what enters and what leaves.
+    return parts.float()
 
 
 def take_adapters(parts: nn.Module, config: AdapterConfig, dtype: torch.dtype | None = None) -> dict[str, LoraLayer]:
