@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -9,7 +10,9 @@ import yaml
 from mova.errors import ConfigError
 from mova.generate.load import load_pipeline
 from mova.models.lora_file import read_lora
-from mova.train.config import load_recipe
+from mova.toyworld import render, sample_scene, split_seed, with_notes
+from mova.train.config import ToyDataConfig, load_recipe
+from mova.train.data import prepare_clips
 from mova.train.ladder import run_recipe
 
 RECIPE = {
@@ -115,6 +118,23 @@ def test_the_shipped_recipe_is_valid_and_names_all_components():
 def test_wrong_recipes_are_explained(tmp_path, changes, text):
     with pytest.raises(ConfigError, match=text):
         load_recipe(write(tmp_path, **changes))
+
+
+def test_the_clips_are_balls_in_the_pairing_of_the_recipe(tmp_path):
+    notes = {"red": "purple", "purple": "red", "blue": "yellow", "yellow": "blue"}
+    data = ToyDataConfig(num_clips=3, size=32, num_frames=9, kind="ball", notes=notes, workers=1)
+    clips = prepare_clips(tmp_path, data, "train")
+    scenes = [with_notes(sample_scene(split_seed("train", index), kind="ball"), notes) for index in range(3)]
+    wanted = [render(scene, size=32, num_frames=9) for scene in scenes]
+    assert clips.captions == tuple(clip.caption for clip in wanted)
+    assert all(np.array_equal(clips.waveforms[i], clip.clip.waveform[0]) for i, clip in enumerate(wanted))
+    assert any(scene.note for scene in scenes), "nothing was re-paired, so nothing is tested"
+
+
+def test_a_pairing_for_scenes_of_another_kind_is_refused(tmp_path):
+    data = ToyDataConfig(num_clips=1, size=32, num_frames=9, kind="mallet", notes={"red": "blue"}, workers=1)
+    with pytest.raises(ConfigError, match="of the kind ball, got mallet"):
+        prepare_clips(tmp_path, data, "train")
 
 
 def test_rank_0_leaves_a_component_out_and_some_must_be_left(tmp_path):
