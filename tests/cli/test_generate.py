@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from mova.cli.app import main
 
@@ -40,6 +41,7 @@ FLAGS = [
     "--json",
     "--sampler",
     "--null-image",
+    "--lora",
 ]
 
 
@@ -108,6 +110,9 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
         (["--seed", "-4"], "seed must be a whole number of 0 or more, got -4; nearest is 0"),
         (["--prompt", " "], "prompt must hold text"),
         (["--image", "missing.png"], "image must be a file that exists, got missing.png"),
+        (["--lora", "none.safetensors:0.5"], "lora must be a file that exists, got none.safetensors; write FILE"),
+        (["--lora", "/dev/stdin:nan"], "got"),
+        (["--lora", ":0.5"], "a LoRA must read FILE or FILE:SCALE"),
         (["--model", "no-such-model"], "got no-such-model"),
         (["--output", "missing/a.mp4"], "output must lie in a directory that exists"),
         (["--output", "a.avi"], "output must end in .mp4"),
@@ -146,6 +151,37 @@ def test_damaged_weights_are_explained_with_exit_code_2(tmp_path, capsys, compon
     file.write_bytes(file.read_bytes()[:-100])
     assert generate(tmp_path / "a.mp4", "--model", str(folder)) == 2
     assert component in capsys.readouterr().err
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def adapter_file(path, layer="blocks.0.self_attn.q", width=24):
+    down, up = np.full((1, width), 0.1, np.float32), np.full((width, 1), 0.1, np.float32)
+    save_file({f"video_dit.{layer}.lora_A.weight": down, f"video_dit.{layer}.lora_B.weight": up}, path)
+    return path
+
+
+def test_loras_change_the_clip_and_are_named_in_it(tmp_path, capsys):
+    width = json.loads((CHECKPOINT / "video_dit" / "config.json").read_text())["dim"]
+    file = adapter_file(tmp_path / "style.safetensors", width=width)
+    for name, options in (("plain", []), ("adapted", ["--lora", f"{file}:2.5", "--lora", str(file)])):
+        assert generate(tmp_path / f"{name}.mp4", *options, "--json") == 0
+    record = json.loads(capsys.readouterr().out.splitlines()[1])
+    assert [(entry["file"], entry["scale"]) for entry in json.loads(record["metadata"]["loras"])] == [
+        ("style.safetensors", 2.5),
+        ("style.safetensors", 1.0),
+    ]
+    assert (tmp_path / "plain.mp4").read_bytes() != (tmp_path / "adapted.mp4").read_bytes()
+
+
+def test_a_lora_that_does_not_fit_is_explained_before_sampling(tmp_path, capsys, monkeypatch):
+    from mova.generate import load
+
+    monkeypatch.setattr(load, "load_component", lambda *_, **__: pytest.fail("weights were read"))
+    file = adapter_file(tmp_path / "style.safetensors", "blocks.99.self_attn.q")
+    assert generate(tmp_path / "a.mp4", "--lora", str(file)) == 2
+    shown = capsys.readouterr().err
+    assert "style.safetensors must fit the model, got 1 unmatched, 0 mis-shaped of 1" in shown
+    assert "video_dit.blocks.99.self_attn.q: the model has no such layer" in shown
     assert not (tmp_path / "a.mp4").exists()
 
 

@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from mova.cli.app import main
 
@@ -39,6 +41,53 @@ def test_convert_prints_the_new_directory(tmp_path, capsys):
     assert main(["weights", "convert", str(CHECKPOINT), str(target), "--dtype", "bf16", "--max-shard-size", "1MB"]) == 0
     assert capsys.readouterr().out.strip() == str(target)
     assert len(list((target / "video_vae").glob("*.safetensors"))) == 2
+
+
+@pytest.fixture
+def lora(tmp_path):
+    file = tmp_path / "wan.safetensors"
+    key = "diffusion_model.blocks.0.self_attn.q"
+    tensors = {f"{key}.lora_down.weight": (2, 4), f"{key}.lora_up.weight": (6, 2), f"{key}.alpha": ()}
+    save_file({name: np.ones(shape, np.float32) for name, shape in tensors.items()}, file)
+    return file
+
+
+def test_inspect_describes_a_lora(lora, capsys):
+    assert main(["weights", "inspect", str(lora)]) == 0
+    shown = capsys.readouterr().out
+    assert "wan.safetensors: LoRA with comfyui keys, trained on an unnamed base" in shown
+    assert "component not named: 1 layers, rank 2, alpha 1, 20 parameters\n    self_attn.q" in shown
+    assert main(["weights", "inspect", str(lora), "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["style"], report["components"][""]["ranks"]) == ("comfyui", [2])
+
+
+def test_convert_writes_a_lora_in_another_style(lora, tmp_path, capsys):
+    target = tmp_path / "ours.safetensors"
+    options = ["--lora-format", "mova", "--component", "video_dit", "--component", "video_dit_2"]
+    assert main(["weights", "convert", str(lora), str(target), *options]) == 0
+    assert capsys.readouterr().out == f"{target}\n"
+    assert main(["weights", "convert", str(target), str(tmp_path / "x.safetensors"), "--lora-format", "diffsynth"]) == 0
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == [
+        "x_video_dit.safetensors",
+        "x_video_dit_2.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--lora-format", "mova"], "name no component; say which: --component"),
+        (["--lora-format", "kohya"], "must be one of mova, diffsynth, comfyui; got 'kohya'"),
+        (["--lora-format", "mova", "--dtype", "bf16"], "--dtype is for a model directory, not for a LoRA"),
+        (["--component", "video_dit"], "--component is for a LoRA, with --lora-format"),
+        ([], "expected a folder with model_index.json"),
+    ],
+)
+def test_a_lora_that_cannot_be_converted_is_exit_code_2(lora, tmp_path, capsys, options, text):
+    assert main(["weights", "convert", str(lora), str(tmp_path / "x.safetensors"), *options]) == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "x.safetensors").exists()
 
 
 @pytest.mark.parametrize(

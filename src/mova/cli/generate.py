@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mova.cli.options import parse_size
+from mova.cli.options import parse_lora, parse_size
 
 if TYPE_CHECKING:
     from mova.generate.run import GeneratedFile
@@ -28,6 +28,7 @@ def generate(
     last_image: Annotated[Path | None, typer.Option(help="Last frame.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Sound to make a picture for.")] = None,
     video: Annotated[Path | None, typer.Option(help="Film to make sound for.")] = None,
+    lora: Annotated[list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="A LoRA; may be repeated.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What to lead away from.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clip.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler, 1 to 1000.")] = None,
@@ -45,12 +46,14 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
     """Make a clip with sound; what is not given takes the model's recommended value."""
+    from mova.generate.request import LoraChoice
     from mova.generate.run import generate_file, make_request
 
     width, height = parse_size(size) if size else (None, None)
     folder, request = make_request(
         model,
         files={"image": image, "last_image": last_image, "audio": audio, "video": video},
+        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
         prompt=prompt,
         negative_prompt=negative_prompt,
         seed=seed,

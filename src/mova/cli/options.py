@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from mova.errors import ConfigError
 
@@ -20,3 +21,16 @@ def parse_size(text: str) -> tuple[int, int]:
     if match is None:
         raise ConfigError(f"size must read WIDTHxHEIGHT in pixels, got {text!r}; for example 640x352")
     return int(match[1]), int(match[2])
+
+
+def parse_lora(text: str) -> tuple[Path, float]:
+    """Read a LoRA written as FILE or FILE:SCALE; without a scale it is 1.
+
+    Raises:
+        ConfigError: nothing before the scale.
+    """
+    match = re.fullmatch(r"(.*):([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))", text.strip())
+    name, scale = (match[1], float(match[2])) if match else (text.strip(), 1.0)
+    if not name:
+        raise ConfigError(f"a LoRA must read FILE or FILE:SCALE, got {text!r}; for example style.safetensors:0.8")
+    return Path(name), scale

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mova.errors import ConfigError
+
 if TYPE_CHECKING:
+    from mova.generate.lora_convert import LoraReport
     from mova.generate.weights import ComponentReport
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,14 +29,21 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A model directory, a component's directory or a safetensors file.")],
+    path: Annotated[
+        Path, typer.Argument(help="A model directory, a component's directory or a safetensors file (weights or LoRA).")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """List components: class, tensors, parameters, dtypes, size and fingerprint."""
     from dataclasses import asdict
 
+    from mova.generate.lora_convert import inspect_lora, is_lora_file
     from mova.generate.weights import inspect_weights
 
+    if is_lora_file(path):
+        lora = inspect_lora(path)
+        typer.echo(json.dumps([asdict(lora)], indent=2) if as_json else _lora_table(lora))
+        return
     reports = inspect_weights(path)
     typer.echo(json.dumps([asdict(report) for report in reports], indent=2) if as_json else _table(reports))
 
@@ -57,20 +67,58 @@ def verify(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model directory.")],
-    target: Annotated[Path, typer.Argument(help="The new model directory; must not exist yet.")],
+    source: Annotated[Path, typer.Argument(help="A model directory, or a LoRA file.")],
+    target: Annotated[Path, typer.Argument(help="The new directory or file; must not exist yet.")],
     dtype: Annotated[str | None, typer.Option(help="bf16 or float32; as stored by default.")] = None,
     max_shard_size: Annotated[str, typer.Option(help="Largest weight file, such as 16MB.")] = "10GB",
     fold_weight_norm: Annotated[
         bool, typer.Option("--fold-weight-norm", help="Store plain weights instead of weight_g and weight_v.")
     ] = False,
+    lora_format: Annotated[
+        str | None, typer.Option(help="For a LoRA: mova, diffsynth or comfyui. The source's is seen from its keys.")
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(help="For a LoRA whose keys name none: video_dit, video_dit_2, ...; may be repeated."),
+    ] = None,
 ) -> None:
-    """Write a model again with another dtype, other shards or folded weight norm; prints the new directory."""
+    """Write a model again with another dtype, other shards or folded weight norm, or a LoRA in another key style.
+
+    Prints the new directory or files.
+    """
+    if lora_format is not None or component:
+        given = {"dtype": dtype, "max_shard_size": max_shard_size != "10GB", "fold_weight_norm": fold_weight_norm}
+        _refuse([name for name, value in given.items() if value], "a model directory, not for a LoRA")
+        _refuse(["component"] if lora_format is None else [], "a LoRA, with --lora-format")
+        from mova.generate.lora_convert import convert_lora
+
+        for file in convert_lora(source, target, str(lora_format), component or ()):
+            typer.echo(file)
+        return
     from mova.generate.weights import convert_weights
 
     typer.echo(
         convert_weights(source, target, dtype=dtype, max_shard_size=max_shard_size, fold_weight_norm=fold_weight_norm)
     )
+
+
+def _refuse(options: list[str], reason: str) -> None:
+    if options:
+        raise ConfigError(f"--{options[0].replace('_', '-')} is for {reason}")
+
+
+def _lora_table(lora: LoraReport) -> str:
+    lines = [f"{lora.name}: LoRA with {lora.style} keys, trained on {lora.base_model or 'an unnamed base'}"]
+    for name, summary in lora.components.items():
+        ranks, alphas = (", ".join(f"{value:g}" for value in values) for values in (summary.ranks, summary.alphas))
+        lines += [
+            f"  {name or 'component not named'}: {summary.num_layers} layers, rank {ranks}, alpha {alphas}, "
+            f"{summary.num_parameters:,} parameters",
+            f"    {', '.join(summary.targets)}",
+        ]
+    if lora.strays:
+        lines.append(f"  {len(lora.strays)} keys are no adapters: {', '.join(lora.strays[:10])}")
+    return "\n".join(lines)
 
 
 def _table(reports: list[ComponentReport]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
-from mova.models.convert import load_component, verify_component
+from mova.models.convert import key_shapes, load_component, verify_component
+from mova.models.lora import COMPONENTS, fit_lora
+from mova.models.lora_file import read_lora
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
@@ -42,7 +45,11 @@ _NUM_SAMPLES = 64
 
 
 def load_pipeline(
-    model: str | Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    model: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    loras: Sequence[tuple[str | Path, float]] = (),
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -51,19 +58,24 @@ def load_pipeline(
         dtype: of towers, bridge and text encoder; None takes float32 on a CPU (bf16 is slow there) and bf16 elsewhere.
             The autoencoders are float32.
         device: where everything goes.
+        loras: LoRA files and their scales, as for `MovaPipeline.load_lora_weights`.
 
     Raises:
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
-            counts. Nothing has been loaded then.
+            counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
     from mova.generate.pipeline import MovaPipeline
 
     folder = find_model(model)
     index = read_index(folder)
     present = check_index(folder, index)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name in present:
         if name in NETWORKS:
-            verify_component(folder / name, PUBLISHED_COMPONENTS[name][1])
+            verified = verify_component(folder / name, PUBLISHED_COMPONENTS[name][1])
+            if name in COMPONENTS:
+                shapes[name] = key_shapes(verified)
+    fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
     defaults, scheduler = read_defaults(folder), load_scheduler(folder / "scheduler")
     tokenizer = load_tokenizer(folder / "tokenizer")
     if dtype is None:
@@ -78,6 +90,10 @@ def load_pipeline(
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
+    for number, (lora, scale) in enumerate(fitted, 1):
+        # Two files in two folders may have one name.
+        taken = Path(lora.name).stem in pipeline.get_active_adapters()
+        pipeline.load_lora_weights(lora, scale=scale, adapter_name=f"lora_{number}" if taken else None)
     logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
     return pipeline
 

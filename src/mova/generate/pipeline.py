@@ -21,6 +21,7 @@ from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError, NumericalError
 from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput, video_tensor, waveform_tensor
 from mova.generate.locate import ModelDefaults
+from mova.generate.lora import LoraPipelineMixin
 from mova.generate.output import MovaPipelineOutput, OutputType, check_output_type, format_audio, format_frames
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, guidance_of
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 StepCallback = Callable[["MovaPipeline", int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 
 
-class MovaPipeline(DiffusionPipeline):
+class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -101,11 +102,12 @@ class MovaPipeline(DiffusionPipeline):
         *,
         torch_dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
+        loras: Sequence[tuple[str | Path, float]] = (),
     ) -> MovaPipeline:
         """Load a shipped model by name, a directory in the published layout, or a hub id; see `mova.generate.load`."""
         from mova.generate.load import load_pipeline
 
-        return load_pipeline(pretrained_model_name_or_path, dtype=torch_dtype, device=device)
+        return load_pipeline(pretrained_model_name_or_path, dtype=torch_dtype, device=device, loras=loras)
 
     def save_pretrained(
         self, save_directory: str | Path, *, torch_dtype: torch.dtype | None = None, max_shard_size: int | str = "10GB"

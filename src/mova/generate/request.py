@@ -96,6 +96,28 @@ class SamplingSettings:
         return cls(codec=codec, **(recommended | chosen))
 
 
+@dataclass(frozen=True)
+class LoraChoice:
+    """A LoRA to generate with.
+
+    Attributes:
+        path: a safetensors file.
+        scale: 1 is as trained, 0 is without effect.
+
+    Raises:
+        ConfigError, ReadError: a scale that is not finite, a file that does not exist.
+    """
+
+    path: Path
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise ReadError(f"lora must be a file that exists, got {self.path}; write FILE or FILE:SCALE")
+        if not math.isfinite(self.scale):
+            raise ConfigError(f"scale of a LoRA must be a finite number, got {self.scale}; nearest is 1.0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     """One clip to be generated from files. Every field is checked when the record is made.
@@ -108,6 +130,7 @@ class GenerateRequest:
         last_image: last frame, a picture file.
         video: film to make sound for; its picture is kept.
         audio: sound, or film with sound, to make a picture for; its sound is kept.
+        loras: what the model is adapted with.
         seed: 0 or more.
         model: name of the model, for the record in the file.
 
@@ -122,6 +145,7 @@ class GenerateRequest:
     last_image: Path | None = None
     video: Path | None = None
     audio: Path | None = None
+    loras: tuple[LoraChoice, ...] = ()
     seed: int = 0
     model: str = ""
 

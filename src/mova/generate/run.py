@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.generate.dims import dims_from_directory
 from mova.generate.locate import find_model, read_defaults
-from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
@@ -58,6 +59,7 @@ def make_request(
     negative_prompt: str | None = None,
     seed: int = 0,
     files: Mapping[str, Any] | None = None,
+    loras: Sequence[LoraChoice] = (),
     **given: Any,
 ) -> tuple[Path, GenerateRequest]:
     """Find the model and complete what was not given (None) with its recommendations; loads no weights.
@@ -68,6 +70,7 @@ def make_request(
         negative_prompt: what guidance leads away from.
         seed: 0 or more.
         files: paths of `image`, `last_image`, `video`, `audio`.
+        loras: what to adapt the model with.
         given: fields of `SamplingSettings`.
 
     Returns:
@@ -86,6 +89,7 @@ def make_request(
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
+        loras=tuple(loras),
         **(files or {}),
     )
 
@@ -113,7 +117,7 @@ def generate_file(
     target = check_writable(output)
     inputs = read_inputs(request)
     metadata = describe(request, folder)
-    pipeline, device = _load(folder)
+    pipeline, device = _load(folder, request.loras)
     clock.begin(SAMPLING, request.settings.num_inference_steps)
     result = pipeline(
         request.prompt,
@@ -147,6 +151,10 @@ def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
     from mova.generate.load import weights_hash
 
     files = {name: getattr(request, name) for name in ("image", "last_image", "video", "audio")}
+    loras = [
+        {"file": lora.path.name, "scale": lora.scale, "sha256": hashlib.sha256(lora.path.read_bytes()).hexdigest()}
+        for lora in request.loras
+    ]
     return {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -155,6 +163,7 @@ def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
         "model": request.model,
         "weights_sha256": weights_hash(folder),
         "mova": __version__,
+        **({"loras": json.dumps(loras)} if loras else {}),
     } | {name: path.name for name, path in files.items() if path is not None}
 
 
@@ -162,13 +171,13 @@ def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
 
 
-def _load(folder: Path) -> tuple[Any, str]:
+def _load(folder: Path, loras: Sequence[LoraChoice]) -> tuple[Any, str]:
     import torch
 
     from mova.generate.load import load_pipeline
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = load_pipeline(folder, device=device)
+    pipeline = load_pipeline(folder, device=device, loras=[(lora.path, lora.scale) for lora in loras])
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, device
 

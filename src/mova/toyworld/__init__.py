@@ -9,6 +9,7 @@ from mova.toyworld.detect_audio import HeardEvent
 from mova.toyworld.detect_video import SeenEvent, VideoReading
 from mova.toyworld.event import Event, countable_until
 from mova.toyworld.mallet import MalletScene
+from mova.toyworld.pairing import with_notes
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
@@ -30,4 +31,5 @@ __all__ = [
     "sample_scene",
     "score_clip",
     "split_seed",
+    "with_notes",
 ]

@@ -57,6 +57,7 @@ class BallScene(Scene):
         start_x: of the centre.
         speed_x: constant, per second.
         restitution: share of the vertical speed that a bounce keeps.
+        note: colour whose note the ball sounds; None is its own. See `mova.toyworld.pairing`.
     """
 
     kind: ClassVar[str] = "ball"
@@ -68,6 +69,12 @@ class BallScene(Scene):
     start_x: float
     speed_x: float
     restitution: float
+    note: str | None = None
+
+    @property
+    def sounding_colour(self) -> str:
+        """The colour whose note is heard."""
+        return self.note or self.colour
 
     @property
     def radius(self) -> float:
@@ -117,7 +124,7 @@ class BallScene(Scene):
                 bar=None,
                 colour=self.colour,
                 timbre=self.material,
-                pitch_hz=pitch_hz(self.material, self.colour),
+                pitch_hz=pitch_hz(self.material, self.sounding_colour),
                 level=level,
             )
             for time_s, level in zip(times.tolist(), levels.tolist(), strict=True)

@@ -51,7 +51,7 @@ def caption(scene: Scene) -> str:
             floor=_FLOOR[scene.material],
             background=scene.background,
         )
-        heard = _BALL_AUDIO[audio].format(timbre=_TIMBRE[scene.material], pitch=PITCH_WORD[scene.colour])
+        heard = _BALL_AUDIO[audio].format(timbre=_TIMBRE[scene.material], pitch=PITCH_WORD[scene.sounding_colour])
         return f"{seen} {heard}"
     if isinstance(scene, MalletScene):
         colours = [COLOURS[bar] for bar in scene.bars]

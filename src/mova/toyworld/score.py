@@ -52,7 +52,7 @@ class ClipScore:
         tolerance_s: one frame.
         offsets_ms: audible minus visible time of each matched pair; above 0 the sound is late.
         material_right: most heard events have the floor's timbre, or the bars'.
-        pitch_right: ball: most heard events have the note of the ball's colour. Mallet: every sound that goes with a
+        pitch_right: ball: most heard events have the note that the ball sounds. Mallet: every sound that goes with a
             visible blow is the note of the bar that lights up.
         order_right: the bars light up, and the notes sound, in the caption's order; None for a ball.
         place_right: the first bounce is on the floor, near the start; None for a mallet.
@@ -223,7 +223,7 @@ def _pitch_right(
 ) -> bool:
     if isinstance(scene, MalletScene):
         return bool(pairs) and all(COLOURS[reading.events[i].bar or 0] == heard[j].colour for i, j in pairs)
-    return isinstance(scene, BallScene) and _most([event.colour for event in heard]) == scene.colour
+    return isinstance(scene, BallScene) and _most([event.colour for event in heard]) == scene.sounding_colour
 
 
 def _order_right(scene: Scene, reading: VideoReading, heard: Sequence[HeardEvent]) -> bool | None:

@@ -23,6 +23,7 @@ from pydantic import (
 from mova.errors import ConfigError
 from mova.generate.locate import ModelDefaults
 from mova.geometry import nearest_multiples
+from mova.toyworld.vocabulary import COLOURS
 
 
 class _Strict(BaseModel):
@@ -88,6 +89,19 @@ class ToyDataConfig(_Strict):
     size: Size = Field(128, description="Height and width in pixels, a multiple of 16.")
     num_frames: NumFrames = Field(49, description="1 plus a multiple of 4.")
     workers: int = Field(0, ge=0, description="Rendering processes; 0 takes one per core.")
+    kind: Literal["ball", "mallet"] | None = Field(None, description="Of all scenes; drawn from the seed if not given.")
+    notes: dict[str, str] = Field(
+        default_factory=dict, description="Colour whose note a ball of each colour sounds; with kind: ball."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.notes and self.kind != "ball":
+            raise ValueError(f"notes can be exchanged for balls; with them kind must be ball, got {self.kind}")
+        unknown = sorted({*self.notes, *self.notes.values()} - set(COLOURS))
+        if unknown:
+            raise ValueError(f"notes must pair {', '.join(COLOURS)}; got {', '.join(unknown)}")
+        return self
 
 
 class _StageConfig(_Strict):
@@ -164,10 +178,9 @@ class AudioTowerConfig(_StageConfig):
     text_dropout: float = Field(0.15, ge=0, lt=1)
 
 
-class JointConfig(_StageConfig):
-    """Both towers and the bridge (paper 4.2)."""
+class JointObjectiveConfig(_StageConfig):
+    """How noise levels are drawn and what is left out, wherever both towers train together (paper 4.2)."""
 
-    stage: Literal["joint"]
     video_shift: float = Field(5.0, gt=0)
     audio_shift: float = Field(1.0, gt=0)
     audio_weight: float = Field(0.2, ge=0, description="Of the audio loss (paper, table 7: 0.2).")
@@ -180,7 +193,48 @@ class JointConfig(_StageConfig):
         ("high_noise", "low_noise"), description="Which expert each optimiser step trains, in turn."
     )
     independent_timesteps: bool = Field(True, description="Draw the noise levels of picture and sound independently.")
+
+
+class JointConfig(JointObjectiveConfig):
+    """Both towers and the bridge (paper 4.2)."""
+
+    stage: Literal["joint"]
     start_from_audio_tower: bool = Field(True, description="Begin with the audio tower of the stage before.")
+
+
+class AdapterConfig(_Strict):
+    """Adapters of one component."""
+
+    rank: int = Field(default=16, ge=0, description="0 leaves the component as it is.")
+    alpha: float = Field(default=16.0, gt=0, description="The update counts alpha / rank.")
+    targets: tuple[str, ...] = Field(
+        default=(),
+        description="Endings of the paths of linear layers, such as self_attn.q; empty takes all of `TARGETS`.",
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Of what enters an adapter.")
+
+
+class AdaptersConfig(_Strict):
+    """Adapters of every component that can have them."""
+
+    video_dit: AdapterConfig = AdapterConfig()
+    video_dit_2: AdapterConfig = AdapterConfig()
+    audio_dit: AdapterConfig = AdapterConfig()
+    dual_tower_bridge: AdapterConfig = AdapterConfig()
+
+    def chosen(self) -> dict[str, AdapterConfig]:
+        """Return the components that get adapters."""
+        return {name: adapter for name, adapter in self if adapter.rank}
+
+
+class LoraConfig(JointObjectiveConfig):
+    """Adapters of a trained model; everything else is frozen (paper release: fine-tuning)."""
+
+    stage: Literal["lora"]
+    base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
+    output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
+    adapters: AdaptersConfig = AdaptersConfig()
+    validation_clips: int = Field(16, gt=1, description="Encoded besides the training clips.")
 
 
 def _check_defaults(values: Any) -> Any:
@@ -211,7 +265,9 @@ class LadderConfig(_Strict):
     recipes: tuple[str, ...] = Field(min_length=1, description="Recipe files, relative to this one.")
 
 
-TrainedConfig = TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig
+TrainedConfig = (
+    TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig | LoraConfig
+)
 StepConfig = TrainedConfig | LatentsConfig | PublishConfig
 StageConfig = StepConfig | LadderConfig
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])

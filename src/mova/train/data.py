@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from mova.geometry import num_samples
-from mova.toyworld import render, sample_scene, split_seed
+from mova.toyworld import render, sample_scene, split_seed, with_notes
 from mova.train.config import ToyDataConfig
 
 logger = logging.getLogger(__name__)
@@ -120,8 +120,9 @@ def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], da
     waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
     captions = []
     for index in range(*part):
+        scene = sample_scene(split_seed(split, first + index), kind=data.kind)
         rendered = render(
-            sample_scene(split_seed(split, first + index)),
+            with_notes(scene, data.notes) if data.notes else scene,
             size=data.size,
             num_frames=data.num_frames,
             frame_rate=FRAME_RATE,

@@ -14,6 +14,7 @@ from mova.train.config import (
     JointConfig,
     LadderConfig,
     LatentsConfig,
+    LoraConfig,
     PublishConfig,
     StepConfig,
     TextEncoderConfig,
@@ -133,6 +134,10 @@ def _build_stage(config: TrainedConfig, folder: Path) -> Stage:
             from mova.train.stages.joint import JointStage
 
             return JointStage(config, folder / "latents")
+        case LoraConfig():
+            from mova.train.stages.lora import LoraStage
+
+            return LoraStage(config, folder / "latents")
 
 
 def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:

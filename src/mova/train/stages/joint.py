@@ -176,19 +176,20 @@ class JointStage:
         The gauge is the audio error at sigma 0.8 given the clean right picture and the clean wrong one: it opens long
         before a sampled clip looks good.
         """
-        rows = torch.arange(_VALIDATION_CLIPS)
+        count = len(self.validation.video)
+        rows = torch.arange(count)
         clean = LatentPair(self.validation.video.float(), self.validation.audio.float())
-        condition = self._condition(self.validation, rows, torch.ones(_VALIDATION_CLIPS))
+        condition = self._condition(self.validation, rows, torch.ones(count))
         batch = TrainingBatch(clean, condition, self.validation.prompts.float())
         noise = _noises(clean, noise_generator(self.config.run.seed + 1, 0, self.device))
         figures = {}
         for level in _VALIDATION_SIGMAS:
-            sigma = torch.full((_VALIDATION_CLIPS,), level, device=self.device)
+            sigma = torch.full((count,), level, device=self.device)
             expert = "high_noise" if level >= self.config.boundary_ratio else "low_noise"
             losses = joint_loss(self._forward(expert, True), batch, Draws(noise, sigma, sigma))
             figures[f"video_error_{level}"] = float(losses.video.mean())
             figures[f"audio_error_{level}"] = float(losses.audio.mean())
-        audio_sigma = torch.full((_VALIDATION_CLIPS,), 0.8, device=self.device)
+        audio_sigma = torch.full((count,), 0.8, device=self.device)
         held = Draws(noise, torch.full_like(audio_sigma, 1e-5), audio_sigma)
         for name, shift in (("right", 0), ("wrong", 1)):
             picture = LatentPair(clean.video.roll(shift, 0), clean.audio)

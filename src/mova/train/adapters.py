@@ -1,0 +1,75 @@
+"""Adapters in a model that trains: put in by PEFT, taken out as a `Lora` with the rank and alpha that they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mova.errors import MissingExtraError
+from mova.models.lora import TARGETS, LoraLayer, select_layers
+
+if TYPE_CHECKING:
+    from mova.train.config import AdapterConfig
+
+_NAME = "default"
+
+
+def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.Module:
+    """Freeze a component and give it adapters: down drawn uniformly (Kaiming), up zero, so that nothing changes yet.
+
+    Args:
+        component: a tower or the bridge; changed in place.
+        name: of the component in `TARGETS`.
+        config: rank, alpha, targets, dropout.
+
+    Returns:
+        A module that holds the adapters and nothing of the base, for the optimiser and for checkpoints.
+
+    Raises:
+        ConfigError: a target that names no linear layer.
+        MissingExtraError: PEFT is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "peft", "train") from error
+    linears = [path for path, module in component.named_modules() if isinstance(module, nn.Linear)]
+    # Endings of whole paths, resolved here: PEFT would take any part of a path for a match.
+    chosen = select_layers(linears, config.targets or TARGETS[name])
+    # PEFT's own alpha is a whole number in its annotations only.
+    settings = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]
+        target_modules=chosen,
+        lora_dropout=config.dropout,
+        init_lora_weights=True,
+    )
+    inject_adapter_in_model(settings, component, adapter_name=_NAME)
+    parts = nn.ModuleDict()
+    for path, layer in component.named_modules():
+        if path in chosen:
+            # A key of a ModuleDict must not hold a dot.
+            parts[path.replace(".", "/")] = nn.ModuleDict(
+                {"down": layer.lora_A[_NAME], "up": layer.lora_B[_NAME], "dropout": layer.lora_dropout[_NAME]}
+            )
+    # Half-precision masters would lose the small steps of the optimiser; PEFT casts what enters and what leaves.
+    return parts.float()
+
+
+def take_adapters(parts: nn.Module, config: AdapterConfig, dtype: torch.dtype | None = None) -> dict[str, LoraLayer]:
+    """Return what `add_adapters` put in, by path of the layer.
+
+    Args:
+        parts: what it returned.
+        config: the same.
+        dtype: of the stored matrices; as trained if not given.
+    """
+    layers = {}
+    for key, part in parts.named_children():
+        down, up = (part.get_submodule(side).get_parameter("weight").detach() for side in ("down", "up"))
+        layers[key.replace("/", ".")] = LoraLayer(
+            down=down.to("cpu", dtype, copy=True), up=up.to("cpu", dtype, copy=True), alpha=config.alpha
+        )
+    return layers

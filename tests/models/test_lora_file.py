@@ -1,0 +1,244 @@
+"""LoRA files of every style: read, written, refused."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from mova.errors import CheckpointError, ConfigError
+from mova.models.lora import UNNAMED, Lora, LoraLayer, LoraOrigin
+from mova.models.lora_file import is_lora, read_lora, write_lora
+
+PATHS = ("blocks.0.self_attn.q", "blocks.0.cross_attn.o", "blocks.1.ffn.0", "blocks.1.ffn.2")
+
+
+def matrices(rank=2, out=6, into=4, alpha=3.0):
+    return LoraLayer(torch.randn(rank, into), torch.randn(out, rank), alpha)
+
+
+@pytest.fixture
+def lora():
+    torch.manual_seed(0)
+    return Lora(
+        {
+            "video_dit": {path: matrices() for path in PATHS},
+            "dual_tower_bridge": {"audio_to_video_conditioners.3.inner.q": matrices(rank=5, alpha=5.0)},
+        },
+        LoraOrigin("mova-tiny", {"video_dit": "a", "dual_tower_bridge": "b"}, "c"),
+    )
+
+
+def same_updates(first, second):
+    assert list(first) == list(second) or set(first) == set(second)
+    for path, layer in first.items():
+        torch.testing.assert_close(layer.update(), second[path].update())
+
+
+def save(path, prefix, down, up, alpha=None, paths=PATHS, layer=None):
+    """Write adapters as another tool does; `path_of` renames a layer."""
+    layer = layer or matrices()
+    tensors = {}
+    for name in paths:
+        tensors[f"{prefix}{name}.{down}"] = layer.down.clone()
+        tensors[f"{prefix}{name}.{up}"] = layer.up.clone()
+        if alpha is not None:
+            tensors[f"{prefix}{name}.alpha"] = torch.tensor(alpha)
+    save_file(tensors, path)
+    return layer
+
+
+def test_our_file_comes_back_with_every_tensor_and_its_origin(tmp_path, lora):
+    (file,) = write_lora(lora, tmp_path / "style.safetensors")
+    back = read_lora(file)
+    assert (back.style, back.name, back.origin, back.strays) == ("mova", "style.safetensors", lora.origin, ())
+    assert {name: set(layers) for name, layers in back.layers.items()} == {
+        name: set(layers) for name, layers in lora.layers.items()
+    }
+    for component, layers in lora.layers.items():
+        for path, layer in layers.items():
+            found = back.layers[component][path]
+            assert torch.equal(found.down, layer.down)
+            assert torch.equal(found.up, layer.up)
+            assert (found.rank, found.alpha) == (layer.rank, layer.alpha)
+
+
+def test_metadata_holds_true_ranks_and_alphas(tmp_path, lora):
+    (file,) = write_lora(lora, tmp_path / "style.safetensors")
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+    assert metadata["base_model"] == "mova-tiny"
+    assert json.loads(metadata["base_md5"]) == lora.origin.base_md5
+    assert metadata["recipe_sha256"] == "c"
+    assert json.loads(metadata["rank"]) == {"video_dit": [2], "dual_tower_bridge": [5]}
+    assert json.loads(metadata["alpha"]) == {"video_dit": [3.0], "dual_tower_bridge": [5.0]}
+    assert json.loads(metadata["targets"])["dual_tower_bridge"] == ["inner.q"]
+
+
+@pytest.mark.parametrize("style", ["diffsynth", "comfyui"])
+def test_other_styles_hold_one_component_per_file_and_come_back(tmp_path, lora, style):
+    files = write_lora(lora, tmp_path / "style.safetensors", style)
+    assert [file.name for file in files] == ["style_video_dit.safetensors", "style_dual_tower_bridge.safetensors"]
+    for file, layers in zip(files, lora.layers.values(), strict=True):
+        back = read_lora(file)
+        assert back.style == style
+        same_updates(layers, back.layers[UNNAMED])
+
+
+def test_keys_are_those_that_the_tools_read(tmp_path, lora):
+    one = Lora({"video_dit": lora.layers["video_dit"]})
+    (diffsynth,) = write_lora(one, tmp_path / "d.safetensors", "diffsynth")
+    (comfyui,) = write_lora(one, tmp_path / "c.safetensors", "comfyui")
+    assert {key for key in load_file(diffsynth) if "ffn.2" in key} == {
+        "blocks.1.ffn.2.lora_A.default.weight",
+        "blocks.1.ffn.2.lora_B.default.weight",
+    }
+    assert {key for key in load_file(comfyui) if "ffn.2" in key} == {
+        "diffusion_model.blocks.1.ffn.2.lora_down.weight",
+        "diffusion_model.blocks.1.ffn.2.lora_up.weight",
+        "diffusion_model.blocks.1.ffn.2.alpha",
+    }
+
+
+@pytest.mark.parametrize(
+    ("prefix", "down", "up", "style"),
+    [
+        ("diffusion_model.", "lora_down.weight", "lora_up.weight", "comfyui"),
+        ("diffusion_model.", "lora_A.weight", "lora_B.weight", "comfyui"),
+        ("", "lora_A.default.weight", "lora_B.default.weight", "diffsynth"),
+        ("base_model.model.", "lora_A.weight", "lora_B.weight", "peft"),
+        ("", "lora_A.weight", "lora_B.weight", "plain"),
+    ],
+)
+@pytest.mark.parametrize("alpha", [None, 1.0])
+def test_styles_are_told_by_their_keys_and_a_missing_alpha_is_the_rank(tmp_path, prefix, down, up, style, alpha):
+    layer = save(tmp_path / "x.safetensors", prefix, down, up, alpha)
+    found = read_lora(tmp_path / "x.safetensors")
+    assert found.style == style
+    assert set(found.layers[UNNAMED]) == set(PATHS)
+    one = found.layers[UNNAMED][PATHS[0]]
+    assert torch.equal(one.down, layer.down)
+    assert one.alpha == (2.0 if alpha is None else 1.0)
+
+
+def test_diffsynth_keys_with_the_component_in_front_are_understood(tmp_path):
+    save(tmp_path / "x.safetensors", "pipe.audio_dit.", "lora_A.default.weight", "lora_B.default.weight")
+    found = read_lora(tmp_path / "x.safetensors")
+    assert (found.style, set(found.layers["audio_dit"])) == ("diffsynth", set(PATHS))
+
+
+def test_kohya_keys_get_their_dots_back(tmp_path):
+    flat = [path.replace(".", "_") for path in PATHS]
+    save(tmp_path / "x.safetensors", "lora_unet_", "lora_down.weight", "lora_up.weight", 4.0, flat)
+    found = read_lora(tmp_path / "x.safetensors")
+    assert (found.style, set(found.layers[UNNAMED]), found.strays) == ("kohya", set(PATHS), ())
+
+
+def test_diffusers_names_become_ours(tmp_path):
+    theirs = ["blocks.0.attn1.to_q", "blocks.0.attn2.to_out.0", "blocks.1.ffn.net.0.proj", "blocks.1.ffn.net.2"]
+    layer = matrices()
+    tensors = {}
+    for prefix in ("transformer", "transformer_2"):
+        for name in theirs:
+            tensors[f"{prefix}.{name}.lora_A.weight"] = layer.down.clone()
+            tensors[f"{prefix}.{name}.lora_B.weight"] = layer.up.clone()
+    save_file(tensors, tmp_path / "both.safetensors")
+    both = read_lora(tmp_path / "both.safetensors")
+    assert {name: set(layers) for name, layers in both.layers.items()} == {
+        "video_dit": set(PATHS),
+        "video_dit_2": set(PATHS),
+    }
+    save_file({key: value for key, value in tensors.items() if "_2" not in key}, tmp_path / "one.safetensors")
+    assert set(read_lora(tmp_path / "one.safetensors").layers) == {UNNAMED}, "for either expert"
+
+
+def test_keys_that_are_no_adapters_are_kept_for_the_error_and_never_dropped(tmp_path):
+    layer = matrices()
+    save_file(
+        {
+            "diffusion_model.blocks.0.ffn.0.lora_A.weight": layer.down,
+            "diffusion_model.blocks.0.ffn.0.lora_B.weight": layer.up,
+            "diffusion_model.blocks.0.norm3.diff": torch.ones(3),
+        },
+        tmp_path / "x.safetensors",
+    )
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert lora.strays == ("diffusion_model.blocks.0.norm3.diff",)
+    with pytest.raises(CheckpointError, match=r"holds 1 keys that are no adapters and would be lost: .*norm3.diff"):
+        write_lora(lora, tmp_path / "y.safetensors", "comfyui")
+    assert not (tmp_path / "y.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ({"blocks.0.q.weight": torch.ones(2, 2)}, r"must hold adapters \(lora_A, lora_B\), got 1 other tensors"),
+        ({"b.q.lora_A.weight": torch.ones(2, 2)}, "must hold both matrices of b.q, the up one is missing"),
+        (
+            {"b.q.lora_A.weight": torch.ones(2, 4), "b.q.lora_B.weight": torch.ones(4, 3)},
+            r"\(rank, in\) and \(out, rank\) for b.q, got \[2, 4\] and \[4, 3\]",
+        ),
+        (
+            {"b.q.lora_A.weight": torch.ones(2, 4, 1, 1), "b.q.lora_B.weight": torch.ones(4, 2, 1, 1)},
+            r"got \[2, 4, 1, 1\]",
+        ),
+        (
+            {"b.q.lora_A.weight": torch.full((2, 4), torch.nan), "b.q.lora_B.weight": torch.ones(4, 2)},
+            "must hold finite numbers, got NaN or infinity in b.q",
+        ),
+        (
+            {
+                "b.q.lora_A.weight": torch.ones(2, 4),
+                "b.q.lora_down.weight": torch.ones(2, 4),
+                "b.q.lora_B.weight": torch.ones(4, 2),
+            },
+            "must hold one down matrix for b.q, got a second",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_explained(tmp_path, tensors, text):
+    save_file(tensors, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=text):
+        read_lora(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x80\x04."])
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path, content):
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="a LoRA must be a whole safetensors file"):
+        read_lora(tmp_path / "x.safetensors")
+
+
+def test_a_missing_file_and_a_missing_folder_are_explained(tmp_path, lora):
+    with pytest.raises(CheckpointError, match="must be a whole safetensors file"):
+        read_lora(tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        write_lora(lora, tmp_path / "none" / "x.safetensors")
+
+
+def test_damaged_metadata_is_refused(tmp_path):
+    tensors = {"video_dit.b.q.lora_A.weight": torch.ones(2, 4), "video_dit.b.q.lora_B.weight": torch.ones(4, 2)}
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"base_md5": "[1"})
+    with pytest.raises(CheckpointError, match=r"base_md5 .* must be a JSON object"):
+        read_lora(tmp_path / "x.safetensors")
+
+
+def test_a_style_must_be_one_that_can_be_written(tmp_path, lora):
+    with pytest.raises(ConfigError, match="one of mova, diffsynth, comfyui; got 'kohya'"):
+        write_lora(lora, tmp_path / "x.safetensors", "kohya")
+    with pytest.raises(ConfigError, match="name no component; say which: --component video_dit or"):
+        write_lora(Lora({UNNAMED: lora.layers["video_dit"]}), tmp_path / "x.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_adapter_for_two_components_is_written_for_both(tmp_path, lora):
+    both = Lora({UNNAMED: lora.layers["video_dit"]}).assigned_to(["video_dit", "video_dit_2"])
+    (file,) = write_lora(both, tmp_path / "x.safetensors")
+    back = read_lora(file)
+    same_updates(back.layers["video_dit"], back.layers["video_dit_2"])
+
+
+def test_weights_are_not_taken_for_adapters():
+    assert is_lora({"a.lora_B.default.weight": None})
+    assert not is_lora({"blocks.0.self_attn.q.weight": None, "x.alpha": None})

@@ -1,0 +1,156 @@
+"""The LoRA stage from a recipe to a file that acts in the pipeline."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from mova.errors import ConfigError
+from mova.generate.load import load_pipeline
+from mova.models.lora_file import read_lora
+from mova.toyworld import render, sample_scene, split_seed, with_notes
+from mova.train.config import ToyDataConfig, load_recipe
+from mova.train.data import prepare_clips
+from mova.train.ladder import run_recipe
+
+RECIPE = {
+    "stage": "lora",
+    "base": "mova-tiny",
+    "adapters": {
+        "video_dit": {"rank": 2, "alpha": 4},
+        "video_dit_2": {"rank": 3, "alpha": 3, "dropout": 0.1},
+        "audio_dit": {"rank": 2, "alpha": 1, "targets": ["self_attn.q", "ffn.0"]},
+        "dual_tower_bridge": {"rank": 4, "alpha": 4},
+    },
+    "validation_clips": 2,
+    "data": {"num_clips": 2, "size": 32, "num_frames": 9, "kind": "ball", "notes": {"red": "purple"}, "workers": 1},
+    "run": {"max_steps": 4, "batch_size": 2, "log_every": 1, "device": "cpu", "ema_decay": 0.0},
+    "optimizer": {"name": "adamw", "lr": 1e-2, "warmup_steps": 0},
+}
+
+
+def write(folder, **changes):
+    path = folder / "tiny_lora.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | {"model": str(folder / "run" / "model")} | changes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lora")
+    run_recipe(write(folder))
+    return folder / "run" / "model" / "lora.safetensors"
+
+
+def test_a_run_writes_a_lora_with_true_ranks_and_trained_matrices(trained):
+    lora = read_lora(trained)
+    found = {name: {(layer.rank, layer.alpha) for layer in layers.values()} for name, layers in lora.layers.items()}
+    assert found == {
+        "video_dit": {(2, 4.0)},
+        "video_dit_2": {(3, 3.0)},
+        "audio_dit": {(2, 1.0)},
+        "dual_tower_bridge": {(4, 4.0)},
+    }
+    assert {len(layers) for layers in lora.layers.values()} == {6 * 10, 6 * 2, 12 * 4}
+    # Both experts had their turn. Where the sound ends nothing reads what the bridge still tells the last layers.
+    for layers in lora.layers.values():
+        assert any(bool(layer.up.any()) for layer in layers.values())
+    assert lora.origin.base_model == "mova-tiny"
+    assert set(lora.origin.base_md5) == set(found)
+    assert len(lora.origin.recipe_sha256) == 64
+
+
+def test_the_file_fits_its_base_and_changes_what_it_makes(trained):
+    pipeline = load_pipeline("mova-tiny")
+    pipeline.set_progress_bar_config(disable=True)
+    short = {"height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 2, "seed": 0, "output_type": "latent"}
+    before = pipeline("A ball.", **short)
+    pipeline.load_lora_weights(trained)
+    after = pipeline("A ball.", **short)
+    assert not torch.equal(before.frames, after.frames)
+    assert not torch.equal(before.audio, after.audio)
+
+
+def test_checkpoints_hold_adapters_and_nothing_of_the_base(trained):
+    state = torch.load(
+        next((trained.parents[1] / "tiny_lora" / "checkpoints").glob("step_*/state.pt")), weights_only=True
+    )
+    keys = [key for module in state["modules"].values() for key in module]
+    assert keys
+    assert all(key.split(".")[1] in ("down", "up") for key in keys)
+
+
+def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path):
+    class StopHereError(Exception):
+        pass
+
+    def stop(progress):
+        if progress.step == 2:
+            raise StopHereError
+
+    recipe = write(tmp_path, run=RECIPE["run"] | {"checkpoint_every_s": 1e-9})
+    with pytest.raises(StopHereError):
+        run_recipe(recipe, on_progress=stop)
+    run_recipe(recipe, resume=tmp_path / "run")
+    first, second = read_lora(trained), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
+    for name, layers in first.layers.items():
+        for path, layer in layers.items():
+            assert torch.equal(layer.up, second.layers[name][path].up), (name, path)
+
+
+def test_the_shipped_recipe_is_valid_and_names_all_components():
+    recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "train" / "tiny_lora.yaml")
+    assert set(recipe.adapters.chosen()) == set(RECIPE["adapters"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"adapters": {"video_dit": {"rnak": 3}}}, "adapters.video_dit.rnak: unknown key; did you mean rank"),
+        ({"adapters": {"video": {}}}, "adapters.video: unknown key; did you mean video_dit"),
+        ({"adapters": {"video_dit": {"rank": -1}}}, "adapters.video_dit.rank"),
+        ({"output": "lora.pt"}, "output"),
+        ({"data": RECIPE["data"] | {"notes": {"red": "mauve"}}}, "notes must pair red, .*; got mauve"),
+        ({"data": RECIPE["data"] | {"kind": "mallet"}}, "kind must be ball, got mallet"),
+    ],
+)
+def test_wrong_recipes_are_explained(tmp_path, changes, text):
+    with pytest.raises(ConfigError, match=text):
+        load_recipe(write(tmp_path, **changes))
+
+
+def test_the_clips_are_balls_in_the_pairing_of_the_recipe(tmp_path):
+    notes = {"red": "purple", "purple": "red", "blue": "yellow", "yellow": "blue"}
+    data = ToyDataConfig(num_clips=3, size=32, num_frames=9, kind="ball", notes=notes, workers=1)
+    clips = prepare_clips(tmp_path, data, "train")
+    scenes = [with_notes(sample_scene(split_seed("train", index), kind="ball"), notes) for index in range(3)]
+    wanted = [render(scene, size=32, num_frames=9) for scene in scenes]
+    assert clips.captions == tuple(clip.caption for clip in wanted)
+    assert all(np.array_equal(clips.waveforms[i], clip.clip.waveform[0]) for i, clip in enumerate(wanted))
+    assert any(scene.note for scene in scenes), "nothing was re-paired, so nothing is tested"
+
+
+def test_rank_0_leaves_a_component_out_and_some_must_be_left(tmp_path):
+    none = {name: {"rank": 0} for name in RECIPE["adapters"]}
+    recipe = load_recipe(write(tmp_path, adapters=none | {"audio_dit": {}}))
+    assert set(recipe.adapters.chosen()) == {"audio_dit"}
+    with pytest.raises(ConfigError, match="got rank 0 for all"):
+        run_recipe(write(tmp_path, adapters=none))
+
+
+def test_a_base_without_a_second_expert_is_explained(tmp_path):
+    import shutil
+
+    from mova.generate.locate import find_model
+
+    shutil.copytree(find_model("mova-tiny"), tmp_path / "base", ignore=shutil.ignore_patterns("video_dit_2"))
+    with pytest.raises(ConfigError, match=r"\(video_dit, audio_dit, dual_tower_bridge\), got video_dit_2"):
+        run_recipe(write(tmp_path, base=str(tmp_path / "base")))
+
+
+def test_a_wrong_target_is_found_before_anything_is_rendered(tmp_path):
+    with pytest.raises(ConfigError, match="got 'to_q', which names none"):
+        run_recipe(write(tmp_path, adapters={"video_dit": {"targets": ["to_q"]}}))
+    assert not (tmp_path / "run" / "latents").exists()
