@@ -73,6 +73,8 @@ class MissingExtraError(MovaError, ImportError):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is needed for this; install it with: pip install -c constraints.txt 'mova[{extra}]'")
+        super().__init__(
+            f"{package} is needed for this; install it with: pip install -c constraints.txt 'mova[{extra}]'"
+        )
         self.package = package
         self.extra = extra
