@@ -46,7 +46,7 @@ def test_convert_prints_the_new_directory(tmp_path, capsys):
     [
         (["inspect", "no/such/model"], "expected a folder with model_index.json or config.json"),
         (["verify", "no/such/model"], "expected a folder with model_index.json or config.json"),
-        (["convert", "no/such/model", "out"], "expected a folder with model_index.json or config.json"),
+        (["convert", "no/such/model", "no/such/target"], "expected a folder with model_index.json or config.json"),
         (["verify", str(CHECKPOINT), "--manifest", "no/such/file.json"], "must hold JSON"),
         (["convert", str(CHECKPOINT), str(CHECKPOINT)], "must not exist yet"),
     ],

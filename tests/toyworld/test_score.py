@@ -25,7 +25,7 @@ def _with(clip, frames=None, waveform=None):
 
 
 def _failed(score):
-    return {name for name in (*PASSED, "landing_right") if getattr(score, name) is False}
+    return {name for name in (*PASSED, "landing_right", "order_right") if getattr(score, name) is False}
 
 
 def _rendered_as(rendered, **changes):
@@ -98,17 +98,25 @@ def test_vanishing_ball_fails_the_size(rendered):
     assert _failed(score_clip(clip.scene, _with(clip.clip, frames))) == {"size_kept"}
 
 
-def test_other_order_of_bars_fails_place_and_pitch(rendered):
+def test_other_order_of_bars_fails_the_order_and_not_the_pitch(rendered):
     clip = rendered(1, "mallet")
     bars = (*clip.scene.bars[:-1], (clip.scene.bars[-1] + 1) % 5)
-    assert _failed(_rendered_as(clip, bars=bars)) >= {"place_right", "pitch_right"}
+    failed = _failed(_rendered_as(clip, bars=bars))
+    assert "order_right" in failed
+    assert "pitch_right" not in failed  # every bar still sounds with its own note
+
+
+def test_order_is_of_the_mallet_and_place_of_the_ball(rendered):
+    ball, mallet = (score_clip(clip.scene, clip.clip) for clip in (rendered(0, "ball"), rendered(1, "mallet")))
+    assert (ball.order_right, ball.place_right) == (None, True)
+    assert (mallet.order_right, mallet.place_right) == (True, None)
 
 
 def test_right_notes_on_wrong_bars_fail_the_pitch(rendered):
     clip = rendered(1, "mallet")
     shown = render(replace(clip.scene, bars=tuple(4 - bar for bar in clip.scene.bars)), size=64).clip
     score = score_clip(clip.scene, _with(shown, waveform=clip.clip.waveform))
-    assert {"pitch_right", "place_right"} <= _failed(score)
+    assert {"pitch_right", "order_right"} <= _failed(score)
     assert len(score.offsets_ms) == len(clip.events)
 
 
@@ -118,7 +126,7 @@ def test_still_and_silent_clip_is_reported_as_nothing(rendered, kind):
     score = score_clip(clip.scene, Clip(clip.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000))
     assert score.nothing_seen
     assert score.nothing_heard
-    assert {"material_right", "pitch_right", "place_right"} <= _failed(score)
+    assert {"material_right", "pitch_right", "place_right" if kind == "ball" else "order_right"} <= _failed(score)
     assert score.faithful
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from mova.errors import ConfigError
+from mova.generate.locate import ModelDefaults
+from mova.geometry import nearest_multiples
 
 
 class _Strict(BaseModel):
@@ -27,7 +39,9 @@ class RunConfig(_Strict):
     )
     batch_size: int = Field(gt=0, description="Samples per optimiser step.")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    compile: bool = Field(False, description="torch.compile of the repeated parts; pays on a GPU only.")
+    compile: bool = Field(
+        False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
+    )
     log_every: int = Field(20, gt=0, description="Steps between lines in the log.")
     validate_every: int = Field(200, gt=0, description="Steps between validations; one more at the end.")
     checkpoint_every_s: float = Field(120.0, gt=0, description="Seconds between checkpoints; one more at the end.")
@@ -49,12 +63,30 @@ class OptimizerConfig(_Strict):
     decay_share: float = Field(0.3, gt=0, le=1, description="Last share of the run in which the rate falls to zero.")
 
 
+def _check_size(value: int) -> int:
+    below, above = nearest_multiples(value, 16)
+    if below != above:
+        raise ValueError(f"must be a multiple of 16; nearest are {below} and {above}")
+    return value
+
+
+def _check_num_frames(value: int) -> int:
+    below = (value - 1) // 4 * 4 + 1
+    if value != below:
+        raise ValueError(f"must be 1 plus a multiple of 4; nearest are {below} and {below + 4}")
+    return value
+
+
+Size = Annotated[int, Field(ge=16), AfterValidator(_check_size)]
+NumFrames = Annotated[int, Field(ge=5), AfterValidator(_check_num_frames)]
+
+
 class ToyDataConfig(_Strict):
     """Clips of the toy world, rendered once from their seeds into the run's folder."""
 
     num_clips: int = Field(gt=0)
-    size: int = Field(128, ge=16, description="Height and width in pixels, a multiple of 16.")
-    num_frames: int = Field(49, ge=5, description="1 plus a multiple of 4.")
+    size: Size = Field(128, description="Height and width in pixels, a multiple of 16.")
+    num_frames: NumFrames = Field(49, description="1 plus a multiple of 4.")
     workers: int = Field(0, ge=0, description="Rendering processes; 0 takes one per core.")
 
 
@@ -77,8 +109,8 @@ class VideoAutoencoderConfig(_StageConfig):
     """The video autoencoder on crops that follow the moving object, then on full frames too."""
 
     stage: Literal["video_autoencoder"]
-    crop: int = Field(64, ge=16)
-    crop_frames: int = Field(17, ge=5)
+    crop: Size = Field(64, description="Height and width in pixels, at most the clips'.")
+    crop_frames: NumFrames = Field(17, description="At most the clips'.")
     full_frame_from: float = Field(
         0.5, ge=0, le=1, description="Progress from which every second step sees full frames."
     )
@@ -89,6 +121,18 @@ class VideoAutoencoderConfig(_StageConfig):
     start: Literal["new", "existing"] = Field("new", description="Begin anew, or with the model directory's component.")
     train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, value, largest in (
+            ("crop", self.crop, self.data.size),
+            ("crop_frames", self.crop_frames, self.data.num_frames),
+        ):
+            if value > largest:
+                raise ValueError(f"{name} must be at most {largest} as in data, got {value}")
+        if self.start == "new" and not self.train_encoder:
+            raise ValueError("train_encoder must be true with start: new; the decoder alone is refined from existing")
+        return self
+
 
 class AudioAutoencoderConfig(_StageConfig):
     """The audio autoencoder: waveform, spectra at several resolutions, and a small pull of the latents to zero."""
@@ -98,7 +142,7 @@ class AudioAutoencoderConfig(_StageConfig):
     latent_noise: float = Field(0.1, ge=0)
     latent_penalty: float = Field(1e-3, ge=0)
     waveform_weight: float = Field(1.0, ge=0)
-    train_encoder: bool = True
+    train_encoder: bool = Field(True, description="False begins with the existing component, as for the picture.")
 
 
 class LatentsConfig(_Strict):
@@ -139,6 +183,13 @@ class JointConfig(_StageConfig):
     start_from_audio_tower: bool = Field(True, description="Begin with the audio tower of the stage before.")
 
 
+def _check_defaults(values: Any) -> Any:
+    known = sorted(item.name for item in fields(ModelDefaults))
+    for name in sorted(set(values) - set(known)) if isinstance(values, dict) else ():
+        raise ValueError(f"unknown key {name}{_nearest(str(name), known)}")
+    return values
+
+
 class PublishConfig(_Strict):
     """Gather the parts into one model directory in the published layout."""
 
@@ -148,7 +199,9 @@ class PublishConfig(_Strict):
     shift: float = Field(5.0, gt=0, description="Of the sampling schedule, both modalities (release: 5).")
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
     max_shard_size: str = Field("15MB", description="Of a weight file.")
-    defaults: dict[str, int | float | str] = Field(description="What the model recommends, for mova_defaults.json.")
+    defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults)] = Field(
+        description="What the model recommends, for mova_defaults.json."
+    )
 
 
 class LadderConfig(_Strict):
@@ -158,16 +211,9 @@ class LadderConfig(_Strict):
     recipes: tuple[str, ...] = Field(min_length=1, description="Recipe files, relative to this one.")
 
 
-StageConfig = (
-    TextEncoderConfig
-    | VideoAutoencoderConfig
-    | AudioAutoencoderConfig
-    | LatentsConfig
-    | AudioTowerConfig
-    | JointConfig
-    | PublishConfig
-    | LadderConfig
-)
+TrainedConfig = TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig
+StepConfig = TrainedConfig | LatentsConfig | PublishConfig
+StageConfig = StepConfig | LadderConfig
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 
 
@@ -183,7 +229,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
         near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], 1)
         hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
         raise ConfigError(f"there is no recipe at {path}{hint}") from None
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with a key 'stage', got {type(raw).__name__}")
@@ -193,6 +239,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
         return _ADAPTER.validate_python(raw)
     except ValidationError as error:
         raise ConfigError(f"{path} does not fit:\n" + "\n".join(_explain(error))) from error
+
+
+def accepts(config: StageConfig, override: str) -> bool:
+    """Tell whether a recipe's kind has the key of a `key.sub=value` override."""
+    node: Any = type(config)
+    for part in override.partition("=")[0].split("."):
+        known = _fields_of(node)
+        if part not in known:
+            return False
+        node = known[part]
+    return True
 
 
 def _siblings(path: Path) -> Iterable[Path]:
@@ -209,29 +266,49 @@ def _apply_override(raw: dict[str, Any], text: str) -> None:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
             raise ConfigError(f"override {text!r}: {parent} is a value, not a section")
-    node[last] = yaml.safe_load(value)
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of override {text!r} is not YAML: {error}") from error
 
 
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"] if part not in _STAGE_NAMES)
-        text = f"  {where or 'stage'}: {fault['msg']}, got {fault['input']!r}"
-        if fault["type"] == "extra_forbidden":
-            known = _fields_at(fault["loc"])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1, cutoff=0.5)
-            text = f"  {where}: unknown key" + (
-                f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-            )
-        lines.append(text)
+        match fault["type"]:
+            case "extra_forbidden":
+                text = f"unknown key{_nearest(str(fault['loc'][-1]), _fields_at(fault['loc']))}"
+            case "missing":
+                text = "this key is needed"
+            case "union_tag_not_found" | "union_tag_invalid":
+                where, given = "stage", fault["input"].get("stage")
+                text = f"must be one of {', '.join(sorted(_STAGE_NAMES))}, got {given!r}"
+            case "value_error" if isinstance(fault["input"], dict):
+                text = fault["msg"].removeprefix("Value error, ")
+            case _:
+                text = f"{fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"
+        lines.append(f"  {where}: {text}" if where else f"  {text}")
     return lines
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     node: Any = next(model for model in _MODELS if model.model_fields["stage"].annotation.__args__[0] == location[0])
     for part in location[1:-1]:
-        node = node.model_fields[part].annotation
-    return sorted(node.model_fields)
+        node = _fields_of(node)[str(part)]
+    return sorted(_fields_of(node))
+
+
+def _fields_of(node: Any) -> dict[str, Any]:
+    """Return the keys of a section and their types; a plain value has none."""
+    if is_dataclass(node):
+        return {item.name: item.type for item in fields(node)}
+    return {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
 
 
 _MODELS: tuple[Any, ...] = StageConfig.__args__

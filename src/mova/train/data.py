@@ -115,7 +115,7 @@ def _part_file(home: Path, part: tuple[int, int]) -> Path:
 
 
 def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], data: ToyDataConfig) -> None:
-    """Render clips [start, end) of the range into the arrays; the captions file, renamed last, marks them as complete."""
+    """Render clips [start, end) of the range into the arrays; the captions, renamed last, mark them as complete."""
     frames = np.load(home / "frames.npy", mmap_mode="r+")
     waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
     captions = []

@@ -6,10 +6,22 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mova.errors import ConfigError
-from mova.train.config import LadderConfig, LatentsConfig, PublishConfig, StageConfig, load_recipe
+from mova.train.config import (
+    AudioAutoencoderConfig,
+    AudioTowerConfig,
+    JointConfig,
+    LadderConfig,
+    LatentsConfig,
+    PublishConfig,
+    StepConfig,
+    TextEncoderConfig,
+    TrainedConfig,
+    VideoAutoencoderConfig,
+    accepts,
+    load_recipe,
+)
 from mova.train.trainer import Progress, Stage, Trainer
 
 logger = logging.getLogger(__name__)
@@ -28,7 +40,7 @@ def run_recipe(
 
     Args:
         path: of the recipe.
-        overrides: `key=value` texts; for a ladder they apply to every stage that has the key's section.
+        overrides: `key=value` texts; in a ladder each applies to every stage that has the key.
         resume: the run's folder, to go on from what it holds. A folder that holds something is an error without it.
         on_progress: called at every logged step.
 
@@ -38,22 +50,41 @@ def run_recipe(
     Raises:
         ConfigError: the recipe does not fit, or the folder and `resume` do not agree.
     """
-    recipe = load_recipe(path, () if _is_ladder(path) else overrides)
-    steps: list[tuple[str, StageConfig]] = [(path.stem, recipe)]
-    if isinstance(recipe, LadderConfig):
-        # All of them are read before the first one starts.
-        steps = [(Path(name).stem, load_recipe(path.parent / name, overrides)) for name in recipe.recipes]
-    folders = {str(_run_folder(config)) for _, config in steps}
-    if len(folders) > 1:
-        raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(folders))}")
-    folder = _run_folder(steps[0][1])
+    # All stages are read before the first one starts.
+    steps = _read_steps(path, overrides)
+    models = {str(config.model) for _, config in steps}
+    if len(models) > 1:
+        raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
+    model = steps[0][1].model
+    folder = model.parent
     _check_resume(folder, [name for name, _ in steps], resume)
     for name, config in steps:
         _run_step(folder, name, config, on_progress)
-    return folder / "model"
+    return model
 
 
-def _run_step(folder: Path, name: str, config: StageConfig, on_progress: OnProgress | None) -> None:
+def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepConfig]]:
+    recipe = load_recipe(path)
+    if not isinstance(recipe, LadderConfig):
+        return [(path.stem, _step(path, overrides))]
+    files = [path.parent / name for name in recipe.recipes]
+    plain = [_step(file, ()) for file in files]
+    # A key that no stage has goes to all of them, so that the error says what is wrong with it.
+    shared = [text for text in overrides if not any(accepts(config, text) for config in plain)]
+    return [
+        (file.stem, _step(file, [text for text in overrides if text in shared or accepts(config, text)]))
+        for file, config in zip(files, plain, strict=True)
+    ]
+
+
+def _step(path: Path, overrides: Sequence[str]) -> StepConfig:
+    config = load_recipe(path, overrides)
+    if isinstance(config, LadderConfig):
+        raise ConfigError(f"a ladder holds stages, not other ladders, got {path}")
+    return config
+
+
+def _run_step(folder: Path, name: str, config: StepConfig, on_progress: OnProgress | None) -> None:
     marker = folder / name / "done.json"
     if marker.exists():
         logger.info("%s is done: %s", name, marker.read_text(encoding="utf-8").strip())
@@ -63,55 +94,45 @@ def _run_step(folder: Path, name: str, config: StageConfig, on_progress: OnProgr
     resolved = marker.with_name("recipe.json")
     resolved.write_text(config.model_dump_json(indent=1), encoding="utf-8")
     figures: dict[str, float] = {}
-    if isinstance(config, LatentsConfig):
-        from mova.train.stages.latents import LatentsStage
+    match config:
+        case LatentsConfig():
+            from mova.train.stages.latents import LatentsStage
 
-        LatentsStage(config, folder / "latents").run(on_progress)
-    elif isinstance(config, PublishConfig):
-        from mova.train.publish import publish
+            LatentsStage(config, folder / "latents").run(on_progress)
+        case PublishConfig():
+            from mova.train.publish import publish
 
-        publish(config)
-    else:
-        stage = _build_stage(config, folder)
-        figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress).run()  # type: ignore[union-attr]
+            publish(config)
+        case _:
+            stage = _build_stage(config, folder)
+            figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress).run()
     partial = marker.with_suffix(".partial")
     partial.write_text(json.dumps(figures), encoding="utf-8")
     partial.rename(marker)
 
 
-def _build_stage(config: Any, folder: Path) -> Stage:
-    match config.stage:
-        case "text_encoder":
+def _build_stage(config: TrainedConfig, folder: Path) -> Stage:
+    match config:
+        case TextEncoderConfig():
             from mova.train.stages.text_encoder import TextEncoderStage
 
-            return TextEncoderStage(config, folder / "clips")
-        case "video_autoencoder":
+            return TextEncoderStage(config)
+        case VideoAutoencoderConfig():
             from mova.train.stages.video_autoencoder import VideoAutoencoderStage
 
             return VideoAutoencoderStage(config, folder / "clips")
-        case "audio_autoencoder":
+        case AudioAutoencoderConfig():
             from mova.train.stages.audio_autoencoder import AudioAutoencoderStage
 
             return AudioAutoencoderStage(config, folder / "clips")
-        case "audio_tower":
+        case AudioTowerConfig():
             from mova.train.stages.joint import AudioTowerStage
 
             return AudioTowerStage(config, folder / "latents")
-        case "joint":
+        case JointConfig():
             from mova.train.stages.joint import JointStage
 
             return JointStage(config, folder / "latents")
-    raise ConfigError(f"a ladder cannot hold a {config.stage}")
-
-
-def _run_folder(config: StageConfig) -> Path:
-    if isinstance(config, LadderConfig):
-        raise ConfigError("a ladder cannot hold a ladder")
-    return config.model.parent
-
-
-def _is_ladder(path: Path) -> bool:
-    return isinstance(load_recipe(path), LadderConfig)
 
 
 def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:

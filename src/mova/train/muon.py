@@ -38,11 +38,11 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Apply one update to every parameter that has a gradient."""
         loss = closure() if closure is not None else None
         for group in self.param_groups:
-            by_shape: dict[tuple[int, int], list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 average = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 ahead = parameter.grad.lerp(average, group["momentum"]).flatten(1)
-                by_shape[tuple(ahead.shape)].append((parameter, ahead))  # type: ignore[index]
+                by_shape[ahead.shape].append((parameter, ahead))
             for shape, members in by_shape.items():
                 updates = orthogonalise(torch.stack([ahead for _, ahead in members]))
                 scale = 0.2 * max(shape) ** 0.5
@@ -62,7 +62,14 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
-    """Push the singular values of (N, rows, columns) matrices towards 1 by Newton-Schulz iterations."""
+    """Push the singular values of matrices towards 1 (to between 0.6 and 1.3) by Newton-Schulz iterations.
+
+    Args:
+        matrices: (N, rows, columns), each of any scale.
+
+    Returns:
+        (N, rows, columns) float32; computed in bf16 on CUDA.
+    """
     first, second, third = _COEFFICIENTS
     x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
@@ -72,4 +79,5 @@ def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = first * x + (second * gram + third * gram @ gram) @ x
-    return (x.mT if tall else x).float()
+    result: torch.Tensor = x.mT if tall else x
+    return result.float()

@@ -73,9 +73,12 @@ class OptimizerSet:
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
     def load_state_dict(self, states: list[dict[str, object]]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore the averages that `state_dict` returned; rates and decays stay those of the recipe."""
         for optimizer, state in zip(self.optimizers, states, strict=True):
+            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for group, own in zip(optimizer.param_groups, settings, strict=True):
+                group.update(own)
 
 
 def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:

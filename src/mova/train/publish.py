@@ -7,7 +7,6 @@ from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.generate.locate import ModelDefaults
 from mova.generate.pipeline import MovaPipeline
 from mova.models.convert import load_component
 from mova.train.config import PublishConfig
@@ -31,5 +30,5 @@ def publish(config: PublishConfig) -> None:
         scheduler=PairedFlowMatchScheduler(shift=config.shift, sigma_min=0.0, sigma_max=1.0, extra_one_step=True),
         boundary_ratio=config.boundary_ratio,
     )
-    pipeline.defaults = ModelDefaults(**config.defaults)
+    pipeline.defaults = config.defaults
     pipeline.save_pretrained(config.destination, max_shard_size=config.max_shard_size)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from mova.errors import ConfigError, NumericalError
-from mova.train.checkpoint import load_state, save_state
+from mova.errors import CheckpointError, ConfigError, NumericalError
+from mova.train.checkpoint import list_states, load_state, save_state
 from mova.train.config import OptimizerConfig, RunConfig
 from mova.train.metrics import JsonlLog
 from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
@@ -32,8 +35,13 @@ class Stage(Protocol):
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Return what is trained and at which multiples of the base rate."""
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
-        """Return {"loss": ..., parts for the log}; every random draw follows from the seed and `step`."""
+    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
+        """Return {"loss": ..., parts for the log}; every random draw follows from the seed and `step`.
+
+        Args:
+            step: optimiser steps done before this one.
+            progress: share of the run that is done, in [0, 1].
+        """
 
     def validate(self) -> dict[str, float]:
         """Return figures on held-out data, with the weights that are in the modules now."""
@@ -44,7 +52,15 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress bar shows."""
+    """What a progress bar shows.
+
+    Attributes:
+        stage: name of the stage.
+        step: steps done.
+        total: steps in all; an estimate where the recipe limits the minutes.
+        minutes: of training so far.
+        values: losses and other figures.
+    """
 
     stage: str
     step: int
@@ -82,15 +98,24 @@ class Trainer:
         self.trained_s = 0.0
 
     def run(self) -> dict[str, float]:
-        """Train to the end, validate, export; return the last figures of the validation."""
+        """Train to the end, validate, export.
+
+        Returns:
+            The last figures of the validation.
+
+        Raises:
+            NumericalError: a loss, a gradient or a weight is not finite; such a state is never saved.
+            CheckpointError: the newest state is damaged, or belongs to another model.
+            KeyboardInterrupt: after the state has been saved.
+        """
         self._resume()
         try:
             self._train()
+            figures = self._validate()
         except KeyboardInterrupt:
             self._save()
             logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
             raise
-        figures = self._validate()
         self._save()
         with self.averaged():
             self.stage.export()
@@ -103,12 +128,13 @@ class Trainer:
             progress = self._progress()
             parts = self.stage.loss(self.step, progress)
             parts["loss"].backward()  # type: ignore[no-untyped-call]
-            norm = self.optimizer.step(lr_factor(self.step, progress, self.optimizer_config))
-            if self.average:
-                self.average.update(self.step)
-            self.step += 1
+            with _interrupts_held():
+                norm = self.optimizer.step(lr_factor(self.step, progress, self.optimizer_config))
+                if self.average:
+                    self.average.update(self.step)
+                self.step += 1
             if self.step % self.run_config.log_every == 0:
-                self._report(parts, norm, progress)
+                self._report(parts, norm)
             # Without a line for the log there is no wait for the device: the time of a step shows up a little later.
             self.trained_s += time.monotonic() - started
             if self.step % self.run_config.validate_every == 0 and not self._finished():
@@ -123,11 +149,13 @@ class Trainer:
         if self.average is None:
             yield
             return
-        self.average.swap()
+        with _interrupts_held():
+            self.average.swap()
         try:
             yield
         finally:
-            self.average.swap()
+            with _interrupts_held():
+                self.average.swap()
 
     def _progress(self) -> float:
         share = self.step / self.run_config.max_steps
@@ -138,19 +166,21 @@ class Trainer:
     def _finished(self) -> bool:
         return self._progress() >= 1.0
 
-    def _report(self, parts: Mapping[str, torch.Tensor], norm: torch.Tensor, progress: float) -> None:
+    def _report(self, parts: Mapping[str, torch.Tensor], norm: torch.Tensor) -> None:
         values = {name: float(value.detach()) for name, value in parts.items()} | {"grad_norm": float(norm)}
         if not all(math.isfinite(value) for value in values.values()):
-            raise NumericalError(
-                f"{self.stage.name} left the finite numbers at step {self.step}: {values}; "
-                f"the last good state is in {self.folder / 'checkpoints'}"
-            )
-        minutes = self.trained_s / 60
+            raise self._not_finite(str(values))
+        minutes, progress = self.trained_s / 60, self._progress()
         self.log.write("train", step=self.step, minutes=minutes, progress=progress, **values)
         if self.on_progress:
             # With a limit in minutes the number of steps is not known: the rate so far tells it.
-            total = self.run_config.max_steps if progress <= 0 else round(self.step / progress)
+            total = max(self.step, round(self.step / progress))
             self.on_progress(Progress(self.stage.name, self.step, total, minutes, values))
+
+    def _not_finite(self, what: str) -> NumericalError:
+        states = list_states(self.folder / "checkpoints")
+        last = f"the last good state is {states[-1]}" if states else "no state has been saved yet"
+        return NumericalError(f"{self.stage.name} left the finite numbers by step {self.step}: {what}; {last}")
 
     def _validate(self) -> dict[str, float]:
         paused = time.monotonic()
@@ -166,6 +196,9 @@ class Trainer:
         return figures
 
     def _save(self) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.optimizer.parameters):
+            # Between two lines of the log nothing else looks at the numbers.
+            raise self._not_finite("weights")
         state: dict[str, Any] = {
             "step": self.step,
             "trained_s": self.trained_s,
@@ -179,12 +212,19 @@ class Trainer:
         state = load_state(self.folder / "checkpoints", self.device)
         if state is None:
             return
+        try:
+            for name, module in self.stage.modules.items():
+                module.load_state_dict(state["modules"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average:
+                # A run that had no average until now begins it with the weights.
+                self.average.load_state_dict(state["average"] or self.average.parameters)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"the states in {self.folder / 'checkpoints'} belong to another model or optimiser ({error}); "
+                f"remove {self.folder} to begin anew"
+            ) from error
         self.step, self.trained_s = state["step"], state["trained_s"]
-        for name, module in self.stage.modules.items():
-            module.load_state_dict(state["modules"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average and state["average"] is not None:
-            self.average.load_state_dict(state["average"])
         self.log.write("resume", step=self.step)
         logger.info("%s resumes at step %d", self.stage.name, self.step)
 
@@ -196,7 +236,7 @@ class WeightAverage:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
-        self.parameters = [p for p in parameters if p.requires_grad]
+        self.parameters: list[torch.Tensor] = [p for p in parameters if p.requires_grad]
         self.decay = decay
         self.shadow = [p.detach().clone() for p in self.parameters]
 
@@ -218,7 +258,8 @@ class WeightAverage:
         """Return the averaged weights."""
         return self.shadow
 
-    def load_state_dict(self, shadow: list[torch.Tensor]) -> None:
+    @torch.no_grad()
+    def load_state_dict(self, shadow: Sequence[torch.Tensor]) -> None:
         """Restore averaged weights."""
         for mine, theirs in zip(self.shadow, shadow, strict=True):
             mine.copy_(theirs)
@@ -237,6 +278,36 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator that depends on the run's seed and the step alone, so that resuming needs no saved state."""
-    return torch.Generator(device=device).manual_seed((seed * 1_000_003 + step * 7_919 + 17) % (2**63 - 1))
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return a CPU generator that depends on the run's seed and the step alone: resuming needs no saved state.
+
+    It draws a step's choices: clips, crops, dropouts, noise levels.
+    """
+    return torch.Generator().manual_seed(_mixed_seed(seed, step))
+
+
+def noise_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """Return the generator of a step's noise, on the device that computes; it shares no number with the choices."""
+    # An accelerator's generator is of another kind: there the same seed gives other numbers.
+    stream = 104_729 if device.type == "cpu" else 0
+    return torch.Generator(device=device).manual_seed(_mixed_seed(seed, step) + stream)
+
+
+def _mixed_seed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step * 7_919 + 17) % (2**62)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let an interrupt (Ctrl-C) wait for the end of the block: half an update must not be saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    former = signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        if arrived and callable(former):
+            former(*arrived[0])

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
 from mova.codecs.audio import pad_to_hop
+from mova.errors import ConfigError
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.convert import load_component, write_component
 from mova.models.presets import tiny_audio_vae
 from mova.train.config import AudioAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import choose_device, noise_generator, step_generator
 
 _VALIDATION_CLIPS = 64
 _WINDOWS = (128, 512, 1024, 2048)
@@ -37,9 +39,7 @@ class AudioAutoencoderStage:
         self.config = config
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.run.seed)
-        self.vae: AudioAutoencoder = (
-            AudioAutoencoder(**tiny_audio_vae()) if config.train_encoder else load_component(config.model / "audio_vae")  # type: ignore[assignment]
-        )
+        self.vae = _new_or_existing(config)
         self.vae.to(self.device).train()
         if not config.train_encoder:
             self.vae.encoder.requires_grad_(False)
@@ -49,6 +49,12 @@ class AudioAutoencoderStage:
         self.waveforms = torch.from_numpy(waveforms.copy()).to(self.device)
         held_out = prepare_clips(clips, config.data, "validation", _VALIDATION_CLIPS).waveforms
         self.validation = torch.from_numpy(held_out.copy()).to(self.device)
+        longest = self.waveforms.shape[1] // self.vae.hop_length
+        if config.segment_steps > longest:
+            raise ConfigError(
+                f"segment_steps must be at most {longest} for clips of {config.data.num_frames} frames, "
+                f"got {config.segment_steps}"
+            )
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Everything that is trained; Snake slopes and the outermost layers are no features for Muon."""
@@ -61,12 +67,13 @@ class AudioAutoencoderStage:
             ParameterGroup("ends", [p for name, p in named if is_end[name]], matrices=False),
         ]
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
+    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
         """Reconstruction of random segments at random levels, and the latent penalty."""
         config = self.config
         target = self._segments(step_generator(config.run.seed, step))
         mean = self.vae.encode(target).mean
-        noise = torch.randn(mean.shape, device=self.device)
+        generator = noise_generator(config.run.seed, step, self.device)
+        noise = torch.randn(mean.shape, generator=generator, device=self.device)
         decoded = self.vae.decode(mean + config.latent_noise * noise)
         level = target.square().mean((1, 2), keepdim=True).sqrt() + 0.02
         waveform = ((decoded - target).abs() / level).mean()
@@ -113,10 +120,19 @@ class AudioAutoencoderStage:
         scale = float((latents - mean.view(1, -1, 1)).square().mean().sqrt())
         channels = len(mean)
         inward, outward = self.vae.quant_conv, self.vae.post_quant_conv
+        assert inward.bias is not None
+        assert outward.bias is not None
         outward.bias += outward.weight[:, :, 0] @ mean
         outward.weight *= scale
         inward.weight[:channels] /= scale
         inward.bias[:channels] = (inward.bias[:channels] - mean) / scale
+
+
+def _new_or_existing(config: AudioAutoencoderConfig) -> AudioAutoencoder:
+    if config.train_encoder:
+        new: AudioAutoencoder = AudioAutoencoder(**tiny_audio_vae())
+        return new
+    return cast("AudioAutoencoder", load_component(config.model / "audio_vae", expected_class="DAC"))
 
 
 def spectral_distance(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 # Frames of this many bytes at most are kept on an accelerator; more are gathered from the memory map.
 _DEVICE_BYTES = 24 * 2**30
@@ -90,11 +92,13 @@ def motion_mask(frames: torch.Tensor, median: torch.Tensor, margin: int = 2) -> 
         (B, 1, T, H, W) float32, 0 or 1.
     """
     moving = (frames.float() - median.unsqueeze(1).float()).abs().amax(-1) > _MOVING * 255
-    dilated = F.max_pool2d(moving.float().flatten(0, 1).unsqueeze(1), 2 * margin + 1, 1, margin)
-    return dilated.unflatten(0, frames.shape[:2]).movedim(1, 2)
+    single = moving.float().flatten(0, 1).unsqueeze(1)
+    dilated: torch.Tensor = functional.max_pool2d(single, 2 * margin + 1, stride=1, padding=margin)
+    return dilated.view(moving.shape).unsqueeze(1)
 
 
 def _motion_centres(frames: torch.Tensor, median: torch.Tensor) -> torch.Tensor:
+    """Return (B, F, 2): row and column of what moves, the middle of the frame where nothing does."""
     energy = (frames.float() - median.unsqueeze(1).float()).abs().sum(-1)  # (B, F, H, W)
     energy = energy * (energy > 3 * _MOVING * 255)
     rows = torch.arange(energy.shape[2], device=energy.device, dtype=torch.float32)
@@ -108,8 +112,6 @@ def _motion_centres(frames: torch.Tensor, median: torch.Tensor) -> torch.Tensor:
 
 def _as_tensor(frames: np.ndarray) -> torch.Tensor:
     # A read-only memory map makes torch warn; the pool never writes to it.
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(frames)

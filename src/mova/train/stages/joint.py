@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -17,15 +18,16 @@ from mova.models.presets import tiny_audio_tower, tiny_bridge, tiny_video_tower
 from mova.models.tower import AudioTower, VideoTower
 from mova.train.config import AudioTowerConfig, JointConfig
 from mova.train.data import FRAME_RATE
-from mova.train.objective import Draws, TrainingBatch, joint_loss
+from mova.train.objective import Draws, JointForward, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latents import LatentSet, load_latents
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import choose_device, noise_generator, step_generator
 from mova.types import LatentPair, Velocities
 
 _VALIDATION_CLIPS = 64
 _VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 _EXPERTS = ("high_noise", "low_noise")
+Tower = TypeVar("Tower", VideoTower, AudioTower)
 _FIRST_LAYERS = ("patch_embedding", "text_embedding", "time_embedding", "time_projection", "head")
 
 
@@ -47,28 +49,28 @@ class AudioTowerStage:
         self.modules: Mapping[str, nn.Module] = {"audio_dit": self.tower}
         self.clips = load_latents(latents, "train", config.data.num_clips, self.device)
         self.validation = load_latents(latents, "validation", _VALIDATION_CLIPS, self.device)
-        if config.run.compile:
+        if config.run.compile and self.device.type == "cuda":
             self.tower.compile_repeated_blocks(dynamic=False)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The tower."""
         return tower_groups("audio", self.tower)
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
+    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
         """Velocity error at shifted uniform noise levels, with text dropout."""
         config = self.config
         generator = step_generator(config.run.seed, step)
         rows = torch.randint(len(self.clips.audio), (config.run.batch_size,), generator=generator)
         dropped = torch.rand(len(rows), generator=generator) < config.text_dropout
         sigma = sample_sigmas(len(rows), shift=config.shift, generator=generator)
-        noise = _noise(self.clips.audio[rows], step_generator(config.run.seed, step, self.device))
+        noise = _noise(self.clips.audio[rows], noise_generator(config.run.seed, step, self.device))
         error = self._error(self.clips, rows, dropped, noise, sigma)
         return {"loss": error.mean()}
 
     def validate(self) -> dict[str, float]:
         """Velocity error on held-out clips at fixed noise levels."""
         rows = torch.arange(_VALIDATION_CLIPS)
-        noise = _noise(self.validation.audio, step_generator(self.config.run.seed + 1, 0, self.device))
+        noise = _noise(self.validation.audio, noise_generator(self.config.run.seed + 1, 0, self.device))
         figures = {}
         for level in _VALIDATION_SIGMAS:
             sigma = torch.full((_VALIDATION_CLIPS,), level)
@@ -108,20 +110,21 @@ class JointStage:
         self.experts = {name: _with_silent_head(VideoTower(**tiny_video_tower())) for name in _EXPERTS}
         self.bridge = CrossModalBridge(**tiny_bridge())
         self.audio = (
-            load_component(config.model / "audio_dit")
+            cast("AudioTower", load_component(config.model / "audio_dit", expected_class="WanAudioModel"))
             if config.start_from_audio_tower
             else _with_silent_head(AudioTower(**tiny_audio_tower()))
         )
-        self.modules: Mapping[str, nn.Module] = {
+        components: dict[str, VideoTower | AudioTower | CrossModalBridge] = {
             "video_dit": self.experts["high_noise"],
             "video_dit_2": self.experts["low_noise"],
             "audio_dit": self.audio,
             "dual_tower_bridge": self.bridge,
         }
-        for module in self.modules.values():
-            module.to(self.device).train()
-            if config.run.compile:
-                module.compile_repeated_blocks(dynamic=False)
+        for component in components.values():
+            component.to(self.device).train()
+            if config.run.compile and self.device.type == "cuda":
+                component.compile_repeated_blocks(dynamic=False)
+        self.modules: Mapping[str, nn.Module] = components
         self.models = {name: DualTower(tower, self.audio, self.bridge) for name, tower in self.experts.items()}
         self.ranges = expert_ranges(config.boundary_ratio)
         self.clips = load_latents(latents, "train", config.data.num_clips, self.device)
@@ -136,7 +139,7 @@ class JointStage:
             ParameterGroup("bridge", list(self.bridge.parameters()), lr_scale=self.config.bridge_lr_scale),
         ]
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
+    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
         """Joint velocity losses of one expert's noise range."""
         config = self.config
         expert = config.expert_cycle[step % len(config.expert_cycle)]
@@ -151,14 +154,14 @@ class JointStage:
         if config.independent_timesteps:
             audio_sigma = sample_sigmas(len(rows), shift=config.audio_shift, generator=generator)
         else:
-            time = video_sigma / (config.video_shift - (config.video_shift - 1) * video_sigma)
-            audio_sigma = shift_sigma(time, config.audio_shift)
+            # The same time of the schedule for both: the video's shift is undone, the sound's applied.
+            audio_sigma = shift_sigma(shift_sigma(video_sigma, 1 / config.video_shift), config.audio_shift)
         batch = TrainingBatch(
             clean=LatentPair(self.clips.video[rows].float(), self.clips.audio[rows].float()),
             condition=self._condition(self.clips, rows, no_image),
             prompt_embeds=_drop_text(self.clips, rows, no_text),
         )
-        noise = _noises(batch.clean, step_generator(config.run.seed, step, self.device))
+        noise = _noises(batch.clean, noise_generator(config.run.seed, step, self.device))
         draws = Draws(noise, video_sigma.to(self.device), audio_sigma.to(self.device))
         losses = joint_loss(self._forward(expert, use_bridge), batch, draws)
         return {
@@ -177,7 +180,7 @@ class JointStage:
         clean = LatentPair(self.validation.video.float(), self.validation.audio.float())
         condition = self._condition(self.validation, rows, torch.ones(_VALIDATION_CLIPS))
         batch = TrainingBatch(clean, condition, self.validation.prompts.float())
-        noise = _noises(clean, step_generator(self.config.run.seed + 1, 0, self.device))
+        noise = _noises(clean, noise_generator(self.config.run.seed + 1, 0, self.device))
         figures = {}
         for level in _VALIDATION_SIGMAS:
             sigma = torch.full((_VALIDATION_CLIPS,), level, device=self.device)
@@ -202,10 +205,11 @@ class JointStage:
         for name, module in self.modules.items():
             write_component(module, self.config.model / name)
 
-    def _forward(self, expert: str, use_bridge: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _forward(self, expert: str, use_bridge: bool) -> JointForward:
         def forward(*tensors: torch.Tensor) -> Velocities:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                return self.models[expert](*tensors, frame_rate=FRAME_RATE, use_bridge=use_bridge)
+                velocities: Velocities = self.models[expert](*tensors, frame_rate=FRAME_RATE, use_bridge=use_bridge)
+            return velocities
 
         return forward
 
@@ -233,7 +237,7 @@ def tower_groups(name: str, tower: nn.Module) -> list[ParameterGroup]:
     ]
 
 
-def _with_silent_head(tower: nn.Module) -> nn.Module:
+def _with_silent_head(tower: Tower) -> Tower:
     """Let a new tower begin by predicting zero velocity, the mean of its targets."""
     nn.init.zeros_(tower.head.head.weight)
     nn.init.zeros_(tower.head.head.bias)

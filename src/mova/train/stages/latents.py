@@ -12,9 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from mova.codecs.audio import encode_audio, pad_to_hop
 from mova.codecs.conditioning import condition_from_frames, fold_mask, frame_condition
@@ -27,6 +29,12 @@ from mova.train.config import LatentsConfig
 from mova.train.data import FRAME_RATE, ClipRenderer, Split, ToyClips
 from mova.train.stages.clip_pool import to_unit
 from mova.train.trainer import Progress, choose_device
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+    from transformers import UMT5EncoderModel
+
+    from mova.models.audio_vae import AudioAutoencoder
 
 logger = logging.getLogger(__name__)
 
@@ -69,16 +77,20 @@ class LatentsStage:
     def __init__(self, config: LatentsConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.device = choose_device(config.device)
-        self.video_vae = load_component(config.model / "video_vae").to(self.device).eval()
-        self.audio_vae = load_component(config.model / "audio_vae").to(self.device).eval()
-        self.text_encoder, self.tokenizer = read_text_encoder(config.model, self.device)
+        self.video_vae: AutoencoderKLWan = self._component("video_vae", "AutoencoderKLWan")
+        self.audio_vae = cast("AudioAutoencoder", self._component("audio_vae", "DAC"))
+        self.text_encoder: UMT5EncoderModel = self._component("text_encoder", "UMT5EncoderModel")
+        self.tokenizer = load_tokenizer(config.model / "tokenizer")
 
     @torch.no_grad()
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Encode what is missing of both splits."""
-        plan: list[tuple[Split, int, int]] = []
-        for split, count in (("train", self.config.data.num_clips), ("validation", self.config.validation_clips)):
-            plan += [(split, first, min(BLOCK, count - first)) for first in range(0, count, BLOCK)]  # type: ignore[misc]
+        counts: dict[Split, int] = {"train": self.config.data.num_clips, "validation": self.config.validation_clips}
+        plan = [
+            (split, first, min(BLOCK, count - first))
+            for split, count in counts.items()
+            for first in range(0, count, BLOCK)
+        ]
         missing = [block for block in plan if not _block_file(self.folder, *block[:2]).exists()]
         with ClipRenderer(self.config.data) as renderer, ThreadPoolExecutor(1) as ahead:
             # The next block renders while this one is encoded.
@@ -91,6 +103,9 @@ class LatentsStage:
                 shutil.rmtree(self._rendered(*block))
                 if on_progress:
                     on_progress(Progress("latents", done, len(missing), 0.0, {"clips": float(block[1] + block[2])}))
+
+    def _component(self, name: str, published_class: str) -> nn.Module:
+        return load_component(self.config.model / name, expected_class=published_class, device=self.device)
 
     def _rendered(self, split: Split, first: int, count: int) -> Path:
         return self.folder / f"rendered_{split}_{first:07d}_{count}"
@@ -106,7 +121,7 @@ class LatentsStage:
         tensors = {key: torch.cat(values) for key, values in parts.items()}
         tensors["null_prompt"] = encode_prompts(self.tokenizer, self.text_encoder, [""]).embeds[0].half().cpu()
         size_px, length = self.config.data.size, self.config.data.num_frames
-        white = frame_condition(self.video_vae, {}, ClipGeometry(size_px, size_px, length, FRAME_RATE, _codec(self)))
+        white = frame_condition(self.video_vae, {}, ClipGeometry(size_px, size_px, length, FRAME_RATE, self._codec()))
         tensors["white_condition"] = white[0, 4:].half().cpu()
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
@@ -127,12 +142,18 @@ class LatentsStage:
         mask = fold_mask(known, int(self.video_vae.config.scale_factor_temporal))
         return {"video": video, "condition": condition, "mask": mask, "audio": audio, "prompts": prompts}
 
+    def _codec(self) -> CodecGeometry:
+        vae = self.video_vae.config
+        return CodecGeometry(
+            spatial_stride=vae.scale_factor_spatial, temporal_stride=vae.scale_factor_temporal, video_channels=vae.z_dim
+        )
+
 
 def load_latents(folder: Path, split: Split, count: int, device: torch.device) -> LatentSet:
     """Read the first `count` encoded clips of a split onto a device, in bf16 on CUDA and float32 elsewhere.
 
     Raises:
-        CheckpointError: a block is missing; the text names the stage that makes it.
+        CheckpointError: a block is missing or short; the text names the stage that makes it.
     """
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     blocks = []
@@ -141,23 +162,17 @@ def load_latents(folder: Path, split: Split, count: int, device: torch.device) -
         if not path.exists():
             raise CheckpointError(f"{path} is missing; run the stage 'latents' first, with at least {count} clips")
         blocks.append({key: value.to(device, dtype) for key, value in load_file(path).items()})
+        present, wanted = len(blocks[-1]["video"]), min(BLOCK, count - first)
+        if present < wanted:
+            raise CheckpointError(
+                f"{path} holds {present} clips and {wanted} are needed; remove it and run the stage 'latents' "
+                f"with at least {count} clips of this split"
+            )
     stacked = {
         key: torch.cat([block[key] for block in blocks])[:count]
         for key in ("video", "condition", "mask", "audio", "prompts")
     }
     return LatentSet(**stacked, null_prompt=blocks[0]["null_prompt"], white_condition=blocks[0]["white_condition"])
-
-
-def read_text_encoder(model: Path, device: torch.device):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """Return the text encoder and the tokenizer of a model directory."""
-    return load_component(model / "text_encoder").to(device), load_tokenizer(model / "tokenizer")
-
-
-def _codec(stage: LatentsStage) -> CodecGeometry:
-    vae = stage.video_vae.config
-    return CodecGeometry(
-        spatial_stride=vae.scale_factor_spatial, temporal_stride=vae.scale_factor_temporal, video_channels=vae.z_dim
-    )
 
 
 def _block_file(folder: Path, split: Split, first: int) -> Path:

@@ -7,12 +7,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from mova.codecs.prompt import clean_prompt
 from mova.models.presets import tiny_text_encoder
@@ -20,7 +19,7 @@ from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
 from mova.train.config import TextEncoderConfig
 from mova.train.optimizer import ParameterGroup
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import choose_device, noise_generator, step_generator
 
 if TYPE_CHECKING:
     from transformers import T5TokenizerFast, UMT5EncoderModel
@@ -34,14 +33,12 @@ class TextEncoderStage:
     """Masked-word training of the text encoder; the encoder is frozen in every later stage, as in the paper.
 
     Args:
-        config: the recipe.
-        clips: unused here; captions need no rendering.
+        config: the recipe; captions need no rendering.
     """
 
     name = "text_encoder"
 
-    def __init__(self, config: TextEncoderConfig, clips: Path) -> None:
-        del clips
+    def __init__(self, config: TextEncoderConfig) -> None:
         from transformers import UMT5Config, UMT5EncoderModel
 
         self.config = config
@@ -69,11 +66,16 @@ class TextEncoderStage:
             ParameterGroup("positions", [p for name, p in named if is_table[name]], lr_scale=10.0),
         ]
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
+    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
         """Cross-entropy of the masked words of a random batch."""
-        generator = step_generator(self.config.run.seed, step)
+        seed = self.config.run.seed
+        generator = step_generator(seed, step)
         rows = torch.randint(len(self.ids), (self.config.run.batch_size,), generator=generator)
-        loss, _ = self._restore(self.ids[rows], generator)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # The library's dropout draws from the global generator only.
+            torch.manual_seed(noise_generator(seed, step, self.device).initial_seed())
+            loss, _ = self._restore(self.ids[rows], generator)
         return {"loss": loss}
 
     def validate(self) -> dict[str, float]:
@@ -100,7 +102,7 @@ class TextEncoderStage:
         attention = (ids > 0).long().to(self.device)
         logits = self.head(self.encoder(masked, attention_mask=attention).last_hidden_state)
         target = ids.masked_fill(~hidden, _IGNORED).to(self.device)
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=_IGNORED)
+        loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=_IGNORED)
         counted = target != _IGNORED
         right = (logits.argmax(-1) == target)[counted].float().mean()
         return loss, right

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,7 +17,10 @@ from mova.train.config import VideoAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.clip_pool import ClipPool, motion_mask, to_unit
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import choose_device, noise_generator, step_generator
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
 
 _VALIDATION_CLIPS = 24
 
@@ -45,7 +49,7 @@ class VideoAutoencoderStage:
         self.modules: Mapping[str, nn.Module] = {"video_vae": self.vae}
         self.pool = ClipPool(prepare_clips(clips, config.data, "train").frames, self.device)
         self.validation = prepare_clips(clips, config.data, "validation", _VALIDATION_CLIPS).frames
-        if config.run.compile:
+        if config.run.compile and self.device.type == "cuda":
             self.vae.encoder.compile()
             self.vae.decoder.compile()
 
@@ -64,7 +68,7 @@ class VideoAutoencoderStage:
             ParameterGroup("ends", [p for name, p in named if is_end[name]], matrices=False),
         ]
 
-    def loss(self, step: int, progress: float) -> dict[str, torch.Tensor]:
+    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
         """Weighted L1 and L2 of the reconstruction, and the latent penalty."""
         config = self.config
         generator = step_generator(config.run.seed, step)
@@ -73,7 +77,9 @@ class VideoAutoencoderStage:
         frames, moving = self.pool.crops(generator, batch, size, config.crop_frames)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, _ = encode_posterior(self.vae, frames)
-            noise = torch.randn(mean.shape, device=self.device)
+            noise = torch.randn(
+                mean.shape, generator=noise_generator(config.run.seed, step, self.device), device=self.device
+            )
             decoded = decode_unclamped(self.vae, mean + config.latent_noise * noise)
         weight = 1 + config.motion_weight * moving
         error = decoded - frames
@@ -109,12 +115,13 @@ class VideoAutoencoderStage:
 
     @torch.no_grad()
     def _latent_statistics(self) -> tuple[list[float], list[float]]:
-        total, squares, count = 0.0, 0.0, 0
+        total = torch.zeros(self.vae.config.z_dim, dtype=torch.float64, device=self.device)
+        squares, count = torch.zeros_like(total), 0
         for start in range(0, min(len(self.pool), 256), 4):
             frames = to_unit(self.pool.frames[start : start + 4].to(self.device))
             latents = encode_posterior(self.vae, frames)[0].double()
-            total = total + latents.sum((0, 2, 3, 4))
-            squares = squares + latents.square().sum((0, 2, 3, 4))
+            total += latents.sum((0, 2, 3, 4))
+            squares += latents.square().sum((0, 2, 3, 4))
             count += latents[:, 0].numel()
         mean = total / count
         deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
@@ -123,9 +130,9 @@ class VideoAutoencoderStage:
         return [round(float(m), 4) for m in mean], [round(float(d), 4) for d in deviation]
 
 
-def _new_or_existing(config: VideoAutoencoderConfig) -> nn.Module:
+def _new_or_existing(config: VideoAutoencoderConfig) -> AutoencoderKLWan:
     if config.start == "existing":
-        return load_component(config.model / "video_vae")
+        return load_component(config.model / "video_vae", expected_class="AutoencoderKLWan")
     from diffusers import AutoencoderKLWan
 
     vae = AutoencoderKLWan(**tiny_video_vae())

@@ -1,0 +1,124 @@
+"""The shipped ladder at minimal size, run once, and a stage that is small enough to follow by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mova.train.config import OptimizerConfig, RunConfig, StageConfig, accepts, load_recipe
+from mova.train.ladder import run_recipe
+from mova.train.optimizer import ParameterGroup
+from mova.train.trainer import Progress, Trainer, step_generator
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "train"
+NUM_CLIPS = 10
+# 10 clips of 32x32 and 17 frames, 2 steps per stage; the validations take 64 clips.
+MINIMAL = (
+    f"data.num_clips={NUM_CLIPS}",
+    "data.size=32",
+    "data.num_frames=17",
+    "data.workers=1",
+    "run.max_steps=2",
+    "run.max_minutes=null",
+    "run.batch_size=2",
+    "run.device=cpu",
+    "run.compile=false",
+    "run.log_every=1",
+    "device=cpu",
+    "crop=32",
+    "crop_frames=17",
+    "full_frame_batch=2",
+    "segment_steps=20",
+    "validation_clips=64",
+    "defaults.height=32",
+    "defaults.width=32",
+    "defaults.num_frames=17",
+    "defaults.num_inference_steps=2",
+)
+
+
+@pytest.fixture(scope="session")
+def recipes() -> Path:
+    return RECIPES
+
+
+@pytest.fixture(scope="session")
+def minimal() -> tuple[str, ...]:
+    return MINIMAL
+
+
+@pytest.fixture(scope="session")
+def ladder_run(tmp_path_factory) -> tuple[Path, list[Progress]]:
+    """The run folder of the whole shipped ladder and what it reported; no test changes the folder."""
+    folder = tmp_path_factory.mktemp("ladder")
+    shown: list[Progress] = []
+    overrides = (*MINIMAL, f"model={folder}/model", f"destination={folder}/mova-tiny")
+    model = run_recipe(RECIPES / "tiny.yaml", overrides=overrides, on_progress=shown.append)
+    assert model == folder / "model"
+    return folder, shown
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., StageConfig]:
+    """Return a function that reads a shipped recipe at minimal size, with changes."""
+
+    def make(name: str, model: Path, *changes: str) -> StageConfig:
+        path = RECIPES / f"{name}.yaml"
+        plain = load_recipe(path)
+        return load_recipe(path, [*(text for text in MINIMAL if accepts(plain, text)), f"model={model}", *changes])
+
+    return make
+
+
+class LineStage:
+    """Fits a line to points: the smallest stage there is."""
+
+    name = "line"
+
+    def __init__(self, bad_step: int | None = None) -> None:
+        self.layer = nn.Linear(2, 1)
+        with torch.no_grad():
+            self.layer.weight.zero_()
+            self.layer.bias.zero_()
+        self.modules = {"layer": self.layer}
+        self.bad_step = bad_step
+        self.calls: list[tuple[int, float]] = []
+        self.exported: torch.Tensor | None = None
+        self.before_step: Callable[[int], None] | None = None
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        return [ParameterGroup("layer", list(self.layer.parameters()))]
+
+    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
+        assert self.layer.training
+        if self.before_step:
+            self.before_step(step)
+        self.calls.append((step, progress))
+        points = torch.rand(8, 2, generator=step_generator(0, step))
+        error = self.layer(points)[:, 0] - (2 * points[:, 0] - points[:, 1] + 0.5)
+        loss = error.square().mean()
+        return {"loss": loss * float("nan") if step == self.bad_step else loss}
+
+    def validate(self) -> dict[str, float]:
+        assert not self.layer.training
+        assert not torch.is_grad_enabled()
+        return {"slope": float(self.layer.weight[0, 0])}
+
+    def export(self) -> None:
+        self.exported = self.layer.weight.detach().clone()
+
+
+@pytest.fixture
+def make_line_trainer(tmp_path) -> Callable[..., Trainer]:
+    """Return a function that makes a trainer of the line, by default 20 steps in the same folder."""
+
+    def make(folder: str = "line", bad_step: int | None = None, lr: float = 0.1, on_progress=None, **run) -> Trainer:
+        settings = {"max_steps": 20, "batch_size": 8, "device": "cpu", "log_every": 1, "ema_decay": 0.9} | run
+        optimizer = OptimizerConfig(lr=lr, warmup_steps=3)
+        return Trainer(LineStage(bad_step), RunConfig(**settings), optimizer, tmp_path / folder, on_progress)
+
+    return make

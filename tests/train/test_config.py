@@ -1,0 +1,137 @@
+"""Recipes: the shipped ones, and what is said about wrong ones."""
+
+import pytest
+import yaml
+
+from mova.errors import ConfigError
+from mova.train.config import LadderConfig, accepts, load_recipe
+
+NAMES = [
+    "tiny",
+    "tiny_audio_autoencoder",
+    "tiny_audio_tower",
+    "tiny_joint",
+    "tiny_latents",
+    "tiny_publish",
+    "tiny_text_encoder",
+    "tiny_video_autoencoder",
+    "tiny_video_autoencoder_long",
+]
+
+
+def test_the_ladder_holds_every_shipped_recipe_once(recipes):
+    ladder = load_recipe(recipes / "tiny.yaml")
+    assert isinstance(ladder, LadderConfig)
+    assert sorted(ladder.recipes) == [f"{name}.yaml" for name in NAMES[1:]]
+    assert sorted(path.stem for path in recipes.glob("*.yaml")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recipe_fits_and_can_be_written_down_and_read_again(recipes, tmp_path, name):
+    recipe = load_recipe(recipes / f"{name}.yaml")
+    resolved = tmp_path / "recipe.json"
+    resolved.write_text(recipe.model_dump_json())
+    assert load_recipe(resolved) == recipe
+
+
+def test_every_unknown_key_and_wrong_value_is_listed_with_the_nearest_name(recipes):
+    wrong = ["run.max_stpes=3", "run.batch_size=0", "shfit=2", "optimizer.name=sgd", "data.qqqq=1"]
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(recipes / "tiny_audio_tower.yaml", wrong)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 1 + len(wrong)
+    assert "  run.max_stpes: unknown key; did you mean max_steps?" in lines
+    assert "  shfit: unknown key; did you mean shift?" in lines
+    assert "  data.qqqq: unknown key; known: num_clips, num_frames, size, workers" in lines
+    assert "  run.batch_size: Input should be greater than 0, got 0" in lines
+    assert "  optimizer.name: Input should be 'adamw' or 'muon', got 'sgd'" in lines
+
+
+def test_a_missing_key_is_named(recipes, tmp_path):
+    raw = yaml.safe_load((recipes / "tiny_audio_tower.yaml").read_text())
+    del raw["run"]["batch_size"], raw["model"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(tmp_path / "short.yaml")
+    assert str(raised.value).splitlines()[1:] == [
+        "  run.batch_size: this key is needed",
+        "  model: this key is needed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("run.max_steps", "must read key=value, got 'run.max_steps'"),
+        ("=3", "must read key=value"),
+        ("run.max_steps.more=3", "max_steps is a value, not a section"),
+        ("run.max_steps=[", "is not YAML"),
+        ("run.max_steps=many", "run.max_steps: Input should be a valid integer"),
+        ("stage=joind", "stage: must be one of audio_autoencoder, .*, got 'joind'"),
+        ("data.size=100", "data.size: must be a multiple of 16; nearest are 96 and 112, got 100"),
+        ("data.num_frames=20", "data.num_frames: must be 1 plus a multiple of 4; nearest are 17 and 21, got 20"),
+        ("crop=256", "crop must be at most 128 as in data, got 256"),
+        ("crop_frames=53", "crop_frames must be at most 49 as in data, got 53"),
+        ("train_encoder=false", "train_encoder must be true with start: new"),
+    ],
+)
+def test_wrong_overrides_say_what_would_be_right(recipes, override, text):
+    with pytest.raises(ConfigError, match=text):
+        load_recipe(recipes / "tiny_video_autoencoder.yaml", [override])
+
+
+def test_overrides_reach_their_keys_with_their_types(recipes):
+    recipe = load_recipe(
+        recipes / "tiny_joint.yaml",
+        ["optimizer.lr=1e-4", "run.max_minutes=null", "expert_cycle=[low_noise]", "run.seed=7"],
+    )
+    assert recipe.optimizer.lr == 1e-4
+    assert recipe.run.max_minutes is None
+    assert recipe.expert_cycle == ("low_noise",)
+    assert recipe.run.seed == 7
+    assert recipe.optimizer.warmup_steps == load_recipe(recipes / "tiny_joint.yaml").optimizer.warmup_steps
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "expected"),
+    [
+        ("tiny_joint", "run.max_steps=3", True),
+        ("tiny_latents", "run.max_steps=3", False),
+        ("tiny_latents", "device=cpu", True),
+        ("tiny_joint", "run=3", True),
+        ("tiny_joint", "run.max_steps.more=3", False),
+        ("tiny_publish", "defaults.height=64", True),
+        ("tiny_publish", "defaults.heigth=64", False),
+        ("tiny_joint", "", False),
+    ],
+)
+def test_a_recipe_knows_which_overrides_are_meant_for_it(recipes, name, override, expected):
+    assert accepts(load_recipe(recipes / f"{name}.yaml"), override) is expected
+
+
+def test_a_missing_recipe_suggests_the_nearest_one(recipes, tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no recipe at .*; did you mean .*tiny_latents.yaml\?"):
+        load_recipe(recipes / "tiny_latent.yaml")
+    with pytest.raises(ConfigError, match=r"there is no recipe at .*nowhere/x.yaml$"):
+        load_recipe(tmp_path / "nowhere" / "x.yaml")
+
+
+@pytest.mark.parametrize("content", [b"- a list", b"", b"stage: [", b"stage: \xff\xfe\x00"])
+def test_a_file_that_is_no_recipe_is_named(tmp_path, content):
+    path = tmp_path / "wrong.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"wrong.yaml"):
+        load_recipe(path)
+
+
+def test_a_recipe_without_a_stage_is_told_which_there_are(tmp_path):
+    (tmp_path / "none.yaml").write_text("run: {max_steps: 3}")
+    with pytest.raises(ConfigError, match=r"stage: must be one of .*joint.*, got None"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_what_a_model_recommends_is_checked_before_anything_is_trained(recipes):
+    with pytest.raises(ConfigError, match="defaults: unknown key heigth; did you mean height"):
+        load_recipe(recipes / "tiny_publish.yaml", ["defaults.heigth=64"])
+    with pytest.raises(ConfigError, match=r"defaults.height: .* valid integer"):
+        load_recipe(recipes / "tiny_publish.yaml", ["defaults.height=high"])

@@ -1,0 +1,165 @@
+"""Recipes run as a ladder, and what is refused before anything runs."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from mova.errors import ConfigError
+from mova.models.convert import verify_component
+from mova.train.checkpoint import list_states
+from mova.train.ladder import run_recipe
+
+CPU = torch.device("cpu")
+COMPONENTS = ("text_encoder", "video_vae", "audio_vae", "audio_dit", "video_dit", "video_dit_2", "dual_tower_bridge")
+
+
+def test_the_shipped_ladder_makes_every_component(ladder_run):
+    folder, _ = ladder_run
+    for name in COMPONENTS:
+        verify_component(folder / "model" / name)
+    assert (folder / "model" / "tokenizer" / "tokenizer.json").is_file()
+
+
+def test_each_stage_leaves_its_recipe_its_log_and_its_figures(ladder_run):
+    folder, shown = ladder_run
+    figures = json.loads((folder / "tiny_joint" / "done.json").read_text())
+    assert figures["video_error_0.6"] > 0
+    recipe = json.loads((folder / "tiny_joint" / "recipe.json").read_text())
+    assert recipe["run"]["max_steps"] == 2
+    log = [json.loads(line) for line in (folder / "tiny_joint" / "log.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in log] == ["train", "train", "validate"]
+    stages = ["text_encoder", "video_autoencoder", "video_autoencoder", "audio_autoencoder"]
+    assert [one.stage for one in shown if one.step == 1] == [*stages, "latents", "audio_tower", "joint"]
+    assert {(one.step, one.total) for one in shown} == {(1, 2), (2, 2)}
+
+
+def test_a_finished_ladder_is_left_as_it_is(ladder_run, recipes, minimal):
+    folder, _ = ladder_run
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    shown = []
+    overrides = (*minimal, f"model={folder}/model", f"destination={folder}/mova-tiny")
+    run_recipe(recipes / "tiny.yaml", overrides=overrides, resume=folder, on_progress=shown.append)
+    assert shown == []
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_used_folder_needs_the_word_resume(ladder_run, recipes):
+    folder, _ = ladder_run
+    with pytest.raises(ConfigError, match=rf"already holds tiny_joint; go on with --resume {folder}"):
+        run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={folder}/model"])
+
+
+def test_the_folder_to_resume_must_be_the_recipes_and_be_there(ladder_run, recipes, tmp_path):
+    folder, _ = ladder_run
+    with pytest.raises(ConfigError, match=rf"must name the recipe's run folder {folder}, got {tmp_path}"):
+        run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={folder}/model"], resume=tmp_path)
+    absent = tmp_path / "absent"
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={absent}/model"], resume=absent)
+    assert not absent.exists()
+
+
+def write_ladder(tmp_path, recipes, *models):
+    names = []
+    for index, model in enumerate(models):
+        text = (recipes / "tiny_audio_tower.yaml").read_text().replace("runs/tiny/model", str(model))
+        (tmp_path / f"stage{index}.yaml").write_text(text)
+        names.append(f"stage{index}.yaml")
+    (tmp_path / "ladder.yaml").write_text(json.dumps({"stage": "ladder", "recipes": names}))
+    return tmp_path / "ladder.yaml"
+
+
+def test_stages_of_a_ladder_share_one_model(tmp_path, recipes):
+    path = write_ladder(tmp_path, recipes, tmp_path / "run" / "one", tmp_path / "run" / "two")
+    with pytest.raises(ConfigError, match=r"must share one model directory, got .*one, .*two"):
+        run_recipe(path)
+
+
+def test_a_ladder_holds_no_ladder(tmp_path, recipes):
+    path = write_ladder(tmp_path, recipes, tmp_path / "run" / "model")
+    (tmp_path / "outer.yaml").write_text("stage: ladder\nrecipes: [ladder.yaml]\n")
+    with pytest.raises(ConfigError, match=rf"not other ladders, got {path}"):
+        run_recipe(tmp_path / "outer.yaml")
+
+
+def test_a_wrong_recipe_late_in_the_ladder_stops_it_before_it_starts(tmp_path, recipes):
+    path = write_ladder(tmp_path, recipes, *[tmp_path / "run" / "model"] * 2)
+    (tmp_path / "stage1.yaml").write_text("stage: joint\n")
+    with pytest.raises(ConfigError, match=r"stage1.yaml does not fit"):
+        run_recipe(path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_key_that_no_stage_has_is_an_error(recipes, tmp_path):
+    overrides = [f"model={tmp_path}/run/model", "run.max_stpes=3"]
+    with pytest.raises(ConfigError, match=r"run.max_stpes: unknown key; did you mean max_steps"):
+        run_recipe(recipes / "tiny.yaml", overrides=overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def last_logged_step(folder):
+    lines = (folder / "log.jsonl").read_text().splitlines() if (folder / "log.jsonl").is_file() else []
+    return max((json.loads(line).get("step", 0) for line in lines if line.endswith("}")), default=0)
+
+
+def kill_between_checkpoints(command, folder):
+    """Start a run and kill it without a word at a step that no state on disk has yet."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            saved = [int(path.name[-8:]) for path in list_states(folder / "checkpoints")]
+            if saved and last_logged_step(folder) > max(saved) >= 2:
+                os.kill(process.pid, signal.SIGKILL)
+                return
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_run_that_is_killed_and_resumed_ends_in_the_same_weights(recipes, tmp_path):
+    """Through the real command line: SIGKILL after a checkpoint, then --resume."""
+    shutil.copy(recipes / "tiny_text_encoder.yaml", tmp_path / "text.yaml")
+    settings = {
+        "data.num_clips": 50,
+        "run.device": "cpu",
+        "run.max_steps": 25,
+        "run.batch_size": 4,
+        "run.log_every": 1,
+        "run.checkpoint_every_s": 0.2,
+        "optimizer.warmup_steps": 5,
+    }
+    changes = [f"{key}={value}" for key, value in settings.items()]
+    run_recipe(tmp_path / "text.yaml", overrides=[*changes, f"model={tmp_path}/straight/model"])
+
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "mova.cli", "train", str(tmp_path / "text.yaml")]
+    for change in (*changes, f"model={killed}/model"):
+        command += ["--set", change]
+    kill_between_checkpoints(command, killed / "text")
+    assert not (killed / "model").exists()
+    resumed = subprocess.run([*command, "--resume", str(killed)], capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.strip() == f"{killed}/model"
+    events = [json.loads(line) for line in (killed / "text" / "log.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events].count("resume") == 1
+
+    for name in ("text_encoder/model.safetensors", "tokenizer/tokenizer.json"):
+        one, other = ((folder / "model" / name).read_bytes() for folder in (tmp_path / "straight", killed))
+        assert one == other, name
+    states = [list_states(folder / "text" / "checkpoints")[-1] for folder in (tmp_path / "straight", killed)]
+    one, other = (torch.load(state / "state.pt", weights_only=True) for state in states)
+    assert one["step"] == other["step"] == 25
+    for part in one["modules"]:
+        for key, value in one["modules"][part].items():
+            assert torch.equal(value, other["modules"][part][key]), key

@@ -1,0 +1,162 @@
+"""Groups, rates and schedules."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mova.train.config import OptimizerConfig
+from mova.train.muon import Muon
+from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
+
+SCHEDULES = st.sampled_from(["constant", "cosine", "warmup_stable_decay"])
+
+
+def config(**changes) -> OptimizerConfig:
+    return OptimizerConfig(**({"lr": 1e-2} | changes))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    step=st.integers(0, 10_000),
+    progress=st.floats(0, 1),
+    later=st.floats(0, 1),
+    warmup=st.integers(0, 500),
+    schedule=SCHEDULES,
+    share=st.floats(0.01, 1),
+)
+def test_the_rate_stays_within_bounds_and_never_rises_after_the_warm_up(step, progress, later, warmup, schedule, share):
+    chosen = config(warmup_steps=warmup, schedule=schedule, decay_share=share)
+    progress, later = sorted((progress, later))
+    now = lr_factor(step, progress, chosen)
+    assert 0 <= now <= 1
+    if step + 1 >= warmup:
+        assert lr_factor(step, later, chosen) <= now
+
+
+@settings(max_examples=50, deadline=None)
+@given(warmup=st.integers(1, 500), schedule=SCHEDULES)
+def test_the_warm_up_climbs_in_equal_steps_to_the_full_rate(warmup, schedule):
+    chosen = config(warmup_steps=warmup, schedule=schedule)
+    factors = [lr_factor(step, 0.0, chosen) for step in range(warmup + 2)]
+    assert factors[0] == pytest.approx(1 / warmup)
+    assert factors[warmup - 1 :] == [1.0, 1.0, 1.0]
+    assert all(b - a == pytest.approx(1 / warmup) for a, b in itertools.pairwise(factors[:warmup]))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", {0.0: 1.0, 0.5: 1.0, 1.0: 1.0}),
+        ("cosine", {0.0: 1.0, 0.5: 0.5, 1.0: 0.0}),
+        ("warmup_stable_decay", {0.0: 1.0, 0.75: 1.0, 0.9: 0.4, 1.0: 0.0}),
+    ],
+)
+def test_the_shapes_of_the_schedules(schedule, expected):
+    chosen = config(warmup_steps=0, schedule=schedule, decay_share=0.25)
+    for progress, factor in expected.items():
+        assert lr_factor(1000, progress, chosen) == pytest.approx(factor, abs=1e-12)
+
+
+def layers() -> tuple[nn.Linear, nn.Linear]:
+    torch.manual_seed(0)
+    return nn.Linear(3, 3), nn.Linear(3, 3)
+
+
+def group_of(optimizer: OptimizerSet, parameter: nn.Parameter) -> tuple[torch.optim.Optimizer, dict]:
+    """The only optimiser and group that hold a parameter."""
+    found = [
+        (part, group)
+        for part in optimizer.optimizers
+        for group in part.param_groups
+        if any(member is parameter for member in group["params"])
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_group_trains_at_its_multiple_of_the_base_rate():
+    towers, bridge = layers()
+    groups = [
+        ParameterGroup("towers", list(towers.parameters())),
+        ParameterGroup("bridge", list(bridge.parameters()), lr_scale=2.0),
+    ]
+    optimizer = OptimizerSet(groups, config(lr=1e-3))
+    before = bridge.weight.detach().clone(), towers.weight.detach().clone()
+    for layer in (towers, bridge):
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step(0.5)
+    # The first step of AdamW moves every element by its rate.
+    torch.testing.assert_close(before[0] - bridge.weight, torch.full((3, 3), 1e-3), rtol=1e-3, atol=0)
+    torch.testing.assert_close(before[1] - towers.weight, torch.full((3, 3), 5e-4), rtol=1e-3, atol=0)
+    assert towers.weight.grad is None
+
+
+def test_matrices_go_to_muon_and_first_layers_and_vectors_to_adamw():
+    body, ends = layers()
+    groups = [
+        ParameterGroup("body", list(body.parameters())),
+        ParameterGroup("ends", list(ends.parameters()), matrices=False),
+    ]
+    optimizer = OptimizerSet(groups, config(name="muon", lr=1e-2, adamw_lr=1e-3, weight_decay=0.1))
+    kinds = {
+        name: type(group_of(optimizer, parameter)[0]).__name__
+        for name, parameter in {"body": body.weight, "bias": body.bias, "end": ends.weight}.items()
+    }
+    assert kinds == {"body": "Muon", "bias": "AdamW", "end": "AdamW"}
+    assert group_of(optimizer, body.weight)[1]["base_lr"] == 1e-2
+    assert group_of(optimizer, ends.weight)[1]["base_lr"] == 1e-3
+
+
+def test_with_adamw_nothing_goes_to_muon_and_biases_do_not_decay():
+    layer, _ = layers()
+    optimizer = OptimizerSet([ParameterGroup("all", list(layer.parameters()))], config(weight_decay=0.1))
+    assert not any(isinstance(part, Muon) for part in optimizer.optimizers)
+    assert group_of(optimizer, layer.weight)[1]["weight_decay"] == 0.1
+    assert group_of(optimizer, layer.bias)[1]["weight_decay"] == 0.0
+
+
+def test_gradients_are_clipped_and_their_norm_before_that_is_told():
+    layer = nn.Linear(1, 1, bias=False)
+    optimizer = OptimizerSet([ParameterGroup("all", list(layer.parameters()))], config(clip_norm=0.5))
+    layer.weight.grad = torch.tensor([[3.0]])
+    assert float(optimizer.step(1.0)) == pytest.approx(3.0)
+    average = optimizer.optimizers[0].state[layer.weight]["exp_avg"]
+    assert float(average) == pytest.approx((1 - 0.9) * 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_restored_averages_go_on_as_if_nothing_had_happened(name):
+    def train(optimizer, layer, steps):
+        for step in steps:
+            points = torch.rand(4, 3, generator=torch.Generator().manual_seed(step))
+            layer(points).square().mean().backward()
+            optimizer.step(1.0)
+
+    def make(layer):
+        return OptimizerSet([ParameterGroup("all", list(layer.parameters()))], config(name=name))
+
+    straight, _ = layers()
+    optimizer = make(straight)
+    train(optimizer, straight, range(3))
+    resumed, state = layers()[0], copy.deepcopy(optimizer.state_dict())
+    resumed.load_state_dict(straight.state_dict())
+    other = make(resumed)
+    other.load_state_dict(state)
+    train(optimizer, straight, range(3, 6))
+    train(other, resumed, range(3, 6))
+    assert torch.equal(straight.weight, resumed.weight)
+
+
+def test_the_recipes_rate_holds_after_restoring_a_state():
+    layer, _ = layers()
+    groups = [ParameterGroup("all", list(layer.parameters()))]
+    state = OptimizerSet(groups, config(lr=1e-2)).state_dict()
+    changed = OptimizerSet(groups, config(lr=1e-4))
+    changed.load_state_dict(state)
+    assert group_of(changed, layer.weight)[1]["base_lr"] == 1e-4
