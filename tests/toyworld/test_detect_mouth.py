@@ -57,6 +57,26 @@ def test_still_noise_and_very_short_clips_say_nothing(rendered, worn, kind):
         assert spoken(frames, TIMES_S[: len(frames)], kind) == ()
 
 
+def test_mouth_that_is_open_when_the_clip_ends_has_no_end(rendered):
+    clip = rendered(1, "face")
+    last = clip.events[-1]
+    stop = int(24 * last.end_s) + 1
+    events = spoken(clip.clip.frames[:stop], TIMES_S[:stop], "face")
+    assert len(events) == len(clip.events)
+    assert events[-1].end_s is None
+    assert events[-1].time_s == pytest.approx(last.time_s, abs=HALF_A_FRAME_S)
+
+
+@pytest.mark.parametrize("num_frames", [5, 9, 25])
+def test_any_pixels_can_be_read(num_frames):
+    rng = np.random.default_rng(num_frames)
+    for _ in range(20):
+        coarse = rng.integers(0, 256, (num_frames, 8, 8, 3)).astype(np.uint8)
+        frames = coarse.repeat(8, axis=1).repeat(8, axis=2)
+        for event in spoken(frames, TIMES_S[:num_frames], "duet"):
+            assert -0.2 < event.time_s < num_frames / 24
+
+
 def test_hats_are_read_from_the_left(rendered):
     clip = rendered(1, "duet")
     assert tuple(nearest_colour(rgb) for rgb in hat_colours(clip.clip.frames, "duet")) == clip.scene.hats

@@ -115,7 +115,9 @@ def _openings(frames: NDArray[np.uint8], times_s: FloatArray, place: Place) -> l
         shape = np.median(change[first:stop][settled], axis=0)
         openness = change @ shape / float(shape @ shape)
         onset_s = _moment(openness, times_s, range(max(first - 2, 0), stop), 1)
-        end_s = _moment(openness, times_s, range(min(stop + 1, len(times_s) - 1), first - 1, -1), -1)
+        end_s = None
+        if stop < len(times_s):
+            end_s = _moment(openness, times_s, range(min(stop + 1, len(times_s) - 1), first - 1, -1), -1)
         x, y, radius, side = place
         vowel = _nearest_vowel(np.median(sizes[first:stop][settled], axis=0))
         events.append(SeenEvent(onset_s, x, y + MOUTH_BELOW * radius, None, side=side, vowel=vowel, end_s=end_s))
@@ -133,7 +135,7 @@ def _moment(openness: FloatArray, times_s: FloatArray, frames: range, direction:
             moments.append(times_s[at] - OPENING_S * share)
     if not moments:
         # Nothing was caught on the way: the mouth was shut in one frame and open in the next.
-        middle = (times_s[at] + times_s[max(at - direction, 0)]) / 2
+        middle = (times_s[at] + times_s[min(max(at - direction, 0), len(times_s) - 1)]) / 2
         return float(middle - OPENING_S / 2)
     return float(np.mean(moments))
 

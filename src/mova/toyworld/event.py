@@ -56,7 +56,7 @@ class SeenEvent:
         bar: index of the bar or key that lights up, else None.
         side: "left" or "right", which of two balls or faces it is; None where there is one.
         vowel: whose shape the mouth takes, else None.
-        end_s: when the mouth begins to close, else None.
+        end_s: when the mouth begins to close; None where it stays open, or where there is none.
     """
 
     time_s: float
