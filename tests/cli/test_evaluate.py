@@ -34,6 +34,15 @@ def test_a_table_and_a_report_are_written(model, tmp_path, capsys):
     assert document["ceiling"] is not None
 
 
+def test_kinds_and_combinations_can_be_asked_for(model, capsys):
+    options = ["--model", model, "--clips", "2", "--seed", "0", "--kind", "keys", "--kind", "duet", "--by-combination"]
+    assert main(["evaluate", "toyworld", *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [clip["kind"] for clip in document["clips"]] == ["keys", "duet"]
+    assert set(document["by_kind"]) == {"keys", "duet"}
+    assert document["by_combination"]
+
+
 def test_json_holds_every_clip(model, capsys):
     assert main(["evaluate", "toyworld", "--model", model, "--clips", "1", "--seed", "0", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["clips"]) == 1
@@ -54,6 +63,7 @@ def test_the_bridge_can_be_switched_off(model):
     [
         (["--clips", "0"], "clips must be 1 to 10000, got 0; nearest is 1"),
         (["--steps", "0"], "steps must"),
+        (["--kind", "piano"], "must be one of ball, mallet, keys, face, duet, balls, got 'piano'"),
         (["--model", "no/such/folder/here"], "model must be"),
     ],
 )

@@ -26,6 +26,13 @@ def test_render_writes_clips_with_their_truth(tmp_path, capsys):
         assert probe(path).audio is not None
 
 
+@pytest.mark.parametrize("kind", ["keys", "face", "duet", "balls"])
+def test_every_kind_can_be_asked_for(tmp_path, capsys, kind):
+    picture = tmp_path / "first.png"
+    assert main(["toyworld", "prompt", "--seed", "3", "--kind", kind, "--image", str(picture)]) == 0
+    assert capsys.readouterr().out.strip() == render(sample_scene(3, kind=kind), num_frames=1).caption
+
+
 def test_prompt_gives_the_first_frame_and_the_caption_of_the_same_scene(tmp_path, capsys):
     picture = tmp_path / "new" / "first.png"
     assert main(["toyworld", "prompt", "--seed", "2000000007", "--image", str(picture)]) == 0

@@ -1,14 +1,16 @@
 import re
 from dataclasses import replace
 
-from mova.toyworld import sample_scene
+import pytest
+
+from mova.toyworld import ALL_KINDS, sample_scene
 from mova.toyworld.caption import caption
-from mova.toyworld.vocabulary import BALL_RADIUS, COLOURS, PITCH_WORD
+from mova.toyworld.vocabulary import BALL_RADIUS, COLOURS, NOTES, PITCH_WORD, VOWEL_WORD
 
 
 def test_caption_has_picture_first_then_sound_in_20_to_45_words():
     for seed in range(300):
-        text = caption(sample_scene(seed))
+        text = caption(sample_scene(seed, kind=ALL_KINDS[seed % 6]))
         seen, heard = text.split(" The audio ")
         assert seen.endswith(".")
         assert heard.endswith(".")
@@ -35,9 +37,46 @@ def test_caption_of_a_mallet_names_bars_and_notes_in_order():
         assert re.findall("very low|very high|low|middle|high", heard) == [PITCH_WORD[colour] for colour in colours]
 
 
+@pytest.mark.parametrize("kind", ["keys", "face", "duet"])
+def test_caption_gives_notes_and_vowels_in_order(kind):
+    for seed in range(50):
+        scene = sample_scene(seed, kind=kind)
+        words = list(scene.notes) if kind == "keys" else [VOWEL_WORD[vowel] for vowel in scene.vowels]
+        _, heard = caption(scene).split(" The audio ")
+        assert re.findall(rf"\b(?:{'|'.join((*NOTES, *VOWEL_WORD.values()))})\b", heard) == words
+
+
+def test_caption_of_a_duet_gives_speakers_in_order_and_both_voices():
+    for seed in range(50):
+        scene = sample_scene(seed, kind="duet")
+        seen, heard = caption(scene).split(" The audio ")
+        assert re.findall(r"\b(?:left|right)\b", seen.rpartition(": ")[2]) == list(scene.sides)
+        assert re.findall(r"\b(?:low|high)\b", heard) == list(scene.voices)
+        assert f"a {scene.hats[0]} and a {scene.hats[1]} hat" in seen
+
+
+def test_caption_of_two_balls_names_each_and_the_first():
+    for seed in range(50):
+        scene = sample_scene(seed, kind="balls")
+        seen, heard = caption(scene).split(" The audio ")
+        for size, colour, side in zip(scene.sizes, scene.colours, ("left", "right"), strict=True):
+            assert re.search(rf"{size} {colour} ball on the {side}", seen)
+            assert f"{PITCH_WORD[colour]} {side}" in heard
+        assert re.search(rf"the {scene.first_side} one( first)?\.$", seen)
+
+
+def test_vocabulary_of_all_captions_is_small():
+    words = {
+        word
+        for seed in range(1200)
+        for word in re.findall(r"\w+", caption(sample_scene(seed, kind=ALL_KINDS[seed % 6])).lower())
+    }
+    assert len(words) < 200
+
+
 def test_caption_never_tells_times_or_restitution():
     for seed in range(50):
-        assert not re.search(r"\d|second", caption(sample_scene(seed)))
+        assert not re.search(r"\d|second", caption(sample_scene(seed, kind=ALL_KINDS[seed % 6])))
         ball = sample_scene(seed, kind="ball")
         assert caption(ball) == caption(replace(ball, restitution=0.5, speed_x=0.0))
 

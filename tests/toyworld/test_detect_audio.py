@@ -5,16 +5,16 @@ from mova.errors import GeometryError, NumericalError
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.detect_audio import detect_audio
 from mova.toyworld.score import match_events
-from mova.toyworld.vocabulary import KINDS
+from mova.toyworld.vocabulary import KEY, SHIPPED_KINDS, TIMBRES
 
 RNG_SEED = 5
 
 
-def _rates(clips, wear=lambda waveform, _: waveform):
+def _rates(clips, wear=lambda waveform, _: waveform, timbres=TIMBRES):
     rng = np.random.default_rng(RNG_SEED)
     true = found = matched = same = 0
     for clip in clips:
-        heard = detect_audio(wear(clip.clip.waveform, rng), clip.clip.sample_rate)
+        heard = detect_audio(wear(clip.clip.waveform, rng), clip.clip.sample_rate, timbres=timbres)
         pairs = match_events([event.time_s for event in clip.events], [event.time_s for event in heard], 0.01)
         true, found, matched = true + len(clip.events), found + len(heard), matched + len(pairs)
         same += sum(
@@ -25,7 +25,7 @@ def _rates(clips, wear=lambda waveform, _: waveform):
 
 def _clips(count, **rates):
     return [
-        render(sample_scene(split_seed("validation", index), kind=KINDS[index % 2]), size=16, **rates)
+        render(sample_scene(split_seed("validation", index), kind=SHIPPED_KINDS[index % 2]), size=16, **rates)
         for index in range(count)
     ]
 
@@ -36,7 +36,10 @@ def test_events_of_60_clips_are_heard_within_10_ms_with_timbre_and_note():
 
 @pytest.mark.slow
 def test_events_of_500_held_out_clips_are_heard_within_10_ms():
-    clips = (render(sample_scene(split_seed("heldout", index), kind=KINDS[index % 2]), size=16) for index in range(500))
+    clips = (
+        render(sample_scene(split_seed("heldout", index), kind=SHIPPED_KINDS[index % 2]), size=16)
+        for index in range(500)
+    )
     assert min(_rates(clips)) >= 0.98
 
 
@@ -56,6 +59,24 @@ def test_events_are_heard_through_wear(wear):
 
 def test_events_are_heard_at_48_khz():
     assert min(_rates(_clips(8, sample_rate=48_000))) >= 0.98
+
+
+def test_notes_of_keys_are_heard_and_told_from_bars():
+    timbres = (*TIMBRES, KEY)
+    for kind in ("keys", "mallet"):
+        for index in range(12):
+            clip = render(sample_scene(split_seed("validation", index), kind=kind), size=16)
+            heard = detect_audio(clip.clip.waveform, 16_000, timbres=timbres)
+            assert [(event.timbre, event.colour) for event in heard] == [
+                (event.timbre, event.colour) for event in clip.events
+            ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "timbres"), [("keys", (*TIMBRES, KEY)), ("balls", TIMBRES)])
+def test_notes_of_500_held_out_clips_of_keys_and_balls_are_heard_within_10_ms(kind, timbres):
+    clips = (render(sample_scene(split_seed("heldout", index), kind=kind), size=16) for index in range(500))
+    assert min(_rates(clips, timbres=timbres)) >= 0.98
 
 
 def test_silence_noise_and_a_steady_tone_have_no_events():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.errors import GeometryError
-from mova.toyworld.draw import Viewport, discs, fill_below, paint, rods, rounded_box
+from mova.toyworld.draw import Viewport, discs, ellipses, fill_below, paint, rods, rounded_box
 
 
 @settings(max_examples=40, deadline=None)
@@ -17,6 +17,24 @@ def test_disc_has_the_right_area_and_centre(x, y, radius):
     assert (coverage * (columns + patch.columns[0])).sum() / coverage.sum() == pytest.approx(x, abs=0.06)
     assert (coverage * (rows + patch.rows[0])).sum() / coverage.sum() == pytest.approx(y, abs=0.06)
     assert max(coverage[0].max(), coverage[-1].max(), coverage[:, 0].max(), coverage[:, -1].max()) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(half_width=st.floats(2, 12), half_height=st.floats(2, 12), x=st.floats(20, 44))
+def test_ellipse_has_the_right_area_and_centre(half_width, half_height, x):
+    patch = ellipses(np.array([x]), np.array([30.2]), np.array([half_width]), np.array([half_height]))
+    coverage = patch.coverage[0].astype(np.float64)
+    rows, columns = np.indices(coverage.shape) + 0.5
+    assert coverage.max() <= 1 + 1e-6
+    assert coverage.sum() == pytest.approx(np.pi * half_width * half_height, rel=0.04)
+    assert (coverage * (columns + patch.columns[0])).sum() / coverage.sum() == pytest.approx(x, abs=0.12)
+    assert (coverage * (rows + patch.rows[0])).sum() / coverage.sum() == pytest.approx(30.2, abs=0.12)
+
+
+def test_ellipse_thinner_than_a_pixel_keeps_its_area():
+    for half_height in (0.1, 0.3, 0.6):
+        patch = ellipses(np.array([30.3]), np.array([30.2]), np.array([6.0]), np.array([half_height]))
+        assert patch.coverage.sum() == pytest.approx(np.pi * 6 * half_height, rel=0.02)
 
 
 def test_rod_covers_length_times_thickness_even_when_thinner_than_a_pixel():

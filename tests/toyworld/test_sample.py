@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from mova.errors import ConfigError
-from mova.toyworld import sample_scene, split_seed
+from mova.toyworld import ALL_KINDS, SHIPPED_KINDS, sample_scene, split_seed
 from mova.toyworld.ball import END_X
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S
 
@@ -44,6 +44,34 @@ def test_a_seed_always_means_the_same_scene():
 def test_both_kinds_are_equally_frequent():
     kinds = Counter(sample_scene(seed).kind for seed in range(1000))
     assert 440 < kinds["ball"] < 560
+
+
+def test_shipped_kinds_are_the_default_and_all_kinds_are_equally_frequent_when_asked_for():
+    for seed in range(300):
+        assert sample_scene(seed) == sample_scene(seed, kinds=SHIPPED_KINDS)
+    kinds = Counter(sample_scene(seed, kinds=ALL_KINDS).kind for seed in range(600))
+    assert set(kinds) == set(ALL_KINDS)
+    assert min(kinds.values()) > 70
+
+
+def test_a_seed_and_a_kind_mean_one_scene_however_the_kind_was_chosen():
+    for seed in range(100):
+        for kinds in (SHIPPED_KINDS, ALL_KINDS, ("keys", "duet")):
+            scene = sample_scene(seed, kinds=kinds)
+            assert scene == sample_scene(seed, kind=scene.kind)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"kinds": ()}, "at least one of ball, mallet"),
+        ({"kinds": ("ball", "piano")}, "got 'piano'"),
+        ({"combinations": "some"}, "all, training, held_out, got 'some'"),
+    ],
+)
+def test_wrong_kinds_and_combinations_are_refused(options, text):
+    with pytest.raises(ConfigError, match=text):
+        sample_scene(0, **options)
 
 
 def test_all_attributes_of_the_ball_are_about_equally_frequent():

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from mova.errors import ConfigError
-from mova.toyworld import Scene, sample_scene
+from mova.toyworld import ALL_KINDS, Scene, sample_scene
 
 
-@pytest.mark.parametrize("kind", ["ball", "mallet"])
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_scene_becomes_json_and_back(kind):
     for seed in range(20):
         scene = sample_scene(seed, kind=kind)
@@ -14,7 +14,7 @@ def test_scene_becomes_json_and_back(kind):
 
 
 def test_unknown_kind_is_named():
-    with pytest.raises(ConfigError, match="one of ball, mallet, got 'piano'"):
+    with pytest.raises(ConfigError, match="one of ball, balls, duet, face, keys, mallet, got 'piano'"):
         Scene.from_dict({"kind": "piano"})
 
 

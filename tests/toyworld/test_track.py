@@ -17,6 +17,17 @@ def test_ball_is_followed_to_a_fifth_of_a_pixel(rendered, size):
         assert track.radius == pytest.approx(clip.scene.radius, rel=0.06)
 
 
+@pytest.mark.parametrize(("index", "side"), [(0, "left"), (1, "right")])
+def test_each_of_two_balls_is_followed_in_its_half(rendered, index, side):
+    clip = rendered(3, "balls", 128)
+    track = track_disc(clip.clip.frames, "ball", side)
+    ball, wait_s = clip.scene.balls[index], clip.scene.waits_s[index]
+    x, y = ball.positions(np.maximum(np.arange(49) / 24 - wait_s, 0))
+    assert track.visible.all()
+    assert np.abs(track.x - x).max() * 128 < 0.2
+    assert np.abs(track.y - y).max() * 128 < 0.2
+
+
 def test_ball_is_followed_through_wear(rendered, worn):
     for index in range(6):
         clip = rendered(index, "ball")

@@ -30,12 +30,22 @@ def _group() -> None:
 
 def toyworld(
     model: Annotated[str, typer.Option(help="mova-tiny, a model directory or a hub id.")],
-    clips: Annotated[int, typer.Option(help="Number of clips to generate, half of each kind of scene.")],
+    clips: Annotated[int, typer.Option(help="Number of clips to generate, the kinds of scene in turn.")],
     seed: Annotated[int, typer.Option(help="Another seed means other scenes and other noise.")],
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
     modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
     no_bridge: Annotated[bool, typer.Option("--no-bridge", help="Let the towers run apart, to see chance.")] = False,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball and mallet."
+        ),
+    ] = None,
+    by_combination: Annotated[
+        bool,
+        typer.Option("--by-combination", help="Report scenes with held-out combinations apart as well."),
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every clip instead of a table.")] = False,
 ) -> None:
@@ -45,6 +55,7 @@ def toyworld(
     between clips).
     """
     from mova.evaluate.toyworld import run_benchmark
+    from mova.toyworld.vocabulary import SHIPPED_KINDS
 
     if report is not None:
         # Before the work, so that a folder that cannot be written costs nothing.
@@ -57,6 +68,8 @@ def toyworld(
             lambda caption, picture, clip_seed: _generate(pipeline, caption, picture, clip_seed, settings),
             num_clips=clips,
             seed=seed,
+            kinds=kind or SHIPPED_KINDS,
+            by_combination=by_combination,
             reencode=lambda clip: _reencode(pipeline, clip),
             on_clip=lambda *_: advance(),
             size=size,

@@ -9,7 +9,10 @@ import typer
 
 from mova.cli.progress import counting_bar
 
-Kind = Annotated[str | None, typer.Option(help="Scene: ball or mallet; drawn from the seed by default.")]
+Kind = Annotated[
+    str | None,
+    typer.Option(help="Scene: ball, mallet, keys, face, duet or balls; ball or mallet, from the seed, by default."),
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -20,10 +20,12 @@ from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
 from mova.toyworld.score import ClipScore, match_events, score_clip
-from mova.toyworld.vocabulary import KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
 from mova.types import Clip
 
 MAX_CLIPS: Final = 10_000
+HELD_OUT_WORDS: Final = "with held-out combinations"
+TRAINED_WORDS: Final = "without"
 NUM_SHUFFLES: Final = 8
 
 FloatArray = NDArray[np.float64]
@@ -38,9 +40,12 @@ ROWS: Final[dict[str, tuple[str, str]]] = {
     "offset_median_abs_ms": ("distance of sound from picture, median", "ms"),
     "offset_p95_abs_ms": ("distance of sound from picture, 95th percentile", "ms"),
     "offset_median_ms": ("sound after picture, median", "ms"),
-    "material_right": ("timbre of floor or bars right", "share"),
-    "pitch_right": ("note of the ball's colour, or of the bar that lights up", "share"),
-    "order_right": ("bars and notes in the caption's order", "share"),
+    "end_offset_median_abs_ms": ("distance of the voice's end from the closing of the mouth, median", "ms"),
+    "material_right": ("timbre of floor, bars or keys right", "share"),
+    "pitch_right": ("note or voice of what is seen", "share"),
+    "order_right": ("what is seen and heard in the caption's order", "share"),
+    "vowel_right": ("vowel that is heard is the mouth's", "share"),
+    "speaker_right": ("right face and right voice in the caption's order", "share"),
     "place_right": ("place of the ball's first bounce right", "share"),
     "landing_right": ("first landing of the ball on time", "share"),
     "colour_right": ("colours right", "share"),
@@ -62,6 +67,7 @@ class ToyworldReport:
     Attributes:
         overall: each figure of `ROWS` over all clips.
         by_kind: the same for each kind of scene.
+        by_combination: the same for scenes "with held-out combinations" and "without"; empty where not asked for.
         chance: recall and precision with the sound of other clips; empty where no kind has two clips.
         ceiling: the figures of re-encoded rendered clips, None where there was no autoencoder.
         scores: every clip's own measures.
@@ -69,6 +75,7 @@ class ToyworldReport:
 
     overall: Summary
     by_kind: dict[str, Summary]
+    by_combination: dict[str, Summary]
     chance: Summary
     ceiling: Summary | None
     scores: tuple[ClipScore, ...]
@@ -79,6 +86,7 @@ class ToyworldReport:
             "num_clips": len(self.scores),
             "overall": _as_json(self.overall),
             "by_kind": {kind: _as_json(summary) for kind, summary in self.by_kind.items()},
+            "by_combination": {name: _as_json(summary) for name, summary in self.by_combination.items()},
             "chance": _as_json(self.chance),
             "ceiling": None if self.ceiling is None else _as_json(self.ceiling),
             "clips": [score.to_dict() for score in self.scores],
@@ -86,10 +94,12 @@ class ToyworldReport:
         return json.dumps(document, indent=2, allow_nan=False)
 
     def to_markdown(self) -> str:
-        """Return a table: a row for each figure, a column each for all clips, each kind, chance and ceiling."""
+        """Return a table: a row for each figure; columns for all clips, kinds, combinations, chance and ceiling."""
         columns = {f"all ({len(self.scores)} clips)": self.overall}
         for kind, summary in self.by_kind.items():
             columns[f"{kind} ({sum(score.kind == kind for score in self.scores)})"] = summary
+        for name, summary in self.by_combination.items():
+            columns[f"{name} ({summary['recall'].num_clips})"] = summary
         columns["chance"] = self.chance
         if self.ceiling is not None:
             columns["ceiling"] = self.ceiling
@@ -111,6 +121,8 @@ def summarise(scores: Sequence[ClipScore]) -> Summary:
     summary["offset_median_abs_ms"] = of_pooled(offsets, lambda values: float(np.median(np.abs(values))))
     summary["offset_p95_abs_ms"] = of_pooled(offsets, lambda values: float(np.quantile(np.abs(values), 0.95)))
     summary["offset_median_ms"] = of_pooled(offsets, lambda values: float(np.median(values)))
+    ends = [score.end_offsets_ms for score in scores]
+    summary["end_offset_median_abs_ms"] = of_pooled(ends, lambda values: float(np.median(np.abs(values))))
     for name in CLIP_MEASURES:
         values = [getattr(score, name) for score in scores]
         summary[name] = mean([float(value) for value in values if value is not None])
@@ -124,7 +136,7 @@ def chance_level(scores: Sequence[ClipScore], *, seed: int = 0) -> Summary:
     """
     rng = np.random.default_rng(seed)
     counts: list[FloatArray] = []
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         alike = [score for score in scores if score.kind == kind]
         order = [alike[index] for index in rng.permutation(len(alike))]
         num_shuffles = min(NUM_SHUFFLES, len(order) - 1)
@@ -134,12 +146,27 @@ def chance_level(scores: Sequence[ClipScore], *, seed: int = 0) -> Summary:
     return _recall_and_precision(counts) if counts else {}
 
 
-def report_on(scores: Sequence[ClipScore], *, ceiling: Sequence[ClipScore] = (), seed: int = 0) -> ToyworldReport:
-    """Return the report of clips that were scored already, with those of re-encoded clips where there are any."""
-    kinds = [kind for kind in KINDS if any(score.kind == kind for score in scores)]
+def report_on(
+    scores: Sequence[ClipScore], *, ceiling: Sequence[ClipScore] = (), seed: int = 0, by_combination: bool = False
+) -> ToyworldReport:
+    """Return the report of clips that were scored already.
+
+    Args:
+        scores: of the clips.
+        ceiling: of re-encoded clips, where there are any.
+        seed: of the reassignment of sounds for the chance level.
+        by_combination: whether scenes with held-out combinations are also reported apart, which says something only of
+            a model that was trained without them.
+    """
+    kinds = [kind for kind in ALL_KINDS if any(score.kind == kind for score in scores)]
+    parts = {
+        words: [score for score in scores if score.held_out_combination == is_held_out]
+        for words, is_held_out in ((HELD_OUT_WORDS, True), (TRAINED_WORDS, False))
+    }
     return ToyworldReport(
         overall=summarise(scores),
         by_kind={kind: summarise([score for score in scores if score.kind == kind]) for kind in kinds},
+        by_combination={words: summarise(part) for words, part in parts.items() if part} if by_combination else {},
         chance=chance_level(scores, seed=seed),
         ceiling=summarise(ceiling) if ceiling else None,
         scores=tuple(scores),
@@ -163,6 +190,8 @@ def run_benchmark(
     *,
     num_clips: int,
     seed: int,
+    kinds: Sequence[str] = SHIPPED_KINDS,
+    by_combination: bool = False,
     reencode: Callable[[Clip], Clip] | None = None,
     on_clip: OnClip | None = None,
     size: int = 128,
@@ -170,28 +199,32 @@ def run_benchmark(
     frame_rate: float = 24.0,
     sample_rate: int = 16_000,
 ) -> ToyworldReport:
-    """Generate from held-out captions and first frames, both kinds of scene in turn, and measure the clips.
+    """Generate from held-out captions and first frames, the kinds of scene in turn, and measure the clips.
 
     Args:
         generate: takes caption, first frame (H, W, 3) uint8 and a seed, returns a clip of any length and rate.
         num_clips: 1 to 10,000.
         seed: 0 or more; another seed means other scenes and other noise.
+        kinds: of scenes; by default those that the shipped model knows.
+        by_combination: whether scenes with combinations that training can be kept from are also reported apart.
         reencode: sends a clip through the autoencoders and back; gives the ceiling.
         on_clip: called after each clip with its number, the rendered clip, the generated clip and the score.
         size, num_frames, frame_rate, sample_rate: of the rendered clips, from which the first frames are taken.
 
     Raises:
-        ConfigError: number of clips or seed out of range.
+        ConfigError: number of clips or seed out of range, no kind or an unknown one.
     """
     if not 1 <= num_clips <= MAX_CLIPS:
         raise ConfigError(
             f"clips must be 1 to {MAX_CLIPS}, got {num_clips}; nearest is {min(max(num_clips, 1), MAX_CLIPS)}"
         )
+    if not kinds:
+        raise ConfigError(f"kinds must name at least one of {', '.join(ALL_KINDS)}, got none")
     scores: list[ClipScore] = []
     ceiling: list[ClipScore] = []
     for index in range(num_clips):
         clip_seed = seed * MAX_CLIPS + index
-        scene = sample_scene(split_seed("heldout", clip_seed), kind=KINDS[index % len(KINDS)])
+        scene = sample_scene(split_seed("heldout", clip_seed), kind=kinds[index % len(kinds)])
         rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
         clip = generate(rendered.caption, first_frame(rendered.clip), clip_seed)
         scores.append(score_clip(scene, clip, first_frame=first_frame(rendered.clip)))
@@ -199,7 +232,7 @@ def run_benchmark(
             ceiling.append(score_clip(scene, reencode(rendered.clip), first_frame=first_frame(rendered.clip)))
         if on_clip is not None:
             on_clip(index, rendered, clip, scores[-1])
-    return report_on(scores, ceiling=ceiling, seed=seed)
+    return report_on(scores, ceiling=ceiling, seed=seed, by_combination=by_combination)
 
 
 def _counts(score: ClipScore, heard_s: Sequence[float]) -> FloatArray:

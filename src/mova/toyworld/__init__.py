@@ -5,21 +5,33 @@ events again, from pixels alone and from samples alone, in rendered and in gener
 """
 
 from mova.toyworld.ball import BallScene
+from mova.toyworld.balls import BallsScene
 from mova.toyworld.detect_audio import HeardEvent
-from mova.toyworld.detect_video import SeenEvent, VideoReading
-from mova.toyworld.event import Event, countable_until
+from mova.toyworld.detect_video import VideoReading
+from mova.toyworld.duet import DuetScene
+from mova.toyworld.event import Event, SeenEvent, countable_until
+from mova.toyworld.face import FaceScene
+from mova.toyworld.held_out import has_held_out_combination
+from mova.toyworld.keys import KeysScene
 from mova.toyworld.mallet import MalletScene
 from mova.toyworld.pairing import with_notes
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
 from mova.toyworld.score import ClipScore, score_clip
+from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
 
 __all__ = [
+    "ALL_KINDS",
+    "SHIPPED_KINDS",
     "BallScene",
+    "BallsScene",
     "ClipScore",
+    "DuetScene",
     "Event",
+    "FaceScene",
     "HeardEvent",
+    "KeysScene",
     "MalletScene",
     "RenderedClip",
     "Scene",
@@ -27,6 +39,7 @@ __all__ = [
     "VideoReading",
     "countable_until",
     "first_frame",
+    "has_held_out_combination",
     "render",
     "sample_scene",
     "score_clip",

@@ -10,9 +10,13 @@ from typing import Final
 import numpy as np
 
 from mova.toyworld.ball import BallScene
+from mova.toyworld.balls import BallsScene
+from mova.toyworld.duet import DuetScene
+from mova.toyworld.face import FaceScene
+from mova.toyworld.keys import KeysScene
 from mova.toyworld.mallet import MalletScene
 from mova.toyworld.scene import Scene
-from mova.toyworld.vocabulary import COLOURS, PITCH_WORD
+from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, SIDES, VOWEL_WORD
 
 _BALL_VIDEO: Final = (
     "A {size} {colour} ball falls from {height} onto {floor} and bounces in front of a {background} wall.",
@@ -38,6 +42,50 @@ _MALLET_AUDIO: Final = (
     "The audio is a melody of {notes}.",
 )
 
+_BALLS_VIDEO: Final = (
+    "A {left} ball on the left and a {right} ball on the right bounce on {floor} before a {background} wall, "
+    "the {first} one first.",
+    "Before a {background} wall, a {left} ball on the left and a {right} ball on the right bounce on {floor}, "
+    "the {first} one first.",
+    "A {left} ball on the left and a {right} ball on the right fall onto {floor} before a {background} wall, "
+    "first the {first} one.",
+)
+_BALLS_AUDIO: Final = (
+    "The audio has {timbre}, {pitches}.",
+    "The audio contains {timbre}: {pitches}.",
+    "The audio is {timbre}, {pitches}.",
+)
+_KEYS_VIDEO: Final = (
+    "The white keys of a piano in front of a {background} wall light up in turn: {notes}.",
+    "In front of a {background} wall, piano keys light up one after another: {notes}.",
+    "A row of piano keys stands before a {background} wall, and these light up: {notes}.",
+)
+_KEYS_AUDIO: Final = (
+    "The audio has piano notes: {notes}.",
+    "The audio contains the notes {notes} of a piano.",
+    "The audio is a piano melody of {notes}.",
+)
+_FACE_VIDEO: Final = (
+    "A face with a {hat} hat in front of a {background} wall opens its mouth and says {vowels}.",
+    "In front of a {background} wall, a face under a {hat} hat speaks: {vowels}.",
+    "A face wearing a {hat} hat before a {background} wall moves its mouth to say {vowels}.",
+)
+_FACE_AUDIO: Final = (
+    "The audio has a {voice} voice that says {vowels}.",
+    "The audio contains {vowels}, spoken by a {voice} voice.",
+    "The audio is a {voice} voice saying {vowels}.",
+)
+_DUET_VIDEO: Final = (
+    "Faces with a {left} and a {right} hat before a {background} wall speak in turn: {sides}.",
+    "Before a {background} wall, two faces with a {left} and a {right} hat take turns: {sides}.",
+    "Two faces, in a {left} and a {right} hat, talk before a {background} wall: {sides}.",
+)
+_DUET_AUDIO: Final = (
+    "The audio has a {first} voice on the left and a {second} one on the right: {vowels}.",
+    "The audio contains {vowels}, the left voice {first} and the right voice {second}.",
+    "The audio is {vowels}, with a {first} left voice and a {second} right voice.",
+)
+
 
 def caption(scene: Scene) -> str:
     """Return the caption of a scene: 20 to 45 words, picture first, then "The audio ..."."""
@@ -52,13 +100,40 @@ def caption(scene: Scene) -> str:
             background=scene.background,
         )
         heard = _BALL_AUDIO[audio].format(timbre=_TIMBRE[scene.material], pitch=PITCH_WORD[scene.sounding_colour])
-        return f"{seen} {heard}"
-    if isinstance(scene, MalletScene):
+    elif isinstance(scene, MalletScene):
         colours = [COLOURS[bar] for bar in scene.bars]
         seen = _MALLET_VIDEO[video].format(bars=f"the {_in_order(colours)} bars", background=scene.background)
         heard = _MALLET_AUDIO[audio].format(notes=f"{_in_order([PITCH_WORD[colour] for colour in colours])} notes")
-        return f"{seen} {heard}"
-    raise TypeError(f"no caption for {type(scene).__name__}")
+    elif isinstance(scene, BallsScene):
+        left, right = (f"{size} {colour}" for size, colour in zip(scene.sizes, scene.colours, strict=True))
+        seen = _BALLS_VIDEO[video].format(
+            left=left,
+            right=right,
+            floor=_FLOOR[scene.material],
+            background=scene.background,
+            first=scene.first_side,
+        )
+        pitches = [f"{PITCH_WORD[colour]} {side}" for side, colour in zip(SIDES, scene.colours, strict=True)]
+        heard = _BALLS_AUDIO[audio].format(timbre=_TIMBRE[scene.material], pitches=" and ".join(pitches))
+    elif isinstance(scene, KeysScene):
+        notes = _in_order(list(scene.notes))
+        seen = _KEYS_VIDEO[video].format(notes=notes, background=scene.background)
+        heard = _KEYS_AUDIO[audio].format(notes=notes)
+    elif isinstance(scene, FaceScene | DuetScene):
+        seen, heard = _speech(scene, _in_order([VOWEL_WORD[vowel] for vowel in scene.vowels]), video, audio)
+    else:
+        raise TypeError(f"no caption for {type(scene).__name__}")
+    return f"{seen} {heard}"
+
+
+def _speech(scene: FaceScene | DuetScene, vowels: str, video: int, audio: int) -> tuple[str, str]:
+    if isinstance(scene, FaceScene):
+        seen = _FACE_VIDEO[video].format(hat=scene.hat, background=scene.background, vowels=vowels)
+        return seen, _FACE_AUDIO[audio].format(voice=scene.voice, vowels=vowels)
+    left, right = scene.hats
+    sides = _in_order(list(scene.sides))
+    seen = _DUET_VIDEO[video].format(left=left, right=right, background=scene.background, sides=sides)
+    return seen, _DUET_AUDIO[audio].format(first=scene.voices[0], second=scene.voices[1], vowels=vowels)
 
 
 def _in_order(words: list[str]) -> str:

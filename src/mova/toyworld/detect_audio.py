@@ -1,7 +1,7 @@
 """Find the events of a clip from its samples alone: when, how loud, on what, and which note.
 
 An onset is a sudden rise of the logarithmic spectrum, so that a blow is found on top of what still rings; its time is
-then refined to the sample where the energy changes. Timbre is the best of the world's twenty prototype sounds; the note
+then refined to the sample where the energy changes. Timbre is the best of the world's prototype sounds; the note
 is the spectral peak after the onset.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mova.errors import GeometryError, NumericalError
 from mova.toyworld.sound import blow
-from mova.toyworld.vocabulary import COLOURS, TIMBRES, pitch_hz
+from mova.toyworld.vocabulary import TIMBRES, notes_of, pitch_hz
 
 FloatArray = NDArray[np.float64]
 
@@ -47,9 +47,10 @@ class HeardEvent:
     Attributes:
         time_s: of the onset.
         level: largest absolute sample of the 30 ms after it.
-        timbre: a material or "bar".
+        timbre: a material, "bar" or "key"; of a voice the vowel.
         pitch_hz: measured fundamental.
-        colour: whose note is nearest to it on that timbre.
+        colour: whose note is nearest to it on that timbre; of a key the name of the note, of a voice "low" or "high".
+        end_s: when a voice ends, None for a blow.
     """
 
     time_s: float
@@ -57,14 +58,42 @@ class HeardEvent:
     timbre: str
     pitch_hz: float
     colour: str
+    end_s: float | None = None
 
 
-def detect_audio(waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
-    """Return the events that are heard, in the order of time; none is found in the first 12 ms.
+def detect_audio(
+    waveform: NDArray[np.floating] | None, sample_rate: int, *, timbres: tuple[str, ...] = TIMBRES
+) -> tuple[HeardEvent, ...]:
+    """Return the blows that are heard, in the order of time; none is found in the first 12 ms.
 
     Args:
         waveform: (channels, S) in [-1, 1], mixed to mono first; None means silence.
         sample_rate: in Hz, 8000 or more.
+        timbres: to choose from.
+
+    Raises:
+        GeometryError: the sample rate is too low for the world's notes.
+        NumericalError: a sample is not finite.
+    """
+    samples = mono(waveform, sample_rate)
+    if samples is None:
+        return ()
+    heard = []
+    for coarse_s in _rises(samples, sample_rate):
+        time_s = refined_onset(samples, sample_rate, coarse_s)
+        start = round(time_s * sample_rate)
+        if not _is_louder_after(samples, sample_rate, start):
+            continue
+        level = float(np.abs(samples[start : start + int(0.03 * sample_rate)]).max(initial=0.0))
+        if level >= MIN_LEVEL:
+            timbre = _timbre(samples, sample_rate, start, timbres)
+            pitch = _pitch(samples, sample_rate, start, timbre)
+            heard.append(HeardEvent(time_s, level, timbre, pitch, _nearest_colour(timbre, pitch)))
+    return tuple(heard)
+
+
+def mono(waveform: NDArray[np.floating] | None, sample_rate: int) -> FloatArray | None:
+    """Return the samples (S,) of a waveform (channels, S), None where there are too few to hear anything.
 
     Raises:
         GeometryError: the sample rate is too low for the world's notes.
@@ -73,24 +102,13 @@ def detect_audio(waveform: NDArray[np.floating] | None, sample_rate: int) -> tup
     if sample_rate < 8000:
         raise GeometryError(f"sample rate must be 8000 or more to tell the notes apart, got {sample_rate}")
     if waveform is None or waveform.shape[1] < WINDOW_S * sample_rate:
-        return ()
+        return None
     samples = np.asarray(waveform, np.float64).mean(axis=0)
     if not np.isfinite(samples).all():
         raise NumericalError(
             f"a waveform must be finite, got {np.count_nonzero(~np.isfinite(samples))} samples that are not"
         )
-    heard = []
-    for coarse_s in _rises(samples, sample_rate):
-        time_s = _refine(samples, sample_rate, coarse_s)
-        start = round(time_s * sample_rate)
-        if not _is_louder_after(samples, sample_rate, start):
-            continue
-        level = float(np.abs(samples[start : start + int(0.03 * sample_rate)]).max(initial=0.0))
-        if level >= MIN_LEVEL:
-            timbre = _timbre(samples, sample_rate, start)
-            pitch = _pitch(samples, sample_rate, start, timbre)
-            heard.append(HeardEvent(time_s, level, timbre, pitch, _nearest_colour(timbre, pitch)))
-    return tuple(heard)
+    return np.asarray(samples)
 
 
 def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
@@ -115,7 +133,7 @@ def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
     return sorted((peak + LAG / 2) * hop / sample_rate - WINDOW_S / 2 for peak in peaks)
 
 
-def _refine(samples: FloatArray, sample_rate: int, coarse_s: float) -> float:
+def refined_onset(samples: FloatArray, sample_rate: int, coarse_s: float) -> float:
     """Return the time near `coarse_s` that splits the samples best into a quiet and a loud part: most likely."""
     first = max(0, round((coarse_s - REFINE_S) * sample_rate))
     last = min(len(samples), round((coarse_s + REFINE_S) * sample_rate))
@@ -161,21 +179,18 @@ def _fingerprint(samples: FloatArray, sample_rate: int, start: int) -> FloatArra
     return np.asarray(logs / norm if norm > 0 else logs)
 
 
-@lru_cache(maxsize=4)
-def _prototypes(sample_rate: int) -> FloatArray:
+@lru_cache(maxsize=8)
+def _prototypes(sample_rate: int, timbres: tuple[str, ...]) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return the fingerprints (N, D) of every note of every timbre, and the timbre of each."""
     since_s = np.arange(round(0.2 * sample_rate)) / sample_rate
-    return np.stack(
-        [
-            _fingerprint(blow(timbre, pitch_hz(timbre, colour), since_s), sample_rate, 0)
-            for timbre in TIMBRES
-            for colour in COLOURS
-        ]
-    )
+    notes = [(timbre, note) for timbre in timbres for note in notes_of(timbre)]
+    sounds = [blow(timbre, pitch_hz(timbre, note), since_s) for timbre, note in notes]
+    return np.stack([_fingerprint(sound, sample_rate, 0) for sound in sounds]), tuple(timbre for timbre, _ in notes)
 
 
-def _timbre(samples: FloatArray, sample_rate: int, start: int) -> str:
-    likeness = _prototypes(sample_rate) @ _fingerprint(samples, sample_rate, start)
-    return TIMBRES[int(np.argmax(likeness)) // len(COLOURS)]
+def _timbre(samples: FloatArray, sample_rate: int, start: int, timbres: tuple[str, ...]) -> str:
+    prototypes, owners = _prototypes(sample_rate, timbres)
+    return owners[int(np.argmax(prototypes @ _fingerprint(samples, sample_rate, start)))]
 
 
 def _pitch(samples: FloatArray, sample_rate: int, start: int, timbre: str) -> float:
@@ -193,8 +208,8 @@ def _pitch(samples: FloatArray, sample_rate: int, start: int, timbre: str) -> fl
         after_power - 0.1 * np.abs(np.fft.rfft(before * taper, num_bins)) ** 2, 1e-4 * after_power + 1e-20
     )
     step = sample_rate / num_bins
-    lowest = int(pitch_hz(timbre, COLOURS[0]) / NOTE_MARGIN / step)
-    highest = int(pitch_hz(timbre, COLOURS[-1]) * NOTE_MARGIN / step) + 1
+    lowest = int(pitch_hz(timbre, notes_of(timbre)[0]) / NOTE_MARGIN / step)
+    highest = int(pitch_hz(timbre, notes_of(timbre)[-1]) * NOTE_MARGIN / step) + 1
     peak = lowest + int(np.argmax(power[lowest:highest]))
     left, middle, right = np.log(power[peak - 1 : peak + 2])
     curvature = left - 2 * middle + right
@@ -203,4 +218,4 @@ def _pitch(samples: FloatArray, sample_rate: int, start: int, timbre: str) -> fl
 
 
 def _nearest_colour(timbre: str, pitch: float) -> str:
-    return min(COLOURS, key=lambda colour: abs(np.log(pitch / pitch_hz(timbre, colour))))
+    return min(notes_of(timbre), key=lambda note: abs(np.log(pitch / pitch_hz(timbre, note))))

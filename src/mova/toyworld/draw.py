@@ -7,12 +7,15 @@ from the distance of the pixel's centre to the shape's edge, which is exact enou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import GeometryError
 from mova.toyworld.vocabulary import Rgb
+
+ELLIPSE_PARTS: Final = 4  # upright slices of each pixel
 
 FloatArray = NDArray[np.float64]
 Coverage = NDArray[np.float32]
@@ -123,6 +126,24 @@ def discs(x: FloatArray, y: FloatArray, radius: float) -> Patches:
     rows, columns, dy, dx = _offsets(x, y, side, side)
     distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None, :] ** 2)
     return Patches(rows, columns, np.clip(radius + 0.5 - distance, 0, 1))
+
+
+def ellipses(x: FloatArray, y: FloatArray, half_width: FloatArray, half_height: FloatArray) -> Patches:
+    """Return the coverage of upright ellipses, also of those thinner than a pixel.
+
+    Args:
+        x, y: (F,) centres in pixels.
+        half_width, half_height: (F,) half axes in pixels.
+    """
+    height, width = (int(np.ceil(2 * float(half.max()))) + 3 for half in (half_height, half_width))
+    rows, columns, dy, dx = _offsets(x, y, height, width)
+    parts = (np.arange(ELLIPSE_PARTS) + 0.5) / ELLIPSE_PARTS - 0.5
+    across = (dx[:, :, None] + parts.astype(np.float32)) / half_width[:, None, None]
+    # In each upright slice of a pixel the ellipse is a span, whose overlap with the pixel is exact.
+    reach = (half_height[:, None, None] * np.sqrt(np.maximum(1 - across**2, 0))).astype(np.float32)[:, None]
+    centre = dy[:, :, None, None]
+    overlap = np.minimum(centre + np.float32(0.5), reach) - np.maximum(centre - np.float32(0.5), -reach)
+    return Patches(rows, columns, np.maximum(overlap, 0).mean(axis=3, dtype=np.float32))
 
 
 def rods(x: FloatArray, y: FloatArray, reach: tuple[float, float], radius: float) -> Patches:

@@ -1,4 +1,4 @@
-"""The record of one visible and audible event, and which part of a clip events are counted in."""
+"""The records of an event and of what is seen of it, and which part of a clip events are counted in."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ class Event:
 
     Attributes:
         time_s: seconds from the first frame's instant, which is also the first sample's.
-        kind: "bounce" or "strike".
+        kind: "bounce", "strike", "note" or "vowel".
         x, y: point of contact in units of the frame size, from the upper left corner.
-        bar: index of the struck bar from the left, None for a bounce.
-        colour: of the ball or the bar.
-        timbre: the floor's material, or "bar".
+        bar: index of the struck bar or the pressed key from the left, else None.
+        colour: of the ball, the bar or the face's hat; of a key the name of its note.
+        timbre: the floor's material, "bar", "key", or the vowel.
         pitch_hz: fundamental of the sound.
         level: amplitude of the sound, in (0, 1).
+        end_s: when a vowel ends; None for what rings out by itself.
+        side: "left" or "right", which of two balls or faces it is; None where there is one.
     """
 
     time_s: float
@@ -36,10 +38,34 @@ class Event:
     timbre: str
     pitch_hz: float
     level: float
+    end_s: float | None = None
+    side: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class SeenEvent:
+    """One event as it is seen.
+
+    Attributes:
+        time_s: of the contact, of the lighting-up, or of the moment that a mouth begins to open.
+        x, y: of the contact in units of the frame size.
+        bar: index of the bar or key that lights up, else None.
+        side: "left" or "right", which of two balls or faces it is; None where there is one.
+        vowel: whose shape the mouth takes, else None.
+        end_s: when the mouth begins to close; None where it stays open, or where there is none.
+    """
+
+    time_s: float
+    x: float
+    y: float
+    bar: int | None
+    side: str | None = None
+    vowel: str | None = None
+    end_s: float | None = None
 
 
 def countable_until(num_frames: int, frame_rate: float) -> float:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
 from mova.errors import ConfigError
 from mova.toyworld.ball import draw_ball_scene
+from mova.toyworld.balls import draw_balls_scene
+from mova.toyworld.duet import draw_duet_scene
+from mova.toyworld.face import draw_face_scene
+from mova.toyworld.held_out import has_held_out_combination
+from mova.toyworld.keys import draw_keys_scene
 from mova.toyworld.mallet import draw_mallet_scene
 from mova.toyworld.scene import Scene
-from mova.toyworld.vocabulary import KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
 
 SPLITS: Final = ("train", "validation", "heldout")
+COMBINATIONS: Final = ("all", "training", "held_out")
 SEEDS_PER_SPLIT: Final = 1_000_000_000
+
+# Second words of derived seeds; 1 is the caption's wording.
+_KIND_STREAM: Final = 2
+_AGAIN_STREAM: Final = 3
 
 _DRAW: Final[dict[str, Callable[[int, np.random.Generator], Scene]]] = {
     "ball": draw_ball_scene,
     "mallet": draw_mallet_scene,
+    "keys": draw_keys_scene,
+    "face": draw_face_scene,
+    "duet": draw_duet_scene,
+    "balls": draw_balls_scene,
 }
 
 
@@ -40,23 +54,41 @@ def split_seed(split: str, index: int) -> int:
     return SPLITS.index(split) * SEEDS_PER_SPLIT + index
 
 
-def sample_scene(seed: int, *, kind: str | None = None) -> Scene:
+def sample_scene(
+    seed: int, *, kind: str | None = None, kinds: Sequence[str] = SHIPPED_KINDS, combinations: str = "all"
+) -> Scene:
     """Return the scene of a seed, the same on every machine.
 
-    Nothing happens in the last 0.17 s of the reference length (49 frames at 24 fps), so that every event of a clip of
-    that length can be recovered from it.
+    Nothing begins in the last 0.17 s of the reference length (49 frames at 24 fps), so that every event of a clip of
+    that length can be recovered from it. A seed and a kind always mean the same scene, however the kind was chosen.
 
     Args:
         seed: 0 or more.
-        kind: "ball" or "mallet"; by default drawn from the seed, both equally often.
+        kind: one of `ALL_KINDS`; by default drawn from the seed.
+        kinds: to draw the kind from, all equally often; by default those that the shipped model knows.
+        combinations: "all"; "training" draws scenes with a held-out combination again; "held_out" those without.
 
     Raises:
-        ConfigError: a negative seed or an unknown kind.
+        ConfigError: a negative seed, an unknown kind, no kind, or an unknown choice of combinations.
     """
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, got {seed}; nearest is 0")
-    if kind is not None and kind not in KINDS:
-        raise ConfigError(f"kind of scene must be one of {', '.join(KINDS)}, got {kind!r}")
+    for name in (*kinds, *([] if kind is None else [kind])):
+        if name not in ALL_KINDS:
+            raise ConfigError(f"kind of scene must be one of {', '.join(ALL_KINDS)}, got {name!r}")
+    if not kinds:
+        raise ConfigError(f"kinds must name at least one of {', '.join(ALL_KINDS)}, got none")
+    if combinations not in COMBINATIONS:
+        raise ConfigError(f"combinations must be one of {', '.join(COMBINATIONS)}, got {combinations!r}")
     rng = np.random.default_rng(seed)
-    drawn = KINDS[int(rng.integers(len(KINDS)))]
-    return _DRAW[kind or drawn](seed, rng)
+    # Drawn for every scene, whatever the kinds, so that what follows does not depend on how the kind was chosen.
+    drawn = SHIPPED_KINDS[int(rng.integers(len(SHIPPED_KINDS)))]
+    if tuple(kinds) != SHIPPED_KINDS:
+        drawn = kinds[int(np.random.default_rng([seed, _KIND_STREAM]).integers(len(kinds)))]
+    draw = _DRAW[kind or drawn]
+    scene = draw(seed, rng)
+    attempt = 0
+    while combinations != "all" and has_held_out_combination(scene) != (combinations == "held_out"):
+        scene = draw(seed, np.random.default_rng([seed, _AGAIN_STREAM, attempt]))
+        attempt += 1
+    return scene

@@ -2,43 +2,30 @@
 
 Synchronisation needs no ground truth: a visible event and an audible event belong together when they are at most one
 frame apart. Everything else is measured against the scene that caption and first frame come from; times are never
-compared with the scene's, except for the ball's first landing, which the first frame decides.
+compared with the scene's, except for a ball's first landing, which the first frame decides.
 """
 
 from __future__ import annotations
 
-import colorsys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import GeometryError
-from mova.toyworld.ball import FLOOR_Y, MAX_SPEED_X, BallScene
+from mova.toyworld.background import MAX_BACKGROUND_ERROR, background_error
 from mova.toyworld.detect_audio import HeardEvent, detect_audio
-from mova.toyworld.detect_video import VideoReading, detect_video
+from mova.toyworld.detect_video import detect_video
+from mova.toyworld.detect_voice import detect_voice
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import countable_until
-from mova.toyworld.mallet import BAR_BOTTOM, BAR_TOP, STICK_REACH, MalletScene
+from mova.toyworld.held_out import has_held_out_combination
+from mova.toyworld.measures import Observation, measures_of, start_of
 from mova.toyworld.scene import Scene
-from mova.toyworld.track import DiscTrack, track_disc
-from mova.toyworld.vocabulary import BAR, COLOUR_RGB, COLOURS
+from mova.toyworld.vocabulary import KEY, TIMBRES
 from mova.types import Clip
-
-FloatArray = NDArray[np.float64]
-
-MAX_BACKGROUND_ERROR: Final = 6.0  # levels of 255, mean over the pixels that nothing passes
-BACKGROUND_QUANTILE: Final = 0.95  # of the frames have to be below it
-MAX_START_DISTANCE: Final = 0.03
-MAX_SIZE_DEVIATION: Final = 0.15
-SIZE_QUANTILE: Final = 0.9
-MIN_COLOUR_SHARE: Final = 0.9
-MIN_SATURATION: Final = 0.2
-PLACE_TOLERANCE: Final = 0.03
-MARGIN: Final = 0.04  # around moving things that is not counted as background
 
 
 @dataclass(frozen=True)
@@ -51,19 +38,30 @@ class ClipScore:
         until_s: only events before it are counted.
         tolerance_s: one frame.
         offsets_ms: audible minus visible time of each matched pair; above 0 the sound is late.
-        material_right: most heard events have the floor's timbre, or the bars'.
-        pitch_right: ball: most heard events have the note that the ball sounds. Mallet: every sound that goes with a
-            visible blow is the note of the bar that lights up.
-        order_right: the bars light up, and the notes sound, in the caption's order; None for a ball.
-        place_right: the first bounce is on the floor, near the start; None for a mallet.
-        landing_right: the ball's first bounce is within one frame of the time that the height sets; None for a mallet.
-        colour_right: ball: right in 90 % of the frames that show it. Mallet: right for all five bars.
-        size_kept: the disc's radius stays within 15 % of the first frame's in 90 % of the frames.
+        held_out_combination: whether the scene shows anything that training can be kept from.
+        end_offsets_ms: end of the voice minus the moment that the mouth begins to close, of each matched pair; empty
+            where there are no faces.
+        material_right: most heard events have the floor's timbre, the bars' or the keys'; None for faces.
+        pitch_right: ball: most heard events have the note that the ball sounds. Face: every voice is the one asked for.
+            Else: every sound that goes with a visible event is the note of the bar, the key or the ball, or the voice
+            of the face, that is seen.
+        order_right: bars and notes, keys and notes, or shapes of the mouth and vowels, follow the caption's order; the
+            ball that it names is seen and heard first; None for one ball.
+        vowel_right: every vowel that is heard is the one whose shape the mouth takes; None without faces.
+        speaker_right: the mouths open, and the voices are heard, in the order of speakers that the caption says; None
+            without two faces.
+        place_right: the first bounce of each ball is on the floor, near the start; None without balls.
+        landing_right: the first bounce of a ball that is let go at once is within one frame of the time that its height
+            sets; None without balls.
+        colour_right: ball: right in 90 % of the frames that show it. Mallet: right for all five bars. Faces: the hats'.
+            None for keys.
+        size_kept: each disc's radius stays within 15 % of the first frame's in 90 % of the frames; None without one.
         background_kept: what nothing passes stays as in the first frame.
-        start_kept: the clip's first frame shows the object where the given first frame does.
+        start_kept: the clip's first frame shows the object where the given first frame does; None without a disc.
         background_error: 95th percentile over frames of the mean absolute error of the background, in levels of 255.
-        size_deviation: 90th percentile over frames of the relative error of the radius; 1 where not visible.
-        start_distance: in units of the frame size; infinite where not visible.
+        size_deviation: 90th percentile over frames of the relative error of the radius; 1 where not visible; None
+            without a disc.
+        start_distance: in units of the frame size; infinite where not visible; None without a disc.
     """
 
     kind: str
@@ -73,23 +71,27 @@ class ClipScore:
     until_s: float
     tolerance_s: float
     offsets_ms: tuple[float, ...]
-    material_right: bool
+    held_out_combination: bool
+    end_offsets_ms: tuple[float, ...]
+    material_right: bool | None
     pitch_right: bool
     order_right: bool | None
+    vowel_right: bool | None
+    speaker_right: bool | None
     place_right: bool | None
     landing_right: bool | None
-    colour_right: bool
-    size_kept: bool
+    colour_right: bool | None
+    size_kept: bool | None
     background_kept: bool
-    start_kept: bool
+    start_kept: bool | None
     background_error: float
-    size_deviation: float
-    start_distance: float
+    size_deviation: float | None
+    start_distance: float | None
 
     @property
     def faithful(self) -> bool:
         """Whether background and object begin and stay as in the first frame."""
-        return self.background_kept and self.start_kept
+        return self.background_kept and self.start_kept is not False
 
     @property
     def nothing_seen(self) -> bool:
@@ -104,7 +106,8 @@ class ClipScore:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         values = asdict(self)
-        values["start_distance"] = self.start_distance if np.isfinite(self.start_distance) else None
+        distance = self.start_distance
+        values["start_distance"] = distance if distance is not None and np.isfinite(distance) else None
         return values
 
 
@@ -146,139 +149,37 @@ def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | Non
     if first_frame.shape != clip.frames.shape[1:]:
         raise GeometryError(f"first frame must have the clip's shape {clip.frames.shape[1:]}, got {first_frame.shape}")
     reading = detect_video(clip.frames, clip.frame_rate, scene.kind)
-    heard = detect_audio(clip.waveform, clip.sample_rate)
-    given = track_disc(first_frame[None], scene.kind)
+    heard = hear(clip, scene.kind)
     seen_s = tuple(event.time_s for event in reading.events)
     heard_s = tuple(event.time_s for event in heard)
     pairs = match_events(seen_s, heard_s, 1 / clip.frame_rate)
-    until_s = countable_until(len(clip.frames), clip.frame_rate)
-    colour_right, start_colour_right = _colours_right(scene, reading)
-    start_distance = float(np.hypot(reading.track.x[0] - given.x[0], reading.track.y[0] - given.y[0]))
-    start_distance = start_distance if np.isfinite(start_distance) else float("inf")
-    deviation = np.nan_to_num(np.abs(reading.track.radius / given.radius[0] - 1), nan=1.0)
-    size_deviation = float(np.quantile(deviation, SIZE_QUANTILE))
-    background_error = _background_error(clip.frames, first_frame, scene.kind, reading.track, given)
+    observation = Observation(
+        seen=reading,
+        heard=heard,
+        pairs=tuple(pairs),
+        given=start_of(first_frame, scene.kind),
+        frame_s=1 / clip.frame_rate,
+    )
+    ends = [(reading.events[i].end_s, heard[j].end_s) for i, j in pairs]
+    error = background_error(clip.frames, first_frame, scene.kind, reading.tracks, observation.given)
     return ClipScore(
         kind=scene.kind,
         seed=scene.seed,
         seen_s=seen_s,
         heard_s=heard_s,
-        until_s=until_s,
+        until_s=countable_until(len(clip.frames), clip.frame_rate),
         tolerance_s=1 / clip.frame_rate,
         offsets_ms=tuple(1000 * (heard_s[j] - seen_s[i]) for i, j in pairs),
-        material_right=_most([event.timbre for event in heard]) == _timbre(scene),
-        pitch_right=_pitch_right(scene, reading, heard, pairs),
-        order_right=_order_right(scene, reading, heard),
-        place_right=_place_right(scene, reading),
-        landing_right=_landing_right(scene, reading, 1 / clip.frame_rate),
-        colour_right=colour_right,
-        size_kept=size_deviation <= MAX_SIZE_DEVIATION,
-        background_kept=background_error <= MAX_BACKGROUND_ERROR,
-        start_kept=start_distance <= MAX_START_DISTANCE and start_colour_right,
-        background_error=background_error,
-        size_deviation=size_deviation,
-        start_distance=start_distance,
+        held_out_combination=has_held_out_combination(scene),
+        end_offsets_ms=tuple(1000 * (end - shut) for shut, end in ends if shut is not None and end is not None),
+        background_kept=error <= MAX_BACKGROUND_ERROR,
+        background_error=error,
+        **measures_of(scene, observation),
     )
 
 
-def nearest_colour(rgb: FloatArray) -> str | None:
-    """Return the world's colour with the nearest hue to `rgb` (3,) in [0, 255]; None for greys."""
-    hue, saturation, _ = colorsys.rgb_to_hsv(*(np.clip(rgb, 0, 255) / 255).tolist())
-    if saturation < MIN_SATURATION:
-        return None
-
-    def distance(colour: str) -> float:
-        other = colorsys.rgb_to_hsv(*(level / 255 for level in COLOUR_RGB[colour]))[0]
-        return min(abs(hue - other), 1 - abs(hue - other))
-
-    return min(COLOURS, key=distance)
-
-
-def _most(words: list[str]) -> str | None:
-    """Return the word that more than half of `words` are."""
-    if not words:
-        return None
-    word, count = Counter(words).most_common(1)[0]
-    return word if 2 * count > len(words) else None
-
-
-def _timbre(scene: Scene) -> str:
-    return scene.material if isinstance(scene, BallScene) else BAR
-
-
-def _colours_right(scene: Scene, reading: VideoReading) -> tuple[bool, bool]:
-    """Return whether the colours are right through the clip, and in its first frame."""
-    if reading.bar_rgb is not None:
-        bars_right = all(nearest_colour(rgb) == colour for rgb, colour in zip(reading.bar_rgb, COLOURS, strict=True))
-        return bars_right, True
-    track = reading.track
-    expected = scene.colour if isinstance(scene, BallScene) else None
-    right = [nearest_colour(rgb) == expected for rgb in track.rgb[track.visible]]
-    through = bool(right) and float(np.mean(right)) >= MIN_COLOUR_SHARE
-    return through, bool(track.visible[0]) and nearest_colour(track.rgb[0]) == expected
-
-
-def _pitch_right(
-    scene: Scene, reading: VideoReading, heard: Sequence[HeardEvent], pairs: Sequence[tuple[int, int]]
-) -> bool:
-    if isinstance(scene, MalletScene):
-        return bool(pairs) and all(COLOURS[reading.events[i].bar or 0] == heard[j].colour for i, j in pairs)
-    return isinstance(scene, BallScene) and _most([event.colour for event in heard]) == scene.sounding_colour
-
-
-def _order_right(scene: Scene, reading: VideoReading, heard: Sequence[HeardEvent]) -> bool | None:
-    if not isinstance(scene, MalletScene):
-        return None
-    wanted = [COLOURS[bar] for bar in scene.bars]
-    lit = [COLOURS[event.bar] for event in reading.events if event.bar is not None]
-    return lit == wanted and [event.colour for event in heard] == wanted
-
-
-def _place_right(scene: Scene, reading: VideoReading) -> bool | None:
-    if not isinstance(scene, BallScene):
-        return None
-    if not reading.events:
-        return False
-    first = reading.events[0]
-    reach = MAX_SPEED_X * first.time_s + PLACE_TOLERANCE
-    return abs(first.y - FLOOR_Y) <= PLACE_TOLERANCE and abs(first.x - scene.start_x) <= reach
-
-
-def _landing_right(scene: Scene, reading: VideoReading, tolerance_s: float) -> bool | None:
-    if not isinstance(scene, BallScene):
-        return None
-    landing_s = float(scene.contacts()[0][0])
-    return bool(reading.events) and abs(reading.events[0].time_s - landing_s) <= tolerance_s
-
-
-def _background_error(
-    frames: NDArray[np.uint8], first_frame: NDArray[np.uint8], kind: str, track: DiscTrack, given: DiscTrack
-) -> float:
-    """Return the 95th percentile over frames of the mean absolute error where nothing passes."""
-    height, width = first_frame.shape[:2]
-    viewport = Viewport(height, width)
-    x = (np.arange(width) + 0.5 - viewport.left) / viewport.scale
-    y = (np.arange(height) + 0.5 - viewport.top) / viewport.scale
-    always = np.ones((height, width), bool)
-    if kind == "mallet":
-        always[(y > BAR_TOP - MARGIN) & (y < BAR_BOTTOM + MARGIN)] = False
-    _hide(always, x, y, kind, (given.x[0], given.y[0], given.radius[0]))
-    difference = np.abs(frames.astype(np.int16) - first_frame).sum(axis=-1)
-    errors = []
-    for at, error in enumerate(difference):
-        counted = always.copy()
-        if track.visible[at]:
-            _hide(counted, x, y, kind, (track.x[at], track.y[at], track.radius[at]))
-        errors.append(float(error[counted].mean()) / 3)
-    return float(np.quantile(errors, BACKGROUND_QUANTILE))
-
-
-def _hide(
-    counted: NDArray[np.bool_], x: FloatArray, y: FloatArray, kind: str, disc: tuple[float, float, float]
-) -> None:
-    """Take the box around a disc, and around the mallet's stick, out of `counted` (H, W), in place."""
-    centre_x, centre_y, radius = disc
-    right, up = (STICK_REACH[0], -STICK_REACH[1]) if kind == "mallet" else (0.0, 0.0)
-    near_x = (x > centre_x - radius - MARGIN) & (x < centre_x + radius + right + MARGIN)
-    near_y = (y > centre_y - radius - up - MARGIN) & (y < centre_y + radius + MARGIN)
-    counted[np.ix_(near_y, near_x)] = False
+def hear(clip: Clip, kind: str) -> tuple[HeardEvent, ...]:
+    """Return what is heard in a clip of a kind of scene: vowels where there are faces, else blows."""
+    if kind in ("face", "duet"):
+        return detect_voice(clip.waveform, clip.sample_rate)
+    return detect_audio(clip.waveform, clip.sample_rate, timbres=(*TIMBRES, KEY) if kind == "keys" else TIMBRES)

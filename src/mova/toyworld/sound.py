@@ -1,4 +1,4 @@
-"""How things sound: struck wood, metal, drum skin and tuned bars, as closed-form functions of the time since the blow.
+"""How things sound: wood, metal, drum skin, bars and piano keys, as closed-form functions of the time since the blow.
 
 Closed forms are evaluated at the exact sample times, so a blow may fall between two samples and no state is kept.
 """
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.event import Event
-from mova.toyworld.vocabulary import BAR
+from mova.toyworld.vocabulary import BAR, KEY
+from mova.toyworld.voice import RELEASE_S, vowel_sound
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +61,10 @@ TIMBRE: Final[dict[str, Timbre]] = {
         attack_noise=0.5,
     ),
     BAR: Timbre((Partial(1.0, 1.0, 0.150), Partial(4.0, 0.35, 0.060)), gain=0.80),
+    KEY: Timbre(
+        (Partial(1.0, 1.0, 0.170), Partial(2.0, 0.6, 0.120), Partial(3.0, 0.35, 0.090), Partial(5.0, 0.15, 0.050)),
+        gain=0.58,
+    ),
 }
 
 ATTACK_S: Final = 0.0008
@@ -73,7 +78,7 @@ def blow(timbre_name: str, pitch_hz: float, since_s: FloatArray) -> FloatArray:
     """Return the sound of one blow of level 1.
 
     Args:
-        timbre_name: a material or "bar".
+        timbre_name: a material, "bar" or "key".
         pitch_hz: fundamental.
         since_s: (S,) seconds since the blow, all 0 or more, ascending.
 
@@ -118,6 +123,12 @@ def mix(events: Iterable[Event], num_samples: int, sample_rate: int) -> NDArray[
     out = np.zeros(num_samples)
     for event in events:
         start = int(np.ceil(event.time_s * sample_rate))
+        if event.end_s is not None:
+            stop = min(num_samples, int((event.end_s + SILENT_AFTER_DECAYS * RELEASE_S) * sample_rate))
+            since_s = np.maximum(np.arange(start, stop) / sample_rate - event.time_s, 0.0)
+            voiced = vowel_sound(event.timbre, event.pitch_hz, since_s, event.end_s - event.time_s)
+            out[start : start + len(since_s)] += event.level * voiced
+            continue
         stop = min(num_samples, start + int(sound_duration_s(event.timbre) * sample_rate))
         if start < stop:
             since_s = np.arange(start, stop) / sample_rate - event.time_s

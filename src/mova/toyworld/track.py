@@ -47,14 +47,17 @@ class DiscTrack:
     visible: NDArray[np.bool_]
 
 
-def track_disc(frames: NDArray[np.uint8], kind: str) -> DiscTrack:
+def track_disc(frames: NDArray[np.uint8], kind: str, side: str | None = None) -> DiscTrack:
     """Follow the moving disc.
 
     Args:
         frames: (F, H, W, 3) uint8.
         kind: "ball" looks in the whole frame, "mallet" above the bars.
+        side: "left" or "right" looks in that half only.
     """
     viewport = Viewport(*frames.shape[1:3])
+    if side is not None:
+        frames = _half(frames, viewport, side)
     difference, contrast = _contrast(frames, viewport, kind)
     share = _covered(difference, contrast, SOFT_EDGE if kind == "ball" else STICKLESS_EDGE)
     rows, columns = np.arange(viewport.height) + 0.5, np.arange(viewport.width) + 0.5
@@ -90,6 +93,17 @@ def track_disc(frames: NDArray[np.uint8], kind: str) -> DiscTrack:
         rgb=rgb + hidden[:, None],
         visible=visible,
     )
+
+
+def _half(frames: NDArray[np.uint8], viewport: Viewport, side: str) -> NDArray[np.uint8]:
+    """Return the frames with one half of the world's square kept and nothing but the plain wall in the other."""
+    middle = round(float(viewport.x(0.5)))
+    half = frames.copy()
+    hidden = half[:, :, middle:] if side == "left" else half[:, :, :middle]
+    shown = frames[:, :, :middle] if side == "left" else frames[:, :, middle:]
+    columns = np.sort(shown[:, :, :: max(1, viewport.scale // 32)], axis=2)
+    hidden[:] = columns[:, :, columns.shape[2] // 2, None]
+    return half
 
 
 def _contrast(frames: NDArray[np.uint8], viewport: Viewport, kind: str) -> tuple[NDArray[np.uint8], float]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-KINDS: Final = ("ball", "mallet")
+# The scenes that the shipped model has seen, and all that there are.
+SHIPPED_KINDS: Final = ("ball", "mallet")
+ALL_KINDS: Final = (*SHIPPED_KINDS, "keys", "face", "duet", "balls")
 COLOURS: Final = ("red", "yellow", "green", "blue", "purple")
 MATERIALS: Final = ("wood", "metal", "drum")
 BAR: Final = "bar"
 TIMBRES: Final = (*MATERIALS, BAR)
+KEY: Final = "key"
+NOTES: Final = ("do", "re", "mi", "fa", "sol", "la", "ti")
+VOWELS: Final = ("a", "e", "i", "o", "u")
+SIDES: Final = ("left", "right")
 
 Rgb = tuple[int, int, int]
 
@@ -34,6 +40,11 @@ PENTATONIC: Final[dict[str, float]] = {
 }
 # The note of the first colour in Hz: C6, C5, C3 and again C5. The ranges of the three materials do not overlap.
 BASE_PITCH_HZ: Final[dict[str, float]] = {"wood": 523.251, "metal": 1046.502, "drum": 130.813, BAR: 523.251}
+# The major scale in equal temperament from C5 on, one note for each piano key.
+KEY_PITCH_HZ: Final[dict[str, float]] = {
+    note: 523.251 * 2.0 ** (semitones / 12.0) for note, semitones in zip(NOTES, (0, 2, 4, 5, 7, 9, 11), strict=True)
+}
+VOICE_HZ: Final[dict[str, float]] = {"low": 120.0, "high": 210.0}
 
 PITCH_WORD: Final[dict[str, str]] = {
     "red": "very low",
@@ -43,10 +54,17 @@ PITCH_WORD: Final[dict[str, str]] = {
     "purple": "very high",
 }
 
+VOWEL_WORD: Final[dict[str, str]] = {"a": "ah", "e": "eh", "i": "ee", "o": "oh", "u": "oo"}
+
 BALL_RADIUS: Final[dict[str, float]] = {"small": 0.05, "medium": 0.065, "large": 0.08}
 HEIGHT_WORDS: Final = ("low", "medium", "high")
 
 
-def pitch_hz(timbre: str, colour: str) -> float:
-    """Return the fundamental that `colour` has on `timbre` (a material or the bars), in Hz."""
-    return BASE_PITCH_HZ[timbre] * PENTATONIC[colour]
+def notes_of(timbre: str) -> tuple[str, ...]:
+    """Return the names of the notes that a timbre has, lowest first: those of the scale for keys, else the colours."""
+    return NOTES if timbre == KEY else COLOURS
+
+
+def pitch_hz(timbre: str, note: str) -> float:
+    """Return the fundamental that a note (a colour, for keys a name) has on a timbre, in Hz."""
+    return KEY_PITCH_HZ[note] if timbre == KEY else BASE_PITCH_HZ[timbre] * PENTATONIC[note]

@@ -1,0 +1,130 @@
+"""Two balls of different colours on one floor: each bounces in its own half, each bounce has its own colour's pitch.
+
+The caption says which ball is let go first; when the other one follows is known only by agreement of picture and sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mova.toyworld.ball import DROP, MAX_SPEED_X, RESTITUTION, BallScene
+from mova.toyworld.draw import Viewport, discs, paint
+from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event
+from mova.toyworld.scene import Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, BALL_RADIUS, COLOUR_RGB, COLOURS, MATERIALS, SIDES
+
+FloatArray = NDArray[np.float64]
+
+# Where the centres are at the start and at the end of a clip of the reference length: the halves stay apart.
+RANGE_X: Final = ((0.12, 0.40), (0.60, 0.88))
+# Between any two landings, of the same ball or of both, so that each sound can be told from the one before.
+MIN_GAP_S: Final = 0.13
+WAIT_S: Final = (0.1, 0.6)
+LEVEL_SHARE: Final = 0.7  # of a single ball's: two may ring at once
+
+
+@dataclass(frozen=True)
+class BallsScene(Scene):
+    """Two balls, one let go at time 0 and the other one later; of every pair the left ball's value comes first.
+
+    Attributes:
+        material: of the floor.
+        colours: of the balls, different.
+        sizes: keys of `BALL_RADIUS`.
+        drops, start_xs, speeds_x, restitutions: as for `BallScene`.
+        waits_s: seconds until each ball is let go.
+    """
+
+    kind: ClassVar[str] = "balls"
+
+    material: str
+    colours: tuple[str, str]
+    sizes: tuple[str, str]
+    drops: tuple[float, float]
+    start_xs: tuple[float, float]
+    speeds_x: tuple[float, float]
+    restitutions: tuple[float, float]
+    waits_s: tuple[float, float]
+
+    @property
+    def balls(self) -> tuple[BallScene, BallScene]:
+        """The left and the right ball, each as a scene of its own."""
+        left, right = (
+            BallScene(
+                seed=self.seed,
+                background=self.background,
+                colour=self.colours[index],
+                material=self.material,
+                size=self.sizes[index],
+                drop=self.drops[index],
+                start_x=self.start_xs[index],
+                speed_x=self.speeds_x[index],
+                restitution=self.restitutions[index],
+            )
+            for index in range(2)
+        )
+        return left, right
+
+    @property
+    def first_side(self) -> str:
+        """Which ball is let go first, "left" or "right"."""
+        return SIDES[self.waits_s.index(min(self.waits_s))]
+
+    def events(self, duration_s: float) -> tuple[Event, ...]:
+        """Return the bounces of both balls in the first `duration_s` seconds."""
+        bounces = [
+            replace(
+                event,
+                time_s=event.time_s + wait_s,
+                level=LEVEL_SHARE * event.level,
+                side=side,
+            )
+            for side, ball, wait_s in zip(SIDES, self.balls, self.waits_s, strict=True)
+            for event in ball.events(duration_s - wait_s)
+        ]
+        return tuple(sorted(bounces, key=lambda event: event.time_s))
+
+    def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
+        """Return the frames (F, H, W, 3)."""
+        left, right = self.balls
+        frames = left.draw(viewport, np.maximum(times_s - self.waits_s[0], 0.0))
+        x, y = right.positions(np.maximum(times_s - self.waits_s[1], 0.0))
+        paint(frames, discs(viewport.x(x), viewport.y(y), right.radius * viewport.scale), COLOUR_RGB[right.colour])
+        return frames
+
+
+def draw_balls_scene(seed: int, rng: np.random.Generator) -> BallsScene:
+    """Return two random balls that never land at the same time, nor near the end of a clip of the reference length."""
+    colours = tuple(str(colour) for colour in rng.choice(COLOURS, 2, replace=False))
+    start_xs = [float(rng.uniform(*bounds)) for bounds in RANGE_X]
+    speeds_x = []
+    for start_x, bounds in zip(start_xs, RANGE_X, strict=True):
+        slowest, fastest = ((end_x - start_x) / REFERENCE_DURATION_S for end_x in bounds)
+        speeds_x.append(float(rng.uniform(max(slowest, -MAX_SPEED_X), min(fastest, MAX_SPEED_X))))
+    scene = BallsScene(
+        seed=seed,
+        background=str(rng.choice(list(BACKGROUND_RGB))),
+        material=str(rng.choice(MATERIALS)),
+        colours=(colours[0], colours[1]),
+        sizes=(str(rng.choice(list(BALL_RADIUS))), str(rng.choice(list(BALL_RADIUS)))),
+        drops=(0.0, 0.0),
+        start_xs=(start_xs[0], start_xs[1]),
+        speeds_x=(speeds_x[0], speeds_x[1]),
+        restitutions=(0.0, 0.0),
+        waits_s=(0.0, 0.0),
+    )
+    late = int(rng.integers(2))
+    while True:
+        drops, restitutions = rng.uniform(*DROP, 2).tolist(), rng.uniform(*RESTITUTION, 2).tolist()
+        wait_s = float(rng.uniform(*WAIT_S))
+        waits_s = (wait_s, 0.0) if late == 0 else (0.0, wait_s)
+        scene = replace(scene, drops=tuple(drops), restitutions=tuple(restitutions), waits_s=waits_s)
+        times = [ball.contacts()[0] + wait for ball, wait in zip(scene.balls, waits_s, strict=True)]
+        landings = np.sort(np.concatenate(times))
+        heard = landings[landings < REFERENCE_DURATION_S]
+        if heard[-1] < LAST_EVENT_S and np.diff(heard).min() >= MIN_GAP_S:
+            return scene

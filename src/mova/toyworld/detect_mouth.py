@@ -1,0 +1,145 @@
+"""Find what faces say from pixels alone: when each mouth opens and closes, and the shape that it takes.
+
+Width and height of the dark ellipse are followed through the frames. A mouth opens and closes at a known pace, so that
+how far it has got in a frame tells when it began.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mova.toyworld.draw import Viewport
+from mova.toyworld.duet import FACES_RADIUS, FACES_X, FACES_Y
+from mova.toyworld.event import SeenEvent
+from mova.toyworld.face import FACE_RADIUS, FACE_X, FACE_Y
+from mova.toyworld.mouth import HAT, MOUTH_BELOW, MOUTH_RGB, OPENING_S, SHAPE
+from mova.toyworld.vocabulary import SIDES
+
+FloatArray = NDArray[np.float64]
+# Middle x and y, radius, and which of two faces it is.
+Place = tuple[float, float, float, str | None]
+
+PLACES: Final[dict[str, tuple[Place, ...]]] = {
+    "face": ((FACE_X, FACE_Y, FACE_RADIUS, None),),
+    "duet": tuple((x, FACES_Y, FACES_RADIUS, side) for x, side in zip(FACES_X, SIDES, strict=True)),
+}
+# What is looked at: left, top, right, bottom around the middle of the mouth, in radii of the face.
+REGION: Final = (-0.56, -0.42, 0.56, 0.42)
+SOFT_EDGE: Final = (0.25, 0.75)  # share of the contrast between skin and mouth that counts as none and as all
+MIN_CONTRAST: Final = 60.0
+REST_SHARE: Final = 0.15  # of the frames, those with the flattest mouth, show it closed
+MIN_CHANGE: Final = 0.16  # of width and height, in radii, for an open mouth
+MIN_OPEN_FRAMES: Final = 3
+SETTLED: Final = 0.85  # of the largest change of an opening counts as fully open
+MOVING: Final = (0.1, 0.9)
+HAT_INSET: Final = 0.12
+
+
+def spoken(frames: NDArray[np.uint8], times_s: FloatArray, kind: str) -> tuple[SeenEvent, ...]:
+    """Return the openings of all mouths, in the order of time.
+
+    Args:
+        frames: (F, H, W, 3) uint8.
+        times_s: (F,) of the frames.
+        kind: "face" or "duet".
+    """
+    events = [event for place in PLACES[kind] for event in _openings(frames, times_s, place)]
+    return tuple(sorted(events, key=lambda event: event.time_s))
+
+
+def hat_colours(frames: NDArray[np.uint8], kind: str) -> FloatArray:
+    """Return the colour (N, 3) of the hat of each face, from the left."""
+    viewport = Viewport(*frames.shape[1:3])
+    colours = []
+    for x, y, radius, _ in PLACES[kind]:
+        left, top, right, bottom = (bound * radius for bound in HAT)
+        inset = HAT_INSET * radius
+        rows, columns = _box(viewport, (x + left + inset, y + top + inset, x + right - inset, y + bottom - inset))
+        colours.append(frames[:, rows, columns].mean(axis=(0, 1, 2)))
+    return np.stack(colours)
+
+
+def mouth_box(viewport: Viewport, place: Place) -> tuple[slice, slice]:
+    """Return the rows and columns in which a face's mouth moves."""
+    x, y, radius, _ = place
+    left, top, right, bottom = (bound * radius for bound in REGION)
+    middle = y + MOUTH_BELOW * radius
+    return _box(viewport, (x + left, middle + top, x + right, middle + bottom))
+
+
+def _box(viewport: Viewport, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    left, top, right, bottom = box
+    rows = slice(max(0, int(viewport.y(top))), int(np.ceil(viewport.y(bottom))))
+    return rows, slice(max(0, int(viewport.x(left))), int(np.ceil(viewport.x(right))))
+
+
+def _sizes(frames: NDArray[np.uint8], place: Place) -> FloatArray:
+    """Return width and height (F, 2) of a mouth, in radii of the face."""
+    viewport = Viewport(*frames.shape[1:3])
+    rows, columns = mouth_box(viewport, place)
+    region = frames[:, rows, columns].astype(np.float64)
+    skin = np.median(region, axis=(1, 2))
+    towards = np.asarray(MOUTH_RGB) - skin
+    contrast = np.maximum((towards**2).sum(axis=1), MIN_CONTRAST**2)
+    share = np.einsum("fhwc,fc->fhw", region - skin[:, None, None], towards) / contrast[:, None, None]
+    covered = np.clip((share - SOFT_EDGE[0]) / (SOFT_EDGE[1] - SOFT_EDGE[0]), 0, 1)
+    area = np.maximum(covered.sum(axis=(1, 2)), 1e-9)
+    lengths = []
+    for axis in (1, 2):
+        along = covered.sum(axis=axis)
+        at = np.arange(along.shape[1]) + 0.5
+        middle = (along @ at) / area
+        spread = (along * (at - middle[:, None]) ** 2).sum(axis=1) / area
+        # The axis of an even ellipse is four times its spread; a pixel's own width adds a twelfth.
+        lengths.append(4 * np.sqrt(np.maximum(spread - 1 / 12, 0)))
+    return np.stack(lengths, axis=1) / (place[2] * viewport.scale)
+
+
+def _openings(frames: NDArray[np.uint8], times_s: FloatArray, place: Place) -> list[SeenEvent]:
+    if len(frames) < MIN_OPEN_FRAMES + 2:
+        return []
+    sizes = _sizes(frames, place)
+    flattest = sizes[:, 1] <= np.quantile(sizes[:, 1], REST_SHARE)
+    change = sizes - np.median(sizes[flattest], axis=0)
+    is_open = np.hypot(change[:, 0], change[:, 1]) > MIN_CHANGE
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_open, [False]])))
+    events = []
+    for first, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if stop - first < MIN_OPEN_FRAMES or first == 0:
+            continue
+        extent = np.hypot(change[first:stop, 0], change[first:stop, 1])
+        settled = extent >= SETTLED * np.quantile(extent, 0.9)
+        shape = np.median(change[first:stop][settled], axis=0)
+        openness = change @ shape / float(shape @ shape)
+        onset_s = _moment(openness, times_s, range(max(first - 2, 0), stop), 1)
+        end_s = None
+        if stop < len(times_s):
+            end_s = _moment(openness, times_s, range(min(stop + 1, len(times_s) - 1), first - 1, -1), -1)
+        x, y, radius, side = place
+        vowel = _nearest_vowel(np.median(sizes[first:stop][settled], axis=0))
+        events.append(SeenEvent(onset_s, x, y + MOUTH_BELOW * radius, None, side=side, vowel=vowel, end_s=end_s))
+    return events
+
+
+def _moment(openness: FloatArray, times_s: FloatArray, frames: range, direction: int) -> float:
+    """Return when a mouth begins to open, or, walking backwards with `direction` -1, when it begins to close."""
+    moments: list[float] = []
+    for at in frames:
+        if openness[at] > MOVING[1]:
+            break
+        if openness[at] >= MOVING[0]:
+            share = openness[at] if direction > 0 else 1 - openness[at]
+            moments.append(times_s[at] - OPENING_S * share)
+    if not moments:
+        # Nothing was caught on the way: the mouth was shut in one frame and open in the next.
+        middle = (times_s[at] + times_s[min(max(at - direction, 0), len(times_s) - 1)]) / 2
+        return float(middle - OPENING_S / 2)
+    return float(np.mean(moments))
+
+
+def _nearest_vowel(size: FloatArray) -> str:
+    """Return the vowel whose mouth has the nearest width and height to `size` (2,), in radii of the face."""
+    return min(SHAPE, key=lambda vowel: float(np.hypot(size[0] - SHAPE[vowel][0], size[1] - SHAPE[vowel][1])))

@@ -1,0 +1,178 @@
+"""The piano keys: seven white keys light up with their notes, a melody that the caption gives, at times it does not.
+
+A pressed key lights up at once and fades, so that the brightness of the next frames tells when it was pressed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mova.toyworld.draw import Viewport, fill_below, rounded_box, vertical_gradient
+from mova.toyworld.event import LAST_EVENT_S, Event
+from mova.toyworld.mallet import GLOW_DECAY_S
+from mova.toyworld.scene import Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, KEY, NOTES, Rgb, pitch_hz
+
+FloatArray = NDArray[np.float64]
+
+KEY_PITCH: Final = 0.135
+KEY_WIDTH: Final = 0.122
+KEY_TOP: Final = 0.40
+KEY_BOTTOM: Final = 0.86
+KEY_CORNER: Final = 0.015
+BLACK_WIDTH: Final = 0.072
+BLACK_BOTTOM: Final = 0.62
+# A black key lies right of every white key but mi and ti.
+BLACK_AFTER: Final = (0, 1, 3, 4, 5)
+CASE_TOP: Final = 0.36
+CASE_BOTTOM: Final = 0.90
+CASE_RGB: Final[Rgb] = (66, 52, 50)
+WHITE_RGB: Final[Rgb] = (244, 242, 236)
+BLACK_RGB: Final[Rgb] = (34, 32, 38)
+LIGHT_RGB: Final[Rgb] = (255, 96, 0)
+LIGHT_DECAY_S: Final = GLOW_DECAY_S  # read by the same code
+LIGHT_SHARE: Final = 0.9
+NUM_NOTES: Final = (3, 5)
+FIRST_NOTE_S: Final = (0.15, 0.45)
+INTERVAL_S: Final = (0.28, 0.6)
+NOTE_LEVEL: Final = 0.6
+
+
+@dataclass(frozen=True)
+class KeysScene(Scene):
+    """Piano keys that play a melody.
+
+    Attributes:
+        keys: index of each pressed key from the left, in order.
+        times_s: when each is pressed.
+    """
+
+    kind: ClassVar[str] = "keys"
+
+    keys: tuple[int, ...]
+    times_s: tuple[float, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Names of the notes in order."""
+        return tuple(NOTES[key] for key in self.keys)
+
+    def events(self, duration_s: float) -> tuple[Event, ...]:
+        """Return the notes of the first `duration_s` seconds."""
+        return tuple(
+            Event(
+                time_s=time_s,
+                kind="note",
+                x=key_x(key),
+                y=(BLACK_BOTTOM + KEY_BOTTOM) / 2,
+                bar=key,
+                colour=NOTES[key],
+                timbre=KEY,
+                pitch_hz=pitch_hz(KEY, NOTES[key]),
+                level=NOTE_LEVEL,
+            )
+            for key, time_s in zip(self.keys, self.times_s, strict=True)
+            if time_s < duration_s
+        )
+
+    def light(self, key: int, times_s: FloatArray) -> FloatArray:
+        """Return how strongly `key` is lit (F,), in [0, 1]: 1 when pressed, falling exponentially."""
+        light = np.zeros_like(times_s)
+        for pressed, press_s in zip(self.keys, self.times_s, strict=True):
+            if pressed == key:
+                since = times_s - press_s
+                light = np.where(since >= 0, np.exp(-np.maximum(since, 0) / LIGHT_DECAY_S), light)
+        return light
+
+    def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
+        """Return the frames (F, H, W, 3)."""
+        backdrop = vertical_gradient(viewport, BACKGROUND_RGB[self.background], lighter=8, darker=8)
+        _paint_case(backdrop, viewport)
+        frames = np.empty((len(times_s), *backdrop.shape), np.uint8)
+        shapes = [box_shape(viewport, key_x(key), KEY_WIDTH, KEY_BOTTOM) for key in range(len(NOTES))]
+        blacks = [box_shape(viewport, key_x(key) + KEY_PITCH / 2, BLACK_WIDTH, BLACK_BOTTOM) for key in BLACK_AFTER]
+        under = backdrop.copy()
+        _blend(backdrop, shapes, WHITE_RGB)
+        _blend(backdrop, blacks, BLACK_RGB)
+        frames[:] = (backdrop + 0.5).astype(np.uint8)
+        for key in sorted(set(self.keys)):
+            light = self.light(key, times_s)
+            rows, columns, coverage = shapes[key]
+            for at in np.flatnonzero(light > 1e-3).tolist():
+                lit = np.asarray(WHITE_RGB) + LIGHT_SHARE * light[at] * (np.asarray(LIGHT_RGB) - WHITE_RGB)
+                region = under[rows, columns] + coverage[..., None] * (lit.astype(np.float32) - under[rows, columns])
+                _blend(region, _inside(blacks, rows, columns), BLACK_RGB)
+                # A neighbour's edge is not lit: only what this key covers is replaced.
+                own = coverage > 0
+                frames[at, rows, columns][own] = (region[own] + 0.5).astype(np.uint8)
+        return frames
+
+
+def key_x(key: int) -> float:
+    """Return the middle of a white key."""
+    return 0.5 + (key - (len(NOTES) - 1) / 2) * KEY_PITCH
+
+
+def box_shape(viewport: Viewport, x: float, width: float, bottom: float) -> tuple[slice, slice, NDArray[np.float32]]:
+    """Return the rows and columns that a key lies in and its coverage there."""
+    left, right = (float(viewport.x(x + side * width / 2)) for side in (-1, 1))
+    box = (left, float(viewport.y(KEY_TOP)), right, float(viewport.y(bottom)))
+    return rounded_box(viewport.height, viewport.width, box, KEY_CORNER * viewport.scale)
+
+
+def _paint_case(canvas: NDArray[np.float32], viewport: Viewport) -> None:
+    wall = canvas.copy()
+    fill_below(canvas, float(viewport.y(CASE_TOP)), CASE_RGB)
+    # The same wall again below the case.
+    covered = np.clip(np.arange(canvas.shape[0]) + 1 - float(viewport.y(CASE_BOTTOM)), 0, 1)
+    canvas += covered.astype(np.float32)[:, None, None] * (wall - canvas)
+
+
+def _blend(canvas: NDArray[np.float32], shapes: list[tuple[slice, slice, NDArray[np.float32]]], colour: Rgb) -> None:
+    for rows, columns, coverage in shapes:
+        canvas[rows, columns] += coverage[..., None] * (np.asarray(colour, np.float32) - canvas[rows, columns])
+
+
+def _inside(
+    shapes: list[tuple[slice, slice, NDArray[np.float32]]], rows: slice, columns: slice
+) -> list[tuple[slice, slice, NDArray[np.float32]]]:
+    """Return the parts of shapes that lie in a region, in the region's own coordinates."""
+    parts = []
+    for shape_rows, shape_columns, coverage in shapes:
+        top, bottom = max(rows.start, shape_rows.start), min(rows.stop, shape_rows.stop)
+        left, right = max(columns.start, shape_columns.start), min(columns.stop, shape_columns.stop)
+        if top < bottom and left < right:
+            cut = coverage[
+                top - shape_rows.start : bottom - shape_rows.start,
+                left - shape_columns.start : right - shape_columns.start,
+            ]
+            parts.append(
+                (
+                    slice(top - rows.start, bottom - rows.start),
+                    slice(left - columns.start, right - columns.start),
+                    cut,
+                )
+            )
+    return parts
+
+
+def draw_keys_scene(seed: int, rng: np.random.Generator) -> KeysScene:
+    """Return a random melody: no key twice in a row, no note near the end of a clip of the reference length."""
+    num_notes = int(rng.integers(NUM_NOTES[0], NUM_NOTES[1] + 1))
+    keys = [int(rng.integers(len(NOTES)))]
+    while len(keys) < num_notes:
+        keys.append((keys[-1] + int(rng.integers(1, len(NOTES)))) % len(NOTES))
+    times = np.full(num_notes, np.inf)
+    while times[-1] >= LAST_EVENT_S:
+        intervals = rng.uniform(*INTERVAL_S, num_notes - 1)
+        times = rng.uniform(*FIRST_NOTE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
+    return KeysScene(
+        seed=seed,
+        background=str(rng.choice(list(BACKGROUND_RGB))),
+        keys=tuple(keys),
+        times_s=tuple(float(time_s) for time_s in times),
+    )

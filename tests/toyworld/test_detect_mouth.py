@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from mova.toyworld import render, sample_scene, split_seed
+from mova.toyworld.detect_mouth import hat_colours, mouth_box, spoken
+from mova.toyworld.draw import Viewport
+from mova.toyworld.measures import nearest_colour
+from mova.toyworld.score import match_events
+
+HALF_A_FRAME_S = 0.5 / 24
+TIMES_S = np.arange(49) / 24
+
+
+def _rates(clips, frames_of=lambda clip: clip.clip.frames):
+    true = found = matched = same = 0
+    for clip in clips:
+        events = spoken(frames_of(clip), TIMES_S, clip.scene.kind)
+        pairs = match_events(
+            [event.time_s for event in clip.events], [event.time_s for event in events], HALF_A_FRAME_S
+        )
+        true, found, matched = true + len(clip.events), found + len(events), matched + len(pairs)
+        same += sum((clip.events[i].timbre, clip.events[i].side) == (events[j].vowel, events[j].side) for i, j in pairs)
+    return matched / true, matched / found, same / matched
+
+
+@pytest.mark.parametrize("kind", ["face", "duet"])
+def test_vowels_and_speakers_of_30_clips_are_seen(rendered, kind):
+    assert min(_rates([rendered(index, kind) for index in range(30)])) >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["face", "duet"])
+def test_vowels_are_seen_through_wear(rendered, worn, kind):
+    clips = [rendered(index, kind) for index in range(16)]
+    assert min(_rates(clips, lambda clip: worn(clip.clip.frames, clip.scene.seed))) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["face", "duet"])
+@pytest.mark.parametrize("size", [64, 128])
+def test_vowels_of_500_held_out_clips_are_seen(kind, size):
+    clips = (render(sample_scene(split_seed("heldout", index), kind=kind), size=size) for index in range(500))
+    assert min(_rates(clips)) >= 0.98
+
+
+def test_ends_are_seen_within_half_a_frame(rendered):
+    for index in range(8):
+        clip = rendered(index, "face")
+        ends = [event.end_s for event in spoken(clip.clip.frames, TIMES_S, "face")]
+        assert ends == pytest.approx([event.end_s for event in clip.events], abs=HALF_A_FRAME_S)
+
+
+@pytest.mark.parametrize("kind", ["face", "duet"])
+def test_still_noise_and_very_short_clips_say_nothing(rendered, worn, kind):
+    still = rendered(2, kind).clip.frames[:1].repeat(49, axis=0)
+    noise = np.random.default_rng(0).integers(0, 256, still.shape).astype(np.uint8)
+    for frames in (still, worn(still, 1), noise, still[:1]):
+        assert spoken(frames, TIMES_S[: len(frames)], kind) == ()
+
+
+def test_mouth_that_is_open_when_the_clip_ends_has_no_end(rendered):
+    clip = rendered(1, "face")
+    last = clip.events[-1]
+    stop = int(24 * last.end_s) + 1
+    events = spoken(clip.clip.frames[:stop], TIMES_S[:stop], "face")
+    assert len(events) == len(clip.events)
+    assert events[-1].end_s is None
+    assert events[-1].time_s == pytest.approx(last.time_s, abs=HALF_A_FRAME_S)
+
+
+@pytest.mark.parametrize("num_frames", [5, 9, 25])
+def test_any_pixels_can_be_read(num_frames):
+    rng = np.random.default_rng(num_frames)
+    for _ in range(20):
+        coarse = rng.integers(0, 256, (num_frames, 8, 8, 3)).astype(np.uint8)
+        frames = coarse.repeat(8, axis=1).repeat(8, axis=2)
+        for event in spoken(frames, TIMES_S[:num_frames], "duet"):
+            assert -0.2 < event.time_s < num_frames / 24
+
+
+def test_hats_are_read_from_the_left(rendered):
+    clip = rendered(1, "duet")
+    assert tuple(nearest_colour(rgb) for rgb in hat_colours(clip.clip.frames, "duet")) == clip.scene.hats
+
+
+def test_mouth_stays_in_its_box(rendered):
+    clip = rendered(0, "face")
+    changed = (clip.clip.frames != clip.clip.frames[0]).any(axis=(0, 3))
+    face = clip.scene.face
+    changed[mouth_box(Viewport.of(64), (face.x, face.y, face.radius, None))] = False
+    assert not changed.any()
