@@ -45,7 +45,10 @@ def generate(
     fps: Annotated[NumberOption, typer.Option(help="Frames per second.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
-    """Make a clip with sound; what is not given takes the model's recommended value."""
+    """Make a clip with sound.
+
+    What is not given takes the value that the model recommends.
+    """
     from mova.generate.request import LoraChoice
     from mova.generate.run import generate_file, make_request
 
