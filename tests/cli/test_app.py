@@ -71,7 +71,7 @@ def test_wrong_usage_is_exit_code_2_on_stderr(arguments, capsys):
     [
         (NumericalError("latents must stay finite"), 1, "error: latents must stay finite"),
         (MissingExtraError("yaml", "train"), 3, "mova[train]"),
-        (PermissionError(13, "Permission denied", "/root/clip.mp4"), 2, "Permission denied: '/root/clip.mp4'"),
+        (PermissionError(13, "Permission denied", "/locked/clip.mp4"), 2, "Permission denied: '/locked/clip.mp4'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("division by zero"), 1, "this is a bug in mova, please report it"),
     ],
