@@ -1,7 +1,7 @@
 """Muon: momentum made orthogonal, for convolution kernels and matrices.
 
 `torch.optim.Muon` takes two-dimensional parameters only and computes in bfloat16, which a CPU without such
-instructions emulates (20 times slower, measured on the joint model); this one flattens kernels to (out, rest), batches
+instructions emulates (many times slower); this one flattens kernels to (out, rest), batches
 equal shapes and computes in float32 on the CPU.
 Source of the method: Jordan et al. 2024, "Muon: an optimizer for hidden layers".
 """

@@ -112,8 +112,8 @@ class TextEncoderStage:
 def _prefer_neighbours(encoder: UMT5EncoderModel) -> None:
     """Let the heads of every layer begin by looking at the words before and after, one and two away.
 
-    From the library's initial values nothing but word frequencies is learned in 1,500 steps (12 % of the masked words
-    restored); from these, 82 % after 40.
+    From the library's initial values a whole run learned nothing but word frequencies; from these, over half of the
+    masked words are restored after 40 steps.
     """
     half = encoder.config.relative_attention_num_buckets // 2
     offsets = (1, half + 1, 2, half + 2)  # buckets: distance backwards, then half plus distance forwards
@@ -129,8 +129,7 @@ def build_tokenizer(texts: Sequence[str], max_tokens: int) -> T5TokenizerFast:
     """Build a tokenizer in the T5 layout: pad 0, end 1, unknown 2, words of the texts, characters, one mask token last.
 
     Every word of the texts is one piece, scored by its frequency, and every printable ASCII character is a rare one, so
-    that any English prompt can be written. (A trained unigram model of this few words splits most of them: 102 pieces
-    for a caption instead of 48.)
+    that any English prompt can be written. (A trained unigram model of this few words splits most of them.)
 
     Args:
         texts: to take the words from.
