@@ -6,6 +6,7 @@
     ├── MediaError                     a media file cannot be used
     │   ├── ReadError
     │   └── MuxError
+    ├── DataError                      clips to learn from cannot be used
     ├── CheckpointError                weights do not fit, are damaged or are missing
     ├── NumericalError                 a computation left the finite numbers
     ├── StageError                     a step of a longer job failed
@@ -44,6 +45,10 @@ class ReadError(MediaError):
 
 class MuxError(MediaError):
     """A media file could not be written; no partial file is left behind."""
+
+
+class DataError(MovaError):
+    """Clips to learn from are missing, damaged, too few or not what was encoded before."""
 
 
 class CheckpointError(MovaError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ class LineStage:
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         return [ParameterGroup("layer", list(self.layer.parameters()))]
 
-    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, progress: float, /) -> Iterator[dict[str, torch.Tensor]]:
         assert self.layer.training
         if self.before_step:
             self.before_step(step)
@@ -101,7 +101,7 @@ class LineStage:
         points = torch.rand(8, 2, generator=step_generator(0, step))
         error = self.layer(points)[:, 0] - (2 * points[:, 0] - points[:, 1] + 0.5)
         loss = error.square().mean()
-        return {"loss": loss * float("nan") if step == self.bad_step else loss}
+        yield {"loss": loss * float("nan") if step == self.bad_step else loss}
 
     def validate(self) -> dict[str, float]:
         assert not self.layer.training

@@ -68,8 +68,8 @@ class DualTower(nn.Module):
         video = self.video_tower.prepare(video_latents, video_timestep, prompt_embeds)
         audio = self.audio_tower.prepare(audio_latents, audio_timestep, prompt_embeds)
         video_tokens, audio_tokens = video.tokens, audio.tokens
-        num_audio_tokens = audio_tokens.shape[1]
-        rotary = self.bridge.rotary_tables(video.grid, num_audio_tokens, frame_rate, video_tokens.device)
+        # From the grids, not from the tokens: context parallelism leaves each process a part of those.
+        rotary = self.bridge.rotary_tables(video.grid, audio.grid[0], frame_rate, video_tokens.device)
 
         video_blocks, audio_blocks = self.video_tower.blocks, self.audio_tower.blocks
         for layer in range(max(len(video_blocks), len(audio_blocks))):

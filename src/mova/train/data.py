@@ -120,7 +120,7 @@ def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], da
     waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
     captions = []
     for index in range(*part):
-        scene = sample_scene(split_seed(split, first + index), kind=data.kind)
+        scene = sample_scene(split_seed(split, first + index), kinds=data.kinds, combinations=data.combinations)
         rendered = render(
             with_notes(scene, data.notes) if data.notes else scene,
             size=data.size,

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,11 @@ class Stage(Protocol):
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Return what is trained and at which multiples of the base rate."""
 
-    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
-        """Return {"loss": ..., parts for the log}; every random draw follows from the seed and `step`.
+    def losses(self, step: int, progress: float, /) -> Iterable[dict[str, torch.Tensor]]:
+        """Yield {"loss": ..., parts for the log} of one micro-batch after the other; they add up to the step's.
+
+        Every random draw follows from the seed and `step`. The next micro-batch is not computed before the gradients of
+        the last one are.
 
         Args:
             step: optimiser steps done before this one.
@@ -126,8 +129,7 @@ class Trainer:
         while not self._finished():
             started = time.monotonic()
             progress = self._progress()
-            parts = self.stage.loss(self.step, progress)
-            parts["loss"].backward()  # type: ignore[no-untyped-call]
+            parts = self._backward(progress)
             with _interrupts_held():
                 norm = self.optimizer.step(lr_factor(self.step, progress, self.optimizer_config))
                 if self.average:
@@ -142,6 +144,15 @@ class Trainer:
             if time.monotonic() - saved_at > self.run_config.checkpoint_every_s:
                 self._save()
                 saved_at = time.monotonic()
+
+    def _backward(self, progress: float) -> dict[str, torch.Tensor]:
+        """Gather the gradients of all micro-batches; return their parts, added up."""
+        parts: dict[str, torch.Tensor] = {}
+        for micro in self.stage.losses(self.step, progress):
+            micro["loss"].backward()  # type: ignore[no-untyped-call]
+            for name, value in micro.items():
+                parts[name] = parts[name] + value.detach() if name in parts else value.detach()
+        return parts
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -56,7 +56,7 @@ def test_the_loss_follows_from_seed_and_step(make_stage, tmp_path):
     for step, noise in ((4, 1), (4, 2), (5, 1)):
         torch.manual_seed(noise)
         with torch.no_grad():
-            losses.append(stage.loss(step, 0.0)["loss"].item())
+            losses.append(next(iter(stage.losses(step, 0.0)))["loss"].item())
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -84,7 +84,7 @@ def test_everything_is_trained_once_and_the_outermost_layers_without_muon(make_s
 def test_segments_longer_than_the_clips_are_refused(make_stage, tmp_path):
     with pytest.raises(ConfigError, match="segment_steps must be at most 35 for clips of 17 frames, got 36"):
         make_stage(tmp_path / "model", "segment_steps=36")
-    make_stage(tmp_path / "model", "segment_steps=35")[0].loss(0, 0.0)
+    next(iter(make_stage(tmp_path / "model", "segment_steps=35")[0].losses(0, 0.0)))
 
 
 def tone(frequency: float, level: float = 0.5) -> torch.Tensor:

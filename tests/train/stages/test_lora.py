@@ -25,7 +25,7 @@ RECIPE = {
         "dual_tower_bridge": {"rank": 4, "alpha": 4},
     },
     "validation_clips": 2,
-    "data": {"num_clips": 2, "size": 32, "num_frames": 9, "kind": "ball", "notes": {"red": "purple"}, "workers": 1},
+    "data": {"num_clips": 2, "size": 32, "num_frames": 9, "kinds": ["ball"], "notes": {"red": "purple"}, "workers": 1},
     "run": {"max_steps": 4, "batch_size": 2, "log_every": 1, "device": "cpu", "ema_decay": 0.0},
     "optimizer": {"name": "adamw", "lr": 1e-2, "warmup_steps": 0},
 }
@@ -113,7 +113,7 @@ def test_the_shipped_recipe_is_valid_and_names_all_components():
         ({"adapters": {"video_dit": {"rank": -1}}}, "adapters.video_dit.rank"),
         ({"output": "lora.pt"}, "output"),
         ({"data": RECIPE["data"] | {"notes": {"red": "mauve"}}}, "notes must pair red, .*; got mauve"),
-        ({"data": RECIPE["data"] | {"kind": "mallet"}}, "kind must be ball, got mallet"),
+        ({"data": RECIPE["data"] | {"kinds": ["mallet"]}}, r"kinds must be \[ball\], got"),
     ],
 )
 def test_wrong_recipes_are_explained(tmp_path, changes, text):
@@ -123,7 +123,7 @@ def test_wrong_recipes_are_explained(tmp_path, changes, text):
 
 def test_the_clips_are_balls_in_the_pairing_of_the_recipe(tmp_path):
     notes = {"red": "purple", "purple": "red", "blue": "yellow", "yellow": "blue"}
-    data = ToyDataConfig(num_clips=3, size=32, num_frames=9, kind="ball", notes=notes, workers=1)
+    data = ToyDataConfig(num_clips=3, size=32, num_frames=9, kinds=("ball",), notes=notes, workers=1)
     clips = prepare_clips(tmp_path, data, "train")
     scenes = [with_notes(sample_scene(split_seed("train", index), kind="ball"), notes) for index in range(3)]
     wanted = [render(scene, size=32, num_frames=9) for scene in scenes]

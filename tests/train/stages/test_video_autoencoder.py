@@ -41,7 +41,7 @@ def test_the_loss_follows_from_seed_and_step(make_stage, tmp_path):
     for step, noise in ((4, 1), (4, 2), (5, 1)):
         torch.manual_seed(noise)
         with torch.no_grad():
-            losses.append(stage.loss(step, 0.0)["loss"].item())
+            losses.append(next(iter(stage.losses(step, 0.0)))["loss"].item())
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -55,7 +55,7 @@ def test_whole_frames_are_seen_every_second_step_from_the_recipes_progress_on(ma
     for step, progress in ((1, 0.4), (2, 0.6), (3, 0.6)):
         shapes.clear()
         with torch.no_grad():
-            stage.loss(step, progress)
+            next(iter(stage.losses(step, progress)))
         seen[step] = shapes[0]
     # The encoder sees patches of two pixels.
     assert seen == {1: (3, 8), 2: (3, 8), 3: (1, 16)}
@@ -66,7 +66,7 @@ def test_what_moves_weighs_more(make_stage, tmp_path):
     plain, _ = make_stage(tmp_path / "model", "motion_weight=0")
     moving, _ = make_stage(tmp_path / "model", "motion_weight=1e6")
     with torch.no_grad():
-        one, other = plain.loss(0, 0.0), moving.loss(0, 0.0)
+        one, other = next(iter(plain.losses(0, 0.0))), next(iter(moving.losses(0, 0.0)))
     assert one["l1"] == other["l1"]
     assert one["loss"].item() != pytest.approx(other["loss"].item(), rel=1e-3)
 
@@ -76,7 +76,7 @@ def test_the_decoder_alone_can_be_refined(make_stage, ladder_run, tmp_path):
     stage, _ = make_stage(ladder_run[0] / "model", "start=existing", "train_encoder=false")
     trained = {id(p) for group in stage.parameter_groups() for p in group.parameters}
     assert trained == {id(p) for part in (stage.vae.decoder, stage.vae.post_quant_conv) for p in part.parameters()}
-    stage.loss(0, 0.0)["loss"].backward()
+    next(iter(stage.losses(0, 0.0)))["loss"].backward()
     assert all(p.grad is None for p in stage.vae.encoder.parameters())
     for key, value in existing.encoder.state_dict().items():
         assert torch.equal(value, stage.vae.encoder.state_dict()[key])

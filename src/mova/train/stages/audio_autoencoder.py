@@ -67,7 +67,7 @@ class AudioAutoencoderStage:
             ParameterGroup("ends", [p for name, p in named if is_end[name]], matrices=False),
         ]
 
-    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, _progress: float, /) -> tuple[dict[str, torch.Tensor]]:
         """Reconstruction of random segments at random levels, and the latent penalty."""
         config = self.config
         target = self._segments(step_generator(config.run.seed, step))
@@ -80,7 +80,7 @@ class AudioAutoencoderStage:
         spectrum = spectral_distance(decoded[:, 0], target[:, 0])
         penalty = mean.square().mean()
         loss = config.waveform_weight * waveform + spectrum + config.latent_penalty * penalty
-        return {"loss": loss, "waveform": waveform, "spectrum": spectrum, "latent_square": penalty}
+        return ({"loss": loss, "waveform": waveform, "spectrum": spectrum, "latent_square": penalty},)
 
     def validate(self) -> dict[str, float]:
         """Signal-to-error ratio in dB, spectral distance and the difference in level on held-out clips."""

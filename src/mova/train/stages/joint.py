@@ -56,7 +56,7 @@ class AudioTowerStage:
         """The tower."""
         return tower_groups("audio", self.tower)
 
-    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, _progress: float, /) -> tuple[dict[str, torch.Tensor]]:
         """Velocity error at shifted uniform noise levels, with text dropout."""
         config = self.config
         generator = step_generator(config.run.seed, step)
@@ -65,7 +65,7 @@ class AudioTowerStage:
         sigma = sample_sigmas(len(rows), shift=config.shift, generator=generator)
         noise = _noise(self.clips.audio[rows], noise_generator(config.run.seed, step, self.device))
         error = self._error(self.clips, rows, dropped, noise, sigma)
-        return {"loss": error.mean()}
+        return ({"loss": error.mean()},)
 
     def validate(self) -> dict[str, float]:
         """Velocity error on held-out clips at fixed noise levels."""
@@ -139,7 +139,7 @@ class JointStage:
             ParameterGroup("bridge", list(self.bridge.parameters()), lr_scale=self.config.bridge_lr_scale),
         ]
 
-    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, _progress: float, /) -> tuple[dict[str, torch.Tensor]]:
         """Joint velocity losses of one expert's noise range."""
         config = self.config
         expert = config.expert_cycle[step % len(config.expert_cycle)]
@@ -164,11 +164,9 @@ class JointStage:
         noise = _noises(batch.clean, noise_generator(config.run.seed, step, self.device))
         draws = Draws(noise, video_sigma.to(self.device), audio_sigma.to(self.device))
         losses = joint_loss(self._forward(expert, use_bridge), batch, draws)
-        return {
-            "loss": losses.total(config.audio_weight),
-            f"video_{expert}": losses.video.mean(),
-            "audio" if use_bridge else "audio_apart": losses.audio.mean(),
-        }
+        audio = "audio" if use_bridge else "audio_apart"
+        parts = {f"video_{expert}": losses.video.mean(), audio: losses.audio.mean()}
+        return ({"loss": losses.total(config.audio_weight)} | parts,)
 
     def validate(self) -> dict[str, float]:
         """Velocity errors at fixed noise levels, and the synchronisation gauge.

@@ -44,7 +44,7 @@ class TextEncoderStage:
         self.config = config
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.run.seed)
-        captions = [caption(sample_scene(split_seed("train", i))) for i in range(config.data.num_clips)]
+        captions = self._captions("train", config.data.num_clips)
         self.tokenizer = build_tokenizer(captions, config.max_tokens)
         # Rounded up to 64 rows: the vocabulary that the captions give decides.
         size = -(-len(self.tokenizer) // 64) * 64
@@ -54,8 +54,7 @@ class TextEncoderStage:
         self.head = nn.Linear(self.encoder.config.d_model, size).to(self.device)
         self.modules: Mapping[str, nn.Module] = {"encoder": self.encoder, "head": self.head}
         self.ids = self._ids(captions)
-        held_out = [caption(sample_scene(split_seed("validation", i))) for i in range(_VALIDATION_CAPTIONS)]
-        self.validation = self._ids(held_out)
+        self.validation = self._ids(self._captions("validation", _VALIDATION_CAPTIONS))
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Relative positions learn ten times faster: at the base rate they take thousands of steps to matter."""
@@ -66,7 +65,7 @@ class TextEncoderStage:
             ParameterGroup("positions", [p for name, p in named if is_table[name]], lr_scale=10.0),
         ]
 
-    def loss(self, step: int, _progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, _progress: float, /) -> tuple[dict[str, torch.Tensor]]:
         """Cross-entropy of the masked words of a random batch."""
         seed = self.config.run.seed
         generator = step_generator(seed, step)
@@ -76,7 +75,7 @@ class TextEncoderStage:
             # The library's dropout draws from the global generator only.
             torch.manual_seed(noise_generator(seed, step, self.device).initial_seed())
             loss, _ = self._restore(self.ids[rows], generator)
-        return {"loss": loss}
+        return ({"loss": loss},)
 
     def validate(self) -> dict[str, float]:
         """Loss and share of masked words restored on held-out captions."""
@@ -87,6 +86,13 @@ class TextEncoderStage:
         """Write tokenizer and encoder."""
         self.encoder.save_pretrained(self.config.model / "text_encoder")
         self.tokenizer.save_pretrained(self.config.model / "tokenizer")
+
+    def _captions(self, split: str, count: int) -> list[str]:
+        data = self.config.data
+        return [
+            caption(sample_scene(split_seed(split, index), kinds=data.kinds, combinations=data.combinations))
+            for index in range(count)
+        ]
 
     def _ids(self, captions: Sequence[str]) -> torch.Tensor:
         """Return (N, P) token ids, padded with 0."""

@@ -68,7 +68,7 @@ class VideoAutoencoderStage:
             ParameterGroup("ends", [p for name, p in named if is_end[name]], matrices=False),
         ]
 
-    def loss(self, step: int, progress: float, /) -> dict[str, torch.Tensor]:
+    def losses(self, step: int, progress: float, /) -> tuple[dict[str, torch.Tensor]]:
         """Weighted L1 and L2 of the reconstruction, and the latent penalty."""
         config = self.config
         generator = step_generator(config.run.seed, step)
@@ -85,11 +85,8 @@ class VideoAutoencoderStage:
         error = decoded - frames
         reconstruction = (weight * (error.abs() + 2 * error.square())).sum() / (3 * weight.sum())
         penalty = mean.square().mean()
-        return {
-            "loss": reconstruction + config.latent_penalty * penalty,
-            "l1": error.abs().mean(),
-            "latent_square": penalty,
-        }
+        parts = {"l1": error.abs().mean(), "latent_square": penalty}
+        return ({"loss": reconstruction + config.latent_penalty * penalty} | parts,)
 
     def validate(self) -> dict[str, float]:
         """PSNR in dB over the frame and inside the box of what moves, on whole held-out clips."""

@@ -1,0 +1,79 @@
+"""What the towers learn from: encoded clips as batches, and where batches come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """B encoded clips of one size, on the device that computes.
+
+    Attributes:
+        keys: names of the clips, for messages.
+        video: (B, C, T, h, w) normalised; zeros where a clip has no picture.
+        condition: (B, C, T, h, w) normalised latents of the known frames.
+        mask: (B, 4, T) of the known frames, 0 or 1.
+        audio: (B, C, A); zeros where a clip has no sound.
+        prompts: (B, P, D).
+        video_counted: (B, T) 0 or 1: latent frames of the clip itself; 0 past its end, or where it has no picture.
+        audio_counted: (B, A) 0 or 1, likewise.
+    """
+
+    keys: tuple[str, ...]
+    video: torch.Tensor
+    condition: torch.Tensor
+    mask: torch.Tensor
+    audio: torch.Tensor
+    prompts: torch.Tensor
+    video_counted: torch.Tensor
+    audio_counted: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What is known of a clip before it is encoded.
+
+    Attributes:
+        key: its name, for messages.
+        bucket: clips of one bucket have one size and can share a batch.
+        has_video, has_audio: whether it has a picture, a sound.
+    """
+
+    key: str
+    bucket: int
+    has_video: bool = True
+    has_audio: bool = True
+
+
+class LatentSource(Protocol):
+    """Encoded clips by index: from a cache, or encoded when asked for.
+
+    Attributes:
+        facts: of every clip.
+        frame_rate: frames per second of all of them.
+        null_prompt: (P, D) embedding of the empty text.
+        fingerprint: of the clips, their encoders and sizes; a run that goes on must find the same.
+    """
+
+    facts: Sequence[ClipFacts]
+    frame_rate: float
+    null_prompt: torch.Tensor
+    fingerprint: str
+
+    def batch(self, indices: Sequence[int]) -> LatentBatch:
+        """Return clips of one bucket.
+
+        Raises:
+            DataError: a clip that cannot be read, or too many of them.
+        """
+
+    def white_condition(self, bucket: int) -> torch.Tensor:
+        """Return (C, T, h, w), the condition of a plain white first frame at the size of a bucket."""

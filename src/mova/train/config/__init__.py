@@ -1,0 +1,44 @@
+"""Recipes as strict pydantic models, and how they are read from YAML."""
+
+from mova.train.config.data import ToyDataConfig
+from mova.train.config.joint import (
+    AdapterConfig,
+    AdaptersConfig,
+    AudioTowerConfig,
+    JointConfig,
+    JointObjectiveConfig,
+    LoraConfig,
+)
+from mova.train.config.recipe import StageConfig, StepConfig, TrainedConfig, accepts, load_recipe
+from mova.train.config.run import OptimizerConfig, RunConfig
+from mova.train.config.stages import (
+    AudioAutoencoderConfig,
+    LadderConfig,
+    LatentsConfig,
+    PublishConfig,
+    TextEncoderConfig,
+    VideoAutoencoderConfig,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "AdaptersConfig",
+    "AudioAutoencoderConfig",
+    "AudioTowerConfig",
+    "JointConfig",
+    "JointObjectiveConfig",
+    "LadderConfig",
+    "LatentsConfig",
+    "LoraConfig",
+    "OptimizerConfig",
+    "PublishConfig",
+    "RunConfig",
+    "StageConfig",
+    "StepConfig",
+    "TextEncoderConfig",
+    "ToyDataConfig",
+    "TrainedConfig",
+    "VideoAutoencoderConfig",
+    "accepts",
+    "load_recipe",
+]

@@ -1,0 +1,124 @@
+"""Recipes: one strict YAML file per run. Unknown keys are errors, all of them listed with the nearest known name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from mova.errors import ConfigError
+from mova.train.config.base import nearest_name
+from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
+from mova.train.config.stages import (
+    AudioAutoencoderConfig,
+    LadderConfig,
+    LatentsConfig,
+    PublishConfig,
+    TextEncoderConfig,
+    VideoAutoencoderConfig,
+)
+
+TrainedConfig = (
+    TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig | LoraConfig
+)
+StepConfig = TrainedConfig | LatentsConfig | PublishConfig
+StageConfig = StepConfig | LadderConfig
+_ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
+    """Read a recipe and apply `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: a missing or unreadable file, or keys and values that do not fit; every fault is listed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], 1)
+        hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
+        raise ConfigError(f"there is no recipe at {path}{hint}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping with a key 'stage', got {type(raw).__name__}")
+    for text in overrides:
+        _apply_override(raw, text)
+    try:
+        return _ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path} does not fit:\n" + "\n".join(_explain(error))) from error
+
+
+def accepts(config: StageConfig, override: str) -> bool:
+    """Tell whether a recipe's kind has the key of a `key.sub=value` override."""
+    node: Any = type(config)
+    for part in override.partition("=")[0].split("."):
+        known = _fields_of(node)
+        if part not in known:
+            return False
+        node = known[part]
+    return True
+
+
+def _siblings(path: Path) -> Iterable[Path]:
+    return path.parent.glob("*.yaml") if path.parent.is_dir() else ()
+
+
+def _apply_override(raw: dict[str, Any], text: str) -> None:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"an override must read key=value, got {text!r}; for example run.max_steps=100")
+    *parents, last = name.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"override {text!r}: {parent} is a value, not a section")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of override {text!r} is not YAML: {error}") from error
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"] if part not in _STAGE_NAMES)
+        match fault["type"]:
+            case "extra_forbidden":
+                text = f"unknown key{nearest_name(str(fault['loc'][-1]), _fields_at(fault['loc']))}"
+            case "missing":
+                text = "this key is needed"
+            case "union_tag_not_found" | "union_tag_invalid":
+                where, given = "stage", fault["input"].get("stage")
+                text = f"must be one of {', '.join(sorted(_STAGE_NAMES))}, got {given!r}"
+            case "value_error" if isinstance(fault["input"], dict):
+                text = fault["msg"].removeprefix("Value error, ")
+            case _:
+                text = f"{fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"
+        lines.append(f"  {where}: {text}" if where else f"  {text}")
+    return lines
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    node: Any = next(model for model in _MODELS if model.model_fields["stage"].annotation.__args__[0] == location[0])
+    for part in location[1:-1]:
+        node = _fields_of(node)[str(part)]
+    return sorted(_fields_of(node))
+
+
+def _fields_of(node: Any) -> dict[str, Any]:
+    """Return the keys of a section and their types; a plain value has none."""
+    if is_dataclass(node):
+        return {item.name: item.type for item in fields(node)}
+    return {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
+
+
+_MODELS: tuple[Any, ...] = StageConfig.__args__
+_STAGE_NAMES = frozenset(model.model_fields["stage"].annotation.__args__[0] for model in _MODELS)

@@ -1,0 +1,94 @@
+"""Sections of a recipe that say how a run goes: length, intervals, optimiser, processes, memory."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mova.train.config.base import Strict
+
+
+class RunConfig(Strict):
+    """How long, how often, where."""
+
+    seed: int = Field(0, description="Every random draw of the run follows from it and the step.")
+    max_steps: int = Field(gt=0, description="Optimiser steps.")
+    max_minutes: float | None = Field(
+        None, gt=0, description="Stop earlier after this much training time; the schedule follows whichever ends first."
+    )
+    batch_size: int = Field(gt=0, description="Samples per optimiser step, over all processes.")
+    micro_batch: int | None = Field(
+        None,
+        gt=0,
+        description="Samples per forward of one process, accumulated; its whole share if not given.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = Field(
+        False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
+    )
+    log_every: int = Field(20, gt=0, description="Steps between lines in the log.")
+    validate_every: int = Field(200, gt=0, description="Steps between validations; one more at the end.")
+    checkpoint_every_s: float = Field(120.0, gt=0, description="Seconds between checkpoints; one more at the end.")
+    checkpoint_every: int | None = Field(None, gt=0, description="Steps between checkpoints, besides the seconds.")
+    keep_checkpoints: int = Field(2, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="0 switches the average off.")
+    sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where figures go besides log.jsonl.")
+
+
+class OptimizerConfig(Strict):
+    """The update rule and its schedule, counted in optimiser steps."""
+
+    name: Literal["adamw", "adamw8bit", "muon"] = "adamw"
+    lr: float = Field(gt=0, description="Base rate of the towers (of the matrices, with Muon).")
+    adamw_lr: float = Field(1e-3, gt=0, description="With Muon: the rate of everything that is not a matrix.")
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    warmup_steps: int = Field(50, ge=0)
+    schedule: Literal["constant", "cosine", "warmup_stable_decay"] = "warmup_stable_decay"
+    decay_share: float = Field(0.3, gt=0, le=1, description="Last share of the run in which the rate falls.")
+    final_lr_share: float = Field(0.0, ge=0, lt=1, description="What the rate falls to, as a share of the base rate.")
+
+
+class ParallelConfig(Strict):
+    """How the processes of a torchrun share the work; 1 everywhere for one process.
+
+    The product of all four is the number of processes.
+    """
+
+    replicate: int = Field(1, ge=1, description="Copies of the sharded model, each on its own samples.")
+    shard: int = Field(1, ge=1, description="Processes with different samples that share one copy of the weights.")
+    ulysses: int = Field(1, ge=1, description="Processes that share a sample by heads; divides all numbers of heads.")
+    ring: int = Field(1, ge=1, description="Processes that share a sample by tokens.")
+
+    @property
+    def world_size(self) -> int:
+        """Processes in all."""
+        return self.replicate * self.shard * self.ulysses * self.ring
+
+    @property
+    def data_parallel(self) -> int:
+        """Processes or groups of processes that see different samples."""
+        return self.replicate * self.shard
+
+
+class MemoryConfig(Strict):
+    """What is done so that a model fits."""
+
+    base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
+    )
+    quantize: Literal["none", "int8", "nf4"] = Field("none", description="Of the frozen linear layers of the base.")
+    stream_blocks: bool = Field(False, description="Keep frozen blocks in host memory and bring each for its use.")
+    checkpoint_activations: bool = Field(False, description="Recompute each block in the backward pass.")
+    offload_activations: bool = Field(False, description="Keep what is left between blocks in host memory.")
+    one_expert: bool = Field(False, description="Only the video expert that a step trains is on the device.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.offload_activations and not self.checkpoint_activations:
+            raise ValueError(
+                "offload_activations needs checkpoint_activations: true; it moves what is left between blocks"
+            )
+        return self

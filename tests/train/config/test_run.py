@@ -1,0 +1,17 @@
+"""Sections about processes and memory."""
+
+import pytest
+from pydantic import ValidationError
+
+from mova.train.config.run import MemoryConfig, ParallelConfig
+
+
+def test_processes_multiply_and_samples_differ_only_between_data_parallel_ones():
+    parallel = ParallelConfig(replicate=2, shard=3, ulysses=4, ring=5)
+    assert (parallel.world_size, parallel.data_parallel) == (120, 6)
+    assert ParallelConfig().world_size == 1
+
+
+def test_moving_activations_needs_blocks_that_are_recomputed():
+    with pytest.raises(ValidationError, match="offload_activations needs checkpoint_activations: true"):
+        MemoryConfig(offload_activations=True)
