@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mova.diffusion.timesteps import ExpertRange, expert_ranges, sample_sigmas
+from mova.diffusion.timesteps import ExpertRange, expert_ranges, loss_weight, low_noise_share, sample_sigmas
 from mova.errors import ConfigError
 
 NUM_DRAWS = 20_000
@@ -78,3 +78,18 @@ def test_empty_ranges_and_wrong_shifts_are_refused():
         ExpertRange(0.5, 0.5)
     with pytest.raises(ConfigError, match="shift must be positive, got 0"):
         sample_sigmas(2, shift=0)
+
+
+def test_the_share_of_the_low_noise_expert_is_the_published_one():
+    assert low_noise_share(0.9, 5.0) == pytest.approx(1 - 0.357, abs=1e-3)
+    assert low_noise_share(0.9, 3.0) == pytest.approx(0.75)
+    assert low_noise_share(0.9, 1.0) == pytest.approx(0.9)
+
+
+def test_loss_weights_against_values_by_hand():
+    sigma = torch.tensor([0.1, 0.5, 0.9])
+    assert loss_weight(sigma, "none").tolist() == [1.0, 1.0, 1.0]
+    # Ratios 81 (cut to 5), 1 and 1/81, times sigma squared.
+    expected = [5 * 0.01, 1 * 0.25, 0.01]
+    assert loss_weight(sigma, "min_snr", 5.0).tolist() == pytest.approx(expected, rel=1e-5)
+    assert loss_weight(sigma, "min_snr", 100.0).tolist() == pytest.approx([0.81, 0.25, 0.01], rel=1e-5)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mova.errors import ConfigError, GeometryError, ReadError
 from mova.geometry import num_samples
-from mova.media.read import read_clip
+from mova.media.read import read_clip, read_sound
 
 NTSC = Fraction(24_000, 1001)
 
@@ -133,3 +133,14 @@ def test_arguments_outside_their_range_are_refused(films, tmp_path):
         read_clip(path, size=(0, 8))
     with pytest.raises(GeometryError, match=r"crop must lie in \[0, 1\]"):
         read_clip(path, size=(8, 8), crop=(0.5, 2.0))
+
+
+def test_sound_alone_is_read_from_any_start_with_its_own_length(films, tmp_path):
+    film = films.make_with_clicks(tmp_path / "film.mp4")
+    waveform, own_s = read_sound(film, sample_rate=16_000, length=16_000, start_s=0.25)
+    assert waveform.shape == (1, 16_000)
+    assert own_s == pytest.approx(1.0)
+    np.testing.assert_allclose(films.onsets_s(waveform, 16_000), [0.25], atol=2e-3)
+    waveform, own_s = read_sound(film, sample_rate=16_000, length=32_000, start_s=1.0)
+    assert own_s == pytest.approx(1.0, abs=0.05)
+    assert not waveform[:, 17_600:].any()

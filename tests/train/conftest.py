@@ -12,11 +12,12 @@ from torch import nn
 from mova.train.config import OptimizerConfig, RunConfig, StageConfig, accepts, load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.optimizer import ParameterGroup
+from mova.train.stages.seeded import SeededStage
 from mova.train.trainer import Progress, Trainer, step_generator
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 NUM_CLIPS = 10
-# 10 clips of 32x32 and 17 frames, 2 steps per stage; the validations take 64 clips.
+# 10 clips of 32x32 and 17 frames, 2 steps per stage; the validations take a few more.
 MINIMAL = (
     f"data.num_clips={NUM_CLIPS}",
     "data.size=32",
@@ -33,7 +34,7 @@ MINIMAL = (
     "crop_frames=17",
     "full_frame_batch=2",
     "segment_steps=20",
-    "validation_clips=64",
+    "data.validation_clips=8",
     "defaults.height=32",
     "defaults.width=32",
     "defaults.num_frames=17",
@@ -74,7 +75,7 @@ def make_config() -> Callable[..., StageConfig]:
     return make
 
 
-class LineStage:
+class LineStage(SeededStage):
     """Fits a line to points: the smallest stage there is."""
 
     name = "line"

@@ -13,8 +13,9 @@ import torch
 
 from mova.errors import ConfigError
 from mova.models.convert import verify_component
-from mova.train.checkpoint import list_states
-from mova.train.ladder import run_recipe
+from mova.train.checkpoint import list_states, newest_state
+from mova.train.config import accepts, load_recipe
+from mova.train.ladder import plan_recipe, run_recipe
 
 CPU = torch.device("cpu")
 COMPONENTS = ("text_encoder", "video_vae", "audio_vae", "audio_dit", "video_dit", "video_dit_2", "dual_tower_bridge")
@@ -36,8 +37,14 @@ def test_each_stage_leaves_its_recipe_its_log_and_its_figures(ladder_run):
     log = [json.loads(line) for line in (folder / "tiny_joint" / "log.jsonl").read_text().splitlines()]
     assert [line["event"] for line in log] == ["train", "train", "validate"]
     stages = ["text_encoder", "video_autoencoder", "video_autoencoder", "audio_autoencoder"]
-    assert [one.stage for one in shown if one.step == 1] == [*stages, "latents", "audio_tower", "joint"]
-    assert {(one.step, one.total) for one in shown} == {(1, 2), (2, 2)}
+    assert [one.stage for one in shown if one.step == 1] == [*stages, "audio_tower", "joint"]
+    assert {(one.step, one.total) for one in shown if "latents" not in one.stage} == {(1, 2), (2, 2)}
+    encoded = [(one.stage, one.step, one.total) for one in shown if "latents" in one.stage]
+    assert encoded == [
+        ("latents of train", 8, 10),
+        ("latents of train", 10, 10),
+        ("latents of validation", 8, 8),
+    ]
 
 
 def test_a_finished_ladder_is_left_as_it_is(ladder_run, recipes, minimal):
@@ -157,9 +164,31 @@ def test_a_run_that_is_killed_and_resumed_ends_in_the_same_weights(recipes, tmp_
     for name in ("text_encoder/model.safetensors", "tokenizer/tokenizer.json"):
         one, other = ((folder / "model" / name).read_bytes() for folder in (tmp_path / "straight", killed))
         assert one == other, name
-    states = [list_states(folder / "text" / "checkpoints")[-1] for folder in (tmp_path / "straight", killed)]
-    one, other = (torch.load(state / "state.pt", weights_only=True) for state in states)
-    assert one["step"] == other["step"] == 25
-    for part in one["modules"]:
-        for key, value in one["modules"][part].items():
-            assert torch.equal(value, other["modules"][part][key]), key
+    one, other = (newest_state(folder / "text" / "checkpoints") for folder in (tmp_path / "straight", killed))
+    assert one.step == other.step == 25
+    assert one.tensors == other.tensors
+    for state in (one, other):
+        state.read = {name: torch.empty(shape, dtype=dtype) for name, (shape, dtype) in state.tensors.items()}
+        state.read_into(state.read)
+    for name, value in one.read.items():
+        assert name.startswith("random/") or torch.equal(value, other.read[name]), name
+
+
+def test_another_recipe_is_refused_with_the_keys_that_differ(ladder_run, recipes, minimal):
+    folder, _ = ladder_run
+    overrides = [
+        f"model={folder}/model",
+        *(text for text in minimal if accepts(load_recipe(recipes / "tiny_joint.yaml"), text)),
+    ]
+    text = "tiny_joint was begun with another recipe; these keys differ:\n  text_dropout: was 0.15, is 0.4\n"
+    with pytest.raises(ConfigError, match=text):
+        run_recipe(recipes / "tiny_joint.yaml", overrides=[*overrides, "text_dropout=0.4"], resume=folder)
+
+
+def test_a_plan_tells_what_is_finished_and_runs_nothing(ladder_run, recipes, minimal, tmp_path):
+    folder, _ = ladder_run
+    overrides = (*minimal, f"model={folder}/model", f"destination={folder}/mova-tiny")
+    assert all(done for _, _, done in plan_recipe(recipes / "tiny.yaml", overrides))
+    fresh = plan_recipe(recipes / "tiny_joint.yaml", [f"model={tmp_path}/run/model"])
+    assert [(name, config.stage, done) for name, config, done in fresh] == [("tiny_joint", "joint", False)]
+    assert not (tmp_path / "run").exists()

@@ -1,8 +1,12 @@
 """The log of a run."""
 
 import json
+import sys
 
-from mova.train.metrics import JsonlLog
+import pytest
+
+from mova.errors import ConfigError, MissingExtraError
+from mova.train.metrics import JsonlLog, Metrics
 
 
 def test_each_event_is_one_line_and_reopening_appends(tmp_path):
@@ -18,3 +22,36 @@ def test_each_event_is_one_line_and_reopening_appends(tmp_path):
 def test_large_whole_numbers_keep_all_digits(tmp_path):
     JsonlLog(tmp_path / "log.jsonl").write("train", step=123_456)
     assert json.loads((tmp_path / "log.jsonl").read_text())["step"] == 123_456
+
+
+def test_only_the_main_process_writes(tmp_path):
+    silent = Metrics.open(tmp_path, ["tensorboard"], "run", enabled=False)
+    silent.write("train", step=1, loss=0.5)
+    silent.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_can_be_read_back_from_tensorboard_also_after_going_on(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for step, loss in ((1, 0.5), (2, 0.25)):
+        metrics = Metrics.open(tmp_path, ["tensorboard"], "run")
+        metrics.write("train", step=step, loss=loss, note="text")
+        metrics.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 0.5), (2, 0.25)]
+    assert events.Tags()["scalars"] == ["train/loss"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_sink_that_is_not_installed_names_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    for name in ("wandb", "tensorboard"):
+        with pytest.raises(MissingExtraError, match=rf"mova\[{name}\]"):
+            Metrics.open(tmp_path, [name], "run")
+
+
+def test_an_unknown_sink_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="must be one of tensorboard, wandb, got 'neptune'"):
+        Metrics.open(tmp_path, ["neptune"], "run")

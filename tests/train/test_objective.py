@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mova.train.objective import Draws, JointLoss, TrainingBatch, joint_loss
+from mova.train.objective import Draws, JointLoss, SampleCounts, TrainingBatch, joint_loss
 from mova.types import LatentPair, Velocities
 
 B, C, T, H, W, A, P = 2, 2, 3, 2, 2, 5, 4
@@ -67,7 +67,35 @@ def test_the_audio_level_does_not_touch_the_video(batch):
     assert not torch.equal(one.audio, other.audio)
 
 
-def test_the_total_weighs_the_audio():
-    losses = JointLoss(video=torch.tensor([1.0, 3.0]), audio=torch.tensor([10.0, 20.0]))
-    assert float(losses.total(0.2)) == pytest.approx(2.0 + 0.2 * 15.0)
-    assert float(losses.total(0.0)) == 2.0
+def test_only_what_counts_is_compared():
+    """A clip that ends early, one without sound, one without a picture."""
+    batch = TrainingBatch(
+        clean=LatentPair(torch.zeros(3, C, T, H, W), torch.zeros(3, C, A)),
+        condition=torch.zeros(3, 4 + C, T, H, W),
+        prompt_embeds=torch.zeros(3, P, 6),
+        video_counted=torch.tensor([[1.0, 1, 0], [1, 1, 1], [0, 0, 0]]),
+        audio_counted=torch.tensor([[1.0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]),
+    )
+    level = torch.full((3,), 0.5)
+    drawn = Draws(LatentPair(torch.zeros(3, C, T, H, W), torch.zeros(3, C, A)), level, level)
+    frames = torch.tensor([1.0, 2.0, 100.0]).view(1, 1, T, 1, 1).expand(3, C, T, H, W)
+    steps = torch.tensor([1.0, 1.0, 4.0, 100.0, 100.0]).view(1, 1, A).expand(3, C, A)
+    losses = joint_loss(lambda *_: Velocities(frames, steps), batch, drawn)
+    assert losses.video.tolist() == pytest.approx([(1 + 4) / 2, (1 + 4 + 10_000) / 3, 0.0])
+    assert losses.audio.tolist() == pytest.approx([(1 + 1 + 16) / 3, 0.0, (1 + 1 + 16 + 20_000) / 5])
+
+
+def test_parts_of_a_step_add_up_to_its_means():
+    """Four samples, of which one has no sound, in two parts."""
+    counts = SampleCounts(video=4, audio=3)
+    first = counts.share(JointLoss(torch.tensor([1.0, 2.0]), torch.tensor([6.0, 0.0])))
+    second = counts.share(JointLoss(torch.tensor([3.0, 6.0]), torch.tensor([9.0, 3.0])))
+    assert float(first.video + second.video) == pytest.approx(3.0)
+    assert float(first.audio + second.audio) == pytest.approx(6.0)
+
+
+def test_weights_multiply_each_sample_and_nothing_divides_by_nothing():
+    counts = SampleCounts(video=2, audio=0)
+    weights = JointLoss(torch.tensor([0.5, 2.0]), torch.ones(2))
+    share = counts.share(JointLoss(torch.tensor([4.0, 1.0]), torch.zeros(2)), weights)
+    assert (float(share.video), float(share.audio)) == (2.0, 0.0)

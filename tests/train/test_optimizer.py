@@ -1,7 +1,7 @@
 """Groups, rates and schedules."""
 
-import copy
 import itertools
+import sys
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from mova.errors import MissingExtraError
 from mova.train.config import OptimizerConfig
 from mova.train.muon import Muon
 from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
@@ -130,33 +131,18 @@ def test_gradients_are_clipped_and_their_norm_before_that_is_told():
     assert float(average) == pytest.approx((1 - 0.9) * 0.5, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_restored_averages_go_on_as_if_nothing_had_happened(name):
-    def train(optimizer, layer, steps):
-        for step in steps:
-            points = torch.rand(4, 3, generator=torch.Generator().manual_seed(step))
-            layer(points).square().mean().backward()
-            optimizer.step(1.0)
-
-    def make(layer):
-        return OptimizerSet([ParameterGroup("all", list(layer.parameters()))], config(name=name))
-
-    straight, _ = layers()
-    optimizer = make(straight)
-    train(optimizer, straight, range(3))
-    resumed, state = layers()[0], copy.deepcopy(optimizer.state_dict())
-    resumed.load_state_dict(straight.state_dict())
-    other = make(resumed)
-    other.load_state_dict(state)
-    train(optimizer, straight, range(3, 6))
-    train(other, resumed, range(3, 6))
-    assert torch.equal(straight.weight, resumed.weight)
+@pytest.mark.parametrize("schedule", ["cosine", "warmup_stable_decay"])
+def test_the_rate_falls_to_a_share_of_itself(schedule):
+    settings = config(schedule=schedule, warmup_steps=0, final_lr_share=0.1)
+    assert lr_factor(0, 0.0, settings) == pytest.approx(1.0)
+    assert lr_factor(10, 1.0, settings) == pytest.approx(0.1)
+    assert lr_factor(10, 1.0, config(schedule="constant", warmup_steps=0, final_lr_share=0.1)) == 1.0
 
 
-def test_the_recipes_rate_holds_after_restoring_a_state():
+def test_eight_bit_states_need_their_extra_or_learn(monkeypatch):
     layer, _ = layers()
     groups = [ParameterGroup("all", list(layer.parameters()))]
-    state = OptimizerSet(groups, config(lr=1e-2)).state_dict()
-    changed = OptimizerSet(groups, config(lr=1e-4))
-    changed.load_state_dict(state)
-    assert group_of(changed, layer.weight)[1]["base_lr"] == 1e-4
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
+        OptimizerSet(groups, config(name="adamw8bit"))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from mova.errors import CheckpointError, ConfigError, NumericalError
-from mova.train.checkpoint import list_states, load_state
+from mova.errors import CheckpointError, ConfigError, DataError, NumericalError
+from mova.train.checkpoint import StoredState, list_states, newest_state
 from mova.train.trainer import WeightAverage, choose_device, noise_generator, step_generator
 
 CPU = torch.device("cpu")
@@ -32,7 +32,13 @@ def assert_same(one, other):
 
 
 def events(trainer):
-    return [json.loads(line) for line in trainer.log.path.read_text().splitlines()]
+    return [json.loads(line) for line in (trainer.folder / "log.jsonl").read_text().splitlines()]
+
+
+def weight_in(state):
+    weight = torch.empty(1, 2)
+    state.read_into({"modules/layer/weight": weight})
+    return weight
 
 
 def test_training_moves_the_weights_to_the_solution_and_says_so(make_line_trainer):
@@ -66,7 +72,7 @@ def test_a_run_without_any_word_goes_on_from_the_newest_state(make_line_trainer)
     first = make_line_trainer("cut", checkpoint_every_s=1e-9, keep_checkpoints=20)
     first.run()
     for state in list_states(first.folder / "checkpoints")[12:]:
-        (state / "state.pt").unlink()
+        (state / "state.json").unlink()
     second = make_line_trainer("cut")
     second.run()
     assert second.stage.calls[0][0] == 12
@@ -90,7 +96,7 @@ def test_an_interrupt_in_the_middle_of_an_update_waits_for_its_end(make_line_tra
         first.run()
     assert signal.getsignal(signal.SIGINT) is former
     assert after == [5]
-    assert load_state(first.folder / "checkpoints", CPU)["step"] == 6
+    assert newest_state(first.folder / "checkpoints").step == 6
     second = make_line_trainer("resumed")
     second.run()
     assert_same(weights_of(second), weights_of(straight))
@@ -109,8 +115,7 @@ def test_what_is_exported_is_the_average_and_the_weights_come_back(make_line_tra
     trainer.run()
     assert torch.equal(trainer.stage.exported, trainer.average.shadow[0])
     assert not torch.equal(trainer.stage.exported, trainer.stage.layer.weight)
-    state = load_state(trainer.folder / "checkpoints", CPU)
-    assert torch.equal(state["modules"]["layer"]["weight"], trainer.stage.layer.weight)
+    assert torch.equal(weight_in(newest_state(trainer.folder / "checkpoints")), trainer.stage.layer.weight)
 
 
 def test_without_an_average_the_weights_are_exported(make_line_trainer):
@@ -133,11 +138,12 @@ def test_an_average_that_is_switched_on_later_begins_with_the_weights(make_line_
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_the_last_good_state_stays(make_line_trainer):
     trainer = make_line_trainer(bad_step=9, checkpoint_every_s=1e-9)
-    with pytest.raises(NumericalError, match=r"line left the finite numbers by step 10: .*step_00000009"):
+    text = r"line left the finite numbers by step 10: .*at step 9, on the samples drawn for step 9; .*step_00000009"
+    with pytest.raises(NumericalError, match=text):
         trainer.run()
-    state = load_state(trainer.folder / "checkpoints", CPU)
-    assert state["step"] == 9
-    assert state["modules"]["layer"]["weight"].isfinite().all()
+    state = newest_state(trainer.folder / "checkpoints")
+    assert state.step == 9
+    assert weight_in(state).isfinite().all()
     assert trainer.stage.exported is None
 
 
@@ -147,15 +153,56 @@ def test_bad_weights_are_never_saved_between_two_lines_of_the_log(make_line_trai
     with pytest.raises(NumericalError, match="weights"):
         trainer.run()
     for path in list_states(trainer.folder / "checkpoints"):
-        assert torch.load(path / "state.pt", weights_only=True)["modules"]["layer"]["weight"].isfinite().all()
+        assert weight_in(StoredState(path)).isfinite().all()
 
 
 def test_states_of_another_model_are_refused(make_line_trainer):
     make_line_trainer().run()
     other = make_line_trainer()
-    other.stage.modules = {"layer": nn.Linear(3, 1)}
-    with pytest.raises(CheckpointError, match="another model"):
+    other.state.modules = {"layer": nn.Linear(3, 1)}
+    with pytest.raises(CheckpointError, match=r"must hold modules/layer/weight of \[1, 3\], it holds one of \[1, 2\]"):
         other.run()
+
+
+def test_data_that_changed_is_refused_before_anything_is_read(make_line_trainer):
+    first = make_line_trainer()
+    first.stage.position = lambda step: {"clips": "these", "step": step}
+    first.run()
+    other = make_line_trainer(max_steps=30)
+
+    def refuse(position):
+        raise DataError(f"not {position['clips']}")
+
+    other.stage.resume_at = refuse
+    with pytest.raises(DataError, match="not these"):
+        other.run()
+    assert other.stage.calls == []
+
+
+def test_states_can_be_counted_in_steps(make_line_trainer):
+    trainer = make_line_trainer(checkpoint_every=7, keep_checkpoints=9)
+    trainer.run()
+    assert [state.name for state in list_states(trainer.folder / "checkpoints")] == [
+        f"step_{step:08d}" for step in (7, 14, 20)
+    ]
+
+
+def test_micro_batches_add_up_to_the_step(make_line_trainer):
+    """A step in four parts of its loss ends with the weights of the step in one part."""
+    straight, split = make_line_trainer("straight"), make_line_trainer("split")
+    plain = split.stage.losses
+
+    def in_parts(step, progress):
+        for _ in range(4):
+            yield {name: value / 4 for name, value in next(iter(plain(step, progress))).items()}
+
+    split.stage.losses = in_parts
+    straight.run()
+    split.run()
+    for one, other in zip(weights_of(straight), weights_of(split), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    one, other = ([event["loss"] for event in events(run) if event["event"] == "train"] for run in (straight, split))
+    assert other == pytest.approx(one, rel=1e-3)
 
 
 def test_progress_counts_the_steps_of_the_recipe_also_after_resuming(make_line_trainer):

@@ -11,6 +11,7 @@ from mova.diffusion.flow import shift_sigma
 from mova.errors import ConfigError
 
 Distribution = Literal["uniform", "logit_normal"]
+Weighting = Literal["none", "min_snr"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,33 @@ def sample_sigmas(
         lowest, highest = _normal_cdf(_logit(low)), _normal_cdf(_logit(high))
         times = torch.sigmoid(_normal_quantile(lowest + (highest - lowest) * uniform))
     return shift_sigma(times, shift).clamp(1e-5, 1 - 1e-7).float()
+
+
+def loss_weight(sigma: torch.Tensor, weighting: Weighting, gamma: float = 5.0) -> torch.Tensor:
+    """Return the weight of each sample's velocity loss by its noise level.
+
+    Args:
+        sigma: (B,) noise levels in (0, 1).
+        weighting: "none": 1 (paper). "min_snr": the signal-to-noise ratio ((1 - sigma) / sigma)^2 is cut at `gamma` and
+            weighs the error of the clean latents, the velocity's times sigma^2 (Hang et al., arXiv 2303.09556).
+        gamma: positive.
+
+    Returns:
+        (B,) float32.
+    """
+    if weighting == "none":
+        return torch.ones_like(sigma, dtype=torch.float32)
+    level = sigma.double()
+    ratio = ((1 - level) / level).square()
+    return (ratio.clamp(max=gamma) * level.square()).float()
+
+
+def low_noise_share(boundary_ratio: float, shift: float) -> float:
+    """Return the share of uniform times whose shifted noise level lies below the boundary between the experts.
+
+    With boundary 0.9 and shift 5 it is 0.643; the rest, 0.357, is the high-noise expert's.
+    """
+    return _unshift(boundary_ratio, shift)
 
 
 def _unshift(sigma: float, shift: float) -> float:

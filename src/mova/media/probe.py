@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,23 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             duration_s=None if container.duration is None else container.duration / CLOCK_RATE,
             metadata=dict(container.metadata),
         )
+
+
+def probe_sound(path: str | os.PathLike[str]) -> AudioInfo:
+    """Say what the sound of a file is, with or without a picture; its length is the file's where the stream is silent.
+
+    Raises:
+        ReadError: the file is missing, has no sound, or cannot be decoded.
+    """
+    with open_media(path) as container:
+        stream = audio_stream(container, path)
+        if stream is None:
+            raise ReadError(f"a sound file must have an audio stream, got {path} without one")
+        if next(decode(container, stream, path), None) is None:
+            raise ReadError(f"a sound file must have at least one sample, got none in {path}")
+        info = _audio_info(container, stream)
+        whole_s = None if container.duration is None else container.duration / CLOCK_RATE
+        return replace(info, duration_s=whole_s if info.duration_s is None else info.duration_s)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from mova.types import Clip
 if TYPE_CHECKING:
     import os
 
+    import numpy as np
+
 _DEFAULT_SAMPLE_RATE = 48_000
 # A file may fall short of the length that it declares by this much before it counts as damaged.
 _SHORTFALL_S = 0.5
@@ -73,6 +75,33 @@ def read_clip(
     target_rate = sample_rate or sound.sample_rate
     length = num_samples(len(picture.frames), rate, target_rate)
     return Clip(picture.frames, sound.cut(target_rate, length, mono=mono), rate, target_rate)
+
+
+def read_sound(
+    path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0
+) -> tuple[np.ndarray, float]:
+    """Read a span of the sound of a file, with or without a picture, folded to one channel.
+
+    Args:
+        path: a file that FFmpeg decodes.
+        sample_rate: of the result in Hz.
+        length: S, samples of the result; silence past the end of the file.
+        start_s: seconds after the first sample.
+
+    Returns:
+        (1, S) float32 in [-1, 1], and how many seconds of it are the file's.
+
+    Raises:
+        ConfigError: a rate, a length or a start outside its range.
+        ReadError: the file is missing, damaged or without sound.
+    """
+    _check_arguments(None, length, sample_rate, start_s)
+    duration_s = length / sample_rate
+    sound = decode_sound(path, origin_s=0.0, start_s=start_s, duration_s=duration_s)
+    if sound is None:
+        raise ReadError(f"a sound file must have an audio stream, got {path} without one")
+    own_s = duration_s if sound.end_s is None else min(max(sound.end_s - start_s, 0.0), duration_s)
+    return sound.cut(sample_rate, length, mono=True), own_s
 
 
 def _check_arguments(frame_rate: float | None, num_frames: int | None, sample_rate: int | None, start_s: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from mova.errors import MissingExtraError
+from mova.models.convert import verify_component
 from mova.models.lora import TARGETS, LoraLayer, select_layers
 
 if TYPE_CHECKING:
@@ -56,6 +58,18 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
             )
     # Half-precision masters would lose the small steps of the optimiser; PEFT casts what enters and what leaves.
     return parts.float()
+
+
+def check_targets(folder: Path, name: str, config: AdapterConfig) -> None:
+    """Find out from a component's config alone whether every target names a layer.
+
+    Raises:
+        ConfigError: a target that names none.
+        CheckpointError: the component is damaged.
+    """
+    component = verify_component(folder)
+    linears = [path for path, module in component.named_modules() if isinstance(module, nn.Linear)]
+    select_layers(linears, config.targets or TARGETS[name])
 
 
 def take_adapters(parts: nn.Module, config: AdapterConfig, dtype: torch.dtype | None = None) -> dict[str, LoraLayer]:

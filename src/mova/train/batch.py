@@ -15,6 +15,7 @@ class LatentBatch:
 
     Attributes:
         keys: names of the clips, for messages.
+        bucket: of all of them.
         video: (B, C, T, h, w) normalised; zeros where a clip has no picture.
         condition: (B, C, T, h, w) normalised latents of the known frames.
         mask: (B, 4, T) of the known frames, 0 or 1.
@@ -25,6 +26,7 @@ class LatentBatch:
     """
 
     keys: tuple[str, ...]
+    bucket: int
     video: torch.Tensor
     condition: torch.Tensor
     mask: torch.Tensor
@@ -63,13 +65,20 @@ class LatentSource(Protocol):
         fingerprint: of the clips, their encoders and sizes; a run that goes on must find the same.
     """
 
-    facts: Sequence[ClipFacts]
+    @property
+    def facts(self) -> Sequence[ClipFacts]:
+        """See above."""
+
     frame_rate: float
     null_prompt: torch.Tensor
     fingerprint: str
 
-    def batch(self, indices: Sequence[int]) -> LatentBatch:
-        """Return clips of one bucket.
+    def batch(self, indices: Sequence[int], step: int = 0) -> LatentBatch:
+        """Return clips of one bucket, float32.
+
+        Args:
+            indices: of the clips.
+            step: optimiser steps done; a source that encodes when asked draws new random starts from it.
 
         Raises:
             DataError: a clip that cannot be read, or too many of them.

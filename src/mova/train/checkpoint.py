@@ -1,49 +1,97 @@
-"""Complete training states on disk: written under a temporary name, flushed, renamed; the last few are kept."""
+"""Complete training states on disk, through torch.distributed.checkpoint: all of a state or nothing of it.
+
+A state is a flat mapping of tensors (plain ones, or sharded ones of FSDP2, of which every process writes its part) and
+a JSON object for everything else. It is written under a temporary name, flushed and renamed; a manifest holds the
+SHA-256 of every file. The layout of the files does not depend on the number of processes that read them.
+
+The library's own metadata is a pickle; it is only read after its checksum agrees with the manifest.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import pickle
 import re
 import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
+from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
+from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError
 
 _NAME = re.compile(r"step_\d{8,}")
-_FILE = "state.pt"
+_MANIFEST = "state.json"
+_PARTIAL = ".partial"
+_FORMER_FILE = "state.pt"
+_BLOCK = 2**20
+# Reading everything again takes too long beyond this many bytes; sizes are compared then.
+_MAX_HASHED = 16 * 2**30
+ALONE = Parallel()
 
 
-def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write `state` as `folder/step_NNNNNNNN/state.pt`; a crash at any point leaves every complete state intact.
+def save_state(
+    folder: Path,
+    step: int,
+    tensors: Mapping[str, torch.Tensor],
+    values: Mapping[str, Any],
+    *,
+    keep: int,
+    parallel: Parallel = ALONE,
+) -> Path:
+    """Write a state as `folder/step_NNNNNNNN`; a crash at any point leaves every complete state intact.
+
+    Every process calls this with its own tensors; what several of them hold under one name is written once. A step
+    that is already there is not written again: the same run makes the same state.
 
     Args:
         folder: of the run's checkpoints.
         step: optimiser steps done.
-        state: tensors, numbers, lists and dictionaries.
+        tensors: by name.
+        values: what JSON can hold; the main process's are kept.
         keep: how many of the newest states stay.
+        parallel: this process among the others.
 
     Returns:
         The state's folder.
+
+    Raises:
+        CheckpointError: there is no room, or the folder cannot be written; earlier states are as they were.
     """
     target = folder / f"step_{step:08d}"
-    target.mkdir(parents=True, exist_ok=True)
-    partial = target / "state.partial"
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target / _FILE)
-    _sync_folder(target)
-    _sync_folder(folder)
-    kept = list_states(folder)[-keep:]
-    for old in folder.iterdir():
-        # Older states, and what a crash left of one.
-        if _NAME.fullmatch(old.name) and old not in kept:
-            shutil.rmtree(old)
+    partial = target.with_name(target.name + _PARTIAL)
+    if parallel.agree(_is_complete(target), _device_of(tensors)):
+        return target
+    needed = sum(_local_bytes(tensor) for tensor in tensors.values()) * parallel.world_size
+    try:
+        if parallel.is_main:
+            _clear(partial)
+            partial.mkdir(parents=True)
+            _check_room(folder, needed)
+        parallel.barrier()
+        with _alone_is_meant():
+            save_sharded(dict(tensors), storage_writer=FileSystemWriter(partial), no_dist=parallel.mesh is None)
+        if parallel.is_main:
+            _finish(partial, target, {"step": step, "values": dict(values)})
+            _prune(folder, keep)
+        parallel.barrier()
+    except (OSError, CheckpointException, RuntimeError) as error:
+        if parallel.is_main:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise CheckpointError(
+            f"{target} could not be written: {_reason(error)}; it needs {needed / 1e6:.1f} MB and "
+            f"{_free(folder) / 1e6:.1f} MB are free; earlier states are intact"
+        ) from error
     return target
 
 
@@ -51,26 +99,156 @@ def list_states(folder: Path) -> list[Path]:
     """Return the complete states below `folder`, oldest first."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / _FILE).is_file()]
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and _is_complete(path)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
 
 
-def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
+class StoredState:
+    """A state on disk, checked against its manifest.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        CheckpointError: a file is missing, cut short or changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+            self.step, self.values = int(manifest["step"]), dict(manifest["values"])
+            for name, entry in manifest["files"].items():
+                file = path / name
+                changed = entry["sha256"] is not None and _sha256(file) != entry["sha256"]
+                if changed or file.stat().st_size != entry["bytes"]:
+                    raise ValueError(f"{name} is not what was written")
+            stored = FileSystemReader(path).read_metadata().state_dict_metadata
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            raise self._damaged(error) from error
+        self.tensors = {
+            name: (tuple(entry.size), entry.properties.dtype)
+            for name, entry in stored.items()
+            if isinstance(entry, TensorStorageMetadata)
+        }
+
+    def read_into(self, tensors: Mapping[str, torch.Tensor], parallel: Parallel = ALONE) -> None:
+        """Fill tensors of the stored names and shapes, in place; sharded ones get their part.
+
+        Raises:
+            CheckpointError: a name that is not stored, another shape, or a file that cannot be read.
+        """
+        for name, tensor in tensors.items():
+            shape = self.tensors.get(name, (None, None))[0]
+            if shape != tuple(tensor.shape):
+                held = "nothing of that name" if shape is None else f"one of {list(shape)}"
+                raise CheckpointError(f"{self.path} must hold {name} of {list(tensor.shape)}, it holds {held}")
+        try:
+            with _alone_is_meant():
+                reader = FileSystemReader(self.path)
+                load_sharded(dict(tensors), storage_reader=reader, no_dist=parallel.mesh is None)
+        except (OSError, RuntimeError, ValueError, EOFError, CheckpointException) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: BaseException) -> CheckpointError:
+        former = [state for state in list_states(self.path.parent) if state != self.path]
+        fall_back = f"fall back to {former[-1].name}" if former else "begin anew"
+        return CheckpointError(f"{self.path} cannot be read ({_reason(error)}); remove it to {fall_back}")
+
+
+def newest_state(folder: Path) -> StoredState | None:
     """Return the newest complete state below `folder`, or None where there is none.
 
     Raises:
-        CheckpointError: the newest state cannot be read.
+        CheckpointError: it is damaged, or the folder holds states of a former format only.
     """
     states = list_states(folder)
     if not states:
+        former = sorted(folder.glob(f"step_*/{_FORMER_FILE}")) if folder.is_dir() else []
+        if former:
+            raise CheckpointError(f"{former[-1].parent} is a state of a former format, which this release cannot read")
         return None
-    try:
-        state: dict[str, Any] = torch.load(states[-1] / _FILE, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        fall_back = f"fall back to {states[-2].name}" if len(states) > 1 else "begin anew"
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{states[-1]} cannot be read ({reason}); remove it to {fall_back}") from error
-    return state
+    return StoredState(states[-1])
+
+
+@contextmanager
+def _alone_is_meant() -> Iterator[None]:
+    """Keep the library from warning that there is no process group where none is wanted."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
+        yield
+
+
+def _is_complete(path: Path) -> bool:
+    # The folder takes this name only when all files are there, see `_finish`.
+    return (path / _MANIFEST).is_file()
+
+
+def _finish(partial: Path, target: Path, manifest: dict[str, Any]) -> None:
+    written = sorted(partial.iterdir())
+    hashed = sum(file.stat().st_size for file in written) <= _MAX_HASHED
+    files = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file) if hashed else None} for file in written}
+    text = json.dumps(manifest | {"files": files}, indent=1)
+    with (partial / _MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(partial)
+    # Only what a crash in the middle of pruning left can stand in the way.
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    _sync_folder(target.parent)
+
+
+def _prune(folder: Path, keep: int) -> None:
+    kept = list_states(folder)[-keep:]
+    for old in list(folder.iterdir()):
+        name = old.name.removesuffix(_PARTIAL)
+        if _NAME.fullmatch(name) and old not in kept:
+            if old.name == name:
+                # Under the temporary name first: a state that is half removed must not count as one.
+                old = old.rename(old.with_name(name + _PARTIAL))
+            shutil.rmtree(old)
+
+
+def _clear(partial: Path) -> None:
+    if partial.exists():
+        shutil.rmtree(partial)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    if _free(folder) < needed:
+        raise OSError("no room")
+
+
+def _free(folder: Path) -> int:
+    present = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    return shutil.disk_usage(present).free
+
+
+def _local_bytes(tensor: torch.Tensor) -> int:
+    local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return local.numel() * local.element_size()
+
+
+def _device_of(tensors: Mapping[str, torch.Tensor]) -> torch.device:
+    return next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # The library wraps what a process met and puts it last.
+    return lines[-1] if isinstance(error, CheckpointException) else lines[0]
 
 
 def _sync_folder(folder: Path) -> None:

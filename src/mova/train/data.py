@@ -10,19 +10,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from mova.geometry import num_samples
-from mova.toyworld import render, sample_scene, split_seed, with_notes
+from mova.toyworld.caption import caption
 from mova.train.config import ToyDataConfig
+from mova.train.sources.base import Split
+from mova.train.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
 
 logger = logging.getLogger(__name__)
 
-Split = Literal["train", "validation", "heldout"]
-FRAME_RATE = 24.0
-SAMPLE_RATE = 16_000
 _CHUNK = 64
 
 
@@ -119,19 +117,11 @@ def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], da
     frames = np.load(home / "frames.npy", mmap_mode="r+")
     waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
     captions = []
+    source = ToySource(data.model_copy(update={"num_clips": 0}), split, SAMPLE_RATE)
     for index in range(*part):
-        scene = sample_scene(split_seed(split, first + index), kinds=data.kinds, combinations=data.combinations)
-        rendered = render(
-            with_notes(scene, data.notes) if data.notes else scene,
-            size=data.size,
-            num_frames=data.num_frames,
-            frame_rate=FRAME_RATE,
-            sample_rate=SAMPLE_RATE,
-        )
-        frames[index] = rendered.clip.frames
-        if rendered.clip.waveform is not None:
-            waveforms[index] = rendered.clip.waveform[0]
-        captions.append(rendered.caption)
+        clip = source.load(first + index)
+        frames[index], waveforms[index] = clip.frames, clip.waveform[0]
+        captions.append(caption(source.scene(first + index)))
     frames.flush()
     waveforms.flush()
     partial = _part_file(home, part).with_suffix(".partial")

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mova.errors import ConfigError
+from mova.distributed.mesh import Parallel, start_parallel
+from mova.errors import CheckpointError, ConfigError
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
@@ -23,7 +24,9 @@ from mova.train.config import (
     accepts,
     load_recipe,
 )
-from mova.train.trainer import Progress, Stage, Trainer
+from mova.train.config.joint import LatentStageBase
+from mova.train.resume import check_same_recipe
+from mova.train.trainer import Progress, Stage, Trainer, choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ def run_recipe(
     *,
     overrides: Sequence[str] = (),
     resume: Path | None = None,
+    cache: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Path:
     """Run a recipe to its end.
@@ -43,13 +47,15 @@ def run_recipe(
         path: of the recipe.
         overrides: `key=value` texts; in a ladder each applies to every stage that has the key.
         resume: the run's folder, to go on from what it holds. A folder that holds something is an error without it.
+        cache: folder of encoded clips, shared among runs; `latents` in the run's folder if not given.
         on_progress: called at every logged step.
 
     Returns:
         The model directory that the run fills.
 
     Raises:
-        ConfigError: the recipe does not fit, or the folder and `resume` do not agree.
+        ConfigError: the recipe does not fit, or is not the one that the folder was begun with, or the folder and
+            `resume` do not agree.
     """
     # All stages are read before the first one starts.
     steps = _read_steps(path, overrides)
@@ -60,8 +66,18 @@ def run_recipe(
     folder = model.parent
     _check_resume(folder, [name for name, _ in steps], resume)
     for name, config in steps:
-        _run_step(folder, name, config, on_progress)
+        _check_recipe(folder / name, name, config)
+    for name, config in steps:
+        _run_step(folder, name, config, cache or folder / "latents", on_progress)
     return model
+
+
+def plan_recipe(path: Path, overrides: Sequence[str] = ()) -> list[tuple[str, StepConfig, bool]]:
+    """Read a recipe without running it: name, settings and whether it is finished, for each stage in order."""
+    return [
+        (name, config, (config.model.parent / name / "done.json").exists())
+        for name, config in _read_steps(path, overrides)
+    ]
 
 
 def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepConfig]]:
@@ -85,34 +101,63 @@ def _step(path: Path, overrides: Sequence[str]) -> StepConfig:
     return config
 
 
-def _run_step(folder: Path, name: str, config: StepConfig, on_progress: OnProgress | None) -> None:
+def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
+    """Refuse to go on with another recipe than the stage was begun with."""
+    saved = folder / "recipe.json"
+    if not saved.exists():
+        return
+    try:
+        former = json.loads(saved.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{saved} cannot be read: {error}") from error
+    check_same_recipe(name, former, json.loads(config.model_dump_json()))
+
+
+def _run_step(folder: Path, name: str, config: StepConfig, cache: Path, on_progress: OnProgress | None) -> None:
     marker = folder / name / "done.json"
     if marker.exists():
         logger.info("%s is done: %s", name, marker.read_text(encoding="utf-8").strip())
         return
     logger.info("%s starts", name)
     marker.parent.mkdir(parents=True, exist_ok=True)
-    resolved = marker.with_name("recipe.json")
-    resolved.write_text(config.model_dump_json(indent=1), encoding="utf-8")
+    parallel = _join(config)
+    if parallel.is_main:
+        _write(marker.with_name("recipe.json"), config.model_dump_json(indent=1))
     figures: dict[str, float] = {}
     match config:
         case LatentsConfig():
             from mova.train.stages.latents import LatentsStage
 
-            LatentsStage(config, folder / "latents").run(on_progress)
+            LatentsStage(config, cache).run(on_progress)
         case PublishConfig():
             from mova.train.publish import publish
 
             publish(config)
         case _:
-            stage = _build_stage(config, folder)
-            figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress).run()
-    partial = marker.with_suffix(".partial")
-    partial.write_text(json.dumps(figures), encoding="utf-8")
-    partial.rename(marker)
+            stage = _build_stage(config, folder, cache, parallel)
+            figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel).run()
+    if parallel.is_main:
+        _write(marker, json.dumps(figures))
+    parallel.barrier()
 
 
-def _build_stage(config: TrainedConfig, folder: Path) -> Stage:
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _join(config: StepConfig) -> Parallel:
+    if not isinstance(config, LatentStageBase):
+        # Encoders and what is done once take one process.
+        return start_parallel()
+    layout, device = config.parallel, choose_device(config.run.device)
+    return start_parallel(
+        replicate=layout.replicate, shard=layout.shard, ring=layout.ring, ulysses=layout.ulysses, device=device
+    )
+
+
+def _build_stage(config: TrainedConfig, folder: Path, cache: Path, parallel: Parallel) -> Stage:
     match config:
         case TextEncoderConfig():
             from mova.train.stages.text_encoder import TextEncoderStage
@@ -127,17 +172,17 @@ def _build_stage(config: TrainedConfig, folder: Path) -> Stage:
 
             return AudioAutoencoderStage(config, folder / "clips")
         case AudioTowerConfig():
-            from mova.train.stages.joint import AudioTowerStage
+            from mova.train.stages.audio_tower import AudioTowerStage
 
-            return AudioTowerStage(config, folder / "latents")
+            return AudioTowerStage(config, cache, parallel)
         case JointConfig():
             from mova.train.stages.joint import JointStage
 
-            return JointStage(config, folder / "latents")
+            return JointStage(config, cache, parallel)
         case LoraConfig():
             from mova.train.stages.lora import LoraStage
 
-            return LoraStage(config, folder / "latents")
+            return LoraStage(config, cache, parallel)
 
 
 def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:

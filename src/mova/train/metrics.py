@@ -1,15 +1,71 @@
-"""Where the figures of a run go: one JSON line per event, always."""
+"""Where the figures of a run go: one JSON line per event, always; TensorBoard and Weights & Biases where asked for."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from mova.errors import ConfigError, MissingExtraError
+
+
+class Sink(Protocol):
+    """One place that figures go to."""
+
+    def write(self, event: str, **values: Any) -> None:
+        """Take the figures of one event; numbers besides `step` are drawn or listed."""
+
+    def close(self) -> None:
+        """Send what is left."""
+
+
+class Metrics:
+    """All places of a run behind one call.
+
+    Args:
+        sinks: in the order in which they are written.
+    """
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self.sinks = tuple(sinks)
+
+    @classmethod
+    def open(cls, folder: Path, names: Sequence[str], run_name: str, *, enabled: bool = True) -> Metrics:
+        """Open `folder/log.jsonl` and the named sinks; a run that goes on appends to them.
+
+        Args:
+            folder: of the run's stage.
+            names: "tensorboard", "wandb".
+            run_name: what the run is called there.
+            enabled: false on all processes but the main one: nothing is opened or written.
+
+        Raises:
+            MissingExtraError: a sink's package is not installed.
+            ConfigError: no such sink.
+        """
+        if not enabled:
+            return cls(())
+        makers: dict[str, Callable[[Path, str], Sink]] = {"tensorboard": _TensorBoard, "wandb": _WeightsAndBiases}
+        unknown = [name for name in names if name not in makers]
+        if unknown:
+            raise ConfigError(f"a sink must be one of {', '.join(makers)}, got {unknown[0]!r}")
+        return cls([JsonlLog(folder / "log.jsonl"), *(makers[name](folder, run_name) for name in names)])
+
+    def write(self, event: str, **values: Any) -> None:
+        """Send one event everywhere."""
+        for sink in self.sinks:
+            sink.write(event, **values)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for sink in self.sinks:
+            sink.close()
 
 
 class JsonlLog:
-    """Appends `{"step", "minutes", ...}` lines to a file; safe to reopen after an interruption."""
+    """Appends `{"event", "time", "step", ...}` lines to a file; safe to reopen after an interruption."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,6 +77,53 @@ class JsonlLog:
         line |= {key: _short(value) for key, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path, _run_name: str) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("tensorboard", "tensorboard") from error
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, event: str, **values: Any) -> None:
+        step = values.pop("step", None)
+        for name, value in _numbers(values).items():
+            self._writer.add_scalar(f"{event}/{name}", value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WeightsAndBiases:
+    def __init__(self, folder: Path, run_name: str) -> None:
+        try:
+            import wandb
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("wandb", "wandb") from error
+        # One run however often the training is taken up again.
+        identity = folder / "wandb_id.txt"
+        if not identity.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            identity.write_text(wandb.util.generate_id(), encoding="utf-8")
+        self._run = wandb.init(
+            dir=str(folder), project="mova", name=run_name, id=identity.read_text(encoding="utf-8"), resume="allow"
+        )
+
+    def write(self, event: str, **values: Any) -> None:
+        step = values.pop("step", None)
+        self._run.log({f"{event}/{name}": value for name, value in _numbers(values).items()}, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
 def _short(value: Any) -> Any:

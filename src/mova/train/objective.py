@@ -19,11 +19,16 @@ class TrainingBatch:
         clean: video (B, C, T, h, w) and audio (B, C, A).
         condition: (B, 4 + C, T, h, w): mask and latents of the known frames.
         prompt_embeds: (B, P, D).
+        video_counted: (B, T) 0 or 1, latent frames that count; all of them if not given. A clip without picture has
+            none, one that is shorter than the others has zeros past its end.
+        audio_counted: (B, A), likewise.
     """
 
     clean: LatentPair
     condition: torch.Tensor
     prompt_embeds: torch.Tensor
+    video_counted: torch.Tensor | None = None
+    audio_counted: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,34 @@ class Draws:
 
 @dataclass(frozen=True)
 class JointLoss:
-    """Losses of each sample, (B,) float32."""
+    """Losses of each sample, (B,) float32; 0 for a modality that the sample has not."""
 
     video: torch.Tensor
     audio: torch.Tensor
 
-    def total(self, audio_weight: float) -> torch.Tensor:
-        """Return the mean over samples of video plus weighted audio (paper, table 7: weight 0.2)."""
-        return self.video.mean() + audio_weight * self.audio.mean()
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """Samples of an optimiser step that have a picture, and that have a sound; over all processes.
+
+    The means of a step divide by these, so that its parts in processes and micro-batches add up to it.
+    """
+
+    video: int
+    audio: int
+
+    def share(self, losses: JointLoss, weights: JointLoss | None = None) -> JointLoss:
+        """Return what some of the samples add to the step's mean losses: two scalars.
+
+        Args:
+            losses: of these samples.
+            weights: of each sample's losses; 1 if not given.
+        """
+        video, audio = losses.video, losses.audio
+        if weights is not None:
+            video, audio = video * weights.video, audio * weights.audio
+        # Without any such sample the sum is 0 and stays it.
+        return JointLoss(video.sum() / max(self.video, 1), audio.sum() / max(self.audio, 1))
 
 
 # Noisy video with its condition, noisy audio, both timesteps in [0, 1000], prompt embeddings.
@@ -73,7 +98,9 @@ def joint_loss(forward: JointForward, batch: TrainingBatch, draws: Draws) -> Joi
         1000 * draws.audio_sigma,
         batch.prompt_embeds,
     )
+    video_mask = None if batch.video_counted is None else batch.video_counted[:, None, :, None, None]
+    audio_mask = None if batch.audio_counted is None else batch.audio_counted[:, None]
     return JointLoss(
-        video=velocity_loss(velocities.video, velocity_target(batch.clean.video, draws.noise.video)),
-        audio=velocity_loss(velocities.audio, velocity_target(batch.clean.audio, draws.noise.audio)),
+        video=velocity_loss(velocities.video, velocity_target(batch.clean.video, draws.noise.video), video_mask),
+        audio=velocity_loss(velocities.audio, velocity_target(batch.clean.audio, draws.noise.audio), audio_mask),
     )

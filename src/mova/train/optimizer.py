@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
+from mova.errors import ConfigError, MissingExtraError
 from mova.train.config import OptimizerConfig
 from mova.train.muon import Muon
 
@@ -36,8 +39,8 @@ class OptimizerSet:
 
     def __init__(self, groups: Sequence[ParameterGroup], config: OptimizerConfig) -> None:
         self.config = config
-        adamw: list[dict[str, object]] = []
-        muon: list[dict[str, object]] = []
+        adamw: list[dict[str, Any]] = []
+        muon: list[dict[str, Any]] = []
         for group in groups:
             wants_muon = config.name == "muon" and group.matrices
             matrices = [p for p in group.parameters if wants_muon and p.ndim >= 2]
@@ -46,14 +49,17 @@ class OptimizerSet:
             plain = [p for p in group.parameters if p.ndim < 2]
             if matrices:
                 muon.append({"params": matrices, "base_lr": config.lr * group.lr_scale})
-            rate = config.lr * group.lr_scale if config.name == "adamw" else config.adamw_lr * group.lr_scale
+            rate = (config.adamw_lr if config.name == "muon" else config.lr) * group.lr_scale
             for members, decay in ((decayed, config.weight_decay), (plain, 0.0)):
                 if members:
                     adamw.append({"params": members, "base_lr": rate, "weight_decay": decay})
         self.optimizers: list[torch.optim.Optimizer] = []
         if adamw:
-            fused = any(p.is_cuda for group in groups for p in group.parameters)
-            self.optimizers.append(torch.optim.AdamW(adamw, lr=config.lr, betas=config.betas, fused=fused))
+            self.optimizers.append(_adamw(adamw, config))
+        if muon and any(isinstance(p, DTensor) for group in muon for p in group["params"]):
+            raise ConfigError(
+                "optimizer.name muon needs whole matrices, got sharded ones; use adamw with several processes"
+            )
         if muon:
             self.optimizers.append(Muon(muon, weight_decay=config.weight_decay))
         self.parameters = [p for group in groups for p in group.parameters]
@@ -68,17 +74,17 @@ class OptimizerSet:
             optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def state_dict(self) -> list[dict[str, object]]:
-        """Return the state of every optimiser."""
-        return [optimizer.state_dict() for optimizer in self.optimizers]
 
-    def load_state_dict(self, states: list[dict[str, object]]) -> None:
-        """Restore the averages that `state_dict` returned; rates and decays stay those of the recipe."""
-        for optimizer, state in zip(self.optimizers, states, strict=True):
-            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-            optimizer.load_state_dict(state)
-            for group, own in zip(optimizer.param_groups, settings, strict=True):
-                group.update(own)
+def _adamw(groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
+    if config.name == "adamw8bit":
+        try:
+            from bitsandbytes.optim import AdamW8bit
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("bitsandbytes", "quantize") from error
+        eight_bit: torch.optim.Optimizer = AdamW8bit(groups, lr=config.lr, betas=config.betas)
+        return eight_bit
+    fused = any(p.is_cuda for group in groups for p in group["params"])
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
 
 
 def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:
@@ -88,7 +94,7 @@ def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:
         step: optimiser steps done.
         progress: share of the run that is done, in [0, 1].
         config: `warmup_steps` and the shape of the schedule. "warmup_stable_decay" is constant, then falls linearly
-            to zero over the last `decay_share` of the run.
+            over the last `decay_share` of the run. What falls, falls to `final_lr_share`.
     """
     warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     progress = min(max(progress, 0.0), 1.0)
@@ -99,4 +105,5 @@ def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:
             shape = 0.5 * (1 + math.cos(math.pi * progress))
         case "warmup_stable_decay":
             shape = min(1.0, (1 - progress) / config.decay_share)
-    return warm * shape
+    last = 0.0 if config.schedule == "constant" else config.final_lr_share
+    return warm * (last + (1 - last) * shape)

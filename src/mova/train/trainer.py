@@ -17,11 +17,13 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, NumericalError
-from mova.train.checkpoint import list_states, load_state, save_state
+from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
 from mova.train.config import OptimizerConfig, RunConfig
-from mova.train.metrics import JsonlLog
+from mova.train.metrics import Metrics
 from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
+from mova.train.state import TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,19 @@ class Stage(Protocol):
             progress: share of the run that is done, in [0, 1].
         """
 
+    def samples(self, step: int, /) -> Sequence[str]:
+        """Return the names of what a step learns from, for messages."""
+
+    def position(self, step: int, /) -> Mapping[str, Any]:
+        """Return where in its data a run stands after so many steps, as JSON values that `resume_at` understands."""
+
+    def resume_at(self, position: Mapping[str, Any], /) -> None:
+        """Check that the data is what a saved run learned from.
+
+        Raises:
+            DataError: it is not.
+        """
+
     def validate(self) -> dict[str, float]:
         """Return figures on held-out data, with the weights that are in the modules now."""
 
@@ -63,6 +78,8 @@ class Progress:
         total: steps in all; an estimate where the recipe limits the minutes.
         minutes: of training so far.
         values: losses and other figures.
+        samples_per_second: since the last report, over all processes; 0 where nothing is counted.
+        samples_per_second: since the last report, over all processes; 0 where nothing is counted.
     """
 
     stage: str
@@ -70,6 +87,7 @@ class Progress:
     total: int
     minutes: float
     values: Mapping[str, float]
+    samples_per_second: float = 0.0
 
 
 class Trainer:
@@ -81,6 +99,10 @@ class Trainer:
         optimizer: rule and schedule.
         folder: of this stage's checkpoints and log.
         on_progress: called at every logged step.
+        parallel: this process among the others; only the main one writes logs and reports.
+
+    Raises:
+        MissingExtraError: a sink of the recipe is not installed.
     """
 
     def __init__(
@@ -90,15 +112,27 @@ class Trainer:
         optimizer: OptimizerConfig,
         folder: Path,
         on_progress: Callable[[Progress], None] | None = None,
+        parallel: Parallel = ALONE,
     ) -> None:
         self.stage, self.run_config, self.optimizer_config, self.folder = stage, run, optimizer, folder
         self.device = choose_device(run.device)
         self.optimizer = OptimizerSet(stage.parameter_groups(), optimizer)
         self.average = WeightAverage(self.optimizer.parameters, run.ema_decay) if run.ema_decay else None
-        self.log = JsonlLog(folder / "log.jsonl")
-        self.on_progress = on_progress
+        self.parallel = parallel
+        self.log = Metrics.open(folder, run.sinks, stage.name, enabled=parallel.is_main)
+        self.on_progress = on_progress if parallel.is_main else None
+        self.state = TrainingState(
+            stage.modules,
+            self.optimizer.optimizers,
+            self.average.shadow if self.average else (),
+            self.average.parameters if self.average else (),
+            parallel,
+        )
         self.step = 0
         self.trained_s = 0.0
+        # The first step of which the loss was not finite, kept on the device: looking at it waits for the device.
+        self._bad_step = torch.full((), -1.0, device=self.device)
+        self._reported = (0, 0.0)
 
     def run(self) -> dict[str, float]:
         """Train to the end, validate, export.
@@ -115,17 +149,20 @@ class Trainer:
         try:
             self._train()
             figures = self._validate()
+            self._save()
         except KeyboardInterrupt:
             self._save()
             logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
             raise
-        self._save()
+        finally:
+            self.log.close()
         with self.averaged():
             self.stage.export()
         return figures
 
     def _train(self) -> None:
         saved_at = time.monotonic()
+        self._reported = (self.step, self.trained_s)
         while not self._finished():
             started = time.monotonic()
             progress = self._progress()
@@ -141,7 +178,10 @@ class Trainer:
             self.trained_s += time.monotonic() - started
             if self.step % self.run_config.validate_every == 0 and not self._finished():
                 self._validate()
-            if time.monotonic() - saved_at > self.run_config.checkpoint_every_s:
+            every = self.run_config.checkpoint_every
+            due = time.monotonic() - saved_at > self.run_config.checkpoint_every_s
+            # The clocks of several processes differ: the main one's decides.
+            if (every and self.step % every == 0) or self.parallel.agree(due, self.device):
                 self._save()
                 saved_at = time.monotonic()
 
@@ -152,6 +192,8 @@ class Trainer:
             micro["loss"].backward()  # type: ignore[no-untyped-call]
             for name, value in micro.items():
                 parts[name] = parts[name] + value.detach() if name in parts else value.detach()
+        is_first = (self._bad_step < 0) & ~parts["loss"].isfinite()
+        self._bad_step = torch.where(is_first, float(self.step), self._bad_step)
         return parts
 
     @contextmanager
@@ -178,7 +220,8 @@ class Trainer:
         return self._progress() >= 1.0
 
     def _report(self, parts: Mapping[str, torch.Tensor], norm: torch.Tensor) -> None:
-        values = {name: float(value.detach()) for name, value in parts.items()} | {"grad_norm": float(norm)}
+        values = {name: float(self.parallel.sum_over_samples(value)) for name, value in parts.items()}
+        values["grad_norm"] = float(norm)
         if not all(math.isfinite(value) for value in values.values()):
             raise self._not_finite(str(values))
         minutes, progress = self.trained_s / 60, self._progress()
@@ -186,12 +229,23 @@ class Trainer:
         if self.on_progress:
             # With a limit in minutes the number of steps is not known: the rate so far tells it.
             total = max(self.step, round(self.step / progress))
-            self.on_progress(Progress(self.stage.name, self.step, total, minutes, values))
+            steps, seconds = self.step - self._reported[0], self.trained_s - self._reported[1]
+            rate = steps * self.run_config.batch_size / max(seconds, 1e-9)
+            self.on_progress(Progress(self.stage.name, self.step, total, minutes, values, rate))
+        self._reported = (self.step, self.trained_s)
 
     def _not_finite(self, what: str) -> NumericalError:
         states = list_states(self.folder / "checkpoints")
         last = f"the last good state is {states[-1]}" if states else "no state has been saved yet"
-        return NumericalError(f"{self.stage.name} left the finite numbers by step {self.step}: {what}; {last}")
+        bad = int(self._bad_step)
+        culprits = ""
+        if bad >= 0:
+            names = list(self.stage.samples(bad))
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            culprits = f"; the first such loss was at step {bad}, on {', '.join(names[:8])}{more}"
+        return NumericalError(
+            f"{self.stage.name} left the finite numbers by step {self.step}: {what}{culprits}; {last}"
+        )
 
     def _validate(self) -> dict[str, float]:
         paused = time.monotonic()
@@ -210,32 +264,27 @@ class Trainer:
         if not all(bool(p.isfinite().all()) for p in self.optimizer.parameters):
             # Between two lines of the log nothing else looks at the numbers.
             raise self._not_finite("weights")
-        state: dict[str, Any] = {
-            "step": self.step,
-            "trained_s": self.trained_s,
-            "modules": {name: module.state_dict() for name, module in self.stage.modules.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-        }
-        save_state(self.folder / "checkpoints", self.step, state, self.run_config.keep_checkpoints)
+        tensors, values = self.state.collect()
+        values |= {"trained_s": self.trained_s, "position": dict(self.stage.position(self.step))}
+        save_state(
+            self.folder / "checkpoints",
+            self.step,
+            tensors,
+            values,
+            keep=self.run_config.keep_checkpoints,
+            parallel=self.parallel,
+        )
 
     def _resume(self) -> None:
-        state = load_state(self.folder / "checkpoints", self.device)
-        if state is None:
+        stored = newest_state(self.folder / "checkpoints")
+        if stored is None:
             return
+        self.stage.resume_at(stored.values["position"])
         try:
-            for name, module in self.stage.modules.items():
-                module.load_state_dict(state["modules"][name])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.average:
-                # A run that had no average until now begins it with the weights.
-                self.average.load_state_dict(state["average"] or self.average.parameters)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"the states in {self.folder / 'checkpoints'} belong to another model or optimiser ({error}); "
-                f"remove {self.folder} to begin anew"
-            ) from error
-        self.step, self.trained_s = state["step"], state["trained_s"]
+            self.state.restore(stored)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; remove {self.folder} to begin anew") from error
+        self.step, self.trained_s = stored.step, float(stored.values["trained_s"])
         self.log.write("resume", step=self.step)
         logger.info("%s resumes at step %d", self.stage.name, self.step)
 
@@ -264,16 +313,6 @@ class WeightAverage:
             current = parameter.detach().clone()
             parameter.copy_(shadow)
             shadow.copy_(current)
-
-    def state_dict(self) -> list[torch.Tensor]:
-        """Return the averaged weights."""
-        return self.shadow
-
-    @torch.no_grad()
-    def load_state_dict(self, shadow: Sequence[torch.Tensor]) -> None:
-        """Restore averaged weights."""
-        for mine, theirs in zip(self.shadow, shadow, strict=True):
-            mine.copy_(theirs)
 
 
 def choose_device(name: str) -> torch.device:

@@ -43,10 +43,7 @@ def test_every_unknown_key_and_wrong_value_is_listed_with_the_nearest_name(recip
     assert len(lines) == 1 + len(wrong)
     assert "  run.max_stpes: unknown key; did you mean max_steps?" in lines
     assert "  shfit: unknown key; did you mean shift?" in lines
-    assert (
-        "  data.qqqq: unknown key; known: combinations, kinds, notes, num_clips, num_frames, size, source, workers"
-        in lines
-    )
+    assert any(line.startswith("  data.qqqq: unknown key; known: combinations, kinds, ") for line in lines)
     assert "  run.batch_size: Input should be greater than 0, got 0" in lines
     assert "  optimizer.name: Input should be 'adamw', 'adamw8bit' or 'muon', got 'sgd'" in lines
 
@@ -82,11 +79,11 @@ def test_wrong_overrides_say_what_would_be_right(recipes, override, text):
 def test_overrides_reach_their_keys_with_their_types(recipes):
     recipe = load_recipe(
         recipes / "tiny_joint.yaml",
-        ["optimizer.lr=1e-4", "run.max_minutes=null", "expert_cycle=[low_noise]", "run.seed=7"],
+        ["optimizer.lr=1e-4", "run.max_minutes=null", "expert_cycle=[low_noise, high_noise]", "run.seed=7"],
     )
     assert recipe.optimizer.lr == 1e-4
     assert recipe.run.max_minutes is None
-    assert recipe.expert_cycle == ("low_noise",)
+    assert recipe.expert_cycle == ("low_noise", "high_noise")
     assert recipe.run.seed == 7
     assert recipe.optimizer.warmup_steps == load_recipe(recipes / "tiny_joint.yaml").optimizer.warmup_steps
 

@@ -29,7 +29,7 @@ def test_the_sound_is_learned(make_stage, tmp_path):
     )
     trainer = Trainer(stage, config.run, config.optimizer, tmp_path / "log")
     trainer.run()
-    log = [json.loads(line) for line in trainer.log.path.read_text().splitlines()]
+    log = [json.loads(line) for line in (trainer.folder / "log.jsonl").read_text().splitlines()]
     losses = [line["spectrum"] for line in log if line["event"] == "train"]
     assert sum(losses[-4:]) < 0.7 * sum(losses[:4])
     assert log[-1]["spectrum"] < 0.7 * losses[0]

@@ -1,13 +1,11 @@
 """Both towers and the bridge: draws, dropouts, experts, exact resuming."""
 
-import json
-
 import pytest
 import torch
 
 from mova.models.convert import load_component
-from mova.train.stages.joint import AudioTowerStage, JointStage
-from mova.train.stages.latents import load_latents
+from mova.train.latents import open_latents
+from mova.train.stages.joint import JointStage
 from mova.train.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -25,8 +23,15 @@ def make_joint(make_config, ladder_run):
 
 
 @pytest.fixture(scope="module")
-def clips(ladder_run):
-    return load_latents(ladder_run[0] / "latents", "train", 10, CPU)
+def source(make_config, ladder_run):
+    folder, _ = ladder_run
+    data = make_config("tiny_joint", folder / "model").data
+    return open_latents(data, "train", model=folder / "model", cache=folder / "latents", device=CPU)
+
+
+@pytest.fixture(scope="module")
+def clips(source):
+    return source.batch(range(10))
 
 
 class Watch:
@@ -60,24 +65,24 @@ def test_without_dropouts_every_sample_keeps_its_text_its_frames_and_the_bridge(
     assert {"loss", "audio"} <= seen.parts.keys()
 
 
-def test_dropped_text_is_the_empty_prompt(make_joint, clips):
+def test_dropped_text_is_the_empty_prompt(make_joint, source):
     seen = Watch(make_joint("text_dropout=0.999", "run.batch_size=16")).step()
-    assert all(torch.equal(prompt, clips.null_prompt) for prompt in seen.prompts)
+    assert all(torch.equal(prompt, source.null_prompt) for prompt in seen.prompts)
 
 
-def test_the_share_of_dropped_text_is_the_recipes(make_joint, clips):
+def test_the_share_of_dropped_text_is_the_recipes(make_joint, source):
     seen = Watch(make_joint("text_dropout=0.3", "run.batch_size=128")).step()
-    share = sum(torch.equal(prompt, clips.null_prompt) for prompt in seen.prompts) / 128
+    share = sum(torch.equal(prompt, source.null_prompt) for prompt in seen.prompts) / 128
     assert 0.15 < share < 0.45
 
 
-def test_half_of_the_dropped_images_are_nothing_and_half_a_white_frame(make_joint, clips):
+def test_half_of_the_dropped_images_are_nothing_and_half_a_white_frame(make_joint, source):
     seen = Watch(make_joint("image_dropout=0.999", "run.batch_size=64")).step()
     first_only = torch.zeros(4, 5)
     first_only[:, 0] = 1
     kinds = []
     for condition, mask in zip(seen.condition, seen.mask, strict=True):
-        if torch.equal(condition, clips.white_condition):
+        if torch.equal(condition, source.white_condition(0)):
             assert torch.equal(mask[:, :, 0, 0], first_only)
             kinds.append("white")
         else:
@@ -93,8 +98,8 @@ def test_without_the_bridge_the_towers_run_apart(make_joint):
     assert not seen.use_bridge
     assert "audio_apart" in seen.parts
     next(iter(stage.losses(0, 0.0)))["loss"].backward()
-    assert all(p.grad is None for p in stage.bridge.parameters())
-    assert any(p.grad is not None for p in stage.audio.parameters())
+    assert all(p.grad is None for p in stage.components["dual_tower_bridge"].parameters())
+    assert any(p.grad is not None for p in stage.components["audio_dit"].parameters())
 
 
 def test_the_bridge_is_left_out_in_its_share_of_steps(make_joint):
@@ -115,12 +120,13 @@ def test_each_step_trains_the_expert_whose_turn_it_is_in_its_own_range(make_join
         else:
             assert seen.video_time.max() <= 900
     next(iter(stage.losses(0, 0.0)))["loss"].backward()
-    gradients = {name: any(p.grad is not None for p in tower.parameters()) for name, tower in stage.experts.items()}
-    assert gradients == {"high_noise": True, "low_noise": False}
+    experts = {name: stage.components[name] for name in ("video_dit", "video_dit_2")}
+    gradients = {name: any(p.grad is not None for p in tower.parameters()) for name, tower in experts.items()}
+    assert gradients == {"video_dit": True, "video_dit_2": False}
 
 
 def test_picture_and_sound_have_noise_levels_of_their_own(make_joint):
-    seen = Watch(make_joint("run.batch_size=128", "expert_cycle=[low_noise]")).step()
+    seen = Watch(make_joint("run.batch_size=128", "expert_cycle=[low_noise, high_noise]")).step()
     together = torch.corrcoef(torch.stack((seen.video_time, seen.audio_time)))[0, 1]
     assert abs(float(together)) < 0.3
     assert seen.audio_time.min() < 100
@@ -154,8 +160,8 @@ def test_the_bridge_learns_at_twice_the_base_rate_and_everything_is_trained_once
 
 
 def test_the_audio_tower_of_the_stage_before_is_where_the_joint_model_begins(make_joint, ladder_run):
-    state = make_joint().audio.state_dict()
-    fresh = make_joint("start_from_audio_tower=false").audio.state_dict()
+    state = make_joint().components["audio_dit"].state_dict()
+    fresh = make_joint("start.audio_dit=new").components["audio_dit"].state_dict()
     # The ladder's joint stage has written over the component, so this is that tower after two more steps.
     stored = load_component(ladder_run[0] / "model" / "audio_dit").state_dict()
     assert all(torch.equal(state[key], stored[key]) for key in state)
@@ -193,30 +199,50 @@ def test_a_resumed_joint_run_ends_as_the_uninterrupted_one(make_joint, tmp_path)
             assert torch.equal(value, resumed[key]), f"{name} {key}"
 
 
-def test_the_audio_tower_learns_alone(make_config, ladder_run, tmp_path):
-    folder, _ = ladder_run
-    config = make_config(
-        "tiny_audio_tower",
-        tmp_path / "model",
-        "run.max_steps=25",
-        "run.batch_size=8",
-        "optimizer.lr=2e-3",
-        "run.ema_decay=0.5",
-        "optimizer.warmup_steps=3",
+def test_frozen_components_keep_their_weights_and_are_exported_too(make_joint, tmp_path, ladder_run):
+    stage = make_joint(
+        "trainable=[dual_tower_bridge]", "bridge_dropout=0", "start.video_dit=model", "start.video_dit_2=model"
     )
-    stage = AudioTowerStage(config, folder / "latents")
-    after = Trainer(stage, config.run, config.optimizer, tmp_path / "log").run()
-    barely_begun = json.loads((folder / "tiny_audio_tower" / "done.json").read_text())
-    assert after["audio_error_0.95"] < 0.96 * barely_begun["audio_error_0.95"]
-    exported = load_component(tmp_path / "model" / "audio_dit")
-    assert torch.equal(exported.state_dict()["head.head.bias"], stage_average(stage, tmp_path / "log"))
+    stage.config = stage.config.model_copy(update={"model": tmp_path / "model"})
+    before = {name: one.state_dict() for name, one in stage.components.items()}
+    before = {name: {key: value.clone() for key, value in state.items()} for name, state in before.items()}
+    Trainer(stage, stage.config.run, stage.config.optimizer, tmp_path / "log").run()
+    for name, state in before.items():
+        after = load_component(tmp_path / "model" / name).state_dict()
+        assert all(torch.equal(state[key], after[key]) for key in state) == (name != "dual_tower_bridge"), name
 
 
-def stage_average(stage, folder):
-    """The averaged bias of the head in the run's last state."""
-    state = torch.load(max((folder / "checkpoints").iterdir()) / "state.pt", weights_only=True)
-    names = [name for name, _ in stage.tower.named_parameters()]
-    ordered = [id(p) for group in stage.parameter_groups() for p in group.parameters]
-    wanted = id(dict(stage.tower.named_parameters())["head.head.bias"])
-    assert len(names) == len(ordered)
-    return state["average"][ordered.index(wanted)]
+def test_micro_batches_make_the_gradients_of_the_whole_batch(make_joint):
+    gradients, losses = [], []
+    for micro in ("null", "2", "1"):
+        stage = make_joint("run.batch_size=6", f"run.micro_batch={micro}", "bridge_dropout=0")
+        parts = list(stage.losses(3, 0.0))
+        for part in parts:
+            part["loss"].backward()
+        losses.append(sum(float(part["loss"].detach()) for part in parts))
+        gradients.append([p.grad for module in stage.modules.values() for p in module.parameters()])
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+    for other in gradients[1:]:
+        for mine, theirs in zip(gradients[0], other, strict=True):
+            assert (mine is None) == (theirs is None)
+            if mine is not None:
+                torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_a_min_snr_weight_changes_the_loss_and_not_what_is_logged(make_joint):
+    plain, weighted = (
+        next(iter(make_joint(f"weighting={name}", "bridge_dropout=0").losses(1, 0.0))) for name in ("none", "min_snr")
+    )
+    assert float(weighted["loss"].detach()) < 0.5 * float(plain["loss"].detach())
+    assert float(weighted["video_low_noise"].detach()) == float(plain["video_low_noise"].detach())
+
+
+def test_validation_holds_the_gauge_in_both_directions(make_joint):
+    with torch.no_grad():
+        figures = make_joint().validate()
+    assert {
+        f"{one}_error_given_{which}_{other}"
+        for which in ("right", "wrong")
+        for one, other in (("audio", "video"), ("video", "audio"))
+    } <= set(figures)
+    assert all(value > 0 for value in figures.values())

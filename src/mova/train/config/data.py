@@ -16,6 +16,7 @@ class ToyDataConfig(Strict):
 
     source: Literal["toy"] = "toy"
     num_clips: int = Field(gt=0)
+    validation_clips: int = Field(64, ge=2, description="Encoded besides, from seeds of their own.")
     size: Size = Field(128, description="Height and width in pixels, a multiple of 16.")
     num_frames: NumFrames = Field(49, description="1 plus a multiple of 4.")
     workers: int = Field(0, ge=0, description="Rendering processes; 0 takes one per core.")

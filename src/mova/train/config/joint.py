@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mova.train.config.base import Strict
-from mova.train.config.stages import StageBase
+from mova.train.config.data import DataConfig
+from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
+
+Component = Literal["video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"]
+Expert = Literal["high_noise", "low_noise"]
+ALL_COMPONENTS: tuple[Component, ...] = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
 
-class AudioTowerConfig(StageBase):
+class StartConfig(Strict):
+    """Where each component begins.
+
+    `new` draws it at random, `model` reads it from the recipe's model directory, as an earlier stage left it; anything
+    else is a model (a shipped name, a directory, a hub id) or the directory of a component.
+    """
+
+    video_dit: str = "new"
+    video_dit_2: str = "new"
+    audio_dit: str = "model"
+    dual_tower_bridge: str = "new"
+    sizes: Literal["tiny", "mova_360p"] = Field(default="tiny", description="Sizes of what is new.")
+    changes: dict[Component, dict[str, Any]] = Field(
+        default_factory=dict, description="Keys of config.json that differ from these sizes, by component."
+    )
+
+    @classmethod
+    def all_from(cls, source: str) -> Self:
+        """Return the start of a run that goes on from one model."""
+        return cls(video_dit=source, video_dit_2=source, audio_dit=source, dual_tower_bridge=source)
+
+
+class LatentStageBase(Strict):
+    """What every stage on encoded clips has."""
+
+    run: RunConfig
+    optimizer: OptimizerConfig
+    data: DataConfig
+    model: Path = Field(description="Directory in the published layout that the ladder fills, part by part.")
+    encoders: str | None = Field(
+        None, description="Model whose autoencoders and text encoder are used; `model` if none."
+    )
+    online: bool = Field(False, description="Encode at every step instead of once; for comparing.")
+    parallel: ParallelConfig = ParallelConfig()
+    memory: MemoryConfig = MemoryConfig()
+    distribution: Literal["uniform", "logit_normal"] = Field("uniform", description="Of the times (paper: uniform).")
+    weighting: Literal["none", "min_snr"] = Field("none", description="Of the loss by noise level (paper: none).")
+    min_snr_gamma: float = Field(5.0, gt=0, description="Of `weighting: min_snr`.")
+
+
+class AudioTowerConfig(LatentStageBase):
     """The audio tower alone, from text to sound (paper 4.1)."""
 
     stage: Literal["audio_tower"]
+    start: StartConfig = StartConfig(audio_dit="new")
     shift: float = Field(1.0, gt=0)
     text_dropout: float = Field(0.15, ge=0, lt=1)
 
 
-class JointObjectiveConfig(StageBase):
+class JointObjectiveConfig(LatentStageBase):
     """How noise levels are drawn and what is left out, wherever both towers train together (paper 4.2)."""
 
     video_shift: float = Field(5.0, gt=0)
@@ -26,20 +73,38 @@ class JointObjectiveConfig(StageBase):
     audio_weight: float = Field(0.2, ge=0, description="Of the audio loss (paper, table 7: 0.2).")
     text_dropout: float = Field(0.5, ge=0, lt=1)
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Share of samples without a first frame.")
-    bridge_dropout: float = Field(0.0, ge=0, lt=1, description="Share of steps in which the towers run apart.")
+    bridge_dropout: float = Field(0.0, ge=0, le=1, description="Share of steps in which the towers run apart.")
     bridge_lr_scale: float = Field(2.0, gt=0, description="Of the base rate (paper, table 7: 2e-5 against 1e-5).")
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
-    expert_cycle: tuple[Literal["high_noise", "low_noise"], ...] = Field(
-        ("high_noise", "low_noise"), description="Which expert each optimiser step trains, in turn."
+    expert_cycle: tuple[Expert, ...] | Literal["by_noise"] = Field(
+        ("high_noise", "low_noise"),
+        min_length=1,
+        description="Which expert each optimiser step trains, in turn; by_noise draws it by its share of noise levels.",
     )
     independent_timesteps: bool = Field(True, description="Draw the noise levels of picture and sound independently.")
 
 
 class JointConfig(JointObjectiveConfig):
-    """Both towers and the bridge (paper 4.2)."""
+    """Both towers and the bridge (paper 4.2): a phase of the paper, or a full fine-tuning."""
 
     stage: Literal["joint"]
-    start_from_audio_tower: bool = Field(True, description="Begin with the audio tower of the stage before.")
+    start: StartConfig = StartConfig()
+    trainable: tuple[Component, ...] = Field(ALL_COMPONENTS, min_length=1, description="The others stay as they are.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        experts = {"video_dit": "high_noise", "video_dit_2": "low_noise"}
+        idle = [name for name, expert in experts.items() if name in self.trainable and expert not in self.turns]
+        if idle:
+            raise ValueError(f"expert_cycle must give every trainable expert a turn, got none for {', '.join(idle)}")
+        if self.trainable == ("dual_tower_bridge",) and self.bridge_dropout:
+            raise ValueError(f"bridge_dropout must be 0 where only the bridge is trained, got {self.bridge_dropout}")
+        return self
+
+    @property
+    def turns(self) -> tuple[Expert, ...]:
+        """The experts that have a turn."""
+        return ("high_noise", "low_noise") if self.expert_cycle == "by_noise" else self.expert_cycle
 
 
 class AdapterConfig(Strict):
@@ -62,9 +127,10 @@ class AdaptersConfig(Strict):
     audio_dit: AdapterConfig = AdapterConfig()
     dual_tower_bridge: AdapterConfig = AdapterConfig()
 
-    def chosen(self) -> dict[str, AdapterConfig]:
+    def chosen(self) -> dict[Component, AdapterConfig]:
         """Return the components that get adapters."""
-        return {name: adapter for name, adapter in self if adapter.rank}
+        adapters: dict[Component, AdapterConfig] = {name: getattr(self, name) for name in ALL_COMPONENTS}
+        return {name: adapter for name, adapter in adapters.items() if adapter.rank}
 
 
 class LoraConfig(JointObjectiveConfig):
@@ -74,4 +140,3 @@ class LoraConfig(JointObjectiveConfig):
     base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
     output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
     adapters: AdaptersConfig = AdaptersConfig()
-    validation_clips: int = Field(16, gt=1, description="Encoded besides the training clips.")

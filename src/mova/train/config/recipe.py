@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mova.errors import ConfigError
 from mova.train.config.base import nearest_name
+from mova.train.config.data import MediaDataConfig, ToyDataConfig
 from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
 from mova.train.config.stages import (
     AudioAutoencoderConfig,
@@ -89,7 +90,7 @@ def _apply_override(raw: dict[str, Any], text: str) -> None:
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"] if part not in _STAGE_NAMES)
+        where = ".".join(str(part) for part in fault["loc"] if part not in _STAGE_NAMES and part not in _SOURCES)
         match fault["type"]:
             case "extra_forbidden":
                 text = f"unknown key{nearest_name(str(fault['loc'][-1]), _fields_at(fault['loc']))}"
@@ -109,16 +110,20 @@ def _explain(error: ValidationError) -> list[str]:
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     node: Any = next(model for model in _MODELS if model.model_fields["stage"].annotation.__args__[0] == location[0])
     for part in location[1:-1]:
-        node = _fields_of(node)[str(part)]
+        node = _SOURCES[str(part)] if part in _SOURCES else _fields_of(node).get(str(part))
     return sorted(_fields_of(node))
 
 
 def _fields_of(node: Any) -> dict[str, Any]:
-    """Return the keys of a section and their types; a plain value has none."""
+    """Return the keys of a section and their types; a plain value has none, a choice of sections those of all."""
     if is_dataclass(node):
         return {item.name: item.type for item in fields(node)}
-    return {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
+    own = {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
+    for member in get_args(node):
+        own |= _fields_of(member)
+    return own
 
 
+_SOURCES: dict[str, Any] = {"toy": ToyDataConfig, "media": MediaDataConfig}
 _MODELS: tuple[Any, ...] = StageConfig.__args__
 _STAGE_NAMES = frozenset(model.model_fields["stage"].annotation.__args__[0] for model in _MODELS)

@@ -57,10 +57,10 @@ class ParallelConfig(Strict):
     The product of all four is the number of processes.
     """
 
-    replicate: int = Field(1, ge=1, description="Copies of the sharded model, each on its own samples.")
-    shard: int = Field(1, ge=1, description="Processes with different samples that share one copy of the weights.")
-    ulysses: int = Field(1, ge=1, description="Processes that share a sample by heads; divides all numbers of heads.")
-    ring: int = Field(1, ge=1, description="Processes that share a sample by tokens.")
+    replicate: int = Field(default=1, ge=1, description="Copies of the sharded model, each on its own samples.")
+    shard: int = Field(default=1, ge=1, description="Processes with other samples that share one copy of the weights.")
+    ulysses: int = Field(default=1, ge=1, description="Processes that share a sample by heads; divides the heads.")
+    ring: int = Field(default=1, ge=1, description="Processes that share a sample by tokens.")
 
     @property
     def world_size(self) -> int:
@@ -77,13 +77,13 @@ class MemoryConfig(Strict):
     """What is done so that a model fits."""
 
     base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
+        default="auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
     )
-    quantize: Literal["none", "int8", "nf4"] = Field("none", description="Of the frozen linear layers of the base.")
-    stream_blocks: bool = Field(False, description="Keep frozen blocks in host memory and bring each for its use.")
-    checkpoint_activations: bool = Field(False, description="Recompute each block in the backward pass.")
-    offload_activations: bool = Field(False, description="Keep what is left between blocks in host memory.")
-    one_expert: bool = Field(False, description="Only the video expert that a step trains is on the device.")
+    quantize: Literal["none", "int8", "nf4"] = Field(default="none", description="Of the base's frozen linear layers.")
+    stream_blocks: bool = Field(default=False, description="Keep frozen blocks in host memory, bring each for its use.")
+    checkpoint_activations: bool = Field(default=False, description="Recompute each block in the backward pass.")
+    offload_activations: bool = Field(default=False, description="Keep what is left between blocks in host memory.")
+    one_expert: bool = Field(default=False, description="Only the video expert that a step trains is on the device.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mova.generate.locate import ModelDefaults
 from mova.train.config.base import NumFrames, Size, Strict, nearest_name
-from mova.train.config.data import ToyDataConfig
+from mova.train.config.data import DataConfig, ToyDataConfig
 from mova.train.config.run import OptimizerConfig, RunConfig
 
 
@@ -73,10 +73,8 @@ class LatentsConfig(Strict):
     """Encode every clip once: video, first-frame condition, sound, caption."""
 
     stage: Literal["latents"]
-    data: ToyDataConfig
+    data: DataConfig
     model: Path
-    validation_clips: int = Field(128, gt=0)
-    batch_size: int = Field(8, gt=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

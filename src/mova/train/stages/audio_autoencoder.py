@@ -17,13 +17,14 @@ from mova.models.presets import tiny_audio_vae
 from mova.train.config import AudioAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
+from mova.train.stages.seeded import SeededStage
 from mova.train.trainer import choose_device, noise_generator, step_generator
 
 _VALIDATION_CLIPS = 64
 _WINDOWS = (128, 512, 1024, 2048)
 
 
-class AudioAutoencoderStage:
+class AudioAutoencoderStage(SeededStage):
     """Trains the continuous audio autoencoder on the sounds of toy clips.
 
     Each segment's loss is divided by its level, so that quiet knocks count as much as ringing metal.

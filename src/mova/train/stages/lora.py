@@ -5,41 +5,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from mova.diffusion.timesteps import expert_ranges
+from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.generate.locate import find_model
 from mova.models.convert import key_shape_md5, key_shapes, load_component
-from mova.models.dual_tower import DualTower
-from mova.models.lora import COMPONENTS, Lora, LoraOrigin
+from mova.models.lora import Lora, LoraOrigin
 from mova.models.lora_file import write_lora
-from mova.train.adapters import add_adapters, take_adapters
-from mova.train.config import LatentsConfig, LoraConfig
+from mova.train.adapters import add_adapters, check_targets, take_adapters
+from mova.train.checkpoint import ALONE
+from mova.train.components import CLASSES
+from mova.train.config.joint import ALL_COMPONENTS, Component, LoraConfig
+from mova.train.config.run import MemoryConfig
 from mova.train.optimizer import ParameterGroup
-from mova.train.stages.joint import JointStage
-from mova.train.stages.latents import LatentsStage, load_latents
+from mova.train.stages.joint import JointObjective
+from mova.train.stages.latent_stage import OpenSplits
 from mova.train.trainer import choose_device
 
-_CLASSES = {
-    "video_dit": "WanModel",
-    "video_dit_2": "WanModel",
-    "audio_dit": "WanAudioModel",
-    "dual_tower_bridge": "DualTowerConditionalBridge",
-}
 
-
-class LoraStage(JointStage):
+class LoraStage(JointObjective):
     """Trains adapters of a finished model and writes them as one LoRA file.
 
     The clips are encoded with the base's own encoders first, unless the folder holds them already.
 
     Args:
         config: the recipe.
-        latents: folder of encoded clips.
+        cache: folder of encoded clips.
+        parallel: this process among the others.
 
     Raises:
         ConfigError: a target that names no layer, or an expert that the base has not.
@@ -48,37 +43,31 @@ class LoraStage(JointStage):
 
     name = "lora"
 
-    def __init__(self, config: LoraConfig, latents: Path) -> None:
-        # Not `super().__init__`, which builds new towers: here they come from the base, losses and validation stay.
-        self.config: Any = config
-        self.device = choose_device(config.run.device)
-        torch.manual_seed(config.run.seed)
+    def __init__(self, config: LoraConfig, cache: Path, parallel: Parallel = ALONE) -> None:
+        self.config = config
+        device = choose_device(config.run.device)
         base = find_model(config.base)
-        components = {name: _load(base, name, self.device) for name in COMPONENTS if (base / name).is_dir()}
+        present = [name for name in ALL_COMPONENTS if (base / name).is_dir()]
         self.adapters = config.adapters.chosen()
-        absent = [name for name in self.adapters if name not in components]
+        absent = [name for name in self.adapters if name not in present]
         if absent or not self.adapters:
             raise ConfigError(
-                f"adapters must be for components of {config.base} ({', '.join(components)}), got "
+                f"adapters must be for components of {config.base} ({', '.join(present)}), got "
                 f"{', '.join(absent) or 'rank 0 for all'}; rank 0 leaves a component out"
             )
-        self.base_md5 = {name: key_shape_md5(key_shapes(components[name])) for name in self.adapters}
-        self.modules: Mapping[str, nn.Module] = {
-            name: add_adapters(components[name], name, adapter).to(self.device)
-            for name, adapter in self.adapters.items()
+        for name, adapter in self.adapters.items():
+            check_targets(base / name, name, adapter)
+        # The base's own encoders, unless the recipe names others.
+        config_of_data = config.model_copy(update={"encoders": config.encoders or config.base})
+        data = OpenSplits(config_of_data, cache, device, parallel)
+        torch.manual_seed(config.run.seed)
+        components = {name: _load(base, name, config.memory, device) for name in present}
+        self.base_md5 = {str(name): key_shape_md5(key_shapes(components[name])) for name in self.adapters}
+        self.parts = {
+            name: add_adapters(components[name], name, adapter).to(device) for name, adapter in self.adapters.items()
         }
-        if config.run.compile:
-            for component in components.values():
-                component.compile_repeated_blocks(dynamic=False)
-        self.audio, self.bridge = components["audio_dit"], components["dual_tower_bridge"]
-        high_noise = components["video_dit"]
-        experts = {"high_noise": high_noise, "low_noise": components.get("video_dit_2", high_noise)}
-        self.experts = experts
-        self.models = {name: DualTower(tower, components["audio_dit"], self.bridge) for name, tower in experts.items()}
-        self.ranges = expert_ranges(config.boundary_ratio)
-        _encode(config, base, latents)
-        self.clips = load_latents(latents, "train", config.data.num_clips, self.device)
-        self.validation = load_latents(latents, "validation", config.validation_clips, self.device)
+        self.modules: Mapping[str, nn.Module] = {str(name): parts for name, parts in self.parts.items()}
+        super().__init__(config, data, components, device)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Adapters of the towers at the base rate, those of the bridge at their multiple of it."""
@@ -93,9 +82,9 @@ class LoraStage(JointStage):
 
     def lora(self) -> Lora:
         """Return the adapters as they are now."""
-        config: LoraConfig = self.config
+        config = self.config
         return Lora(
-            layers={name: take_adapters(parts, self.adapters[name]) for name, parts in self.modules.items()},
+            layers={name: take_adapters(parts, self.adapters[name]) for name, parts in self.parts.items()},
             origin=LoraOrigin(
                 base_model=config.base,
                 base_md5=self.base_md5,
@@ -110,26 +99,8 @@ class LoraStage(JointStage):
         write_lora(self.lora(), self.config.model / self.config.output)
 
 
-def _load(base: Path, name: str, device: torch.device) -> Any:
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    component = load_component(base / name, expected_class=_CLASSES[name], dtype=dtype, device=device)
-    return component.requires_grad_(False)
-
-
-def _encode(config: LoraConfig, base: Path, latents: Path) -> None:
-    """Fill the folder of latents; the encoders are forgotten afterwards."""
-    encoders = LatentsStage(
-        LatentsConfig(
-            stage="latents",
-            data=config.data,
-            model=base,
-            validation_clips=config.validation_clips,
-            batch_size=8,
-            device=config.run.device,
-        ),
-        latents,
-    )
-    for encoder in (encoders.video_vae, encoders.audio_vae, encoders.text_encoder):
-        # Published in half precision; inputs are float32.
-        encoder.float()
-    encoders.run()
+def _load(base: Path, name: Component, memory: MemoryConfig, device: torch.device) -> nn.Module:
+    automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
+    component = load_component(base / name, expected_class=CLASSES[name], dtype=dtype, device=device)
+    return component.train().requires_grad_(False)

@@ -19,6 +19,7 @@ from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
 from mova.train.config import TextEncoderConfig
 from mova.train.optimizer import ParameterGroup
+from mova.train.stages.seeded import SeededStage
 from mova.train.trainer import choose_device, noise_generator, step_generator
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _VALIDATION_CAPTIONS = 256
 _RARE = -14.0  # logarithm of a character's probability: far below any word's
 
 
-class TextEncoderStage:
+class TextEncoderStage(SeededStage):
     """Masked-word training of the text encoder; the encoder is frozen in every later stage, as in the paper.
 
     Args:

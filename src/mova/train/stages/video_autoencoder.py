@@ -17,6 +17,7 @@ from mova.train.config import VideoAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.clip_pool import ClipPool, motion_mask, to_unit
+from mova.train.stages.seeded import SeededStage
 from mova.train.trainer import choose_device, noise_generator, step_generator
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _VALIDATION_CLIPS = 24
 
 
-class VideoAutoencoderStage:
+class VideoAutoencoderStage(SeededStage):
     """Trains `AutoencoderKLWan` at tiny width on toy clips.
 
     The latents get a fixed noise and a small penalty instead of a learned variance: at the default initial variance no

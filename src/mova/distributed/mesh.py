@@ -1,0 +1,123 @@
+"""The processes of a run: which of them see different samples, and which share one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from mova.errors import ConfigError
+
+AXES = ("replicate", "shard", "ring", "ulysses")
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """One process among the others; neighbours in rank share a sample first, then weights, then nothing.
+
+    Attributes:
+        replicate: copies of the sharded weights.
+        shard: processes with different samples that share one copy.
+        ring, ulysses: processes that share a sample by tokens and by heads.
+        rank: of this process.
+        mesh: of all processes, axes as `AXES`; None for a process that is alone and has no process group.
+    """
+
+    replicate: int = 1
+    shard: int = 1
+    ring: int = 1
+    ulysses: int = 1
+    rank: int = 0
+    mesh: DeviceMesh | None = None
+
+    @property
+    def world_size(self) -> int:
+        """Processes in all."""
+        return math.prod((self.replicate, self.shard, self.ring, self.ulysses))
+
+    @property
+    def context_size(self) -> int:
+        """Processes that share a sample."""
+        return self.ring * self.ulysses
+
+    @property
+    def context_rank(self) -> int:
+        """Place of this process among those that share its sample."""
+        return self.rank % self.context_size
+
+    @property
+    def data_size(self) -> int:
+        """Processes, or groups of processes, that see different samples."""
+        return self.replicate * self.shard
+
+    @property
+    def data_rank(self) -> int:
+        """Place of this process's samples among those."""
+        return self.rank // self.context_size
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.mesh is not None:
+            distributed.barrier()
+
+    def sum_over_samples(self, value: torch.Tensor) -> torch.Tensor:
+        """Add up a tensor over the processes with different samples; those that share one count once."""
+        if self.mesh is None:
+            return value
+        total = value.detach().clone()
+        distributed.all_reduce(total)
+        return total / self.context_size
+
+    def agree(self, flag: bool, device: torch.device) -> bool:
+        """Return what the main process says, so that all of them do the same."""
+        if self.mesh is None:
+            return flag
+        said = torch.tensor([float(flag)], device=device)
+        distributed.broadcast(said, src=0)
+        return bool(said.item())
+
+    def close(self) -> None:
+        """End the process group."""
+        if self.mesh is not None and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def start_parallel(
+    *, replicate: int = 1, shard: int = 1, ring: int = 1, ulysses: int = 1, device: torch.device | str = "cpu"
+) -> Parallel:
+    """Join the other processes that `torchrun` started; a process that is alone needs no process group.
+
+    Args:
+        replicate, shard, ring, ulysses: see `Parallel`; their product is the number of processes.
+        device: kind of device that computes; CUDA processes take the GPU of their local rank.
+
+    Raises:
+        ConfigError: the product is not the number of processes.
+    """
+    sizes = {"replicate": replicate, "shard": shard, "ring": ring, "ulysses": ulysses}
+    wanted, kind = math.prod(sizes.values()), torch.device(device).type
+    launched = distributed.is_torchelastic_launched()
+    if launched and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
+    present = distributed.get_world_size() if distributed.is_initialized() else 1
+    if wanted != present:
+        product = " x ".join(f"{name} {size}" for name, size in sizes.items())
+        rest = math.prod((ring, ulysses, replicate))
+        near = f"; shard {present // rest} would fit" if present % rest == 0 else ""
+        raise ConfigError(
+            f"parallel must have as many processes as were started, {present}; got {product} = {wanted}{near}"
+        )
+    if not distributed.is_initialized():
+        return Parallel()
+    if kind == "cuda":
+        torch.cuda.set_device(distributed.get_rank() % torch.cuda.device_count())
+    mesh = init_device_mesh(kind, tuple(sizes[axis] for axis in AXES), mesh_dim_names=AXES)
+    return Parallel(**sizes, rank=distributed.get_rank(), mesh=mesh)

@@ -1,0 +1,121 @@
+"""Encoded clips on disk, found by what they were made from: content, span, size and weights.
+
+One file per clip and one per text, written whole or not at all, with a checksum. Processes may fill a cache together:
+who comes second writes the same file again. `index.json` says in words with which settings a cache was filled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mova.errors import DataError
+
+_INDEX = "index.json"
+_CHECKSUM = "sha256"
+
+
+class LatentCache:
+    """A folder of tensors by key.
+
+    Args:
+        folder: made when something is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Return where the tensors of a key (a hexadecimal hash) are."""
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def has(self, key: str) -> bool:
+        """Return whether a key is there; its content is checked when it is read."""
+        return self.path(key).is_file()
+
+    def write(self, key: str, tensors: Mapping[str, torch.Tensor], about: str) -> None:
+        """Write the tensors of a key.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        path = self.path(key)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        held = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(held, partial, metadata={_CHECKSUM: _checksum(held), "about": about})
+            _flush(partial)
+            partial.replace(path)
+        except (OSError, SafetensorError) as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise DataError(f"encoded clips must be writable to {self.folder}: {error}") from error
+
+    def read(self, key: str) -> dict[str, torch.Tensor]:
+        """Return the tensors of a key.
+
+        Raises:
+            DataError: they are missing, cut short or changed; the text names the file.
+        """
+        path = self.path(key)
+        try:
+            with safe_open(path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+                expected = (stored.metadata() or {}).get(_CHECKSUM)
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{path} must hold an encoded clip: {error}; remove it and it is made again") from error
+        if expected != _checksum(tensors):
+            raise DataError(f"{path} is not what was written; remove it and it is made again")
+        return tensors
+
+    def is_sound(self, key: str) -> bool:
+        """Return whether a key can be read and is what was written."""
+        try:
+            self.read(key)
+        except DataError:
+            return False
+        return True
+
+    def settings(self) -> list[dict[str, Any]]:
+        """Return the settings that the cache was filled with, in words, oldest first."""
+        try:
+            return list(json.loads((self.folder / _INDEX).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return []
+
+    def note(self, settings: Mapping[str, Any]) -> None:
+        """Add settings to the index, once."""
+        present = self.settings()
+        if dict(settings) in present:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f"{_INDEX}.{os.getpid()}.partial"
+        partial.write_text(json.dumps([*present, dict(settings)], indent=1), encoding="utf-8")
+        partial.replace(self.folder / _INDEX)
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""The towers and the bridge that a recipe begins with: drawn at random, left by an earlier stage, or from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from mova.errors import CheckpointError, ConfigError
+from mova.generate.locate import find_model
+from mova.models.bridge import CrossModalBridge
+from mova.models.convert import component_class, load_component
+from mova.models.dual_tower import DualTower
+from mova.models.presets import mova_360p, tiny
+from mova.models.tower import AudioTower, VideoTower
+from mova.train.config.joint import Component, Expert, StartConfig
+
+CLASSES: dict[Component, str] = {
+    "video_dit": "WanModel",
+    "video_dit_2": "WanModel",
+    "audio_dit": "WanAudioModel",
+    "dual_tower_bridge": "DualTowerConditionalBridge",
+}
+EXPERTS: dict[Expert, Component] = {"high_noise": "video_dit", "low_noise": "video_dit_2"}
+_SIZES = {"tiny": tiny, "mova_360p": mova_360p}
+
+
+def build_components(start: StartConfig, names: Sequence[Component], model: Path) -> dict[Component, nn.Module]:
+    """Return components in the order of `names`, in float32 on the CPU.
+
+    New ones are drawn from the global generator in that order; a new tower begins by predicting zero velocity, the mean
+    of its targets.
+
+    Args:
+        start: where each begins.
+        names: which are wanted.
+        model: the recipe's model directory.
+
+    Raises:
+        ConfigError: `changes` names a key that there is not, or changes a component that is not new.
+        CheckpointError: a component is missing, damaged or of another class.
+    """
+    for name in start.changes:
+        if getattr(start, name) != "new":
+            raise ConfigError(f"start.changes can change only new components, got {name}: {getattr(start, name)}")
+    return {name: _build(start, name, model) for name in names}
+
+
+def pair_towers(components: dict[Component, nn.Module]) -> dict[str, DualTower]:
+    """Return the joint model of each expert; they share the audio tower and the bridge.
+
+    Raises:
+        ConfigError: sizes of bridge and towers differ.
+    """
+    audio, bridge = (
+        cast("AudioTower", components["audio_dit"]),
+        cast("CrossModalBridge", components["dual_tower_bridge"]),
+    )
+    # A model with one video tower uses it at every noise level.
+    return {
+        expert: DualTower(cast("VideoTower", components.get(name, components["video_dit"])), audio, bridge)  # type: ignore[call-overload]
+        for expert, name in EXPERTS.items()
+    }
+
+
+def _build(start: StartConfig, name: Component, model: Path) -> nn.Module:
+    source = getattr(start, name)
+    if source == "new":
+        return _new(start, name)
+    folder = _folder(source, name, model)
+    component = load_component(folder, expected_class=CLASSES[name], dtype=torch.float32)
+    return component.train()
+
+
+def _folder(source: str, name: str, model: Path) -> Path:
+    if source == "model":
+        folder = model / name
+        if not folder.is_dir():
+            raise CheckpointError(f"start.{name} is model, but {folder} is missing; run the stage that makes it first")
+        return folder
+    if (Path(source) / "config.json").is_file():
+        return Path(source)
+    folder = find_model(source) / name
+    if not folder.is_dir():
+        raise CheckpointError(f"start.{name} is {source}, which has no folder {name}")
+    return folder
+
+
+def _new(start: StartConfig, name: Component) -> nn.Module:
+    arguments: dict[str, Any] = _SIZES[start.sizes]()[name]
+    changes = start.changes.get(name, {})
+    unknown = sorted(set(changes) - set(arguments))
+    if unknown:
+        raise ConfigError(
+            f"start.changes.{name} must name keys of its config ({', '.join(sorted(arguments))}), "
+            f"got {', '.join(unknown)}"
+        )
+    component = component_class(CLASSES[name])(**arguments | changes)
+    if isinstance(component, VideoTower | AudioTower):
+        nn.init.zeros_(component.head.head.weight)
+        nn.init.zeros_(component.head.head.bias)
+    return component.train()

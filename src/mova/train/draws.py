@@ -1,0 +1,143 @@
+"""The random part of a training step: what is left out, noise levels, noise; all of it follows from seed and step.
+
+The choices of a step are drawn for all its samples, on the CPU, by every process, and each takes its part. The noise of
+a sample follows from its place in the step. So the numbers are the same however a step is split among processes and
+micro-batches, and the processes that share a sample agree without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from mova.diffusion.flow import shift_sigma
+from mova.diffusion.timesteps import Distribution, ExpertRange, sample_sigmas
+
+Expert = Literal["high_noise", "low_noise"]
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """How the choices of a step are drawn.
+
+    Attributes:
+        video_shift, audio_shift: of the noise levels.
+        independent: whether picture and sound have times of their own.
+        distribution: of the times before the shift.
+        text_dropout: share of samples without text.
+        image_dropout: share of samples without their first frame; half of them get none, half a plain white one.
+        bridge_dropout: share of steps without the bridge.
+    """
+
+    video_shift: float = 5.0
+    audio_shift: float = 1.0
+    independent: bool = True
+    distribution: Distribution = "uniform"
+    text_dropout: float = 0.0
+    image_dropout: float = 0.0
+    bridge_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """The choices of a step for B samples, on the CPU.
+
+    Attributes:
+        video_sigma, audio_sigma: (B,) float32 in (0, 1).
+        no_text, no_image, white_image: (B,) bool; the last two are never true together.
+        use_bridge: for the whole step.
+    """
+
+    video_sigma: torch.Tensor
+    audio_sigma: torch.Tensor
+    no_text: torch.Tensor
+    no_image: torch.Tensor
+    white_image: torch.Tensor
+    use_bridge: bool
+
+    def part(self, places: slice) -> StepDraws:
+        """Return the choices for some of the samples."""
+        fields = ("video_sigma", "audio_sigma", "no_text", "no_image", "white_image")
+        return replace(self, **{name: getattr(self, name)[places] for name in fields})
+
+
+def draw_step(
+    settings: DrawSettings, batch_size: int, generator: torch.Generator, within: ExpertRange | None = None
+) -> StepDraws:
+    """Draw the choices of one optimiser step.
+
+    Args:
+        settings: shares and distributions.
+        batch_size: B, samples of the step over all processes.
+        generator: CPU generator of the step.
+        within: video noise levels of the expert whose turn it is; the sound's are not restricted (the paper does not
+            say how they are drawn in such a step; free draws keep the sound's distribution whichever expert trains).
+    """
+    no_text = torch.rand(batch_size, generator=generator) < settings.text_dropout
+    image = torch.rand(batch_size, generator=generator)
+    use_bridge = float(torch.rand((), generator=generator)) >= settings.bridge_dropout
+    video_sigma = sample_sigmas(
+        batch_size,
+        shift=settings.video_shift,
+        generator=generator,
+        within=within,
+        distribution=settings.distribution,
+    )
+    if settings.independent:
+        audio_sigma = sample_sigmas(
+            batch_size, shift=settings.audio_shift, generator=generator, distribution=settings.distribution
+        )
+    else:
+        # The same time of the schedule for both: the video's shift is undone, the sound's applied.
+        audio_sigma = shift_sigma(shift_sigma(video_sigma, 1 / settings.video_shift), settings.audio_shift)
+    half = settings.image_dropout / 2
+    white = (image >= half) & (image < settings.image_dropout)
+    return StepDraws(video_sigma, audio_sigma, no_text, image < half, white, use_bridge)
+
+
+def draw_expert(cycle: Sequence[Expert] | Literal["by_noise"], step: int, boundary: float, seed: int) -> Expert:
+    """Return the expert that an optimiser step trains; never two inside one step.
+
+    Args:
+        cycle: experts in turn, or "by_noise": drawn, each with the share of times that belongs to its noise levels.
+        step: optimiser steps done.
+        boundary: share of times that belong to the low-noise expert, in (0, 1).
+        seed: of the run.
+    """
+    if cycle != "by_noise":
+        return cycle[step % len(cycle)]
+    generator = torch.Generator().manual_seed(_hashed(seed, step, 0, "expert"))
+    return "low_noise" if float(torch.rand((), generator=generator)) < boundary else "high_noise"
+
+
+def sample_noise(
+    shape: Sequence[int], *, seed: int, step: int, places: Sequence[int], stream: str, device: torch.device
+) -> torch.Tensor:
+    """Draw the noise of some samples of a step.
+
+    Args:
+        shape: of one sample.
+        seed: of the run.
+        step: optimiser steps done.
+        places: of the samples in the step, over all processes.
+        stream: "video" or "audio"; they share no numbers.
+        device: that draws; an accelerator's numbers are not a CPU's.
+
+    Returns:
+        (len(places), *shape) float32.
+    """
+    noise = torch.empty((len(places), *shape), device=device)
+    generator = torch.Generator(device=device)
+    for row, place in enumerate(places):
+        generator.manual_seed(_hashed(seed, step, place, stream))
+        noise[row].normal_(generator=generator)
+    return noise
+
+
+def _hashed(seed: int, step: int, place: int, stream: str) -> int:
+    # 63 bits; the CPU generator keeps 32 of them, which is plenty for noise that is never compared across steps.
+    return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{place}/{stream}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,166 @@
+"""What all stages on encoded clips share: which samples a step has, in which parts, and with which noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mova.distributed.mesh import Parallel
+from mova.errors import ConfigError
+from mova.generate.locate import find_model
+from mova.train.batch import LatentBatch, LatentSource
+from mova.train.config.joint import LatentStageBase
+from mova.train.config.run import RunConfig
+from mova.train.draws import StepDraws, sample_noise
+from mova.train.latents import open_latents
+from mova.train.objective import SampleCounts
+from mova.train.optimizer import ParameterGroup
+from mova.train.sampler import StepSampler
+from mova.train.sources.base import Split
+from mova.types import LatentPair
+
+VALIDATED_AT_ONCE = 32
+_FIRST_LAYERS = ("patch_embedding", "text_embedding", "time_embedding", "time_projection", "head")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the samples of an optimiser step: what one process computes at once.
+
+    Attributes:
+        places: of these samples in the step, over all processes.
+        batch: the samples.
+    """
+
+    places: slice
+    batch: LatentBatch
+
+
+class StepParts:
+    """Splits the samples of each optimiser step among processes and micro-batches.
+
+    Processes that share a sample (context parallelism) get the same parts.
+
+    Args:
+        source: of encoded clips.
+        run: batch size over all processes, micro-batch, seed.
+        parallel: this process among the others.
+
+    Raises:
+        ConfigError: sizes that do not divide.
+    """
+
+    def __init__(self, source: LatentSource, run: RunConfig, parallel: Parallel) -> None:
+        if run.batch_size % parallel.data_size:
+            below = run.batch_size // parallel.data_size * parallel.data_size
+            raise ConfigError(
+                f"run.batch_size must be a multiple of the {parallel.data_size} processes with different samples, "
+                f"got {run.batch_size}; nearest are {below or parallel.data_size} and {below + parallel.data_size}"
+            )
+        self.share = run.batch_size // parallel.data_size
+        self.micro = run.micro_batch or self.share
+        if self.share % self.micro:
+            divisors = [size for size in range(1, self.share + 1) if self.share % size == 0]
+            near = min(divisors, key=lambda size: abs(size - self.micro))
+            raise ConfigError(
+                f"run.micro_batch must divide the {self.share} samples of a process, got {self.micro}; "
+                f"nearest is {near}"
+            )
+        self.source, self.first = source, parallel.data_rank * self.share
+        self.sampler = StepSampler(source.facts, run.batch_size, run.seed)
+
+    def counts(self, step: int) -> SampleCounts:
+        """Return how many samples of a step have a picture and how many a sound, over all processes."""
+        facts = [self.source.facts[index] for index in self.sampler.indices(step)]
+        return SampleCounts(sum(fact.has_video for fact in facts), sum(fact.has_audio for fact in facts))
+
+    def keys(self, step: int) -> list[str]:
+        """Return the names of a step's clips."""
+        return [self.source.facts[index].key for index in self.sampler.indices(step)]
+
+    def of(self, step: int) -> Iterator[Part]:
+        """Yield this process's parts of a step."""
+        indices = self.sampler.indices(step)
+        for start in range(self.first, self.first + self.share, self.micro):
+            places = slice(start, start + self.micro)
+            yield Part(places, self.source.batch(indices[places], step))
+
+
+def noise_of(part: Part, *, seed: int, step: int, device: torch.device) -> LatentPair:
+    """Draw the noise of a part's samples."""
+    places: Sequence[int] = range(part.places.start, part.places.stop)
+    video, audio = (
+        sample_noise(latents.shape[1:], seed=seed, step=step, places=places, stream=stream, device=device)
+        for stream, latents in (("video", part.batch.video), ("audio", part.batch.audio))
+    )
+    return LatentPair(video, audio)
+
+
+def prompts_of(batch: LatentBatch, draws: StepDraws, null_prompt: torch.Tensor) -> torch.Tensor:
+    """Return (B, P, D) float32: the empty prompt where the text is left out."""
+    dropped = draws.no_text.to(batch.prompts.device)[:, None, None]
+    return torch.where(dropped, null_prompt, batch.prompts).float()
+
+
+def condition_of(batch: LatentBatch, draws: StepDraws, white: torch.Tensor) -> torch.Tensor:
+    """Return the known frames as (B, 4 + C, T, h, w) float32: mask, then latents.
+
+    Args:
+        batch: B clips.
+        draws: which of them have no first frame, or a plain white one.
+        white: (C, T, h, w), the condition of a white first frame.
+    """
+    latents, mask = batch.condition.float(), batch.mask.float()
+    nothing, is_white = (flags.to(latents.device) for flags in (draws.no_image, draws.white_image))
+    latents = torch.where(is_white[:, None, None, None, None], white.float(), latents)
+    latents = latents.masked_fill(nothing[:, None, None, None, None], 0.0)
+    first_only = torch.zeros_like(mask[:1])
+    first_only[..., 0] = 1
+    mask = torch.where(is_white[:, None, None], first_only, mask).masked_fill(nothing[:, None, None], 0.0)
+    return torch.cat((mask[..., None, None].expand(-1, -1, -1, *latents.shape[-2:]), latents), dim=1)
+
+
+class OpenSplits:
+    """Both splits of a stage's clips, encoded; this process's parts of them.
+
+    Args:
+        config: the recipe.
+        cache: folder of encoded clips.
+        device: that trains.
+        parallel: this process among the others; the main one fills the cache while the others wait.
+    """
+
+    def __init__(self, config: LatentStageBase, cache: Path, device: torch.device, parallel: Parallel) -> None:
+        model = find_model(config.encoders) if config.encoders else config.model
+
+        def opened(split: Split) -> LatentSource:
+            return open_latents(config.data, split, model=model, cache=cache, device=device, online=config.online)
+
+        if not parallel.is_main:
+            parallel.barrier()
+        self.train, self.validation = opened("train"), opened("validation")
+        if parallel.is_main:
+            parallel.barrier()
+        self.parts = StepParts(self.train, config.run, parallel)
+
+    def validation_parts(self) -> Iterator[Part]:
+        """Yield the held-out clips, the same for every process: always in the same order, a few at a time."""
+        facts = self.validation.facts
+        for bucket in sorted({fact.bucket for fact in facts}):
+            members = [index for index, fact in enumerate(facts) if fact.bucket == bucket]
+            for start in range(0, len(members), VALIDATED_AT_ONCE):
+                chosen = members[start : start + VALIDATED_AT_ONCE]
+                yield Part(slice(chosen[0], chosen[0] + len(chosen)), self.validation.batch(chosen))
+
+
+def tower_groups(name: str, tower: nn.Module) -> list[ParameterGroup]:
+    """Blocks apart from embeddings and head, whose rows are no features for Muon; frozen parameters are left out."""
+    named = [(key, parameter) for key, parameter in tower.named_parameters() if parameter.requires_grad]
+    return [
+        ParameterGroup(f"{name} blocks", [p for key, p in named if not key.startswith(_FIRST_LAYERS)]),
+        ParameterGroup(f"{name} ends", [p for key, p in named if key.startswith(_FIRST_LAYERS)], matrices=False),
+    ]

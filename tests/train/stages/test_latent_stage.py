@@ -1,0 +1,116 @@
+"""How the samples of a step are split."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from mova.distributed.mesh import Parallel
+from mova.errors import ConfigError
+from mova.train.batch import ClipFacts, LatentBatch
+from mova.train.config import RunConfig
+from mova.train.draws import StepDraws
+from mova.train.stages.latent_stage import StepParts, condition_of, noise_of, prompts_of
+
+CPU = torch.device("cpu")
+
+
+class Numbers:
+    """Clips that hold their own number."""
+
+    frame_rate = 24.0
+    fingerprint = "numbers"
+    null_prompt = torch.full((2, 3), -1.0)
+
+    def __init__(self, count=12):
+        self.facts = [ClipFacts(f"clip {i}", i % 2, has_audio=i % 3 > 0) for i in range(count)]
+
+    def batch(self, indices, step=0):  # noqa: ARG002
+        values = torch.tensor(indices, dtype=torch.float32)
+        grid = values.view(-1, 1, 1, 1, 1).expand(-1, 2, 3, 1, 1)
+        return LatentBatch(
+            keys=tuple(self.facts[i].key for i in indices),
+            bucket=self.facts[indices[0]].bucket,
+            video=grid,
+            condition=grid + 100,
+            mask=torch.ones(len(indices), 4, 3),
+            audio=values.view(-1, 1, 1).expand(-1, 2, 5),
+            prompts=values.view(-1, 1, 1).expand(-1, 2, 3),
+            video_counted=torch.ones(len(indices), 3),
+            audio_counted=torch.ones(len(indices), 5),
+        )
+
+    def white_condition(self, bucket):  # noqa: ARG002
+        return torch.full((2, 3, 1, 1), 7.0)
+
+
+def parts(batch_size=6, micro=None, **parallel):
+    return StepParts(Numbers(), RunConfig(max_steps=1, batch_size=batch_size, micro_batch=micro), Parallel(**parallel))
+
+
+def test_any_split_sees_the_same_samples_with_the_same_noise():
+    def gather(*splits):
+        keys, noise = {}, {}
+        for split in splits:
+            for part in split.of(3):
+                drawn = noise_of(part, seed=0, step=3, device=CPU)
+                for row, place in enumerate(range(part.places.start, part.places.stop)):
+                    keys[place], noise[place] = part.batch.keys[row], drawn.video[row]
+        return keys, noise
+
+    keys, noise = gather(parts())
+    assert sorted(keys) == list(range(6))
+    assert [keys[place] for place in range(6)] == parts().keys(3)
+    for split in (
+        [parts(micro=2)],
+        [parts(shard=2, rank=rank) for rank in range(2)],
+        [parts(micro=1, replicate=3, ulysses=2, rank=2 * rank) for rank in range(3)],
+    ):
+        others, other_noise = gather(*split)
+        assert others == keys
+        assert all(torch.equal(other_noise[place], noise[place]) for place in range(6))
+
+
+def test_processes_that_share_a_sample_have_the_same_parts():
+    one, other = (parts(shard=2, ring=2, rank=rank) for rank in (2, 3))
+    assert [part.batch.keys for part in one.of(0)] == [part.batch.keys for part in other.of(0)]
+    assert [part.places for part in one.of(0)] == [slice(3, 6)]
+
+
+def test_counts_are_those_of_the_whole_step():
+    split = parts(shard=2, rank=1)
+    heard = [int(key.split()[1]) % 3 > 0 for key in split.keys(2)]
+    assert (split.counts(2).video, split.counts(2).audio) == (6, sum(heard))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"batch_size": 7, "shard": 2},
+            "multiple of the 2 processes .*, got 7; nearest are 6 and 8",
+        ),
+        ({"batch_size": 1, "shard": 2}, "nearest are 2 and 2"),
+        ({"batch_size": 6, "micro": 4}, "must divide the 6 samples of a process, got 4; nearest is 3"),
+    ],
+)
+def test_sizes_that_do_not_divide_are_explained(settings, text):
+    with pytest.raises(ConfigError, match=text):
+        parts(**settings)
+
+
+def test_what_is_left_out_is_replaced():
+    batch = Numbers().batch([1, 3, 5])
+    no = torch.zeros(3, dtype=torch.bool)
+    draws = StepDraws(torch.zeros(3), torch.zeros(3), no, no, no, True)
+    assert torch.equal(prompts_of(batch, draws, Numbers.null_prompt), batch.prompts)
+    plain = condition_of(batch, draws, torch.zeros(2, 3, 1, 1))
+    assert plain.shape == (3, 6, 3, 1, 1)
+    assert torch.equal(plain[:, 4:], batch.condition)
+    second = torch.tensor([False, True, False])
+    third = torch.tensor([False, False, True])
+    dropped = dataclasses.replace(draws, no_text=second, no_image=second, white_image=third)
+    assert prompts_of(batch, dropped, Numbers.null_prompt)[:, 0, 0].tolist() == [1, -1, 5]
+    condition = condition_of(batch, dropped, Numbers().white_condition(1))
+    assert condition[:, 4].flatten(1).mean(1).tolist() == [101, 0, 7]
+    assert condition[:, 0, :, 0, 0].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]

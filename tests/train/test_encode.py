@@ -1,0 +1,105 @@
+"""Encoding clips against encoding them directly."""
+
+import numpy as np
+import pytest
+import torch
+
+from mova.codecs.audio import encode_audio
+from mova.codecs.conditioning import frame_condition
+from mova.codecs.prompt import encode_prompts
+from mova.codecs.video import encode_video, frames_to_tensor
+from mova.errors import CheckpointError
+from mova.generate.locate import find_model
+from mova.geometry import ClipGeometry, CodecGeometry
+from mova.toyworld import render, sample_scene
+from mova.train.encode import CLIP_PARTS, LAST_FRAME_EVERY, ClipEncoder, TextEncoder, fingerprint, sample_rate_of
+from mova.train.sources.base import RawClip, fraction
+
+CPU = torch.device("cpu")
+MODEL = find_model("mova-tiny")
+# Latents are kept in float16.
+TOLERANCE = {"atol": 5e-3, "rtol": 2e-3}
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return ClipEncoder(MODEL, CPU)
+
+
+def raw(seed, own_frames=17, own_samples=None):
+    clip = render(sample_scene(seed), size=32, num_frames=17).clip
+    return RawClip(
+        clip.frames, clip.waveform, own_frames, clip.waveform.shape[1] if own_samples is None else own_samples
+    )
+
+
+KEYS = [f"clip {index}" for index in range(40)]
+WITH_LAST = next(key for key in KEYS if fraction(key, "last") < 1 / LAST_FRAME_EVERY)
+FIRST_ONLY = next(key for key in KEYS if fraction(key, "last") >= 1 / LAST_FRAME_EVERY)
+
+
+@pytest.mark.parametrize("key", [WITH_LAST, FIRST_ONLY])
+@torch.no_grad()
+def test_latents_are_those_of_the_codecs(encoder, key):
+    clip = raw(3)
+    made = encoder.encode([raw(4), clip], ["other", key])[1]
+    frames = frames_to_tensor(clip.frames)
+    torch.testing.assert_close(made.video.float(), encode_video(encoder.video_vae, frames)[0], **TOLERANCE)
+    audio = encode_audio(encoder.audio_vae, torch.from_numpy(clip.waveform)[None])[0]
+    torch.testing.assert_close(made.audio.float(), audio, **TOLERANCE)
+    known = {0: frames[:, :, 0]} | ({-1: frames[:, :, -1]} if key == WITH_LAST else {})
+    geometry = ClipGeometry(32, 32, 17, 24.0, CodecGeometry(spatial_stride=8, temporal_stride=4, video_channels=16))
+    condition = frame_condition(encoder.video_vae, known, geometry)[0]
+    torch.testing.assert_close(made.condition.float(), condition[4:], **TOLERANCE)
+    assert torch.equal(made.mask.float(), condition[:4, :, 0, 0])
+    assert made.video_counted.tolist() == [1.0] * 5
+    assert made.audio_counted.tolist() == [1.0] * made.audio.shape[1]
+
+
+def test_one_clip_in_so_many_is_conditioned_on_its_last_frame():
+    share = np.mean([fraction(f"clip {index}", "last") < 1 / LAST_FRAME_EVERY for index in range(4000)])
+    assert share == pytest.approx(1 / LAST_FRAME_EVERY, abs=0.02)
+
+
+def test_what_a_clip_has_not_does_not_count(encoder):
+    short, silent, unseen = encoder.encode(
+        [raw(1, 10, 5000), raw(1, 17, 0), raw(1, 0)], [WITH_LAST, FIRST_ONLY, WITH_LAST]
+    )
+    # Ten frames fill the first latent frame and two of four.
+    assert short.video_counted.tolist() == [1, 1, 1, 0, 0]
+    assert short.audio_counted.sum() == -(-5000 // 320)
+    # The last frame of a clip that ends early is not its own.
+    assert short.mask[:, -1].sum() == 0
+    assert not silent.audio_counted.any()
+    assert not silent.audio.any()
+    assert silent.video_counted.all()
+    assert not unseen.video_counted.any()
+    assert not unseen.video.any()
+    assert not unseen.mask.any()
+    assert not unseen.condition.any()
+
+
+def test_texts_are_embedded_as_for_generating():
+    encoder = TextEncoder(MODEL, CPU)
+    texts = ["A red ball falls.", ""]
+    for mine, theirs in zip(
+        encoder.encode(texts), encode_prompts(encoder.tokenizer, encoder.model, texts).embeds, strict=True
+    ):
+        torch.testing.assert_close(mine.float(), theirs, **TOLERANCE)
+
+
+def test_fingerprints_follow_from_the_files(tmp_path):
+    assert fingerprint(MODEL, CLIP_PARTS) == fingerprint(MODEL, CLIP_PARTS)
+    assert fingerprint(MODEL, CLIP_PARTS) != fingerprint(MODEL, ("video_vae",))
+    assert fingerprint(tmp_path, CLIP_PARTS) is None
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "weights").write_bytes(b"one")
+    first = fingerprint(tmp_path, ("part",))
+    (tmp_path / "part" / "weights").write_bytes(b"two")
+    assert fingerprint(tmp_path, ("part",)) != first
+
+
+def test_the_rate_of_the_sound_is_the_autoencoders(tmp_path):
+    assert sample_rate_of(MODEL) == 16_000
+    with pytest.raises(CheckpointError, match="config"):
+        sample_rate_of(tmp_path)

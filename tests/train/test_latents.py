@@ -1,0 +1,187 @@
+"""Encoded clips for training, from a cache and without one."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from mova.errors import DataError
+from mova.generate.locate import find_model
+from mova.media.write import write_clip
+from mova.toyworld import render, sample_scene
+from mova.train.config import ToyDataConfig
+from mova.train.config.data import MediaDataConfig
+from mova.train.latents import CachedLatents, OnlineLatents, open_latents
+
+CPU = torch.device("cpu")
+MODEL = find_model("mova-tiny")
+DATA = ToyDataConfig(num_clips=10, validation_clips=2, size=32, num_frames=9, workers=1)
+
+
+def opened(cache, data=DATA, split="train", **settings):
+    return open_latents(data, split, model=MODEL, cache=cache, device=CPU, **settings)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    opened(folder)
+    return folder
+
+
+def files_of(cache):
+    return sorted(path for path in Path(cache).rglob("*.safetensors"))
+
+
+def test_cached_clips_are_those_that_are_encoded_at_every_step(cache):
+    cached, online = opened(cache), opened(cache, online=True)
+    assert isinstance(cached, CachedLatents)
+    assert isinstance(online, OnlineLatents)
+    assert [fact.key for fact in cached.facts] == [fact.key for fact in online.facts]
+    for indices in ([3], [7, 0, 9]):
+        one, other = cached.batch(indices), online.batch(indices)
+        assert one.keys == other.keys
+        for name in ("video", "condition", "mask", "audio", "prompts", "video_counted", "audio_counted"):
+            # Batches of other sizes differ by rounding.
+            torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=5e-3, atol=5e-3)
+    torch.testing.assert_close(cached.null_prompt.float(), online.null_prompt, rtol=5e-3, atol=5e-3)
+    torch.testing.assert_close(cached.white_condition(0), online.white_condition(0))
+
+
+def test_a_full_cache_needs_no_encoder(cache, monkeypatch):
+    class Refuse:
+        def __init__(self, *_):
+            raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr("mova.train.latents.ClipEncoder", Refuse)
+    monkeypatch.setattr("mova.train.latents.TextEncoder", Refuse)
+    before = files_of(cache)
+    source = opened(cache)
+    assert len(source.batch([0, 1])) == 2
+    assert files_of(cache) == before
+    assert not [value for value in vars(source).values() if isinstance(value, nn.Module)]
+
+
+def test_only_what_is_missing_is_encoded(cache, tmp_path):
+    shutil.copytree(cache, tmp_path / "copy")
+    gone = files_of(tmp_path / "copy")[3]
+    gone.unlink()
+    before = {path: path.stat().st_mtime_ns for path in files_of(tmp_path / "copy")}
+    opened(tmp_path / "copy")
+    after = files_of(tmp_path / "copy")
+    assert gone in after
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+
+
+def test_a_damaged_clip_is_found_and_made_again(cache, tmp_path, caplog):
+    shutil.copytree(cache, tmp_path / "copy")
+    sound = opened(tmp_path / "copy").batch(range(10))
+    path = next(path for path in files_of(tmp_path / "copy") if "video" in load_file(path))
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + b"12345678")
+    again = opened(tmp_path / "copy").batch(range(10))
+    assert "1 encoded clips in" in caplog.text
+    # Encoded in a batch of another size: equal but for rounding.
+    torch.testing.assert_close(again.video, sound.video, rtol=5e-3, atol=5e-3)
+    assert path.read_bytes() != content[:-8] + b"12345678"
+
+
+def test_other_sizes_are_encoded_beside_and_said(cache, tmp_path, caplog):
+    shutil.copytree(cache, tmp_path / "copy")
+    before = files_of(tmp_path / "copy")
+    opened(tmp_path / "copy", DATA.model_copy(update={"num_frames": 5, "num_clips": 2}))
+    assert "was filled with other frames; clips are encoded anew" in caplog.text
+    assert set(before) < set(files_of(tmp_path / "copy"))
+
+
+def test_a_model_without_encoders_cannot_fill_a_cache(tmp_path):
+    (tmp_path / "model").mkdir()
+    shutil.copytree(MODEL / "audio_vae", tmp_path / "model" / "audio_vae")
+    with pytest.raises(DataError, match="encoding needs video_vae, text_encoder, tokenizer in"):
+        open_latents(DATA, "train", model=tmp_path / "model", cache=tmp_path / "cache", device=CPU)
+
+
+def test_a_set_too_large_for_memory_is_read_when_it_is_wanted(cache, monkeypatch):
+    held = opened(cache)
+    monkeypatch.setattr("mova.train.latents._IN_MEMORY", 1000)
+    read = opened(cache)
+    one, other = held.batch([4, 2]), read.batch([4, 2])
+    for name in ("video", "condition", "mask", "audio", "prompts"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+FILL = """
+import sys, torch
+from pathlib import Path
+from mova.generate.locate import find_model
+from mova.train.config import ToyDataConfig
+from mova.train.latents import open_latents
+data = ToyDataConfig(num_clips=40, validation_clips=2, size=32, num_frames=9, workers=1)
+open_latents(data, "train", model=find_model("mova-tiny"), cache=Path(sys.argv[1]), device=torch.device("cpu"))
+"""
+
+
+def test_two_processes_fill_one_cache_and_a_killed_one_is_gone_on_from(tmp_path):
+    cache = tmp_path / "cache"
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", FILL, str(cache)])
+
+    victim = start()
+    deadline = time.monotonic() + 120
+    while len(files_of(cache)) < 9:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    assert 9 <= len(files_of(cache)) < 40
+    other = start()
+    source = opened(cache, DATA.model_copy(update={"num_clips": 40}))
+    assert other.wait() == 0
+    assert len(source.facts) == 40
+    assert len(source.batch(range(40))) == 40
+    assert not [path for path in files_of(cache) if "partial" in path.name]
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Files of which one is damaged behind its first picture."""
+    names = []
+    for index in range(8):
+        clip = render(sample_scene(index), size=32, num_frames=30).clip
+        write_clip(tmp_path / f"{index}.mp4", clip)
+        names.append({"video_path": f"{index}.mp4", "caption": f"clip {index}"})
+    (tmp_path / "metadata.json").write_text(json.dumps(names))
+    return tmp_path
+
+
+def media(films, **changes):
+    settings = {"sizes": ("32x32",), "num_frames": 9, "min_frames": 5, "validation_clips": 2, "workers": 1}
+    return MediaDataConfig(source="metadata", path=films / "metadata.json", **settings | changes)
+
+
+def test_files_are_encoded_and_a_clip_that_breaks_off_is_left_out(films, tmp_path, caplog):
+    keys = [fact.key for fact in opened(tmp_path / "one", media(films)).facts]
+    assert len(keys) == 6
+    broken = films / keys[2]
+    content = broken.read_bytes()
+    broken.write_bytes(content[:200] + bytes(len(content) - 1200) + content[-1000:])
+    with pytest.raises(DataError, match=r"(could not be decoded|cannot be used): .*at most 5% may be"):
+        opened(tmp_path / "two", media(films))
+    source = opened(tmp_path / "three", media(films, max_skipped_share=0.5))
+    assert [fact.key for fact in source.facts] == [key for key in keys if key != broken.name]
+    assert len(source.batch([0, 4])) == 2
+
+
+def test_every_step_draws_another_start_without_a_cache(films, tmp_path):
+    online = opened(tmp_path / "cache", media(films), online=True)
+    one, again, other = (online.batch([0, 1], step) for step in (1, 1, 2))
+    assert torch.equal(one.video, again.video)
+    assert not torch.equal(one.video, other.video)
