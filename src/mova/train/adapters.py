@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mova.distributed.fsdp import whole
 from mova.errors import MissingExtraError
 from mova.models.convert import verify_component
 from mova.models.lora import TARGETS, LoraLayer, select_layers
@@ -82,7 +83,7 @@ def take_adapters(parts: nn.Module, config: AdapterConfig, dtype: torch.dtype | 
     """
     layers = {}
     for key, part in parts.named_children():
-        down, up = (part.get_submodule(side).get_parameter("weight").detach() for side in ("down", "up"))
+        down, up = (whole(part.get_submodule(side).get_parameter("weight").detach()) for side in ("down", "up"))
         layers[key.replace("/", ".")] = LoraLayer(
             down=down.to("cpu", dtype, copy=True), up=up.to("cpu", dtype, copy=True), alpha=config.alpha
         )

@@ -9,14 +9,22 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from mova.distributed.fsdp import full_state
+from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.bridge import CrossModalBridge
-from mova.models.convert import component_class, load_component
+from mova.models.convert import (
+    build_empty,
+    component_class,
+    load_component,
+    write_component,
+)
 from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
 from mova.models.tower import AudioTower, VideoTower
 from mova.train.config.joint import Component, Expert, StartConfig
+from mova.types import Velocities
 
 CLASSES: dict[Component, str] = {
     "video_dit": "WanModel",
@@ -49,7 +57,7 @@ def build_components(start: StartConfig, names: Sequence[Component], model: Path
     return {name: _build(start, name, model) for name in names}
 
 
-def pair_towers(components: dict[Component, nn.Module]) -> dict[str, DualTower]:
+def pair_towers(components: dict[Component, nn.Module]) -> dict[Expert, DualTower]:
     """Return the joint model of each expert; they share the audio tower and the bridge.
 
     Raises:
@@ -64,6 +72,36 @@ def pair_towers(components: dict[Component, nn.Module]) -> dict[str, DualTower]:
         expert: DualTower(cast("VideoTower", components.get(name, components["video_dit"])), audio, bridge)  # type: ignore[call-overload]
         for expert, name in EXPERTS.items()
     }
+
+
+class Experts(nn.Module):
+    """The joint models of both experts behind one call, so that what is sharded has one root.
+
+    Args:
+        models: by name of the expert; they share the audio tower and the bridge.
+    """
+
+    def __init__(self, models: dict[Expert, DualTower]) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict({str(name): model for name, model in models.items()})
+
+    def forward(self, expert: Expert, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool) -> Velocities:
+        """Run the joint forward of one expert, see `DualTower`."""
+        velocities: Velocities = self.models[expert](*inputs, frame_rate=frame_rate, use_bridge=use_bridge)
+        return velocities
+
+
+def export_component(component: nn.Module, name: Component, model: Path, parallel: Parallel) -> None:
+    """Write a component in the published layout, whole, also where processes hold parts of it; all must call this."""
+    if parallel.mesh is None:
+        write_component(component, model / name)
+        return
+    state = full_state(component)
+    if parallel.is_main:
+        copy = build_empty(CLASSES[name], dict(cast("Any", component).config))
+        copy.load_state_dict(state, assign=True)
+        write_component(copy, model / name)
+    parallel.barrier()
 
 
 def _build(start: StartConfig, name: Component, model: Path) -> nn.Module:

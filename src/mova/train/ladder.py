@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
+from mova.train.checkpoint import ALONE
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
@@ -64,11 +65,19 @@ def run_recipe(
         raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
     model = steps[0][1].model
     folder = model.parent
+    shared = [config for _, config in steps if isinstance(config, LatentStageBase)]
+    everyone = _join(shared[0]) if shared else start_parallel()
     _check_resume(folder, [name for name, _ in steps], resume)
     for name, config in steps:
         _check_recipe(folder / name, name, config)
+    # Nobody writes before everybody has looked.
+    everyone.barrier()
     for name, config in steps:
-        _run_step(folder, name, config, cache or folder / "latents", on_progress)
+        parallel = _join(config) if isinstance(config, LatentStageBase) else ALONE
+        # Encoders, and what is done once, take one process.
+        if parallel.mesh is not None or everyone.is_main:
+            _run_step(folder, name, config, cache or folder / "latents", parallel, on_progress)
+        everyone.barrier()
     return model
 
 
@@ -113,14 +122,15 @@ def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
     check_same_recipe(name, former, json.loads(config.model_dump_json()))
 
 
-def _run_step(folder: Path, name: str, config: StepConfig, cache: Path, on_progress: OnProgress | None) -> None:
+def _run_step(
+    folder: Path, name: str, config: StepConfig, cache: Path, parallel: Parallel, on_progress: OnProgress | None
+) -> None:
     marker = folder / name / "done.json"
     if marker.exists():
         logger.info("%s is done: %s", name, marker.read_text(encoding="utf-8").strip())
         return
     logger.info("%s starts", name)
     marker.parent.mkdir(parents=True, exist_ok=True)
-    parallel = _join(config)
     if parallel.is_main:
         _write(marker.with_name("recipe.json"), config.model_dump_json(indent=1))
     figures: dict[str, float] = {}
@@ -138,7 +148,6 @@ def _run_step(folder: Path, name: str, config: StepConfig, cache: Path, on_progr
             figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel).run()
     if parallel.is_main:
         _write(marker, json.dumps(figures))
-    parallel.barrier()
 
 
 def _write(path: Path, text: str) -> None:
@@ -147,10 +156,7 @@ def _write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _join(config: StepConfig) -> Parallel:
-    if not isinstance(config, LatentStageBase):
-        # Encoders and what is done once take one process.
-        return start_parallel()
+def _join(config: LatentStageBase) -> Parallel:
     layout, device = config.parallel, choose_device(config.run.device)
     return start_parallel(
         replicate=layout.replicate, shard=layout.shard, ring=layout.ring, ulysses=layout.ulysses, device=device

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from mova.distributed.fsdp import whole
 from mova.errors import ConfigError, MissingExtraError
 from mova.train.config import OptimizerConfig
 from mova.train.muon import Muon
@@ -66,7 +67,7 @@ class OptimizerSet:
 
     def step(self, lr_factor: float) -> torch.Tensor:
         """Clip the gradients, update, clear them; return the gradient norm before clipping (a scalar tensor)."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * lr_factor

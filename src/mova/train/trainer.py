@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from mova.distributed.fsdp import local
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, NumericalError
 from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
@@ -261,7 +262,7 @@ class Trainer:
         return figures
 
     def _save(self) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.optimizer.parameters):
+        if not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters):
             # Between two lines of the log nothing else looks at the numbers.
             raise self._not_finite("weights")
         tensors, values = self.state.collect()
@@ -304,7 +305,7 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Move the average towards the current weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.shadow, self.parameters, 1 - decay)
+        torch._foreach_lerp_([local(one) for one in self.shadow], [local(one) for one in self.parameters], 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:

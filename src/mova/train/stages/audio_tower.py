@@ -11,12 +11,13 @@ from torch import nn
 
 from mova.diffusion.flow import interpolate, velocity_loss, velocity_target
 from mova.diffusion.timesteps import loss_weight
+from mova.distributed.context_parallel import ContextParallel
+from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
-from mova.models.convert import write_component
 from mova.models.tower import AudioTower
 from mova.train.batch import LatentBatch
 from mova.train.checkpoint import ALONE
-from mova.train.components import build_components
+from mova.train.components import build_components, export_component
 from mova.train.config import AudioTowerConfig
 from mova.train.draws import DrawSettings, StepDraws, draw_step
 from mova.train.optimizer import ParameterGroup
@@ -46,6 +47,9 @@ class AudioTowerStage:
         self.modules: Mapping[str, nn.Module] = {"audio_dit": self.tower}
         if config.run.compile and self.device.type == "cuda":
             self.tower.compile_repeated_blocks(dynamic=False)
+        self.parallel = parallel
+        self.context = ContextParallel({"audio_dit": self.tower}, parallel)
+        shard_model(self.tower, {"audio_dit": self.tower}, parallel)
         self.settings = DrawSettings(
             audio_shift=config.shift, distribution=config.distribution, text_dropout=config.text_dropout
         )
@@ -94,7 +98,7 @@ class AudioTowerStage:
 
     def export(self) -> None:
         """Write the tower, for the joint stage to begin with."""
-        write_component(self.tower, self.config.model / "audio_dit")
+        export_component(self.tower, "audio_dit", self.config.model, self.parallel)
 
     def _error(self, batch: LatentBatch, draws: StepDraws, noise: torch.Tensor) -> torch.Tensor:
         sigma = draws.audio_sigma.to(self.device)

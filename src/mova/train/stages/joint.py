@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
+from mova.distributed.context_parallel import ContextParallel
+from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
-from mova.models.convert import write_component
-from mova.models.dual_tower import DualTower
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS, build_components, pair_towers
+from mova.train.components import EXPERTS, Experts, build_components, export_component, pair_towers
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
@@ -34,6 +34,7 @@ class JointObjective:
         data: the stage's clips.
         components: towers and bridge on the device, by name.
         device: that trains.
+        parallel: this process among the others; tokens and weights are spread as it says.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class JointObjective:
         data: OpenSplits,
         components: dict[Component, nn.Module],
         device: torch.device,
+        parallel: Parallel,
     ) -> None:
         self.objective, self.data, self.components, self.device = config, data, components, device
-        self.models: dict[str, DualTower] = pair_towers(components)
+        self.parallel = parallel
+        self.models = pair_towers(components)
         self.ranges = expert_ranges(config.boundary_ratio)
         self.settings = DrawSettings(
             video_shift=config.video_shift,
@@ -58,6 +61,10 @@ class JointObjective:
         if config.run.compile and device.type == "cuda":
             for component in components.values():
                 component.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
+        by_name: dict[str, nn.Module] = {str(name): component for name, component in components.items()}
+        self.experts = Experts(self.models)
+        self.context = ContextParallel(by_name, parallel)
+        shard_model(self.experts, by_name, parallel)
 
     def losses(self, step: int, _progress: float, /) -> Iterator[dict[str, torch.Tensor]]:
         """Joint velocity losses in one expert's noise range; the parts of a step add up to its means."""
@@ -120,8 +127,8 @@ class JointObjective:
 
         def forward(*tensors: torch.Tensor) -> Velocities:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                velocities: Velocities = self.models[expert](
-                    *tensors, frame_rate=self.data.train.frame_rate, use_bridge=use_bridge
+                velocities: Velocities = self.experts(
+                    expert, *tensors, frame_rate=self.data.train.frame_rate, use_bridge=use_bridge
                 )
             return velocities
 
@@ -169,7 +176,7 @@ class JointStage(JointObjective):
         components = build_components(config.start, ALL_COMPONENTS, config.model)
         for name, component in components.items():
             component.to(device).requires_grad_(name in config.trainable)
-        super().__init__(config, data, components, device)
+        super().__init__(config, data, components, device, parallel)
         self.modules: Mapping[str, nn.Module] = {name: components[name] for name in config.trainable}
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
@@ -189,4 +196,4 @@ class JointStage(JointObjective):
     def export(self) -> None:
         """Write all four components, also those that were not trained: the next stage begins with them."""
         for name, component in self.components.items():
-            write_component(component, self.config.model / name)
+            export_component(component, name, self.config.model, self.parallel)

@@ -67,7 +67,7 @@ class LoraStage(JointObjective):
             name: add_adapters(components[name], name, adapter).to(device) for name, adapter in self.adapters.items()
         }
         self.modules: Mapping[str, nn.Module] = {str(name): parts for name, parts in self.parts.items()}
-        super().__init__(config, data, components, device)
+        super().__init__(config, data, components, device, parallel)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Adapters of the towers at the base rate, those of the bridge at their multiple of it."""
@@ -95,8 +95,10 @@ class LoraStage(JointObjective):
 
     def export(self) -> None:
         """Write the LoRA file."""
-        self.config.model.mkdir(parents=True, exist_ok=True)
-        write_lora(self.lora(), self.config.model / self.config.output)
+        lora = self.lora()
+        if self.parallel.is_main:
+            self.config.model.mkdir(parents=True, exist_ok=True)
+            write_lora(lora, self.config.model / self.config.output)
 
 
 def _load(base: Path, name: Component, memory: MemoryConfig, device: torch.device) -> nn.Module:

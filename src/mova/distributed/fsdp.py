@@ -1,0 +1,87 @@
+"""Weights on several processes (FSDP2): every called part is gathered for its use and let go again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from mova.distributed.mesh import Parallel
+from mova.models.bridge import CrossModalBridge
+from mova.models.tower import DiTTower
+
+
+def shard_model(
+    root: nn.Module,
+    components: Mapping[str, nn.Module],
+    parallel: Parallel,
+    *,
+    param_dtype: torch.dtype | None = None,
+    reduce_dtype: torch.dtype | None = torch.float32,
+) -> None:
+    """Spread the parameters of towers and bridge over all processes of a copy, part by part.
+
+    Gradients are added up over all processes, also over those that share a sample and over the copies: each gives the
+    share of the loss that its samples have.
+
+    Args:
+        root: whose forward calls all of them.
+        components: towers and bridge by name, all inside `root`.
+        parallel: this process among the others; alone, nothing happens.
+        param_dtype: that parts are gathered in; their own if not given.
+        reduce_dtype: that gradients are added up in.
+    """
+    if parallel.mesh is None:
+        return
+    policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
+    settings: dict[str, Any] = {"mesh": _mesh(parallel), "mp_policy": policy}
+    for component in components.values():
+        if isinstance(component, DiTTower):
+            for part in (*component.blocks, *(child for name, child in component.named_children() if name != "blocks")):
+                fully_shard(part, **settings)
+        elif isinstance(component, CrossModalBridge):
+            for directions in (component.audio_to_video_conditioners, component.video_to_audio_conditioners):
+                for conditioner in directions:
+                    fully_shard(conditioner, **settings)
+            fully_shard(component, **settings)
+    fully_shard(root, **settings)
+    for module in root.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            # Sums, which every backend has; averaging afterwards would undo them.
+            module.set_force_sum_reduction_for_comms(True)
+
+
+def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a module's whole tensors on the CPU; every process must call this and gets them all."""
+    return {
+        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().cpu()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the part of a tensor that this process holds: all of it, where it is not sharded."""
+    part: torch.Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return part
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Return all of a tensor; every process must call this."""
+    full: torch.Tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full
+
+
+def _mesh(parallel: Parallel) -> DeviceMesh:
+    assert parallel.mesh is not None, "several processes have a mesh"
+    shards = parallel.world_size // parallel.replicate
+    kind = parallel.mesh.device_type
+    if parallel.replicate == 1:
+        return init_device_mesh(kind, (shards,), mesh_dim_names=("shard",))
+    assert distributed.get_world_size() == parallel.world_size
+    return init_device_mesh(kind, (parallel.replicate, shards), mesh_dim_names=("replicate", "shard"))

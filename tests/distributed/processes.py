@@ -1,0 +1,37 @@
+"""Start real processes that share work through gloo, and get back what each of them found."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed, multiprocessing
+
+
+def run_processes(job: Callable[[int, Path], Any], world_size: int, folder: Path) -> list[Any]:
+    """Run `job(rank, folder)` in so many processes; return what they returned, as JSON values, by rank.
+
+    `job` must be importable by name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    multiprocessing.spawn(_enter, args=(world_size, str(folder), job), nprocs=world_size, join=True)
+    return [json.loads((folder / f"result_{rank}.json").read_text()) for rank in range(world_size)]
+
+
+def _enter(rank: int, world_size: int, folder: str, job: Callable[[int, Path], Any]) -> None:
+    torch.set_num_threads(1)
+    # A file as the meeting point: no port that another test could have.
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world_size)
+    try:
+        result = job(rank, Path(folder))
+    except BaseException:
+        traceback.print_exc()
+        raise
+    Path(folder, f"result_{rank}.json").write_text(json.dumps(result))
+    distributed.destroy_process_group()

@@ -1,0 +1,75 @@
+"""Training on 2 and 4 real processes against one: losses, weights, and states that fit another number of processes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mova.distributed.fsdp import full_state, local, shard_model, whole
+from mova.distributed.mesh import Parallel
+from mova.models.convert import load_component
+from mova.models.lora_file import read_lora
+
+sys.path.insert(0, str(Path(__file__).parent))
+import shared_training
+from processes import run_processes
+
+COMPONENTS = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder of all runs, and the losses of each."""
+    folder = tmp_path_factory.mktemp("runs")
+    shared_training.write_recipes(folder)
+    losses = {
+        "alone": shared_training.train(folder, "alone", shared_training.JOINT, []),
+        "lora_alone": shared_training.train(folder, "lora_alone", shared_training.LORA, []),
+    }
+    losses |= run_processes(shared_training.four, 4, folder / "four")[0]
+    shared_training.forget_finished(folder, "resumed")
+    losses["before"] = losses.pop("resumed")
+    losses |= run_processes(shared_training.two, 2, folder / "two")[0]
+    return folder, losses
+
+
+def assert_same_weights(one, other):
+    for name in COMPONENTS:
+        mine, theirs = (load_component(folder / "model" / name).state_dict() for folder in (one, other))
+        scale = max(float(value.abs().max()) for value in theirs.values())
+        for key in theirs:
+            assert float((mine[key] - theirs[key]).abs().max()) <= 1e-5 * scale, f"{name} {key}"
+
+
+@pytest.mark.parametrize("name", ["shard", "replicate", "hybrid", "context", "ring"])
+def test_every_layout_learns_what_one_process_learns(runs, name):
+    folder, losses = runs
+    assert losses[name] == pytest.approx(losses["alone"], rel=1e-6, abs=1e-6)
+    assert len(set(losses["alone"])) == 3
+    assert_same_weights(folder / name, folder / "alone")
+
+
+def test_a_run_saved_on_four_processes_goes_on_on_two(runs):
+    folder, losses = runs
+    assert [*losses["before"], *losses["resumed"]] == pytest.approx(losses["alone"], rel=1e-6, abs=1e-6)
+    assert_same_weights(folder / "resumed", folder / "alone")
+
+
+def test_adapters_on_sharded_weights_learn_the_same(runs):
+    folder, losses = runs
+    assert losses["lora"] == pytest.approx(losses["lora_alone"], rel=1e-6, abs=1e-6)
+    one, other = (read_lora(folder / name / "model" / "lora.safetensors") for name in ("lora_shard", "lora_alone"))
+    for name, layers in other.layers.items():
+        for path, layer in layers.items():
+            # The first updates of a matrix that begins at zero are rates times signs: of noise where gradients vanish.
+            torch.testing.assert_close(one.layers[name][path].up, layer.up, rtol=1e-3, atol=1e-5)
+
+
+def test_alone_nothing_is_sharded():
+    layer = torch.nn.Linear(2, 3)
+    shard_model(layer, {"layer": layer}, Parallel())
+    assert type(layer) is torch.nn.Linear
+    assert local(layer.weight) is layer.weight
+    assert whole(layer.weight) is layer.weight
+    assert torch.equal(full_state(layer)["weight"], layer.weight)
