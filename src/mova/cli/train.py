@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from mova.train.trainer import Progress
+
+# Where stderr is no terminal, a line this often says how far a stage is.
+_LINE_EVERY_S = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -22,37 +26,61 @@ def train(
         list[str] | None, typer.Option("--set", help="key=value, for example run.max_steps=100.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on from.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of encoded clips, shared among runs.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what would run, train nothing.")
+    ] = False,
 ) -> None:
     """Train from a recipe; prints the directory of the model."""
     from mova.errors import MissingExtraError
 
     try:
-        from mova.train.ladder import run_recipe
+        from mova.train.ladder import plan_recipe, run_recipe
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "pydantic", "train") from error
+    if dry_run:
+        for name, config, finished in plan_recipe(recipe, overrides or ()):
+            typer.echo(f"{name}: {config.stage} {_extent(config)}{' (finished)' if finished else ''}")
+        return
     with _Bars() as bars:
-        folder = run_recipe(recipe, overrides=overrides or (), resume=resume, on_progress=bars.show)
+        folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
     typer.echo(folder)
 
 
+def _extent(config: Any) -> str:
+    run, data = getattr(config, "run", None), getattr(config, "data", None)
+    clips = getattr(data, "num_clips", None)
+    parts = [f"-> {config.model}"]
+    if run is not None:
+        limit = f" or {run.max_minutes:g} minutes" if run.max_minutes else ""
+        parts.append(f"{run.max_steps} steps{limit} of {run.batch_size} samples")
+    if data is not None:
+        parts.append(f"{clips if clips is not None else 'all'} clips of {data.source}")
+    return ", ".join(parts)
+
+
 class _Bars:
-    """One bar per stage on stderr: steps, rate, time left, losses."""
+    """One bar per stage on stderr: steps, rate, time left, losses; plain lines where it is no terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
+        self._console = Console(stderr=True)
         self._progress = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[values]}"),
-            console=Console(stderr=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, Any] = {}
+        self._said: dict[str, float] = {}
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -62,9 +90,21 @@ class _Bars:
         self._progress.stop()
 
     def show(self, progress: Progress) -> None:
-        """Move the bar of the stage that reports."""
+        """Move the bar of the stage that reports, or say how far it is."""
+        rate = f"{progress.samples_per_second:.3g} samples/s " if progress.samples_per_second else ""
+        text = rate + " ".join(f"{name} {value:.3g}" for name, value in progress.values.items())
+        if not self._console.is_terminal:
+            self._say(progress, text)
+            return
         if progress.stage not in self._tasks:
             self._tasks[progress.stage] = self._progress.add_task(progress.stage, total=progress.total, values="")
-        text = " ".join(f"{name} {value:.3g}" for name, value in progress.values.items())
         task = self._tasks[progress.stage]
-        self._progress.update(task, completed=progress.step, total=progress.total, values=text)  # type: ignore[arg-type]
+        self._progress.update(task, completed=progress.step, total=progress.total, values=text)
+
+    def _say(self, progress: Progress, text: str) -> None:
+        now = time.monotonic()
+        is_last = progress.step >= progress.total
+        if not is_last and now - self._said.get(progress.stage, -_LINE_EVERY_S) < _LINE_EVERY_S:
+            return
+        self._said[progress.stage] = now
+        typer.echo(f"{progress.stage} {progress.step}/{progress.total} {text}".rstrip(), err=True)

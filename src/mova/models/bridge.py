@@ -5,7 +5,8 @@ Shapes: B batch, V video tokens, A audio tokens, T latent frames, D hidden (vide
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -133,6 +134,10 @@ class Conditioner(nn.Module):
         pooled_adaln: also modulate the queries by the other tower's tokens, pooled per frame.
     """
 
+    # Set from outside by diffusers' `enable_gradient_checkpointing`.
+    gradient_checkpointing: bool = False
+    _gradient_checkpointing_func: Callable[..., Any]
+
     def __init__(self, dim: int, context_dim: int, num_heads: int, pooled_adaln: bool) -> None:
         super().__init__()
         self.y_norm = Float32LayerNorm(context_dim, eps=_NORM_EPS)
@@ -151,6 +156,20 @@ class Conditioner(nn.Module):
         num_frames: int,
     ) -> torch.Tensor:
         """Return the update (B, L, D) of `x_BLD` given the other tower's tokens (B, K, C) and T latent frames."""
+        inputs = (x_BLD, other_BKC, rotary, other_rotary, num_frames)
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            recomputed: torch.Tensor = self._gradient_checkpointing_func(self._update, *inputs)
+            return recomputed
+        return self._update(*inputs)
+
+    def _update(
+        self,
+        x_BLD: torch.Tensor,
+        other_BKC: torch.Tensor,
+        rotary: RotaryTable | None,
+        other_rotary: RotaryTable | None,
+        num_frames: int,
+    ) -> torch.Tensor:
         if self.has_pooling:
             pooled = self.per_frame_pooling(other_BKC, num_frames).transpose(1, 2)
             if pooled.shape[2] != x_BLD.shape[1]:
@@ -181,6 +200,7 @@ class CrossModalBridge(ModelMixin, ConfigMixin):  # type: ignore[misc]
         ConfigError: sizes that do not divide, or an unknown strategy.
     """
 
+    _supports_gradient_checkpointing = True
     _no_split_modules: ClassVar[list[str]] = ["Conditioner"]
     _repeated_blocks: ClassVar[list[str]] = ["Conditioner"]
     _keep_in_fp32_modules: ClassVar[list[str]] = ["y_norm", "condition_scale"]

@@ -39,6 +39,8 @@ _LIBRARY_CLASSES = {"AutoencoderKLWan": "diffusers", "UMT5EncoderModel": "transf
 _DIFFUSERS_STEM = "diffusion_pytorch_model"
 _TRANSFORMERS_STEM = "model"
 _CONFIG_FILE = "config.json"
+# Keys of Wan's own config.json that say nothing about the network; the keys of its weights are ours.
+_WITHOUT_EFFECT = {"WanModel": ("model_type", "text_len")}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
         ConfigError: values that the class refuses.
     """
     cls = component_class(class_name)
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    skipped = _WITHOUT_EFFECT.get(class_name, ())
+    arguments = {key: value for key, value in config.items() if not key.startswith("_") and key not in skipped}
     if class_name == "UMT5EncoderModel":
         from transformers import UMT5Config
 

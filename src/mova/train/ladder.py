@@ -144,8 +144,11 @@ def _run_step(
 
             publish(config)
         case _:
+            from mova.train.stages.joint import JointObjective
+
             stage = _build_stage(config, folder, cache, parallel)
-            figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel).run()
+            sample = stage.clip_sampler() if isinstance(stage, JointObjective) else None
+            figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel, sample).run()
     if parallel.is_main:
         _write(marker, json.dumps(figures))
 

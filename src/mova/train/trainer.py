@@ -101,6 +101,7 @@ class Trainer:
         folder: of this stage's checkpoints and log.
         on_progress: called at every logged step.
         parallel: this process among the others; only the main one writes logs and reports.
+        sample: makes clips at a validation, given the step and a folder, and returns figures of them.
 
     Raises:
         MissingExtraError: a sink of the recipe is not installed.
@@ -114,6 +115,7 @@ class Trainer:
         folder: Path,
         on_progress: Callable[[Progress], None] | None = None,
         parallel: Parallel = ALONE,
+        sample: Callable[[int, Path], dict[str, float]] | None = None,
     ) -> None:
         self.stage, self.run_config, self.optimizer_config, self.folder = stage, run, optimizer, folder
         self.device = choose_device(run.device)
@@ -129,6 +131,7 @@ class Trainer:
             self.average.parameters if self.average else (),
             parallel,
         )
+        self.sample = sample
         self.step = 0
         self.trained_s = 0.0
         # The first step of which the loss was not finite, kept on the device: looking at it waits for the device.
@@ -254,6 +257,8 @@ class Trainer:
             module.eval()
         with self.averaged(), torch.no_grad():
             figures = self.stage.validate()
+            if self.sample:
+                figures |= self.sample(self.step, self.folder / "validation")
         for module in self.stage.modules.values():
             module.train()
         seconds = time.monotonic() - paused

@@ -17,7 +17,9 @@ LADDER = [
     "tiny_video_autoencoder",
     "tiny_video_autoencoder_long",
 ]
-NAMES = sorted([*LADDER, "tiny_lora"])
+PHASES = ["tiny_phases", "tiny_joint_phase1", "tiny_joint_phase2", "tiny_joint_phase3"]
+FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune", "lora", "lora_low_vram"]
+NAMES = sorted([*LADDER, *PHASES, *FULL_SIZE, "tiny_lora"])
 
 
 def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
@@ -25,6 +27,21 @@ def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
     assert isinstance(ladder, LadderConfig)
     assert sorted(ladder.recipes) == [f"{name}.yaml" for name in LADDER[1:]]
     assert sorted(path.stem for path in recipes.glob("*.yaml")) == NAMES
+
+
+def test_full_size_phases_hold_the_papers_values(recipes):
+    """Table 7 of the paper."""
+    phases = [load_recipe(recipes / f"joint_phase{number}.yaml") for number in (1, 2, 3)]
+    assert [(one.video_shift, one.audio_shift) for one in phases] == [(5, 1), (5, 5), (5, 5)]
+    assert [one.text_dropout for one in phases] == [0.5, 0.2, 0.2]
+    assert [one.run.batch_size for one in phases] == [128, 128, 64]
+    assert [one.run.checkpoint_every for one in phases] == [5000, 5000, 2000]
+    assert [one.parallel.ulysses * one.parallel.ring for one in phases] == [8, 8, 16]
+    assert [one.parallel.world_size for one in phases] == [1024] * 3
+    assert {(one.audio_weight, one.bridge_lr_scale, one.optimizer.weight_decay) for one in phases} == {(0.2, 2, 0.001)}
+    assert {(one.optimizer.lr, one.data.num_frames, one.independent_timesteps) for one in phases} == {(1e-5, 193, True)}
+    assert [one.data.loudness_lufs is None for one in phases] == [True, False, False]
+    assert ["1280x720" in one.data.sizes for one in phases] == [False, False, True]
 
 
 @pytest.mark.parametrize("name", NAMES)

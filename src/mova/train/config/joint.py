@@ -38,6 +38,15 @@ class StartConfig(Strict):
         return cls(video_dit=source, video_dit_2=source, audio_dit=source, dual_tower_bridge=source)
 
 
+class ValidationConfig(Strict):
+    """Clips that are made at every validation, as `mova generate` makes them."""
+
+    clips: int = Field(default=0, ge=0, description="How many; 0 makes none.")
+    num_inference_steps: int = Field(default=20, gt=0)
+    guidance_scale: float = Field(default=2.0, ge=1)
+    modality_scale: float = Field(default=1.0, ge=0)
+
+
 class LatentStageBase(Strict):
     """What every stage on encoded clips has."""
 
@@ -54,6 +63,16 @@ class LatentStageBase(Strict):
     distribution: Literal["uniform", "logit_normal"] = Field("uniform", description="Of the times (paper: uniform).")
     weighting: Literal["none", "min_snr"] = Field("none", description="Of the loss by noise level (paper: none).")
     min_snr_gamma: float = Field(5.0, gt=0, description="Of `weighting: min_snr`.")
+
+
+def _refuse_with_sharding(memory: MemoryConfig, parallel: ParallelConfig) -> None:
+    if parallel.world_size > 1 and (memory.one_expert or memory.offload_activations):
+        raise ValueError("memory.one_expert and memory.offload_activations are for one process; set parallel to 1")
+
+
+def _refuse_clips(validation: ValidationConfig, memory: MemoryConfig, parallel: ParallelConfig) -> None:
+    if validation.clips and (parallel.world_size > 1 or memory.one_expert):
+        raise ValueError("validation.clips needs one process that holds both experts; set it to 0")
 
 
 class AudioTowerConfig(LatentStageBase):
@@ -81,6 +100,7 @@ class JointObjectiveConfig(LatentStageBase):
         min_length=1,
         description="Which expert each optimiser step trains, in turn; by_noise draws it by its share of noise levels.",
     )
+    validation: ValidationConfig = ValidationConfig()
     independent_timesteps: bool = Field(True, description="Draw the noise levels of picture and sound independently.")
 
 
@@ -99,6 +119,16 @@ class JointConfig(JointObjectiveConfig):
             raise ValueError(f"expert_cycle must give every trainable expert a turn, got none for {', '.join(idle)}")
         if self.trainable == ("dual_tower_bridge",) and self.bridge_dropout:
             raise ValueError(f"bridge_dropout must be 0 where only the bridge is trained, got {self.bridge_dropout}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> Self:
+        _refuse_with_sharding(self.memory, self.parallel)
+        _refuse_clips(self.validation, self.memory, self.parallel)
+        if self.memory.one_expert:
+            raise ValueError(
+                "memory.one_expert moves frozen weights, so it is for stage lora; here experts are trained"
+            )
         return self
 
     @property
@@ -140,3 +170,9 @@ class LoraConfig(JointObjectiveConfig):
     base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
     output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
     adapters: AdaptersConfig = AdaptersConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_with_sharding(self.memory, self.parallel)
+        _refuse_clips(self.validation, self.memory, self.parallel)
+        return self

@@ -79,8 +79,6 @@ class MemoryConfig(Strict):
     base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
     )
-    quantize: Literal["none", "int8", "nf4"] = Field(default="none", description="Of the base's frozen linear layers.")
-    stream_blocks: bool = Field(default=False, description="Keep frozen blocks in host memory, bring each for its use.")
     checkpoint_activations: bool = Field(default=False, description="Recompute each block in the backward pass.")
     offload_activations: bool = Field(default=False, description="Keep what is left between blocks in host memory.")
     one_expert: bool = Field(default=False, description="Only the video expert that a step trains is on the device.")

@@ -11,6 +11,7 @@ from torch import nn
 
 from mova.diffusion.flow import interpolate, velocity_loss, velocity_target
 from mova.diffusion.timesteps import loss_weight
+from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
@@ -48,6 +49,8 @@ class AudioTowerStage:
         if config.run.compile and self.device.type == "cuda":
             self.tower.compile_repeated_blocks(dynamic=False)
         self.parallel = parallel
+        if config.memory.checkpoint_activations:
+            recompute_blocks([self.tower], offload=config.memory.offload_activations)
         self.context = ContextParallel({"audio_dit": self.tower}, parallel)
         shard_model(self.tower, {"audio_dit": self.tower}, parallel)
         self.settings = DrawSettings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,24 @@ import torch
 from torch import nn
 
 from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
+from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
+from mova.distributed.residency import OneAtATime
+from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
 from mova.train.components import EXPERTS, Experts, build_components, export_component, pair_towers
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
+from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
 from mova.train.trainer import choose_device, step_generator
+from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 
 
@@ -61,8 +66,13 @@ class JointObjective:
         if config.run.compile and device.type == "cuda":
             for component in components.values():
                 component.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
+        memory = config.memory
+        if memory.checkpoint_activations:
+            recompute_blocks(components.values(), offload=memory.offload_activations)
         by_name: dict[str, nn.Module] = {str(name): component for name, component in components.items()}
         self.experts = Experts(self.models)
+        towers = {str(expert): components[name] for expert, name in EXPERTS.items() if name in components}
+        self.residency = OneAtATime(towers, device) if memory.one_expert and len(towers) > 1 else None
         self.context = ContextParallel(by_name, parallel)
         shard_model(self.experts, by_name, parallel)
 
@@ -122,8 +132,23 @@ class JointObjective:
             total += count
         return {name: value / total for name, value in sums.items()}
 
+    def clip_sampler(self) -> Callable[[int, Path], dict[str, float]] | None:
+        """Return what makes clips at a validation, or None where the recipe wants none."""
+        config = self.objective
+        if not config.validation.clips:
+            return None
+        encoders = find_model(config.encoders) if config.encoders else config.model
+        settings = SampleSettings(
+            config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
+        )
+        source = open_source(config.data, "validation", encoders)
+        return ClipSampler(settings, source, {str(n): part for n, part in self.components.items()}, self.device).sample
+
     def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
+
+        if self.residency:
+            self.residency.use(expert)
 
         def forward(*tensors: torch.Tensor) -> Velocities:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -175,7 +200,10 @@ class JointStage(JointObjective):
         torch.manual_seed(config.run.seed)
         components = build_components(config.start, ALL_COMPONENTS, config.model)
         for name, component in components.items():
-            component.to(device).requires_grad_(name in config.trainable)
+            component.requires_grad_(name in config.trainable)
+            if parallel.mesh is None:
+                # Sharding moves each part by itself: the whole would not fit.
+                component.to(device)
         super().__init__(config, data, components, device, parallel)
         self.modules: Mapping[str, nn.Module] = {name: components[name] for name in config.trainable}
 

@@ -67,7 +67,7 @@ class LoraStage(JointObjective):
             name: add_adapters(components[name], name, adapter).to(device) for name, adapter in self.adapters.items()
         }
         self.modules: Mapping[str, nn.Module] = {str(name): parts for name, parts in self.parts.items()}
-        super().__init__(config, data, components, device, parallel)
+        super().__init__(config_of_data, data, components, device, parallel)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Adapters of the towers at the base rate, those of the bridge at their multiple of it."""

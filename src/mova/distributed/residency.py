@@ -1,0 +1,57 @@
+"""Which of several models is on the device: the one in use; the frozen weights of the others rest on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+
+class OneAtATime:
+    """Brings one of several modules to the device and takes the others off it.
+
+    Only frozen weights move: what is trained stays where its optimiser is. On CUDA they rest in pinned memory.
+
+    Args:
+        modules: by name; none on the device is needed yet.
+        device: where the one in use is.
+        home: where the others rest.
+    """
+
+    def __init__(
+        self, modules: Mapping[str, nn.Module], device: torch.device, home: torch.device | str = "cpu"
+    ) -> None:
+        self.modules, self.device, self.home = dict(modules), device, torch.device(home)
+        self.present: str | None = None
+        for module in self.modules.values():
+            self._send_home(module)
+
+    def use(self, name: str) -> None:
+        """Make a module ready; nothing happens where it is already."""
+        if name == self.present:
+            return
+        if self.present is not None:
+            self._send_home(self.modules[self.present])
+        for tensor in _frozen(self.modules[name]):
+            tensor.data = tensor.data.to(self.device, non_blocking=True)
+        self.present = name
+
+    def resident_bytes(self) -> int:
+        """Return the bytes of frozen weights on the device."""
+        return sum(
+            tensor.numel() * tensor.element_size()
+            for module in self.modules.values()
+            for tensor in _frozen(module)
+            if tensor.device.type == self.device.type
+        )
+
+    def _send_home(self, module: nn.Module) -> None:
+        pinned = self.device.type == "cuda" and self.home.type == "cpu"
+        for tensor in _frozen(module):
+            resting = tensor.data.to(self.home)
+            tensor.data = resting.pin_memory() if pinned else resting
+
+
+def _frozen(module: nn.Module) -> list[torch.Tensor]:
+    return [parameter for parameter in module.parameters() if not parameter.requires_grad] + list(module.buffers())

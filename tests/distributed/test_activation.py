@@ -1,0 +1,53 @@
+"""Blocks that are computed again: the same gradients, less kept."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mova.distributed.activation import recompute_blocks
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shared_forward import make_model, results
+
+
+def kept_bytes(model):
+    """Bytes that autograd saves in a forward, each storage once."""
+    storages = {}
+
+    def note(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    from shared_forward import make_inputs
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(*make_inputs(), frame_rate=24.0)
+    return sum(size for pointer, size in storages.items() if pointer not in weights)
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_gradients_are_the_same(offload):
+    _, expected = results(make_model(), True)
+    model = make_model()
+    recompute_blocks([model.video_tower, model.audio_tower, model.bridge], offload=offload)
+    _, gradients = results(model, True)
+    assert set(gradients) == set(expected)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-7)
+
+
+def test_less_is_kept_for_the_backward_pass():
+    plain, small = make_model(), make_model()
+    recompute_blocks([small.video_tower, small.audio_tower, small.bridge])
+    assert kept_bytes(small) < 0.3 * kept_bytes(plain)
+
+
+def test_adapters_of_the_first_block_learn_though_nothing_before_it_does():
+    model = make_model().requires_grad_(False)
+    recompute_blocks([model.video_tower, model.audio_tower, model.bridge], offload=True)
+    first = model.video_tower.blocks[0].self_attn.q.weight.requires_grad_()
+    results(model, True)
+    assert first.grad.abs().max() > 0
