@@ -1,65 +1,109 @@
-"""Whether the prompt embeddings of a model say which of the colours of a caption comes first, second, ...
+"""Whether the prompt embeddings of a model say which of the things in a row of its caption comes first, second, ...
 
     .venv/bin/python benchmarks/probe_caption_order.py --model mova-tiny
+    .venv/bin/python benchmarks/probe_caption_order.py --model runs/text/model --ranked
 
-A linear classifier reads the rank of a colour word from the embedding of that word alone; the towers, which attend to
-words without knowing their positions, have nothing else to go by.
+A linear classifier reads the rank of a word from the embedding of that word alone; the towers, which attend to words
+without knowing their positions, have nothing else to go by. For every kind of scene with a row (bars, keys, vowels,
+turns), in the half of the caption that tells the picture and in the one that tells the sound.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import torch
 
-from mova.codecs.prompt import encode_prompts
-from mova.generate.load import load_pipeline
+from mova.codecs.prompt import encode_prompts, load_tokenizer
+from mova.generate.locate import find_model
+from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
-from mova.toyworld.vocabulary import COLOURS
+from mova.toyworld.scene import Scene
+from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, VOWEL_WORD
 
-NUM_CAPTIONS = 700
+KINDS = ("mallet", "keys", "face", "duet")
+NUM_CAPTIONS = 500
 TRAINING_SHARE = 0.8
-NUM_STEPS = 400
+NUM_STEPS = 300
+
+
+def rows_of(scene: Scene) -> tuple[list[str], list[str]]:
+    """Return the words in a row of the picture's half and of the sound's half, of longer terms the last word."""
+    match scene.kind:
+        case "mallet":
+            colours = [COLOURS[bar] for bar in scene.bars]
+            return colours, [PITCH_WORD[colour].split()[-1] for colour in colours]
+        case "keys":
+            return list(scene.notes), list(scene.notes)
+        case "face":
+            vowels = [VOWEL_WORD[vowel] for vowel in scene.vowels]
+            return vowels, vowels
+        case _:
+            return list(scene.sides), [VOWEL_WORD[vowel] for vowel in scene.vowels]
+
+
+def places_of(pieces: list[str], row: list[str]) -> list[int]:
+    """Return where the words of a row stand in some pieces, or nothing where they cannot be told apart from others."""
+    words = [piece.strip("▁") for piece in pieces]
+    found = [
+        place
+        for place, word in enumerate(words)
+        # A pale green wall is no green bar.
+        if word in set(row) and (place == 0 or words[place - 1] != "pale")
+    ]
+    return found if [words[place] for place in found] == row else []
 
 
 @torch.no_grad()
-def colour_words(model: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the embeddings (N, D) of the colour words of mallet captions and their ranks (N,)."""
-    pipeline = load_pipeline(model)
-    embeddings, ranks = [], []
+def collect(model: str, kind: str, ranked: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return, for each half, embeddings (N, D) of words in a row and their ranks (N,)."""
+    folder = Path(model) if Path(model, "text_encoder").is_dir() else find_model(model)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    encoder = load_component(folder / "text_encoder", dtype=torch.float32)
+    halves: list[tuple[list[torch.Tensor], list[int]]] = [([], []), ([], [])]
     for index in range(NUM_CAPTIONS):
-        text = caption(sample_scene(split_seed("train", index), kind="mallet"))
-        rows = encode_prompts(pipeline.tokenizer, pipeline.text_encoder, [text]).embeds[0]
-        pieces = pipeline.tokenizer.convert_ids_to_tokens(pipeline.tokenizer(text)["input_ids"])
-        places = [place for place, piece in enumerate(pieces) if piece.strip("▁") in COLOURS]
-        embeddings += [rows[place].float() for place in places]
-        ranks += range(len(places))
-    return torch.stack(embeddings), torch.tensor(ranks)
+        scene = sample_scene(split_seed("train", index), kind=kind)
+        text = caption(scene, ranked=ranked)
+        pieces = tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
+        rows = encode_prompts(tokenizer, encoder, [text]).embeds[0].float()
+        middle = next(place for place, piece in enumerate(pieces) if piece.strip("▁") == "audio")
+        for (embeddings, ranks), row, first, last in zip(
+            halves, rows_of(scene), (0, middle), (middle, len(pieces)), strict=True
+        ):
+            places = places_of(pieces[first:last], row)
+            embeddings += [rows[first + place] for place in places]
+            ranks += range(len(places))
+    return [(torch.stack(embeddings), torch.tensor(ranks)) for embeddings, ranks in halves if ranks]
 
 
-def main() -> None:
-    """Train the probe and print its accuracy by rank."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mova-tiny")
-    embeddings, ranks = colour_words(parser.parse_args().model)
+def probe(embeddings: torch.Tensor, ranks: torch.Tensor) -> tuple[float, float]:
+    """Return the share of held-out words whose rank is read right, and the share of the commonest rank."""
     torch.manual_seed(0)
     split = int(TRAINING_SHARE * len(ranks))
-    probe = torch.nn.Linear(embeddings.shape[1], int(ranks.max()) + 1)
-    optimizer = torch.optim.Adam(probe.parameters(), 1e-2)
+    classifier = torch.nn.Linear(embeddings.shape[1], int(ranks.max()) + 1)
+    optimizer = torch.optim.Adam(classifier.parameters(), 1e-2)
     for _ in range(NUM_STEPS):
-        loss = torch.nn.functional.cross_entropy(probe(embeddings[:split]), ranks[:split])
+        loss = torch.nn.functional.cross_entropy(classifier(embeddings[:split]), ranks[:split])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    right = (probe(embeddings[split:]).argmax(1) == ranks[split:]).float()
-    lines = [f"rank of a colour word read from its embedding: {right.mean():.2f} of {len(right)} words"]
-    lines += [
-        f"  word {rank + 1}: {right[ranks[split:] == rank].mean():.2f}"
-        for rank in range(int(ranks.max()) + 1)
-        if (ranks[split:] == rank).any()
-    ]
+    right = (classifier(embeddings[split:]).argmax(1) == ranks[split:]).float().mean()
+    return float(right), float(ranks.bincount().max() / len(ranks))
+
+
+def main() -> None:
+    """Train the probes and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mova-tiny", help="a model, or a folder with text_encoder and tokenizer")
+    parser.add_argument("--ranked", action="store_true", help="captions that say the place of each thing")
+    chosen = parser.parse_args()
+    lines = ["| scene | in the picture's half | in the sound's half | commonest rank |", "| --- | --- | --- | --- |"]
+    for kind in KINDS:
+        found = [probe(*half) for half in collect(chosen.model, kind, chosen.ranked)]
+        lines.append(f"| {kind} | {' | '.join(f'{right:.2f}' for right, _ in found)} | {found[0][1]:.2f} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

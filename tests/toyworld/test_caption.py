@@ -84,3 +84,34 @@ def test_caption_never_tells_times_or_restitution():
 def test_wording_varies_with_the_seed():
     scene = sample_scene(0, kind="ball")
     assert len({caption(replace(scene, seed=seed)) for seed in range(60)}) == 9
+
+
+def rows_of(scene):
+    """The things in a row that the picture's half and the sound's half of a caption name."""
+    if scene.kind == "mallet":
+        colours = [COLOURS[bar] for bar in scene.bars]
+        return colours, [PITCH_WORD[colour] for colour in colours]
+    if scene.kind == "keys":
+        return scene.notes, scene.notes
+    vowels = [VOWEL_WORD[vowel] for vowel in scene.vowels]
+    return (vowels if scene.kind == "face" else scene.sides), vowels
+
+
+@pytest.mark.parametrize("kind", ["mallet", "keys", "face", "duet"])
+def test_ranked_captions_say_the_place_of_each_thing(kind):
+    ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+    for seed in range(40):
+        scene = sample_scene(seed, kind=kind)
+        text = caption(scene, ranked=True)
+        for half, row in zip(text.split(" The audio "), rows_of(scene), strict=True):
+            assert len(row) <= len(ordinals)
+            for ordinal, word in zip(ordinals, row, strict=False):
+                assert re.search(rf"{ordinal} (the |a )?{word}\b", half), text
+        assert 15 <= len(text.split()) <= 60
+
+
+def test_what_has_no_order_is_said_as_before():
+    for kind in ("ball", "balls"):
+        for seed in range(10):
+            scene = sample_scene(seed, kind=kind)
+            assert caption(scene, ranked=True) == caption(scene)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
+from mova.generate.load import load_pipeline
 from mova.models.convert import verify_component
 from mova.train.checkpoint import list_states, newest_state
 from mova.train.config import accepts, load_recipe
@@ -192,3 +193,18 @@ def test_a_plan_tells_what_is_finished_and_runs_nothing(ladder_run, recipes, min
     fresh = plan_recipe(recipes / "tiny_joint.yaml", [f"model={tmp_path}/run/model"])
     assert [(name, config.stage, done) for name, config, done in fresh] == [("tiny_joint", "joint", False)]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_ladder_over_all_scenes_makes_a_model(recipes, minimal, tmp_path):
+    """The three phases of the paper, each from the weights of the one before, then a model that generates."""
+    # This ladder has no stage of its own for latents, which has a device.
+    sizes = [text for text in minimal if text != "device=cpu"]
+    overrides = (*sizes, f"model={tmp_path}/model", f"destination={tmp_path}/mova-tiny", "validation.clips=1")
+    run_recipe(recipes / "tiny_all.yaml", overrides=[*overrides, "validation.num_inference_steps=1"])
+    pipeline = load_pipeline(tmp_path / "mova-tiny")
+    pipeline.set_progress_bar_config(disable=True)
+    clip = pipeline("A face says first ah.", seed=0, output_type="np").clip()
+    assert clip.frames.shape == (17, 32, 32, 3)
+    for phase in (1, 2, 3):
+        assert (tmp_path / f"tiny_all_phase{phase}" / "validation").is_dir()

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from mova.geometry import num_samples
-from mova.toyworld.caption import caption
 from mova.train.config import ToyDataConfig
 from mova.train.sources.base import Split
 from mova.train.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
@@ -121,7 +120,7 @@ def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], da
     for index in range(*part):
         clip = source.load(first + index)
         frames[index], waveforms[index] = clip.frames, clip.waveform[0]
-        captions.append(caption(source.scene(first + index)))
+        captions.append(source.caption(first + index))
     frames.flush()
     waveforms.flush()
     partial = _part_file(home, part).with_suffix(".partial")

@@ -17,9 +17,19 @@ LADDER = [
     "tiny_video_autoencoder",
     "tiny_video_autoencoder_long",
 ]
-PHASES = ["tiny_phases", "tiny_joint_phase1", "tiny_joint_phase2", "tiny_joint_phase3"]
+ALL_SCENES = [
+    "tiny_all",
+    "tiny_all_audio_autoencoder",
+    "tiny_all_audio_tower",
+    "tiny_all_phase1",
+    "tiny_all_phase2",
+    "tiny_all_phase3",
+    "tiny_all_publish",
+    "tiny_all_text_encoder",
+    "tiny_all_video_autoencoder",
+]
 FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune", "lora", "lora_low_vram"]
-NAMES = sorted([*LADDER, *PHASES, *FULL_SIZE, "tiny_lora"])
+NAMES = sorted([*LADDER, *ALL_SCENES, *FULL_SIZE, "tiny_lora"])
 
 
 def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
@@ -27,6 +37,15 @@ def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
     assert isinstance(ladder, LadderConfig)
     assert sorted(ladder.recipes) == [f"{name}.yaml" for name in LADDER[1:]]
     assert sorted(path.stem for path in recipes.glob("*.yaml")) == NAMES
+
+
+def test_the_ladder_over_all_scenes_gives_every_stage_the_same_captions(recipes):
+    ladder = load_recipe(recipes / "tiny_all.yaml")
+    assert sorted(ladder.recipes) == sorted(f"{name}.yaml" for name in ALL_SCENES[1:])
+    data = [getattr(load_recipe(recipes / name), "data", None) for name in ladder.recipes]
+    assert {(one.kinds, one.combinations, one.ranked_captions) for one in data if one} == {
+        (("ball", "mallet", "keys", "face", "duet", "balls"), "training", True)
+    }
 
 
 def test_full_size_phases_hold_the_papers_values(recipes):

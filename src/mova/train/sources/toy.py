@@ -45,6 +45,10 @@ class ToySource:
         scene = sample_scene(split_seed(self.split, index), kinds=data.kinds, combinations=data.combinations)
         return with_notes(scene, data.notes) if data.notes else scene
 
+    def caption(self, index: int) -> str:
+        """Return the caption of an entry."""
+        return caption(self.scene(index), ranked=self.data.ranked_captions)
+
     def load(self, index: int, start_s: float | None = None) -> RawClip:  # noqa: ARG002 (scenes are rendered whole)
         """Render an entry."""
         clip = render(
@@ -65,4 +69,4 @@ class ToySource:
         scene = self.scene(index)
         facts = json.dumps(scene.to_dict(), sort_keys=True)
         shape = (self.data.size, self.num_frames, self.frame_rate, self.sample_rate)
-        return ClipEntry(f"{scene.kind} {scene.seed}", digest("toy", RENDERING, facts, *shape), caption(scene))
+        return ClipEntry(f"{scene.kind} {scene.seed}", digest("toy", RENDERING, facts, *shape), self.caption(index))

@@ -91,7 +91,10 @@ class TextEncoderStage(SeededStage):
     def _captions(self, split: str, count: int) -> list[str]:
         data = self.config.data
         return [
-            caption(sample_scene(split_seed(split, index), kinds=data.kinds, combinations=data.combinations))
+            caption(
+                sample_scene(split_seed(split, index), kinds=data.kinds, combinations=data.combinations),
+                ranked=data.ranked_captions,
+            )
             for index in range(count)
         ]
 
