@@ -1,10 +1,18 @@
-"""A process alone; several are tested with what they share."""
+"""A process alone, and several that torchrun started."""
+
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import ConfigError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import shared_mesh
+from processes import run_processes
 
 
 def test_a_process_alone_needs_no_group():
@@ -28,6 +36,33 @@ def test_neighbours_share_a_sample_before_they_share_weights():
 
 
 def test_a_layout_for_more_processes_than_there_are_is_explained():
-    text = "as many processes as were started, 1; got replicate 1 x shard 4 x ring 1 x ulysses 1 = 4; shard 1 would fit"
+    text = (
+        "as many processes as were started, 1; got replicate 1 x shard 4 x ring 1 x ulysses 1 = 4; "
+        "replicate 1 x shard 1 x ring 1 x ulysses 1 would fit"
+    )
     with pytest.raises(ConfigError, match=text):
         start_parallel(shard=4)
+
+
+def test_processes_of_torchrun_find_their_places(tmp_path):
+    found = run_processes(shared_mesh.places, 4, tmp_path, launched=True)
+    assert [one["rank"] for one in found] == [0, 1, 2, 3]
+    assert [one["data_rank"] for one in found] == [0, 0, 1, 1]
+    # Neighbours in rank share a sample.
+    assert [one["ulysses"] for one in found] == [[0, 1], [0, 1], [2, 3], [2, 3]]
+    # A sum over samples counts those that share one once.
+    assert [one["sum"] for one in found] == [30.0] * 4
+    # The main process decides.
+    assert [one["agreed"] for one in found] == [False] * 4
+    assert [one["clock"] for one in found] == [0.1] * 4
+    # What fits gives up as little as possible of what was asked for.
+    assert {one["for 3 ulysses"] for one in found} == {"replicate 1 x shard 4 x ring 1 x ulysses 1 would fit"}
+    assert {one["for 3 replicas"] for one in found} == {"replicate 1 x shard 2 x ring 1 x ulysses 2 would fit"}
+    assert [one["closed"] for one in found] == [True] * 4
+
+
+def test_processes_wait_longer_than_an_exchange_may_take(tmp_path):
+    started = time.monotonic()
+    waited = run_processes(shared_mesh.wait_for_the_main_one, 2, tmp_path, timeout_s=shared_mesh.LIMIT_S)
+    assert waited[1] > shared_mesh.LIMIT_S
+    assert time.monotonic() - started > shared_mesh.LIMIT_S

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
+from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from mova.errors import ConfigError
 
 AXES = ("replicate", "shard", "ring", "ulysses")
+# One process may encode clips for days while the others wait; everywhere else a long silence means that one is lost.
+_WAIT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Parallel:
         ring, ulysses: processes that share a sample by tokens and by heads.
         rank: of this process.
         mesh: of all processes, axes as `AXES`; None for a process that is alone and has no process group.
+        waiting: the group of all processes in which they wait, without the time limit of other exchanges.
     """
 
     replicate: int = 1
@@ -32,6 +37,7 @@ class Parallel:
     ulysses: int = 1
     rank: int = 0
     mesh: DeviceMesh | None = None
+    waiting: ProcessGroup | None = None
 
     @property
     def world_size(self) -> int:
@@ -64,9 +70,9 @@ class Parallel:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait for all processes."""
+        """Wait for all processes, for as long as it takes."""
         if self.mesh is not None:
-            distributed.barrier()
+            distributed.barrier(self.waiting)
 
     def sum_over_samples(self, value: torch.Tensor) -> torch.Tensor:
         """Add up a tensor over the processes with different samples; those that share one count once."""
@@ -78,11 +84,15 @@ class Parallel:
 
     def agree(self, flag: bool, device: torch.device) -> bool:
         """Return what the main process says, so that all of them do the same."""
+        return bool(self.from_main(float(flag), device))
+
+    def from_main(self, value: float, device: torch.device) -> float:
+        """Return the number that the main process has: clocks differ, and what follows from them must not."""
         if self.mesh is None:
-            return flag
-        said = torch.tensor([float(flag)], device=device)
+            return value
+        said = torch.tensor([value], dtype=torch.float64, device=device)
         distributed.broadcast(said, src=0)
-        return bool(said.item())
+        return float(said.item())
 
     def close(self) -> None:
         """End the process group."""
@@ -103,21 +113,33 @@ def start_parallel(
         ConfigError: the product is not the number of processes.
     """
     sizes = {"replicate": replicate, "shard": shard, "ring": ring, "ulysses": ulysses}
-    wanted, kind = math.prod(sizes.values()), torch.device(device).type
-    launched = distributed.is_torchelastic_launched()
-    if launched and not distributed.is_initialized():
+    kind = torch.device(device).type
+    if distributed.is_torchelastic_launched() and not distributed.is_initialized():
+        if kind == "cuda":
+            # Before the first exchange, or all processes of a node would use its first GPU.
+            torch.cuda.set_device(distributed.get_node_local_rank(0) % torch.cuda.device_count())
         distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     present = distributed.get_world_size() if distributed.is_initialized() else 1
-    if wanted != present:
-        product = " x ".join(f"{name} {size}" for name, size in sizes.items())
-        rest = math.prod((ring, ulysses, replicate))
-        near = f"; shard {present // rest} would fit" if present % rest == 0 else ""
+    if math.prod(sizes.values()) != present:
         raise ConfigError(
-            f"parallel must have as many processes as were started, {present}; got {product} = {wanted}{near}"
+            f"parallel must have as many processes as were started, {present}; "
+            f"got {_product(sizes)} = {math.prod(sizes.values())}; {_product(_nearest(sizes, present))} would fit"
         )
     if not distributed.is_initialized():
         return Parallel()
-    if kind == "cuda":
-        torch.cuda.set_device(distributed.get_rank() % torch.cuda.device_count())
     mesh = init_device_mesh(kind, tuple(sizes[axis] for axis in AXES), mesh_dim_names=AXES)
-    return Parallel(**sizes, rank=distributed.get_rank(), mesh=mesh)
+    waiting = distributed.new_group(backend="gloo", timeout=_WAIT)
+    return Parallel(**sizes, rank=distributed.get_rank(), mesh=mesh, waiting=waiting)
+
+
+def _nearest(sizes: dict[str, int], present: int) -> dict[str, int]:
+    """Give up as little as possible of what was asked for: first `shard`, then `replicate`, then the rest."""
+    for kept in (("replicate", "ring", "ulysses"), ("ring", "ulysses"), ("ulysses",), ()):
+        chosen = {axis: sizes[axis] if axis in kept else 1 for axis in sizes}
+        if present % math.prod(chosen.values()) == 0:
+            return chosen | {"shard": present // math.prod(chosen.values())}
+    raise AssertionError("shard alone always fits")
+
+
+def _product(sizes: dict[str, int]) -> str:
+    return " x ".join(f"{name} {size}" for name, size in sizes.items())

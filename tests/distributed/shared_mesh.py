@@ -1,0 +1,51 @@
+"""What the processes of test_mesh do: find their places, and wait."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from mova.distributed.mesh import start_parallel
+from mova.errors import ConfigError
+
+LIMIT_S = 2.0
+CPU = torch.device("cpu")
+
+
+def places(rank: int, _folder: Path) -> dict[str, Any]:
+    parallel = start_parallel(shard=2, ulysses=2)
+    found = {
+        "rank": parallel.rank,
+        "data_rank": parallel.data_rank,
+        "ulysses": distributed.get_process_group_ranks(parallel.mesh["ulysses"].get_group()),
+        "sum": float(parallel.sum_over_samples(torch.tensor(10.0 * (1 + parallel.data_rank)))),
+        "agreed": parallel.agree(rank > 0, CPU),
+        "clock": parallel.from_main(0.1 + rank, CPU),
+        "for 3 ulysses": _suggestion(ulysses=3),
+        "for 3 replicas": _suggestion(replicate=3, ulysses=2),
+    }
+    parallel.barrier()
+    parallel.close()
+    return found | {"closed": not distributed.is_initialized()}
+
+
+def wait_for_the_main_one(rank: int, _folder: Path) -> float:
+    parallel = start_parallel(shard=2)
+    started = time.monotonic()
+    if parallel.is_main:
+        time.sleep(2 * LIMIT_S)
+    parallel.barrier()
+    return time.monotonic() - started
+
+
+def _suggestion(**sizes: int) -> str:
+    try:
+        start_parallel(**sizes)
+    except ConfigError as error:
+        return re.split("; ", str(error))[-1]
+    return "accepted"
