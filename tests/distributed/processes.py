@@ -31,7 +31,6 @@ def run_processes(
         launched: leave the process group to the job, in the environment that `torchrun` makes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["OMP_NUM_THREADS"] = "1"
     # Imports take seconds: one process, in which nothing has run yet, does them once for all others.
     multiprocessing.set_forkserver_preload(["mova.train.ladder", "mova.train.stages.joint", "mova.train.stages.lora"])
     environment = _environment(world_size) if launched else {}

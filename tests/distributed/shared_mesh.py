@@ -25,7 +25,6 @@ def places(rank: int, _folder: Path) -> dict[str, Any]:
         "ulysses": distributed.get_process_group_ranks(parallel.mesh["ulysses"].get_group()),
         "sum": float(parallel.sum_over_samples(torch.tensor(10.0 * (1 + parallel.data_rank)))),
         "agreed": parallel.agree(rank > 0, CPU),
-        "clock": parallel.from_main(0.1 + rank, CPU),
         "for 3 ulysses": _suggestion(ulysses=3),
         "for 3 replicas": _suggestion(replicate=3, ulysses=2),
     }

@@ -12,7 +12,7 @@ processes is the gradient of that loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -38,6 +38,9 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.rope import RotaryTable
 from mova.models.tower import AudioTower, DiTTower
 
+# Of `Attention.forward`, in order.
+_INPUTS = ("x_BLD", "context_BKC", "rotary", "context_rotary")
+
 
 class ContextParallel:
     """Splits the tokens of towers and bridge among processes until it is removed.
@@ -60,11 +63,11 @@ class ContextParallel:
         if any(bridge.config.pooled_adaln for bridge in bridges):
             raise ConfigError("pooled_adaln pools whole frames of the picture, which context parallelism never gathers")
         groups = _Groups.of(parallel)
-        lengths = _Lengths(parallel.context_size)
+        totals: dict[str, int] = {}
         for tower in towers.values():
-            self._share_tower(tower, "audio" if isinstance(tower, AudioTower) else "video", lengths, groups)
+            self._share_tower(tower, "audio" if isinstance(tower, AudioTower) else "video", totals, groups)
         for bridge in bridges:
-            self._share_bridge(bridge, lengths, groups)
+            self._share_bridge(bridge, totals, groups)
 
     def remove(self) -> None:
         """Let every process compute all tokens again."""
@@ -72,48 +75,59 @@ class ContextParallel:
             undo()
         self._undo.clear()
 
-    def _share_tower(self, tower: DiTTower, stream: str, lengths: _Lengths, groups: _Groups) -> None:
+    def _share_tower(self, tower: DiTTower, stream: str, totals: dict[str, int], groups: _Groups) -> None:
         def cut(_: nn.Module, _args: Any, tokens: torch.Tensor) -> torch.Tensor:
-            return take_part(tokens, lengths.begin(stream, tokens.shape[1]), groups.rank)
+            totals[stream] = _enough(tokens.shape[1], stream, groups)
+            return take_part(tokens, groups.lengths(totals[stream]), groups.rank)
 
         def join(_: nn.Module, _args: Any, patches: torch.Tensor) -> torch.Tensor:
-            return gather_outputs(patches, lengths.of(stream), groups.context)
-
-        def own_positions(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            tokens, context, modulation, rotary = args
-            return tokens, context, modulation, _own(rotary, lengths.of(stream), groups.rank)
+            return gather_outputs(patches, groups.lengths(totals[stream]), groups.context)
 
         self._keep(tower.patch_embedding.register_forward_hook(cut))
         self._keep(tower.head.register_forward_hook(join))
         for block in tower.blocks:
-            self._keep(block.register_forward_pre_hook(own_positions))
-            self._replace(block.get_submodule("self_attn"), _SharedSelfAttention(stream, lengths, groups))
+            self._share_attention(block.get_submodule("self_attn"), _SharedSelfAttention, "rotary", groups)
 
-    def _share_bridge(self, bridge: CrossModalBridge, lengths: _Lengths, groups: _Groups) -> None:
-        def own_positions(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _share_bridge(self, bridge: CrossModalBridge, totals: dict[str, int], groups: _Groups) -> None:
+        def with_positions(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             layer, video, audio, rotary, frames = args
-            own = tuple(
-                None if table is None else _own(table, lengths.of(stream), groups.rank)
-                for stream, table in zip(("video", "audio"), rotary, strict=True)
+            tables = tuple(
+                _unrotated(totals[stream], bridge.head_dim, tokens.device) if table is None else table
+                for stream, table, tokens in zip(("video", "audio"), rotary, (video, audio), strict=True)
             )
-            return layer, video, audio, own, frames
+            return layer, video, audio, tables, frames
 
-        self._keep(bridge.register_forward_pre_hook(own_positions))
+        self._keep(bridge.register_forward_pre_hook(with_positions))
         for conditioner in bridge.audio_to_video_conditioners:
-            attention = conditioner.get_submodule("inner")
-            former = cast("AttentionDispatch", attention.processor)
-            self._replace(attention, _GatheredKeys("audio", lengths, groups, former))
+            self._share_attention(conditioner.get_submodule("inner"), _GatheredKeys, "context_rotary", groups)
         for conditioner in bridge.video_to_audio_conditioners:
-            self._replace(conditioner.get_submodule("inner"), _GatheredQueries("audio", lengths, groups))
+            self._share_attention(conditioner.get_submodule("inner"), _GatheredQueries, "rotary", groups)
 
-    def _keep(self, handle: RemovableHandle) -> None:
-        self._undo.append(handle.remove)
+    def _share_attention(
+        self, attention: nn.Module, kind: type[_SharedAttention], counted: str, groups: _Groups
+    ) -> None:
+        former = cast("AttentionDispatch", attention.processor)
+        processor = kind(former, groups)
 
-    def _replace(self, attention: nn.Module, processor: AttentionDispatch) -> None:
-        former = attention.processor
+        def own_positions(
+            _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            inputs = dict(zip(_INPUTS, args, strict=False)) | kwargs
+            # Blocks get the positions of all tokens, so what is computed again in a backward pass counts them as the
+            # first time, whatever has been computed in between.
+            processor.lengths = groups.lengths(len(inputs[counted].cos))
+            for name in ("rotary", "context_rotary"):
+                if inputs.get(name) is not None:
+                    inputs[name] = _own(inputs[name], groups)
+            return (), inputs
+
+        self._keep(attention.register_forward_pre_hook(own_positions, with_kwargs=True))
         # A plain attribute of the attention, no module.
         setattr(attention, "processor", processor)  # noqa: B010
         self._undo.append(partial(setattr, attention, "processor", former))
+
+    def _keep(self, handle: RemovableHandle) -> None:
+        self._undo.append(handle.remove)
 
 
 @dataclass(frozen=True)
@@ -140,32 +154,29 @@ class _Groups:
             num_ring=parallel.ring,
         )
 
-
-class _Lengths:
-    """How many tokens of each stream every process has in the present forward."""
-
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
-        self._lengths: dict[str, list[int]] = {}
-
-    def begin(self, stream: str, total: int) -> list[int]:
-        if total < self.parts:
-            raise GeometryError(f"{stream} must have a token for each of {self.parts} processes, got {total}")
-        self._lengths[stream] = part_lengths(total, self.parts)
-        return self._lengths[stream]
-
-    def of(self, stream: str) -> list[int]:
-        return self._lengths[stream]
+    def lengths(self, total: int) -> list[int]:
+        """Return how many of `total` tokens each process has."""
+        return part_lengths(total, self.num_ring * self.num_ulysses)
 
 
-class _SharedSelfAttention(AttentionDispatch):
+class _SharedAttention(AttentionDispatch):
+    """Takes the place of an attention's dispatch, and its back-end.
+
+    Attributes:
+        lengths: tokens of each process in the stream that is exchanged; told before every call.
+    """
+
+    def __init__(self, former: AttentionDispatch, groups: _Groups) -> None:
+        self.groups = groups
+        self.lengths: list[int] = []
+        self._attention_backend = former._attention_backend
+
+
+class _SharedSelfAttention(_SharedAttention):
     """Ulysses among neighbours, then the ring among the groups of neighbours."""
 
-    def __init__(self, stream: str, lengths: _Lengths, groups: _Groups) -> None:
-        self.stream, self.lengths, self.groups = stream, lengths, groups
-
     def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
-        groups, lengths = self.groups, self.lengths.of(self.stream)
+        groups, lengths = self.groups, self.lengths
         size = groups.num_ulysses
         group, place = divmod(groups.rank, size)
         near = lengths[group * size : (group + 1) * size]
@@ -180,23 +191,16 @@ class _SharedSelfAttention(AttentionDispatch):
         return tokens_for_heads(attended, near, groups.ulysses, place) if size > 1 else attended
 
 
-class _GatheredKeys(AttentionDispatch):
+class _GatheredKeys(_SharedAttention):
     """Own queries, keys and values of all processes: for keys that are few."""
 
-    def __init__(self, stream: str, lengths: _Lengths, groups: _Groups, former: AttentionDispatch) -> None:
-        self.stream, self.lengths, self.groups, self.former = stream, lengths, groups, former
-
     def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
-        lengths = self.lengths.of(self.stream)
-        k, v = (gather_inputs(tensor, lengths, self.groups.context) for tensor in (k_BKNE, v_BKNE))
-        return self.former(q_BLNE, k, v, is_self)
+        k, v = (gather_inputs(tensor, self.lengths, self.groups.context) for tensor in (k_BKNE, v_BKNE))
+        return super().__call__(q_BLNE, k, v, is_self)
 
 
-class _GatheredQueries(AttentionDispatch):
+class _GatheredQueries(_SharedAttention):
     """Queries of all processes, keys and values where they lie: for queries that are few."""
-
-    def __init__(self, stream: str, lengths: _Lengths, groups: _Groups) -> None:
-        self.stream, self.lengths, self.groups = stream, lengths, groups
 
     def __call__(
         self,
@@ -205,14 +209,27 @@ class _GatheredQueries(AttentionDispatch):
         v_BKNE: torch.Tensor,
         is_self: bool,  # noqa: ARG002
     ) -> torch.Tensor:
-        lengths = self.lengths.of(self.stream)
-        queries = gather_inputs(q_BLNE, lengths, self.groups.context)
+        queries = gather_inputs(q_BLNE, self.lengths, self.groups.context)
         attended = spread_attention(queries, k_BKNE, v_BKNE, self.groups.context)
-        return take_part(attended, lengths, self.groups.rank)
+        return take_part(attended, self.lengths, self.groups.rank)
 
 
-def _own(table: RotaryTable, lengths: Sequence[int], rank: int) -> RotaryTable:
-    return RotaryTable(*(take_part(part, lengths, rank, dim=0) for part in table))
+def _enough(total: int, stream: str, groups: _Groups) -> int:
+    parts = groups.num_ring * groups.num_ulysses
+    if total < parts:
+        raise GeometryError(f"{stream} must have a token for each of {parts} processes, got {total}")
+    return total
+
+
+def _own(table: RotaryTable, groups: _Groups) -> RotaryTable:
+    lengths = groups.lengths(len(table.cos))
+    return RotaryTable(*(take_part(part, lengths, groups.rank, dim=0) for part in table))
+
+
+def _unrotated(total: int, head_dim: int, device: torch.device) -> RotaryTable:
+    """Return positions that turn nothing, for a bridge without any: they still count the tokens."""
+    cos = torch.ones(total, 1, head_dim // 2, device=device)
+    return RotaryTable(cos, torch.zeros_like(cos))
 
 
 def _check_heads(towers: Mapping[str, DiTTower], ulysses: int) -> None:

@@ -84,15 +84,11 @@ class Parallel:
 
     def agree(self, flag: bool, device: torch.device) -> bool:
         """Return what the main process says, so that all of them do the same."""
-        return bool(self.from_main(float(flag), device))
-
-    def from_main(self, value: float, device: torch.device) -> float:
-        """Return the number that the main process has: clocks differ, and what follows from them must not."""
         if self.mesh is None:
-            return value
-        said = torch.tensor([value], dtype=torch.float64, device=device)
+            return flag
+        said = torch.tensor([float(flag)], device=device)
         distributed.broadcast(said, src=0)
-        return float(said.item())
+        return bool(said.item())
 
     def close(self) -> None:
         """End the process group."""

@@ -80,6 +80,29 @@ def attend_backward(
         q, k, v: queries, and this part's keys and values.
         lse: (B, L, N) of the whole context.
     """
+    if q.is_cuda and q.dtype in _HALF:
+        return _flash_backward(grad, q, k, v, out, lse)
+    # A backward pass inside autocast must not round what the log-sum-exp was not rounded to.
+    with torch.autocast(q.device.type, enabled=False):
+        return _plain_backward(grad, q, k, v, out, lse)
+
+
+def _flash_backward(
+    grad: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, lse: torch.Tensor
+) -> Gradients:
+    heads = [tensor.transpose(1, 2) for tensor in (grad.to(q.dtype).contiguous(), q, k, v, out)]
+    # The kernel makes the weights anew from the log-sum-exp, so that of the whole context gives this part's share.
+    # Cumulative lengths are for packed batches; the state of the generator is read for dropout only.
+    unread = torch.zeros(2, dtype=torch.uint64, device=q.device)
+    parts = torch.ops.aten._scaled_dot_product_flash_attention_backward(
+        *heads, lse.transpose(1, 2).contiguous(), None, None, q.shape[1], k.shape[1], 0.0, False, unread, unread[0]
+    )
+    return tuple(one.transpose(1, 2) for one in parts)  # type: ignore[return-value]
+
+
+def _plain_backward(
+    grad: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, lse: torch.Tensor
+) -> Gradients:
     scale = q.shape[-1] ** -0.5
     q_, k_, v_, grad_, out_ = (tensor.float().transpose(1, 2) for tensor in (q, k, v, grad, out))
     # In slices of queries: the weights of all of them at once would not fit.
