@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,6 @@ def run_processes(job: Callable[[int, Path], Any], world_size: int, folder: Path
     `job` must be importable by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["OMP_NUM_THREADS"] = "1"
     multiprocessing.spawn(_enter, args=(world_size, str(folder), job), nprocs=world_size, join=True)
     return [json.loads((folder / f"result_{rank}.json").read_text()) for rank in range(world_size)]
 
