@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from mova.train.ladder import run_recipe
+from mova.train.trainer import Progress
 
 TOWER = {"num_layers": 2, "text_dim": 192, "freq_dim": 64}
 JOINT: dict[str, Any] = {
@@ -48,12 +49,17 @@ def train(folder: Path, name: str, recipe: dict[str, Any], changes: list[str], *
     path = folder / f"{recipe['stage']}.yaml"
     overrides = [f"model={folder / name / 'model'}", *changes]
     losses: list[float] = []
+
+    def note(progress: Progress) -> None:
+        if "loss" in progress.values:
+            losses.append(progress.values["loss"])
+
     run_recipe(
         path,
         overrides=overrides,
         resume=folder / name if resume else None,
         cache=folder / "cache",
-        on_progress=lambda progress: losses.append(progress.values["loss"]),
+        on_progress=note,
     )
     return losses
 

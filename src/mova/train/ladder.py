@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mova.distributed.mesh import Parallel, start_parallel
@@ -27,11 +27,9 @@ from mova.train.config import (
 )
 from mova.train.config.joint import LatentStageBase
 from mova.train.resume import check_same_recipe
-from mova.train.trainer import Progress, Stage, Trainer, choose_device
+from mova.train.trainer import OnProgress, Stage, Trainer, choose_device
 
 logger = logging.getLogger(__name__)
-
-OnProgress = Callable[[Progress], None]
 
 
 def run_recipe(
@@ -146,7 +144,7 @@ def _run_step(
         case _:
             from mova.train.stages.joint import JointObjective
 
-            stage = _build_stage(config, folder, cache, parallel)
+            stage = _build_stage(config, folder, cache, parallel, on_progress)
             sample = stage.clip_sampler() if isinstance(stage, JointObjective) else None
             figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel, sample).run()
     if parallel.is_main:
@@ -166,7 +164,9 @@ def _join(config: LatentStageBase) -> Parallel:
     )
 
 
-def _build_stage(config: TrainedConfig, folder: Path, cache: Path, parallel: Parallel) -> Stage:
+def _build_stage(
+    config: TrainedConfig, folder: Path, cache: Path, parallel: Parallel, on_progress: OnProgress | None
+) -> Stage:
     match config:
         case TextEncoderConfig():
             from mova.train.stages.text_encoder import TextEncoderStage
@@ -183,15 +183,15 @@ def _build_stage(config: TrainedConfig, folder: Path, cache: Path, parallel: Par
         case AudioTowerConfig():
             from mova.train.stages.audio_tower import AudioTowerStage
 
-            return AudioTowerStage(config, cache, parallel)
+            return AudioTowerStage(config, cache, parallel, on_progress)
         case JointConfig():
             from mova.train.stages.joint import JointStage
 
-            return JointStage(config, cache, parallel)
+            return JointStage(config, cache, parallel, on_progress)
         case LoraConfig():
             from mova.train.stages.lora import LoraStage
 
-            return LoraStage(config, cache, parallel)
+            return LoraStage(config, cache, parallel, on_progress)
 
 
 def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:

@@ -91,6 +91,9 @@ class Progress:
     samples_per_second: float = 0.0
 
 
+OnProgress = Callable[[Progress], None]
+
+
 class Trainer:
     """Runs one stage to its end, from the newest checkpoint in its folder if there is one.
 
@@ -105,6 +108,7 @@ class Trainer:
 
     Raises:
         MissingExtraError: a sink of the recipe is not installed.
+        ConfigError: a limit in minutes for several processes, whose clocks differ.
     """
 
     def __init__(
@@ -113,10 +117,12 @@ class Trainer:
         run: RunConfig,
         optimizer: OptimizerConfig,
         folder: Path,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: OnProgress | None = None,
         parallel: Parallel = ALONE,
         sample: Callable[[int, Path], dict[str, float]] | None = None,
     ) -> None:
+        if run.max_minutes and parallel.world_size > 1:
+            raise ConfigError(f"run.max_minutes is for one process, got {run.max_minutes}; use run.max_steps")
         self.stage, self.run_config, self.optimizer_config, self.folder = stage, run, optimizer, folder
         self.device = choose_device(run.device)
         self.optimizer = OptimizerSet(stage.parameter_groups(), optimizer)
@@ -147,7 +153,7 @@ class Trainer:
         Raises:
             NumericalError: a loss, a gradient or a weight is not finite; such a state is never saved.
             CheckpointError: the newest state is damaged, or belongs to another model.
-            KeyboardInterrupt: after the state has been saved.
+            KeyboardInterrupt: after the state has been saved (by a process that is alone).
         """
         self._resume()
         try:
@@ -155,8 +161,10 @@ class Trainer:
             figures = self._validate()
             self._save()
         except KeyboardInterrupt:
-            self._save()
-            logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
+            if self.parallel.mesh is None:
+                self._save()
+                logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
+            # Several processes are interrupted at different places: they could not save together.
             raise
         finally:
             self.log.close()

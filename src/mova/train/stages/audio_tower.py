@@ -23,7 +23,7 @@ from mova.train.config import AudioTowerConfig
 from mova.train.draws import DrawSettings, StepDraws, draw_step
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, noise_of, prompts_of, tower_groups
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import OnProgress, choose_device, step_generator
 
 VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 
@@ -35,13 +35,16 @@ class AudioTowerStage:
         config: the recipe.
         cache: folder of encoded clips.
         parallel: this process among the others.
+        on_progress: called while clips are encoded.
     """
 
     name = "audio_tower"
 
-    def __init__(self, config: AudioTowerConfig, cache: Path, parallel: Parallel = ALONE) -> None:
+    def __init__(
+        self, config: AudioTowerConfig, cache: Path, parallel: Parallel = ALONE, on_progress: OnProgress | None = None
+    ) -> None:
         self.config, self.device = config, choose_device(config.run.device)
-        self.data = OpenSplits(config, cache, self.device, parallel)
+        self.data = OpenSplits(config, cache, self.device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
         component = build_components(config.start, ("audio_dit",), config.model)["audio_dit"]
         self.tower = cast("AudioTower", component.to(self.device))

@@ -26,7 +26,7 @@ from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import choose_device, step_generator
+from mova.train.trainer import OnProgress, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 
@@ -189,14 +189,17 @@ class JointStage(JointObjective):
         config: the recipe.
         cache: folder of encoded clips.
         parallel: this process among the others.
+        on_progress: called while clips are encoded.
     """
 
     name = "joint"
 
-    def __init__(self, config: JointConfig, cache: Path, parallel: Parallel = ALONE) -> None:
+    def __init__(
+        self, config: JointConfig, cache: Path, parallel: Parallel = ALONE, on_progress: OnProgress | None = None
+    ) -> None:
         self.config = config
         device = choose_device(config.run.device)
-        data = OpenSplits(config, cache, device, parallel)
+        data = OpenSplits(config, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
         components = build_components(config.start, ALL_COMPONENTS, config.model)
         for name, component in components.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from mova.train.objective import SampleCounts
 from mova.train.optimizer import ParameterGroup
 from mova.train.sampler import StepSampler
 from mova.train.sources.base import Split
+from mova.train.trainer import OnProgress, Progress
 from mova.types import LatentPair
 
 VALIDATED_AT_ONCE = 32
@@ -132,13 +133,29 @@ class OpenSplits:
         cache: folder of encoded clips.
         device: that trains.
         parallel: this process among the others; the main one fills the cache while the others wait.
+        on_progress: called while clips are encoded.
     """
 
-    def __init__(self, config: LatentStageBase, cache: Path, device: torch.device, parallel: Parallel) -> None:
+    def __init__(
+        self,
+        config: LatentStageBase,
+        cache: Path,
+        device: torch.device,
+        parallel: Parallel,
+        on_progress: OnProgress | None = None,
+    ) -> None:
         model = find_model(config.encoders) if config.encoders else config.model
 
         def opened(split: Split) -> LatentSource:
-            return open_latents(config.data, split, model=model, cache=cache, device=device, online=config.online)
+            return open_latents(
+                config.data,
+                split,
+                model=model,
+                cache=cache,
+                device=device,
+                online=config.online,
+                on_progress=show_encoding(on_progress, split),
+            )
 
         if not parallel.is_main:
             parallel.barrier()
@@ -155,6 +172,13 @@ class OpenSplits:
             for start in range(0, len(members), VALIDATED_AT_ONCE):
                 chosen = members[start : start + VALIDATED_AT_ONCE]
                 yield Part(slice(chosen[0], chosen[0] + len(chosen)), self.validation.batch(chosen))
+
+
+def show_encoding(on_progress: OnProgress | None, split: Split) -> Callable[[int, int], None] | None:
+    """Return what tells a progress bar how many clips of a split are encoded."""
+    if on_progress is None:
+        return None
+    return lambda done, total: on_progress(Progress(f"latents of {split}", done, total, 0.0, {}))
 
 
 def tower_groups(name: str, tower: nn.Module) -> list[ParameterGroup]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from mova.train.config import LatentsConfig
 from mova.train.latents import open_latents
 from mova.train.sources.base import Split
-from mova.train.trainer import Progress, choose_device
+from mova.train.stages.latent_stage import show_encoding
+from mova.train.trainer import OnProgress, choose_device
 
 
 class LatentsStage:
@@ -23,7 +22,7 @@ class LatentsStage:
     def __init__(self, config: LatentsConfig, cache: Path) -> None:
         self.config, self.cache = config, cache
 
-    def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
+    def run(self, on_progress: OnProgress | None = None) -> None:
         """Encode what is missing of both splits."""
         splits: tuple[Split, ...] = ("train", "validation")
         for split in splits:
@@ -33,9 +32,5 @@ class LatentsStage:
                 model=self.config.model,
                 cache=self.cache,
                 device=choose_device(self.config.device),
-                on_progress=partial(_show, on_progress, f"latents of {split}") if on_progress else None,
+                on_progress=show_encoding(on_progress, split),
             )
-
-
-def _show(on_progress: Callable[[Progress], None], name: str, done: int, total: int) -> None:
-    on_progress(Progress(name, done, total, 0.0, {}))

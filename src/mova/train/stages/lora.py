@@ -23,7 +23,7 @@ from mova.train.config.run import MemoryConfig
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.joint import JointObjective
 from mova.train.stages.latent_stage import OpenSplits
-from mova.train.trainer import choose_device
+from mova.train.trainer import OnProgress, choose_device
 
 
 class LoraStage(JointObjective):
@@ -43,7 +43,9 @@ class LoraStage(JointObjective):
 
     name = "lora"
 
-    def __init__(self, config: LoraConfig, cache: Path, parallel: Parallel = ALONE) -> None:
+    def __init__(
+        self, config: LoraConfig, cache: Path, parallel: Parallel = ALONE, on_progress: OnProgress | None = None
+    ) -> None:
         self.config = config
         device = choose_device(config.run.device)
         base = find_model(config.base)
@@ -59,7 +61,7 @@ class LoraStage(JointObjective):
             check_targets(base / name, name, adapter)
         # The base's own encoders, unless the recipe names others.
         config_of_data = config.model_copy(update={"encoders": config.encoders or config.base})
-        data = OpenSplits(config_of_data, cache, device, parallel)
+        data = OpenSplits(config_of_data, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
         components = {name: _load(base, name, config.memory, device) for name in present}
         self.base_md5 = {str(name): key_shape_md5(key_shapes(components[name])) for name in self.adapters}
