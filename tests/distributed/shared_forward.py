@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from mova.distributed.activation import recompute_blocks
 from mova.distributed.collectives import gather_outputs, heads_for_tokens, part_lengths, take_part, tokens_for_heads
 from mova.distributed.context_parallel import ContextParallel
-from mova.distributed.mesh import start_parallel
+from mova.distributed.mesh import Parallel, start_parallel
+from mova.errors import GeometryError
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
@@ -51,6 +53,10 @@ def distance(mine: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((mine - theirs).abs().max() / theirs.abs().max().clamp_min(1e-12))
 
 
+def parts(model: DualTower) -> dict[str, torch.nn.Module]:
+    return {"video_dit": model.video_tower, "audio_dit": model.audio_tower, "bridge": model.bridge}
+
+
 def shared_job(rank: int, _folder: Path) -> dict[str, dict[str, float]]:
     """Return the largest relative distances of outputs and gradients from one process, for each layout."""
     world = torch.distributed.get_world_size()
@@ -63,26 +69,66 @@ def shared_job(rank: int, _folder: Path) -> dict[str, dict[str, float]]:
                 model = make_model()
                 expected, gradients = results(model, use_bridge)
                 if recomputed:
-                    model.video_tower.enable_gradient_checkpointing()
-                    model.audio_tower.enable_gradient_checkpointing()
-                parts = {"video_dit": model.video_tower, "audio_dit": model.audio_tower, "bridge": model.bridge}
-                shared = ContextParallel(parts, parallel)
+                    recompute_blocks(parts(model).values())
+                shared = ContextParallel(parts(model), parallel)
                 outputs, own = results(model, use_bridge)
+                with torch.inference_mode():
+                    velocities = model(*make_inputs(), frame_rate=24.0, use_bridge=use_bridge)
                 shared.remove()
-                for name, gradient in gradients.items():
-                    own.setdefault(name, torch.zeros_like(gradient))
-                for gradient in own.values():
-                    torch.distributed.all_reduce(gradient)
                 again, _ = results(model, use_bridge)
-                scale = max(float(gradient.abs().max()) for gradient in gradients.values())
                 found[f"ring {ring} ulysses {ulysses} bridge {use_bridge} recomputed {recomputed}"] = {
                     "outputs": max(distance(a, b) for a, b in zip(outputs, expected, strict=True)),
-                    "gradients": max(float((own[n] - gradients[n]).abs().max()) / scale for n in gradients),
+                    "inference": max(distance(velocities.video, outputs[0]), distance(velocities.audio, outputs[1])),
+                    "gradients": _sum_distance(own, gradients),
                     "removed": max(distance(a, b) for a, b in zip(again, expected, strict=True)),
-                    "same names": float(set(own) == set(gradients)),
                 }
+    found["two sizes"] = {"gradients": _two_sizes(parallel)}
+    found["too few"] = {"refused": _too_few(parallel)}
     found["collectives"] = {"wrong": _collectives(rank, world)}
     return found
+
+
+def _sum_distance(own: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    """Return how far the sum of the processes' gradients is from what one process has, next to the largest of them."""
+    assert set(own) <= set(expected)
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    far = 0.0
+    for name, gradient in expected.items():
+        total = own[name].clone() if name in own else torch.zeros_like(gradient)
+        torch.distributed.all_reduce(total)
+        far = max(far, float((total - gradient).abs().max()) / scale)
+    return far
+
+
+def _too_few(parallel: Parallel) -> float:
+    model = make_model()
+    ContextParallel(parts(model), parallel)
+    video, audio, *others = make_inputs()
+    try:
+        model(video, audio[:, :, :1], *others, frame_rate=24.0)
+    except GeometryError as error:
+        text = f"audio must have a token for each of {parallel.context_size} processes, got 1"
+        return float(str(error) == text)
+    return 0.0
+
+
+def _two_sizes(parallel: Parallel) -> float:
+    """Two forwards of different lengths before one backward that computes both again; the bridge has no positions."""
+
+    def gradients(shared: bool) -> dict[str, torch.Tensor]:
+        model = make_model(apply_cross_rope=False)
+        recompute_blocks(parts(model).values())
+        if shared:
+            ContextParallel(parts(model), parallel)
+        video, audio, *others = make_inputs()
+        loss = torch.zeros(())
+        for frames, steps in ((3, 11), (2, 8)):
+            velocities = model(video[:, :, :frames], audio[:, :, :steps], *others, frame_rate=24.0)
+            loss = loss + velocities.video.square().mean() + (velocities.audio - 1).square().mean()
+        loss.backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    return _sum_distance(gradients(True), gradients(False))
 
 
 def _collectives(rank: int, world: int) -> float:

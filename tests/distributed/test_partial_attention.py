@@ -46,3 +46,37 @@ def test_gradients_of_parts_add_up_to_those_of_the_whole(qkv, cuts, slice_elemen
     torch.testing.assert_close(sum(part[0] for part in parts), q.grad, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(torch.cat([part[1] for part in parts], 1), k.grad, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(torch.cat([part[2] for part in parts], 1), v.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_a_backward_pass_inside_autocast_rounds_nothing(qkv):
+    q, k, v = (tensor.detach() for tensor in qkv)
+    output, lse = attend(q, k, v)
+    expected = attend_backward(output, q, k, v, output, lse)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attend_backward(output, q, k, v, output, lse)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 3e-3), (torch.float32, 1e-5)])
+def test_a_gpu_joins_parts_to_the_whole(dtype, tolerance):
+    sizes = (64, 131, 131, 64)
+    q, k, v, gradient = (
+        draw(2, size, 3, 128, seed=seed).detach().to("cuda", dtype) for seed, size in enumerate(sizes)
+    )
+    exact = [tensor.float().requires_grad_() for tensor in (q, k, v)]
+    expected = whole(*exact)
+    expected.backward(gradient.float())
+    parts = list(zip(k.split((50, 81), 1), v.split((50, 81), 1), strict=True))
+    (first, first_lse), (second, second_lse) = (attend(q, *part) for part in parts)
+    lse = torch.logaddexp(first_lse, second_lse)
+    output = sum(
+        torch.exp(one - lse).unsqueeze(-1) * part for one, part in ((first_lse, first), (second_lse, second))
+    ).to(dtype)
+    torch.testing.assert_close(output.float(), expected, rtol=tolerance, atol=tolerance)
+    gradients = [attend_backward(gradient, q, *part, output, lse) for part in parts]
+    found = [sum(part[0].float() for part in gradients)]
+    found += [torch.cat([part[side].float() for part in gradients], 1) for side in (1, 2)]
+    for one, other in zip(found, exact, strict=True):
+        assert float((one - other.grad).abs().max() / other.grad.abs().max()) < tolerance

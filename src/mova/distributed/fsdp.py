@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -38,6 +39,8 @@ def shard_model(
     """
     if parallel.mesh is None:
         return
+    # About in-place changes of what a part returns; nothing here makes any, and there would be one for every part.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
     policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
     settings: dict[str, Any] = {"mesh": _mesh(parallel), "mp_policy": policy}
     for component in components.values():
@@ -58,11 +61,41 @@ def shard_model(
 
 
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a module's whole tensors on the CPU; every process must call this and gets them all."""
-    return {
-        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().cpu()
-        for name, tensor in module.state_dict().items()
-    }
+    """Return a module's whole tensors on the CPU of the main process, nothing on the others; all must call this."""
+    is_main = not distributed.is_initialized() or distributed.get_rank() == 0
+    state = {}
+    for name, tensor in module.state_dict().items():
+        # One after the other, and copied on one process only: the memory of a node must not hold one model for each.
+        gathered = whole(tensor.detach())
+        if is_main:
+            state[name] = gathered.cpu()
+    return state
+
+
+def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> torch.Tensor:
+    """Scale gradients down together, in place, so that their norm is at most `max_norm`.
+
+    Args:
+        parameters: sharded in any ways, or whole and the same on every process; without a gradient they do not count.
+        max_norm: of all gradients as one vector.
+
+    Returns:
+        The norm before, a scalar, the same on every process.
+    """
+    groups: dict[DeviceMesh | None, list[torch.Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            mesh = parameter.grad.device_mesh if isinstance(parameter.grad, DTensor) else None
+            groups.setdefault(mesh, []).append(parameter.grad)
+    if not groups:
+        return torch.zeros(())
+    # Torch takes the norm of one kind of tensor at a time.
+    norms = [whole(torch.nn.utils.get_total_norm(gradients)) for gradients in groups.values()]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    for gradients in groups.values():
+        torch._foreach_mul_([local(gradient) for gradient in gradients], factor)
+    return norm
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
