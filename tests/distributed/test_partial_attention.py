@@ -65,7 +65,7 @@ def test_a_gpu_joins_parts_to_the_whole(dtype, tolerance):
     q, k, v, gradient = (
         draw(2, size, 3, 128, seed=seed).detach().to("cuda", dtype) for seed, size in enumerate(sizes)
     )
-    exact = [tensor.float().requires_grad_() for tensor in (q, k, v)]
+    exact = [tensor.float().clone().requires_grad_() for tensor in (q, k, v)]
     expected = whole(*exact)
     expected.backward(gradient.float())
     parts = list(zip(k.split((50, 81), 1), v.split((50, 81), 1), strict=True))
