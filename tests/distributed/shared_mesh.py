@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from mova.distributed.mesh import start_parallel
+from mova.distributed.mesh import leave_parallel, start_parallel
 from mova.errors import ConfigError
 
 LIMIT_S = 2.0
@@ -29,7 +29,7 @@ def places(rank: int, _folder: Path) -> dict[str, Any]:
         "for 3 replicas": _suggestion(replicate=3, ulysses=2),
     }
     parallel.barrier()
-    parallel.close()
+    leave_parallel()
     return found | {"closed": not distributed.is_initialized()}
 
 

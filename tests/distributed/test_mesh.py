@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mova.distributed.mesh import Parallel, start_parallel
+from mova.distributed.mesh import Parallel, leave_parallel, start_parallel
 from mova.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,7 +23,7 @@ def test_a_process_alone_needs_no_group():
     value = torch.ones(2)
     assert alone.sum_over_samples(value) is value
     assert alone.agree(True, torch.device("cpu")) is True
-    alone.close()
+    leave_parallel()
     assert not torch.distributed.is_initialized()
 
 

@@ -1,5 +1,7 @@
 """The last stage: a model directory that generates."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -63,3 +65,20 @@ def test_a_missing_component_is_named_and_nothing_is_written(make_config, tmp_pa
     with pytest.raises(CheckpointError, match="video_vae"):
         publish(config)
     assert not (tmp_path / "m").exists()
+
+
+def test_what_a_run_did_not_make_comes_from_its_base(make_config, ladder_run, tmp_path):
+    """As after a fine-tuning: the run's folder holds the trained parts and no encoders."""
+    folder, _ = ladder_run
+    for name in ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"):
+        shutil.copytree(folder / "model" / name, tmp_path / "model" / name)
+    changes = ("base=mova-tiny", f"destination={tmp_path}/tuned")
+    publish(make_config("tiny_publish", tmp_path / "model", *changes))
+    mine, base = tmp_path / "tuned", SHIPPED_MODELS / "mova-tiny"
+    for name in ("video_vae", "text_encoder"):
+        assert (mine / name / "config.json").is_file()
+        assert dtypes(mine / name).keys() == dtypes(base / name).keys()
+    assert (mine / "tokenizer" / "tokenizer.json").read_bytes() == (base / "tokenizer" / "tokenizer.json").read_bytes()
+    assert MovaPipeline.from_pretrained(mine).video_dit is not None
+    with pytest.raises(CheckpointError, match="video_vae"):
+        publish(make_config("tiny_publish", tmp_path / "model", f"destination={tmp_path}/other"))

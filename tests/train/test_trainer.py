@@ -217,6 +217,8 @@ def test_progress_counts_the_steps_of_the_recipe_also_after_resuming(make_line_t
     logged = [event["progress"] for event in events(first) if event["event"] == "train"]
     assert logged == pytest.approx([step / 20 for step in range(1, 21)], abs=1e-3)
     assert [one.minutes for one in shown] == sorted(one.minutes for one in shown)
+    assert shown[0].samples_per_second == 0
+    assert all(0 < one.samples_per_second < 1e7 for one in shown[1:7])
 
 
 def test_a_limit_in_minutes_ends_the_run_and_sets_the_schedule(make_line_trainer):

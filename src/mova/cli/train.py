@@ -32,6 +32,7 @@ def train(
     ] = False,
 ) -> None:
     """Train from a recipe; prints the directory of the model."""
+    from mova.distributed.mesh import leave_parallel
     from mova.errors import MissingExtraError
 
     try:
@@ -44,6 +45,7 @@ def train(
         return
     with _Bars() as bars:
         folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
+    leave_parallel()
     typer.echo(folder)
 
 

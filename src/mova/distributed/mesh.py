@@ -90,10 +90,11 @@ class Parallel:
         distributed.broadcast(said, src=0)
         return bool(said.item())
 
-    def close(self) -> None:
-        """End the process group."""
-        if self.mesh is not None and distributed.is_initialized():
-            distributed.destroy_process_group()
+
+def leave_parallel() -> None:
+    """End what `start_parallel` began, at the end of the program; nothing happens where there was nothing to join."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def start_parallel(

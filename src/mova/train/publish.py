@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
+from mova.generate.locate import find_model
 from mova.generate.pipeline import MovaPipeline
 from mova.models.convert import load_component
 from mova.train.config import PublishConfig
@@ -17,16 +20,24 @@ _COMPONENTS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit
 def publish(config: PublishConfig) -> None:
     """Write `config.destination`: weights in bf16, the audio autoencoder in float16, the index last.
 
+    What the run did not train, such as the encoders of a fine-tuning, is taken from `config.base`.
+
     Raises:
         CheckpointError: a component is missing or does not fit, or the destination cannot be written.
     """
-    components = {name: load_component(config.model / name, dtype=torch.bfloat16) for name in _COMPONENTS}
+    base = find_model(config.base) if config.base else config.model
+
+    def folder_of(name: str) -> Path:
+        own = config.model / name
+        return own if own.is_dir() else base / name
+
+    components = {name: load_component(folder_of(name), dtype=torch.bfloat16) for name in _COMPONENTS}
     # Rounded to the 8 bits of bf16 the decoder adds a floor of noise; float16 keeps 11.
     # `Module.to`, not the class's own: it would keep the parts that are computed in float32.
     nn.Module.to(components["audio_vae"], torch.float16)
     pipeline = MovaPipeline(
         **components,
-        tokenizer=load_tokenizer(config.model / "tokenizer"),
+        tokenizer=load_tokenizer(folder_of("tokenizer")),
         scheduler=PairedFlowMatchScheduler(shift=config.shift, sigma_min=0.0, sigma_max=1.0, extra_one_step=True),
         boundary_ratio=config.boundary_ratio,
     )

@@ -242,7 +242,8 @@ class Trainer:
             # With a limit in minutes the number of steps is not known: the rate so far tells it.
             total = max(self.step, round(self.step / progress))
             steps, seconds = self.step - self._reported[0], self.trained_s - self._reported[1]
-            rate = steps * self.run_config.batch_size / max(seconds, 1e-9)
+            # The time of the step that reports is not known before its report.
+            rate = steps * self.run_config.batch_size / seconds if seconds else 0.0
             self.on_progress(Progress(self.stage.name, self.step, total, minutes, values, rate))
         self._reported = (self.step, self.trained_s)
 

@@ -28,7 +28,8 @@ ALL_SCENES = [
     "tiny_all_text_encoder",
     "tiny_all_video_autoencoder",
 ]
-FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune", "lora", "lora_low_vram"]
+FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune"]
+FULL_SIZE += ["full_finetune_publish", "lora", "lora_low_vram"]
 NAMES = sorted([*LADDER, *ALL_SCENES, *FULL_SIZE, "tiny_lora"])
 
 

@@ -91,6 +91,7 @@ class PublishConfig(Strict):
     stage: Literal["publish"]
     model: Path
     destination: Path
+    base: str | None = Field(None, description="Model that gives what the run did not make, such as encoders.")
     shift: float = Field(5.0, gt=0, description="Of the sampling schedule, both modalities (release: 5).")
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
     max_shard_size: str = Field("15MB", description="Of a weight file.")
