@@ -44,9 +44,7 @@ def run_processes(
     return [json.loads((folder / f"result_{rank}.json").read_text()) for rank in range(world_size)]
 
 
-def _enter(
-    rank: int, world_size: int, folder: str, job: Job, timeout_s: float, environment: dict[str, str]
-) -> None:
+def _enter(rank: int, world_size: int, folder: str, job: Job, timeout_s: float, environment: dict[str, str]) -> None:
     torch.set_num_threads(1)
     if environment:
         os.environ.update(environment, RANK=str(rank), LOCAL_RANK=str(rank))

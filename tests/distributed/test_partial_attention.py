@@ -62,9 +62,7 @@ def test_a_backward_pass_inside_autocast_rounds_nothing(qkv):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 3e-3), (torch.float32, 1e-5)])
 def test_a_gpu_joins_parts_to_the_whole(dtype, tolerance):
     sizes = (64, 131, 131, 64)
-    q, k, v, gradient = (
-        draw(2, size, 3, 128, seed=seed).detach().to("cuda", dtype) for seed, size in enumerate(sizes)
-    )
+    q, k, v, gradient = (draw(2, size, 3, 128, seed=seed).detach().to("cuda", dtype) for seed, size in enumerate(sizes))
     exact = [tensor.float().clone().requires_grad_() for tensor in (q, k, v)]
     expected = whole(*exact)
     expected.backward(gradient.float())

@@ -91,7 +91,7 @@ def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> torch
         return torch.zeros(())
     # Torch takes the norm of one kind of tensor at a time.
     norms = [whole(torch.nn.utils.get_total_norm(gradients)) for gradients in groups.values()]
-    norm = torch.linalg.vector_norm(torch.stack(norms))
+    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for gradients in groups.values():
         torch._foreach_mul_([local(gradient) for gradient in gradients], factor)
