@@ -24,7 +24,7 @@ from mova.train.config.joint import AdapterConfig
 # Each with its own micro-batch.
 LAYOUTS: dict[int, list[tuple[dict[str, int], int]]] = {
     2: [({"shard": 2}, 1), ({"ulysses": 2}, 2)],
-    4: [({"replicate": 2, "shard": 2}, 1), ({"shard": 2, "ulysses": 2}, 2), ({"ring": 2, "ulysses": 2}, 4)],
+    4: [({"replicate": 2, "shard": 2}, 1), ({"shard": 2, "ulysses": 2}, 2)],
 }
 BATCH, STEPS = 4, 3
 States = dict[str, dict[str, torch.Tensor]]
