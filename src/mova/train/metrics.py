@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,7 +110,7 @@ class _WeightsAndBiases:
         identity = folder / "wandb_id.txt"
         if not identity.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            identity.write_text(wandb.util.generate_id(), encoding="utf-8")
+            identity.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
         self._run = wandb.init(
             dir=str(folder), project="mova", name=run_name, id=identity.read_text(encoding="utf-8"), resume="allow"
         )
