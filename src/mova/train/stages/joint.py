@@ -127,7 +127,7 @@ class JointObjective:
             level, no = torch.full((count,), 0.5), torch.zeros(count, dtype=torch.bool)
             batch = self._batch(part.batch, StepDraws(level, level, no, no, no, True), self.data.validation)
             noise = noise_of(part, seed=seed, step=0, device=self.device)
-            found = velocity_figures(self.forward, batch, noise, self.objective.boundary_ratio)
+            found = velocity_figures(self._trained_forward, batch, noise, self.objective.boundary_ratio)
             sums = {name: sums.get(name, 0.0) + count * value for name, value in found.items()}
             total += count
         return {name: value / total for name, value in sums.items()}
@@ -158,6 +158,10 @@ class JointObjective:
             return velocities
 
         return forward
+
+    def _trained_forward(self, expert: str) -> JointForward:
+        """Return the joint forward as steps use it: a bridge that no step uses is still random."""
+        return self.forward(expert, use_bridge=self.objective.bridge_dropout < 1)
 
     def _batch(self, batch: LatentBatch, draws: StepDraws, source: LatentSource) -> TrainingBatch:
         return TrainingBatch(
