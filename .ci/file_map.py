@@ -23,6 +23,7 @@ PHRASES = {
     "Makefile": "every target with its set-up: `make help`",
     "README.md": "this page",
     "benchmarks": "scripts that measure, and dated results with their command",
+    "benchmarks/ablations": "one program: variants that differ in one setting, trained and measured",
     "benchmarks/results": "one note per machine and month",
     "docs": "guides, decisions and results",
     "docs/guides": "how to do larger things",

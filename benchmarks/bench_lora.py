@@ -21,22 +21,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from mova.evaluate.bootstrap import Estimate
     from mova.generate.pipeline import MovaPipeline
+    from mova.toyworld import RenderedClip
     from mova.types import Clip
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "train" / "tiny_lora.yaml"
-Generate = Callable[[str, np.ndarray, int], "Clip"]
+Generate = Callable[["RenderedClip", int], "Clip"]
 ROWS = ("recall", "precision", "pitch_right")
 
 
 def measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     """Return the figures of re-paired balls and of the base's own scenes, all of them held out."""
     from mova.evaluate.toyworld import run_benchmark, summarise
-    from mova.toyworld import first_frame, render, sample_scene, score_clip, split_seed, with_notes
+    from mova.toyworld import FIRST_KINDS, first_frame, render, sample_scene, score_clip, split_seed, with_notes
 
     scores = []
     index = 0
@@ -46,18 +45,19 @@ def measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[s
         if scene.colour not in notes:
             continue
         rendered = render(with_notes(scene, notes))
-        clip = generate(rendered.caption, first_frame(rendered.clip), index)
+        clip = generate(rendered, index)
         scores.append(score_clip(rendered.scene, clip, first_frame=first_frame(rendered.clip)))
     # The clips of the benchmark's seed 1: none of them is among the balls above.
-    known = run_benchmark(generate, num_clips=num_clips, seed=1)
+    known = run_benchmark(generate, num_clips=num_clips, seed=1, kinds=FIRST_KINDS)
     return {"new pairing": summarise(scores), "known scenes": known.overall}
 
 
 def generator(pipeline: MovaPipeline) -> Generate:
-    """Return the function that makes a clip from caption, first frame and seed."""
+    """Return the function that makes a clip from a rendered one's caption and first frame, and a seed."""
 
-    def generate(caption: str, picture: np.ndarray, seed: int) -> Clip:
-        return pipeline(caption, image=picture, height=128, width=128, seed=seed, output_type="np").clip()
+    def generate(asked: RenderedClip, seed: int) -> Clip:
+        picture = asked.clip.frames[0]
+        return pipeline(asked.caption, image=picture, height=128, width=128, seed=seed, output_type="np").clip()
 
     return generate
 

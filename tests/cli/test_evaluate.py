@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mova.cli.app import main
-from mova.cli.evaluate import _load
+from mova.cli.evaluate import Given, _generate, _load
 from mova.generate.locate import ModelDefaults, write_defaults
+from mova.toyworld import render, sample_scene
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 
@@ -41,6 +43,23 @@ def test_kinds_and_combinations_can_be_asked_for(model, capsys):
     assert [clip["kind"] for clip in document["clips"]] == ["keys", "duet"]
     assert set(document["by_kind"]) == {"keys", "duet"}
     assert document["by_combination"]
+
+
+@pytest.mark.parametrize("given", ["frame", "video", "audio"])
+def test_what_a_model_is_given_comes_back_as_it_was(model, given):
+    pipeline = _load(model, with_bridge=True)
+    geometry = pipeline.codec_geometry
+    rendered = render(sample_scene(3, kind="ball"), size=64, num_frames=9, sample_rate=geometry.sample_rate)
+    clip = _generate(pipeline, rendered, Given(given), 1, {"num_inference_steps": 1})
+    kept = [np.array_equal(clip.frames, rendered.clip.frames), np.allclose(clip.waveform, rendered.clip.waveform)]
+    assert kept == [given == "video", given == "audio"]
+
+
+def test_the_sound_of_given_films_is_measured(model, capsys):
+    options = ["--model", model, "--clips", "2", "--seed", "0", "--given", "video", "--json"]
+    assert main(["evaluate", "toyworld", *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["overall"]["faithful"]["value"] == 1
 
 
 def test_json_holds_every_clip(model, capsys):

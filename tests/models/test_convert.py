@@ -91,7 +91,8 @@ def test_a_component_survives_writing_and_reading(tower, stored):
     assert _same(loaded, tower)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
     inputs = torch.randn(1, 8, 5), torch.tensor([3.0]), torch.randn(1, 2, 32)
-    assert torch.equal(loaded(*inputs), tower(*inputs))
+    # The weights are the same bits; their places in memory differ, which some matrix kernels round by.
+    torch.testing.assert_close(loaded(*inputs), tower(*inputs), rtol=1e-6, atol=1e-6)
 
 
 def test_written_config_has_the_published_class_and_keys(stored):

@@ -71,6 +71,19 @@ def test_the_two_conventions_pair_different_channels():
     torch.testing.assert_close(halves[4], 0 * sin[0] + 4 * cos[0])
 
 
+def test_the_form_for_compilers_gives_the_same_rotation_and_gradients(monkeypatch):
+    table = audio_rotary(9, 48, CPU)
+    results = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda value=compiling: value)
+        tokens = _draw(1, 2, 9, 3, 48).requires_grad_()
+        turned = rotate_pairs(tokens, table)
+        (turned * _draw(2, 2, 9, 3, 48)).sum().backward()
+        results.append((turned.detach(), tokens.grad))
+    for plain, for_compilers in zip(*results, strict=True):
+        torch.testing.assert_close(plain, for_compilers, atol=1e-6, rtol=1e-6)
+
+
 @given(grid=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)), head_dim=VALID_DIMS)
 @settings(max_examples=25, deadline=None)
 def test_each_axis_turns_its_own_part_of_the_head(grid, head_dim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,17 @@ import typer
 from mova.cli.progress import counting_bar
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mova.generate.pipeline import MovaPipeline
+    from mova.toyworld.render import RenderedClip
     from mova.types import Clip
+
+
+class Given(StrEnum):
+    """What a model is given of each clip besides the caption."""
+
+    FRAME = "frame"
+    VIDEO = "video"
+    AUDIO = "audio"
 
 
 def register(app: typer.Typer) -> None:
@@ -39,13 +47,17 @@ def toyworld(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball and mallet."
+            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball, mallet and balls."
         ),
     ] = None,
     by_combination: Annotated[
         bool,
         typer.Option("--by-combination", help="Report scenes with held-out combinations apart as well."),
     ] = False,
+    given: Annotated[
+        Given,
+        typer.Option(help="Besides the caption: the first frame; the whole video, to make its sound; or the audio."),
+    ] = Given.FRAME,
     report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every clip instead of a table.")] = False,
 ) -> None:
@@ -65,7 +77,7 @@ def toyworld(
     size, frame_rate = pipeline.defaults.height, pipeline.defaults.frame_rate
     with counting_bar("clips", clips) as advance:
         result = run_benchmark(
-            lambda caption, picture, clip_seed: _generate(pipeline, caption, picture, clip_seed, settings),
+            lambda rendered, clip_seed: _generate(pipeline, rendered, given, clip_seed, settings),
             num_clips=clips,
             seed=seed,
             kinds=kind or SHIPPED_KINDS,
@@ -96,9 +108,20 @@ def _load(model: str, *, with_bridge: bool) -> MovaPipeline:
     return pipeline
 
 
-def _generate(pipeline: MovaPipeline, caption: str, picture: np.ndarray, seed: int, settings: dict[str, Any]) -> Clip:
-    height, width = picture.shape[:2]
-    result = pipeline(caption, image=picture, height=height, width=width, seed=seed, output_type="np", **settings)
+def _generate(
+    pipeline: MovaPipeline, rendered: RenderedClip, given: Given, seed: int, settings: dict[str, Any]
+) -> Clip:
+    from mova.toyworld import first_frame
+
+    media: dict[str, Any] = {}
+    if given is Given.VIDEO:
+        media["video"] = rendered.clip.frames
+    else:
+        media["image"] = first_frame(rendered.clip)
+    if given is Given.AUDIO:
+        media["audio"] = rendered.clip.waveform
+    height, width = rendered.clip.frames.shape[1:3]
+    result = pipeline(rendered.caption, height=height, width=width, seed=seed, output_type="np", **media, **settings)
     assert not isinstance(result, tuple), "return_dict is true by default"
     return result.clip()
 

@@ -30,7 +30,7 @@ NUM_SHUFFLES: Final = 8
 
 FloatArray = NDArray[np.float64]
 Summary = dict[str, Estimate]
-Generate = Callable[[str, NDArray[np.uint8], int], Clip]
+Generate = Callable[[RenderedClip, int], Clip]
 OnClip = Callable[[int, RenderedClip, Clip, ClipScore], None]
 
 # One row of the report each: the words that it is printed with, and how it is written.
@@ -202,7 +202,8 @@ def run_benchmark(
     """Generate from held-out captions and first frames, the kinds of scene in turn, and measure the clips.
 
     Args:
-        generate: takes caption, first frame (H, W, 3) uint8 and a seed, returns a clip of any length and rate.
+        generate: takes a rendered clip, of which it uses what a model may know (caption, first frame, or all of the
+            picture or of the sound), and a seed; returns a clip of any length and rate.
         num_clips: 1 to 10,000.
         seed: 0 or more; another seed means other scenes and other noise.
         kinds: of scenes; by default those that the shipped model knows.
@@ -226,7 +227,7 @@ def run_benchmark(
         clip_seed = seed * MAX_CLIPS + index
         scene = sample_scene(split_seed("heldout", clip_seed), kind=kinds[index % len(kinds)])
         rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
-        clip = generate(rendered.caption, first_frame(rendered.clip), clip_seed)
+        clip = generate(rendered, clip_seed)
         scores.append(score_clip(scene, clip, first_frame=first_frame(rendered.clip)))
         if reencode is not None:
             ceiling.append(score_clip(scene, reencode(rendered.clip), first_frame=first_frame(rendered.clip)))

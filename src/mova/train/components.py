@@ -108,12 +108,22 @@ def _build(start: StartConfig, name: Component, model: Path) -> nn.Module:
     source = getattr(start, name)
     if source == "new":
         return _new(start, name)
-    folder = _folder(source, name, model)
+    folder = component_folder(source, name, model)
     component = load_component(folder, expected_class=CLASSES[name], dtype=torch.float32)
     return component.train()
 
 
-def _folder(source: str, name: str, model: Path) -> Path:
+def component_folder(source: str, name: str, model: Path) -> Path:
+    """Return the folder of a component that a recipe begins with.
+
+    Args:
+        source: "model" for the recipe's own, a model (a shipped name, a directory, a hub id), or a component's folder.
+        name: of the component.
+        model: the recipe's model directory.
+
+    Raises:
+        CheckpointError: there is no such component.
+    """
     if source == "model":
         folder = model / name
         if not folder.is_dir():

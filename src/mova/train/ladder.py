@@ -19,6 +19,7 @@ from mova.train.config import (
     LoraConfig,
     PublishConfig,
     StepConfig,
+    TakeConfig,
     TextEncoderConfig,
     TrainedConfig,
     VideoAutoencoderConfig,
@@ -141,6 +142,10 @@ def _run_step(
             from mova.train.publish import publish
 
             publish(config)
+        case TakeConfig():
+            from mova.train.publish import take
+
+            take(config)
         case _:
             from mova.train.stages.joint import JointObjective
 

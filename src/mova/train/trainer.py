@@ -343,6 +343,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def autocast(device: torch.device, compute: str) -> torch.autocast:
+    """Return the region in which matrix products are computed as a recipe says; "auto" takes bfloat16 on a GPU only."""
+    enabled = compute == "bfloat16" or (compute == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
 def step_generator(seed: int, step: int) -> torch.Generator:
     """Return a CPU generator that depends on the run's seed and the step alone: resuming needs no saved state.
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
+from mova.generate.locate import find_model
 from mova.models.convert import load_component
 from mova.train.stages.audio_autoencoder import AudioAutoencoderStage, spectral_distance
 from mova.train.trainer import Trainer
@@ -61,7 +62,7 @@ def test_the_loss_follows_from_seed_and_step(make_stage, tmp_path):
 
 
 def test_the_decoder_alone_can_be_refined(make_stage, ladder_run):
-    stage, _ = make_stage(ladder_run[0] / "model", "train_encoder=false")
+    stage, _ = make_stage(ladder_run[0] / "model", "start=model", "train_encoder=false")
     existing = load_component(ladder_run[0] / "model" / "audio_vae")
     trained = {id(p) for group in stage.parameter_groups() for p in group.parameters}
     assert trained == {id(p) for part in (stage.vae.decoder, stage.vae.post_quant_conv) for p in part.parameters()}
@@ -109,3 +110,10 @@ def test_quiet_sounds_count_as_much_as_loud_ones():
     loud = spectral_distance(tone(440, 0.4), tone(440, 0.8))
     quiet = spectral_distance(tone(440, 0.1), tone(440, 0.2))
     assert quiet.item() == pytest.approx(loud.item(), rel=0.25)
+
+
+def test_training_goes_on_from_a_model_by_name(make_stage, tmp_path):
+    stage, _ = make_stage(tmp_path / "model", "start=mova-tiny")
+    shipped = load_component(find_model("mova-tiny") / "audio_vae").float()
+    for key, value in shipped.state_dict().items():
+        assert torch.equal(value, stage.vae.state_dict()[key])

@@ -246,3 +246,15 @@ def test_validation_holds_the_gauge_in_both_directions(make_joint):
         for one, other in (("audio", "video"), ("video", "audio"))
     } <= set(figures)
     assert all(value > 0 for value in figures.values())
+
+
+def test_matrix_products_are_computed_in_what_the_recipe_says(make_joint):
+    """A CPU that is not asked computes in float32; in bfloat16 the losses differ, by no more than its rounding."""
+    losses = {}
+    start = "start={video_dit: mova-tiny, video_dit_2: mova-tiny, audio_dit: mova-tiny, dual_tower_bridge: mova-tiny}"
+    for compute in ("auto", "float32", "bfloat16"):
+        with torch.no_grad():
+            losses[compute] = next(iter(make_joint(start, f"run.compute={compute}").losses(0, 0.0)))["loss"]
+    assert losses["auto"].equal(losses["float32"])
+    assert not losses["bfloat16"].equal(losses["float32"])
+    torch.testing.assert_close(losses["bfloat16"], losses["float32"], rtol=0.02, atol=0)

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from mova.codecs.video import encode_video
+from mova.errors import ConfigError
+from mova.generate.locate import find_model
 from mova.models.convert import load_component
 from mova.train.stages.video_autoencoder import VideoAutoencoderStage
 from mova.train.trainer import Trainer
@@ -73,7 +75,7 @@ def test_what_moves_weighs_more(make_stage, tmp_path):
 
 def test_the_decoder_alone_can_be_refined(make_stage, ladder_run, tmp_path):
     existing = load_component(ladder_run[0] / "model" / "video_vae")
-    stage, _ = make_stage(ladder_run[0] / "model", "start=existing", "train_encoder=false")
+    stage, _ = make_stage(ladder_run[0] / "model", "start=model", "train_encoder=false")
     trained = {id(p) for group in stage.parameter_groups() for p in group.parameters}
     assert trained == {id(p) for part in (stage.vae.decoder, stage.vae.post_quant_conv) for p in part.parameters()}
     next(iter(stage.losses(0, 0.0)))["loss"].backward()
@@ -99,3 +101,16 @@ def test_a_new_autoencoder_samples_close_to_its_mode(make_stage, tmp_path):
     with torch.no_grad():
         posterior = stage.vae.encode(frames).latent_dist
     assert posterior.std.mean().item() == pytest.approx(0.01, rel=0.02)
+
+
+def test_training_goes_on_from_a_model_by_name(make_stage, tmp_path):
+    stage, _ = make_stage(tmp_path / "model", "start=mova-tiny")
+    shipped = load_component(find_model("mova-tiny") / "video_vae").float()
+    for key, value in shipped.state_dict().items():
+        assert torch.equal(value, stage.vae.state_dict()[key])
+    assert {p.dtype for p in stage.vae.parameters()} == {torch.float32}
+
+
+def test_a_decoder_alone_needs_something_to_begin_with(make_stage, tmp_path):
+    with pytest.raises(ConfigError, match="train_encoder must be true with start: new"):
+        make_stage(tmp_path / "model", "train_encoder=false")

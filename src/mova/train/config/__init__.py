@@ -16,6 +16,7 @@ from mova.train.config.stages import (
     LadderConfig,
     LatentsConfig,
     PublishConfig,
+    TakeConfig,
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "RunConfig",
     "StageConfig",
     "StepConfig",
+    "TakeConfig",
     "TextEncoderConfig",
     "ToyDataConfig",
     "TrainedConfig",

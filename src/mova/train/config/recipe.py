@@ -20,6 +20,7 @@ from mova.train.config.stages import (
     LadderConfig,
     LatentsConfig,
     PublishConfig,
+    TakeConfig,
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
@@ -27,7 +28,7 @@ from mova.train.config.stages import (
 TrainedConfig = (
     TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig | LoraConfig
 )
-StepConfig = TrainedConfig | LatentsConfig | PublishConfig
+StepConfig = TrainedConfig | LatentsConfig | PublishConfig | TakeConfig
 StageConfig = StepConfig | LadderConfig
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 

@@ -24,6 +24,11 @@ class RunConfig(Strict):
         description="Samples per forward of one process, accumulated; its whole share if not given.",
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="What matrix products are computed in; auto takes bfloat16 on a GPU and float32 on a CPU, where "
+        "bfloat16 is faster only with AVX512-BF16 or AMX.",
+    )
     compile: bool = Field(
         False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
     )

@@ -13,6 +13,13 @@ from mova.train.config.base import NumFrames, Size, Strict, nearest_name
 from mova.train.config.data import DataConfig, ToyDataConfig
 from mova.train.config.run import OptimizerConfig, RunConfig
 
+_START = "new draws the component at random, model takes the recipe's own, anything else is a model that has it."
+
+
+def _refuse_untrained_encoder(start: str, train_encoder: bool) -> None:
+    if start == "new" and not train_encoder:
+        raise ValueError("train_encoder must be true with start: new; a decoder alone is refined from start: model")
+
 
 class StageBase(Strict):
     run: RunConfig
@@ -42,7 +49,7 @@ class VideoAutoencoderConfig(StageBase):
     latent_noise: float = Field(0.1, ge=0, description="Standard deviation of the noise that the decoder must bear.")
     latent_penalty: float = Field(1e-3, ge=0, description="Weight of the mean square of the latents.")
     motion_weight: float = Field(8.0, ge=0, description="Extra weight of pixels that differ from the clip's median.")
-    start: Literal["new", "existing"] = Field("new", description="Begin anew, or with the model directory's component.")
+    start: str = Field("new", description=_START)
     train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
 
     @model_validator(mode="after")
@@ -53,8 +60,7 @@ class VideoAutoencoderConfig(StageBase):
         ):
             if value > largest:
                 raise ValueError(f"{name} must be at most {largest} as in data, got {value}")
-        if self.start == "new" and not self.train_encoder:
-            raise ValueError("train_encoder must be true with start: new; the decoder alone is refined from existing")
+        _refuse_untrained_encoder(self.start, self.train_encoder)
         return self
 
 
@@ -66,7 +72,13 @@ class AudioAutoencoderConfig(StageBase):
     latent_noise: float = Field(0.1, ge=0)
     latent_penalty: float = Field(1e-3, ge=0)
     waveform_weight: float = Field(1.0, ge=0)
-    train_encoder: bool = Field(True, description="False begins with the existing component, as for the picture.")
+    start: str = Field("new", description=_START)
+    train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_untrained_encoder(self.start, self.train_encoder)
+        return self
 
 
 class LatentsConfig(Strict):
@@ -98,6 +110,15 @@ class PublishConfig(Strict):
     defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults)] = Field(
         description="What the model recommends, for mova_defaults.json."
     )
+
+
+class TakeConfig(Strict):
+    """Take components over from another model as they are, for the stages after it."""
+
+    stage: Literal["take"]
+    model: Path
+    base: str = Field(description="Model that has them: a shipped name, a directory, a hub id.")
+    components: tuple[str, ...] = Field(min_length=1, description="Folders of that model, such as video_vae.")
 
 
 class LadderConfig(Strict):

@@ -14,6 +14,7 @@ from mova.errors import ConfigError
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.convert import load_component, write_component
 from mova.models.presets import tiny_audio_vae
+from mova.train.components import component_folder
 from mova.train.config import AudioAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
@@ -130,10 +131,11 @@ class AudioAutoencoderStage(SeededStage):
 
 
 def _new_or_existing(config: AudioAutoencoderConfig) -> AudioAutoencoder:
-    if config.train_encoder:
+    if config.start == "new":
         new: AudioAutoencoder = AudioAutoencoder(**tiny_audio_vae())
         return new
-    return cast("AudioAutoencoder", load_component(config.model / "audio_vae", expected_class="DAC"))
+    folder = component_folder(config.start, "audio_vae", config.model)
+    return cast("AudioAutoencoder", load_component(folder, expected_class="DAC").float())
 
 
 def spectral_distance(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

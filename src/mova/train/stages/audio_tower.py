@@ -23,7 +23,7 @@ from mova.train.config import AudioTowerConfig
 from mova.train.draws import DrawSettings, StepDraws, draw_step
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, choose_device, step_generator
+from mova.train.trainer import OnProgress, autocast, choose_device, step_generator
 
 VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 
@@ -109,6 +109,6 @@ class AudioTowerStage:
     def _error(self, batch: LatentBatch, draws: StepDraws, noise: torch.Tensor) -> torch.Tensor:
         sigma = draws.audio_sigma.to(self.device)
         prompts = prompts_of(batch, draws, self.data.train.null_prompt)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device, self.config.run.compute):
             velocity = self.tower(interpolate(batch.audio, noise, sigma), 1000 * sigma, prompts)
         return velocity_loss(velocity, velocity_target(batch.audio, noise), batch.audio_counted[:, None])

@@ -26,7 +26,7 @@ from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, choose_device, step_generator
+from mova.train.trainer import OnProgress, autocast, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 
@@ -151,7 +151,7 @@ class JointObjective:
             self.residency.use(expert)
 
         def forward(*tensors: torch.Tensor) -> Velocities:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with autocast(self.device, self.objective.run.compute):
                 velocities: Velocities = self.experts(
                     expert, *tensors, frame_rate=self.data.train.frame_rate, use_bridge=use_bridge
                 )

@@ -13,12 +13,13 @@ from torch import nn
 from mova.codecs.video import decode_unclamped, encode_posterior
 from mova.models.convert import load_component, write_component
 from mova.models.presets import tiny_video_vae
+from mova.train.components import component_folder
 from mova.train.config import VideoAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.clip_pool import ClipPool, motion_mask, to_unit
 from mova.train.stages.seeded import SeededStage
-from mova.train.trainer import choose_device, noise_generator, step_generator
+from mova.train.trainer import autocast, choose_device, noise_generator, step_generator
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -76,7 +77,7 @@ class VideoAutoencoderStage(SeededStage):
         whole = progress >= config.full_frame_from and step % 2 == 1
         batch, size = (config.full_frame_batch, None) if whole else (config.run.batch_size, config.crop)
         frames, moving = self.pool.crops(generator, batch, size, config.crop_frames)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device, config.run.compute):
             mean, _ = encode_posterior(self.vae, frames)
             noise = torch.randn(
                 mean.shape, generator=noise_generator(config.run.seed, step, self.device), device=self.device
@@ -95,7 +96,7 @@ class VideoAutoencoderStage(SeededStage):
         for start in range(0, len(self.validation), 4):
             raw = torch.from_numpy(self.validation[start : start + 4].copy()).to(self.device)
             frames = to_unit(raw)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with autocast(self.device, self.config.run.compute):
                 decoded = decode_unclamped(self.vae, encode_posterior(self.vae, frames)[0]).clamp(-1, 1)
             error = (decoded - frames).square().mean(1, keepdim=True)
             box = _boxes(motion_mask(raw, raw.median(dim=1).values, margin=3))
@@ -129,8 +130,9 @@ class VideoAutoencoderStage(SeededStage):
 
 
 def _new_or_existing(config: VideoAutoencoderConfig) -> AutoencoderKLWan:
-    if config.start == "existing":
-        return load_component(config.model / "video_vae", expected_class="AutoencoderKLWan")
+    if config.start != "new":
+        folder = component_folder(config.start, "video_vae", config.model)
+        return load_component(folder, expected_class="AutoencoderKLWan").float()
     from diffusers import AutoencoderKLWan
 
     vae = AutoencoderKLWan(**tiny_video_vae())
