@@ -14,6 +14,7 @@ from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
+from mova.distributed.own_rows import OwnRows
 from mova.distributed.residency import OneAtATime
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
@@ -40,6 +41,7 @@ class JointObjective:
         components: towers and bridge on the device, by name.
         device: that trains.
         parallel: this process among the others; tokens and weights are spread as it says.
+        own: fills components on the meta device, once they are spread.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class JointObjective:
         components: dict[Component, nn.Module],
         device: torch.device,
         parallel: Parallel,
+        own: OwnRows | None = None,
     ) -> None:
         self.objective, self.data, self.components, self.device = config, data, components, device
         self.parallel = parallel
@@ -75,6 +78,8 @@ class JointObjective:
         self.residency = OneAtATime(towers, device) if memory.one_expert and len(towers) > 1 else None
         self.context = ContextParallel(by_name, parallel)
         shard_model(self.experts, by_name, parallel)
+        if own:
+            own.fill()
 
     def losses(self, step: int, _progress: float, /) -> Iterator[dict[str, torch.Tensor]]:
         """Joint velocity losses in one expert's noise range; the parts of a step add up to its means."""
@@ -205,13 +210,13 @@ class JointStage(JointObjective):
         device = choose_device(config.run.device)
         data = OpenSplits(config, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        components = build_components(config.start, ALL_COMPONENTS, config.model)
+        own = OwnRows.of(parallel, device)
+        components = build_components(config.start, ALL_COMPONENTS, config.model, own)
         for name, component in components.items():
             component.requires_grad_(name in config.trainable)
-            if parallel.mesh is None:
-                # Sharding moves each part by itself: the whole would not fit.
+            if own is None:
                 component.to(device)
-        super().__init__(config, data, components, device, parallel)
+        super().__init__(config, data, components, device, parallel, own)
         self.modules: Mapping[str, nn.Module] = {name: components[name] for name in config.trainable}
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
