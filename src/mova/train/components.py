@@ -13,6 +13,7 @@ from torch import nn
 from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
+from mova.distributed.residency import OneAtATime
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.bridge import CrossModalBridge
@@ -95,6 +96,31 @@ class Experts(nn.Module):
     def forward(self, expert: Expert, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool) -> Velocities:
         """Run the joint forward of one expert, see `DualTower`."""
         velocities: Velocities = self.models[expert](*inputs, frame_rate=frame_rate, use_bridge=use_bridge)
+        return velocities
+
+
+class ExpertForward:
+    """The joint forward of one expert as a pipeline calls it; a `JointModel` of `mova.generate.velocity`.
+
+    Args:
+        experts: whose forward is called, so that sharded weights are gathered as in training.
+        expert: which of them.
+        residency: brings the expert to the device, where there is room for one only.
+    """
+
+    def __init__(self, experts: Experts, expert: Expert, residency: OneAtATime | None = None) -> None:
+        self.experts, self.expert, self.residency = experts, expert, residency
+
+    @property
+    def video_tower(self) -> VideoTower:
+        """The expert's tower."""
+        return cast("VideoTower", self.experts.models[self.expert].video_tower)
+
+    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
+        """Predict both velocities, see `DualTower`."""
+        if self.residency:
+            self.residency.use(self.expert)
+        velocities: Velocities = self.experts(self.expert, *inputs, frame_rate=frame_rate, use_bridge=use_bridge)
         return velocities
 
 

@@ -89,6 +89,9 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+# Makes clips at a validation: given the step, a folder, and what to call between two pieces of work, because it ends
+# them (KeyboardInterrupt) where all processes have agreed to stop. Returns figures of the clips.
+SampleClips = Callable[[int, Path, Callable[[], object]], dict[str, float]]
 
 
 class Trainer:
@@ -101,7 +104,7 @@ class Trainer:
         folder: of this stage's checkpoints and log.
         on_progress: called at every logged step.
         parallel: this process among the others; only the main one writes logs and reports.
-        sample: makes clips at a validation, given the step and a folder, and returns figures of them.
+        sample: makes clips at a validation; every process calls it.
 
     Raises:
         MissingExtraError: a sink of the recipe is not installed.
@@ -115,7 +118,7 @@ class Trainer:
         folder: Path,
         on_progress: OnProgress | None = None,
         parallel: Parallel = ALONE,
-        sample: Callable[[int, Path], dict[str, float]] | None = None,
+        sample: SampleClips | None = None,
     ) -> None:
         self.stage, self.run_config, self.optimizer_config, self.folder = stage, run, optimizer, folder
         self.device = choose_device(run.device)
@@ -291,7 +294,7 @@ class Trainer:
         with self.averaged(), torch.no_grad():
             figures = self.stage.validate()
             if self.sample:
-                figures |= self.sample(self.step, self.folder / "validation")
+                figures |= self.sample(self.step, self.folder / "validation", self._agree)
         for module in self.stage.modules.values():
             module.train()
         seconds = time.monotonic() - paused

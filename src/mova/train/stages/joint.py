@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mova.distributed.residency import OneAtATime
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS, Experts, build_components, export_component, pair_towers
+from mova.train.components import EXPERTS, ExpertForward, Experts, build_components, export_component, pair_towers
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
@@ -27,7 +27,7 @@ from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, choose_device, step_generator
+from mova.train.trainer import OnProgress, SampleClips, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 
@@ -137,7 +137,7 @@ class JointObjective:
             total += count
         return {name: value / total for name, value in sums.items()}
 
-    def clip_sampler(self) -> Callable[[int, Path], dict[str, float]] | None:
+    def clip_sampler(self) -> SampleClips | None:
         """Return what makes clips at a validation, or None where the recipe wants none."""
         config = self.objective
         if not config.validation.clips:
@@ -146,8 +146,10 @@ class JointObjective:
         settings = SampleSettings(
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
-        source = open_source(config.data, "validation", encoders)
-        return ClipSampler(settings, source, {str(n): part for n, part in self.components.items()}, self.device).sample
+        source = self.parallel.from_main(lambda: open_source(config.data, "validation", encoders))
+        models = {expert: ExpertForward(self.experts, expert, self.residency) for expert in EXPERTS}
+        components = {str(name): part for name, part in self.components.items()}
+        return ClipSampler(settings, source, components, models, self.device, self.parallel).sample
 
     def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
