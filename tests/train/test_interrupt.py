@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mova.models.convert import load_component
-from mova.train.checkpoint import newest_state
+from mova.train.checkpoint import list_states, newest_state
 from mova.train.interrupt import Interrupts, sigterm_interrupts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
@@ -107,6 +107,7 @@ def stopped(tmp_path_factory):
     """The folder of the runs of two processes, and what each of them saw."""
     folder = tmp_path_factory.mktemp("stopped")
     shared_training.write_recipes(folder)
+    shared_interrupts.write_ladder(folder)
     return folder, run_processes(shared_interrupts.stop, 2, folder / "two", launched=True)
 
 
@@ -119,7 +120,7 @@ def assert_same_bits(one, other):
 def test_all_processes_stop_and_save_together_and_the_resumed_run_ends_with_the_same_bits(stopped):
     folder, found = stopped
     for one in found:
-        assert one["code"] == 130
+        assert (one["code"], one["left"]) == (130, 1)
         assert one["restored"]
         assert one["states"] == ["step_00000002"]
         assert not one["exported"]
@@ -138,6 +139,19 @@ def test_the_clock_of_the_main_process_ends_the_run_and_sets_the_schedule_of_all
     log = [json.loads(line) for line in (folder / "limited" / "joint" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["event"] == "validate"
     assert 0.025 <= log[-1]["minutes"] < 0.25
+
+
+def test_a_weight_that_one_process_spoilt_is_saved_by_none(stopped):
+    folder, found = stopped
+    for one in found:
+        assert "left the finite numbers by step 1: weights" in one["bad"]
+    assert list_states(folder / "spoilt" / "joint" / "checkpoints") == []
+
+
+def test_those_who_wait_for_a_stage_of_one_process_are_interrupted_with_it(stopped):
+    folder, found = stopped
+    assert [one["waited"] for one in found] == ["in text_encoder"] * 2
+    assert newest_state(folder / "ladder" / "text" / "checkpoints").step == 1
 
 
 def start_torchrun(folder, *arguments):

@@ -303,7 +303,9 @@ class Trainer:
         return figures
 
     def _save(self) -> None:
-        if not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters):
+        is_bad = not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters)
+        (any_bad,) = self.parallel.largest(is_bad)
+        if any_bad:
             # Between two lines of the log nothing else looks at the numbers.
             raise self._not_finite("weights")
         tensors, values = self.state.collect()
