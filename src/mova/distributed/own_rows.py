@@ -1,4 +1,4 @@
-"""A process's own rows of every weight, from their first value on: no process ever holds a whole component.
+"""A process's own rows of every weight, from the first value on: none ever holds a whole component.
 
 A component is built on the meta device, sharded (`mova.distributed.fsdp`), and only then given values, each process the
 rows that are its part. Rows of stored weights are read from their files. Rows of new weights are drawn: every process
