@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mova.distributed.residency import OneAtATime
 from mova.media.probe import probe
 from mova.toyworld import first_frame, render, sample_scene, score_clip
 from mova.train.checkpoint import list_states
@@ -131,19 +132,24 @@ def test_processes_that_are_asked_to_stop_do_not_wait_for_the_clips(clips):
 
 def test_each_expert_is_on_the_device_when_its_steps_come(clips, adapted_clips, monkeypatch):
     folder, _, _ = clips
-    before = ExpertForward.__call__
-    seen = []
+    use, forward = OneAtATime.use, ExpertForward.__call__
+    present, seen = [], []
 
-    def called(forward, *inputs, **settings):
-        found = before(forward, *inputs, **settings)
-        seen.append((forward.expert, forward.residency.present))
+    def used(residency, name):
+        use(residency, name)
+        present.append(residency.present)
+
+    def called(expert_forward, *inputs, **settings):
+        found = forward(expert_forward, *inputs, **settings)
+        seen.append((expert_forward.expert, present[-1]))
         return found
 
+    monkeypatch.setattr(OneAtATime, "use", used)
     monkeypatch.setattr(ExpertForward, "__call__", called)
     made = shared_clips.make(folder, "lora_one", "memory.one_expert=true", recipe=shared_training.LORA)
     assert_same_clips(made, adapted_clips)
     assert {expert for expert, _ in seen} == {"high_noise", "low_noise"}
-    assert all(expert == present for expert, present in seen)
+    assert all(expert == there for expert, there in seen)
 
 
 def test_shares_count_what_is_seen_and_heard_together():

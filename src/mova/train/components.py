@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,6 @@ from torch import nn
 from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
-from mova.distributed.residency import OneAtATime
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.bridge import CrossModalBridge
@@ -105,11 +104,11 @@ class ExpertForward:
     Args:
         experts: whose forward is called, so that sharded weights are gathered as in training.
         expert: which of them.
-        residency: brings the expert to the device, where there is room for one only.
+        bring: brings an expert to the device, where there is room for one only.
     """
 
-    def __init__(self, experts: Experts, expert: Expert, residency: OneAtATime | None = None) -> None:
-        self.experts, self.expert, self.residency = experts, expert, residency
+    def __init__(self, experts: Experts, expert: Expert, bring: Callable[[str], None] | None = None) -> None:
+        self.experts, self.expert, self.bring = experts, expert, bring
 
     @property
     def video_tower(self) -> VideoTower:
@@ -118,8 +117,8 @@ class ExpertForward:
 
     def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
         """Predict both velocities, see `DualTower`."""
-        if self.residency:
-            self.residency.use(self.expert)
+        if self.bring:
+            self.bring(self.expert)
         velocities: Velocities = self.experts(self.expert, *inputs, frame_rate=frame_rate, use_bridge=use_bridge)
         return velocities
 

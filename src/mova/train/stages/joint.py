@@ -147,7 +147,8 @@ class JointObjective:
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
         source = self.parallel.from_main(lambda: open_source(config.data, "validation", encoders))
-        models = {expert: ExpertForward(self.experts, expert, self.residency) for expert in EXPERTS}
+        bring = self.residency.use if self.residency else None
+        models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
         components = {str(name): part for name, part in self.components.items()}
         return ClipSampler(settings, source, components, models, self.device, self.parallel).sample
 
