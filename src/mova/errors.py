@@ -83,3 +83,7 @@ class MissingExtraError(MovaError, ImportError):
         )
         self.package = package
         self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Let it travel between processes: an error is made again from what it was made from, not from its text."""
+        return type(self), (self.package, self.extra)

@@ -3,11 +3,13 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mova.cli.app import main
+from mova.train.checkpoint import newest_state
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 
@@ -73,3 +75,24 @@ def test_without_a_terminal_there_are_lines_and_the_folder_alone_is_on_stdout(re
     assert lines[0].startswith("text_encoder 1/3 ")
     assert lines[-1].startswith("text_encoder 3/3 ")
     assert "samples/s loss " in lines[-1]
+
+
+def test_sigterm_saves_the_state_and_is_exit_code_130(recipe, tmp_path):
+    changes = ["data.num_clips=30", "run.batch_size=2", "run.log_every=1", "run.device=cpu"]
+    command = [sys.executable, "-m", "mova.cli", "train", str(recipe)]
+    for change in changes:
+        command += ["--set", change]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    home = Path("runs/tiny/tiny_text_encoder")
+    deadline = time.monotonic() + 60
+    while not (home / "log.jsonl").is_file():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert output == ""
+    assert "the state is saved" in errors
+    assert errors.splitlines()[-1] == "interrupted"
+    assert newest_state(home / "checkpoints").step >= 1

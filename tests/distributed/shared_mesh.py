@@ -10,11 +10,24 @@ from typing import Any
 import torch
 from torch import distributed
 
-from mova.distributed.mesh import leave_parallel, start_parallel
-from mova.errors import ConfigError
+from mova.distributed.mesh import Parallel, leave_parallel, start_parallel
+from mova.errors import ConfigError, MissingExtraError
 
 LIMIT_S = 2.0
 CPU = torch.device("cpu")
+
+
+class _CannotTravelError(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+ERRORS = (
+    ConfigError("too much"),
+    MissingExtraError("yaml", "train"),
+    KeyboardInterrupt(),
+    _CannotTravelError("far", "away"),
+)
 
 
 def places(rank: int, _folder: Path) -> dict[str, Any]:
@@ -25,6 +38,9 @@ def places(rank: int, _folder: Path) -> dict[str, Any]:
         "ulysses": distributed.get_process_group_ranks(parallel.mesh["ulysses"].get_group()),
         "sum": float(parallel.sum_over_samples(torch.tensor(10.0 * (1 + parallel.data_rank)))),
         "agreed": parallel.agree(rank > 0, CPU),
+        "largest": parallel.largest(rank == 2, float(rank), -0.1 * (1 + rank)),
+        "told": parallel.from_main(lambda: {"made by": rank}),
+        "errors": [_error_of(parallel, error) for error in ERRORS],
         "for 3 ulysses": _suggestion(ulysses=3),
         "for 3 replicas": _suggestion(replicate=3, ulysses=2),
     }
@@ -40,6 +56,20 @@ def wait_for_the_main_one(rank: int, _folder: Path) -> float:
         time.sleep(2 * LIMIT_S)
     parallel.barrier()
     return time.monotonic() - started
+
+
+def _error_of(parallel: Parallel, error: BaseException) -> str:
+    """Return the error that every process meets when the main one does."""
+
+    def fail() -> None:
+        assert parallel.is_main
+        raise error
+
+    try:
+        parallel.from_main(fail)
+    except BaseException as met:
+        return f"{type(met).__name__}: {met}"
+    return "none"
 
 
 def _suggestion(**sizes: int) -> str:

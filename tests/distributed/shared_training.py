@@ -42,6 +42,10 @@ LORA: dict[str, Any] = {key: value for key, value in JOINT.items() if key != "st
     "base": "mova-tiny",
     "adapters": {name: {"rank": 2} for name in ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")},
 }
+AUDIO: dict[str, Any] = {key: JOINT[key] for key in ("encoders", "data", "run", "optimizer")} | {
+    "stage": "audio_tower",
+    "start": {"audio_dit": "new", "changes": {"audio_dit": JOINT["start"]["changes"]["audio_dit"]}},
+}
 
 
 def train(folder: Path, name: str, recipe: dict[str, Any], changes: list[str], *, resume: bool = False) -> list[float]:
@@ -65,7 +69,7 @@ def train(folder: Path, name: str, recipe: dict[str, Any], changes: list[str], *
 
 
 def write_recipes(folder: Path) -> None:
-    for recipe in (JOINT, LORA):
+    for recipe in (JOINT, LORA, AUDIO):
         (folder / f"{recipe['stage']}.yaml").write_text(yaml.safe_dump(recipe | {"model": "to be set"}))
 
 
@@ -75,6 +79,7 @@ def two(_rank: int, folder: Path) -> dict[str, list[float]]:
         "shard": train(shared, "shard", JOINT, ["parallel.shard=2"]),
         "replicate": train(shared, "replicate", JOINT, ["parallel.replicate=2", "run.micro_batch=1"]),
         "lora": train(shared, "lora_shard", LORA, ["parallel.shard=2"]),
+        "audio": train(shared, "audio_shard", AUDIO, ["parallel.shard=2"]),
         # Saved on four processes, see `four`.
         "resumed": train(shared, "resumed", JOINT, ["parallel.shard=2", "run.max_steps=3"], resume=True),
     }

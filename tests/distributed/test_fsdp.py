@@ -26,6 +26,7 @@ def runs(tmp_path_factory):
     shared_training.write_recipes(folder)
     losses = {
         "alone": shared_training.train(folder, "alone", shared_training.JOINT, []),
+        "audio_alone": shared_training.train(folder, "audio_alone", shared_training.AUDIO, []),
         "lora_alone": shared_training.train(folder, "lora_alone", shared_training.LORA, []),
     }
     losses |= run_processes(shared_training.four, 4, folder / "four")[0]
@@ -35,8 +36,8 @@ def runs(tmp_path_factory):
     return folder, losses
 
 
-def assert_same_weights(one, other):
-    for name in COMPONENTS:
+def assert_same_weights(one, other, names=COMPONENTS):
+    for name in names:
         mine, theirs = (load_component(folder / "model" / name).state_dict() for folder in (one, other))
         scale = max(float(value.abs().max()) for value in theirs.values())
         for key in theirs:
@@ -49,6 +50,12 @@ def test_every_layout_learns_what_one_process_learns(runs, name):
     assert losses[name] == pytest.approx(losses["alone"], rel=1e-6, abs=1e-6)
     assert len(set(losses["alone"])) == 3
     assert_same_weights(folder / name, folder / "alone")
+
+
+def test_the_audio_tower_alone_learns_the_same(runs):
+    folder, losses = runs
+    assert losses["audio"] == pytest.approx(losses["audio_alone"], rel=1e-6, abs=1e-6)
+    assert_same_weights(folder / "audio_shard", folder / "audio_alone", ["audio_dit"])
 
 
 def test_a_run_saved_on_four_processes_goes_on_on_two(runs):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mova.distributed.mesh import Parallel, leave_parallel, start_parallel
-from mova.errors import ConfigError
+from mova.errors import ConfigError, MissingExtraError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_mesh
@@ -23,6 +23,8 @@ def test_a_process_alone_needs_no_group():
     value = torch.ones(2)
     assert alone.sum_over_samples(value) is value
     assert alone.agree(True, torch.device("cpu")) is True
+    assert alone.largest(True, -1.5) == (True, -1.5)
+    assert alone.from_main(lambda: value) is value
     leave_parallel()
     assert not torch.distributed.is_initialized()
 
@@ -54,6 +56,17 @@ def test_processes_of_torchrun_find_their_places(tmp_path):
     assert [one["sum"] for one in found] == [30.0] * 4
     # The main process decides.
     assert [one["agreed"] for one in found] == [False] * 4
+    assert [one["largest"] for one in found] == [[1.0, 3.0, -0.1]] * 4
+    # The main process makes, and errs, for all.
+    assert [one["told"] for one in found] == [{"made by": 0}] * 4
+    assert [one["errors"] for one in found] == [
+        [
+            "ConfigError: too much",
+            f"MissingExtraError: {MissingExtraError('yaml', 'train')}",
+            "KeyboardInterrupt: ",
+            "StageError: _CannotTravelError: faraway",
+        ]
+    ] * 4
     # What fits gives up as little as possible of what was asked for.
     assert {one["for 3 ulysses"] for one in found} == {"replicate 1 x shard 4 x ring 1 x ulysses 1 would fit"}
     assert {one["for 3 replicas"] for one in found} == {"replicate 1 x shard 2 x ring 1 x ulysses 2 would fit"}

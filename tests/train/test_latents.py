@@ -20,6 +20,10 @@ from mova.train.config import ToyDataConfig
 from mova.train.config.data import MediaDataConfig
 from mova.train.latents import CachedLatents, OnlineLatents, open_latents
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
+import shared_sources
+from processes import run_processes
+
 CPU = torch.device("cpu")
 MODEL = find_model("mova-tiny")
 DATA = ToyDataConfig(num_clips=10, validation_clips=2, size=32, num_frames=9, workers=1)
@@ -185,3 +189,16 @@ def test_every_step_draws_another_start_without_a_cache(films, tmp_path):
     one, again, other = (online.batch([0, 1], step) for step in (1, 1, 2))
     assert torch.equal(one.video, again.video)
     assert not torch.equal(one.video, other.video)
+
+
+def test_of_several_processes_the_main_one_looks_at_the_files_and_all_meet_its_errors(films):
+    shared_sources.write_broken_list(films)
+    main, other = run_processes(shared_sources.open_files, 2, films / "two")
+    # Six for the cache, and the same again for the online source, which has a memory of its own.
+    assert (main["looked"], other["looked"]) == (12, 0)
+    assert len(main["keys"]) == 6
+    assert {name: value for name, value in main.items() if name != "looked"}.items() <= other.items()
+    assert main["online"] == main["keys"]
+    assert main["absent"].startswith("DataError: ")
+    assert "absent.json must be a JSON list of clips" in main["absent"]
+    assert "cannot be used" in main["broken"]

@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, DataError, NumericalError
 from mova.train.checkpoint import StoredState, list_states, newest_state
-from mova.train.trainer import Trainer, WeightAverage, choose_device, noise_generator, step_generator
+from mova.train.trainer import WeightAverage, choose_device, noise_generator, step_generator
 
 CPU = torch.device("cpu")
 
@@ -284,10 +283,3 @@ def test_an_absent_device_is_an_error_unless_it_is_left_open():
     assert choose_device("auto") == CPU
     with pytest.raises(ConfigError, match="use cpu or auto"):
         choose_device("cuda")
-
-
-def test_a_limit_in_minutes_is_for_one_process(make_line_trainer):
-    trainer = make_line_trainer()
-    run = trainer.run_config.model_copy(update={"max_minutes": 1.0})
-    with pytest.raises(ConfigError, match=r"max_minutes is for one process, got 1\.0"):
-        Trainer(trainer.stage, run, trainer.optimizer_config, trainer.folder, parallel=Parallel(shard=2))

@@ -2,15 +2,25 @@
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import pytest
+import torch
 
-from mova.errors import ConfigError
+from mova.distributed.residency import OneAtATime
 from mova.media.probe import probe
 from mova.toyworld import first_frame, render, sample_scene, score_clip
+from mova.train.checkpoint import list_states
+from mova.train.components import ExpertForward
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.validation import together
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
+import shared_clips
+import shared_training
+from processes import run_processes
 
 
 @pytest.fixture
@@ -49,9 +59,97 @@ def test_each_validation_leaves_clips_with_sound_and_their_scores(recipes, chang
     assert all({"clips_recall", "clips_precision", "clips_offset_ms", "video_error_0.6"} <= set(one) for one in figures)
 
 
-def test_clips_need_one_process(recipes, changes):
-    with pytest.raises(ConfigError, match=r"validation\.clips needs one process"):
-        load_recipe(recipes / "tiny_joint.yaml", [*changes, "parallel.shard=2"])
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """The folder of runs with one and two processes, the latents of their clips, and what else two of them saw."""
+    folder = tmp_path_factory.mktemp("clips")
+    shared_training.write_recipes(folder)
+    shared_clips.write_base(folder)
+    latents = {"alone": shared_clips.make(folder, "alone")}
+    found = run_processes(shared_clips.several, 2, folder / "two")
+    for name in ("shard", "ring"):
+        for rank in (0, 1):
+            latents[f"{name} {rank}"] = torch.load(folder / "two" / f"{name}_{rank}.pt")
+    return folder, latents, found
+
+
+def assert_same_clips(some, others):
+    assert len(some) == len(others) == 2
+    for one, other in zip(some, others, strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=2e-5 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("name", ["shard", "ring"])
+def test_several_processes_make_the_clips_of_one(clips, name, rank):
+    _, latents, _ = clips
+    assert_same_clips(latents[f"{name} {rank}"], latents["alone"])
+    one, other = latents["alone"]
+    assert not torch.equal(one[0], other[0])
+
+
+@pytest.fixture(scope="module")
+def adapted_clips(clips):
+    """The latents of one process's clips with adapters."""
+    folder, _, _ = clips
+    return shared_clips.make(folder, "lora_alone", recipe=shared_training.LORA)
+
+
+@pytest.mark.slow
+def test_adapters_on_sharded_weights_make_the_clips_of_one_process(clips, adapted_clips):
+    folder, _, _ = clips
+    run_processes(shared_clips.adapted, 2, folder / "adapted")
+    for rank in (0, 1):
+        assert_same_clips(torch.load(folder / "adapted" / f"lora_shard_{rank}.pt"), adapted_clips)
+
+
+def test_the_main_process_writes_them_with_their_scores(clips):
+    folder, _, _ = clips
+    expected = json.loads((folder / "alone" / "joint" / "validation" / "step_00000001" / "scores.json").read_text())
+    for name in ("shard", "ring"):
+        made = folder / name / "joint" / "validation" / "step_00000001"
+        assert sorted(path.name for path in made.iterdir()) == ["00.mp4", "01.mp4", "scores.json"]
+        record = json.loads((made / "scores.json").read_text())
+        assert record["problem"] == ""
+        assert record["figures"] == pytest.approx(expected["figures"], rel=1e-3)
+        line = json.loads((folder / name / "joint" / "log.jsonl").read_text().splitlines()[-1])
+        assert line["clips_recall"] == pytest.approx(record["figures"]["clips_recall"], rel=1e-3)
+
+
+def test_an_error_of_the_main_process_is_that_of_all(clips):
+    _, _, found = clips
+    assert [one["broken"] for one in found] == ["OSError: the disk is gone"] * 2
+
+
+def test_processes_that_are_asked_to_stop_do_not_wait_for_the_clips(clips):
+    folder, _, found = clips
+    assert [one["stopped"] for one in found] == ["KeyboardInterrupt: "] * 2
+    home = folder / "stopped" / "joint"
+    assert [path.name for path in list_states(home / "checkpoints")] == ["step_00000002"]
+    assert not (home / "validation").exists()
+
+
+def test_each_expert_is_on_the_device_when_its_steps_come(clips, adapted_clips, monkeypatch):
+    folder, _, _ = clips
+    use, forward = OneAtATime.use, ExpertForward.__call__
+    present, seen = [], []
+
+    def used(residency, name):
+        use(residency, name)
+        present.append(residency.present)
+
+    def called(expert_forward, *inputs, **settings):
+        found = forward(expert_forward, *inputs, **settings)
+        seen.append((expert_forward.expert, present[-1]))
+        return found
+
+    monkeypatch.setattr(OneAtATime, "use", used)
+    monkeypatch.setattr(ExpertForward, "__call__", called)
+    made = shared_clips.make(folder, "lora_one", "memory.one_expert=true", recipe=shared_training.LORA)
+    assert_same_clips(made, adapted_clips)
+    assert {expert for expert, _ in seen} == {"high_noise", "low_noise"}
+    assert all(expert == there for expert, there in seen)
 
 
 def test_shares_count_what_is_seen_and_heard_together():

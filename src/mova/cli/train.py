@@ -36,6 +36,7 @@ def train(
     from mova.errors import MissingExtraError
 
     try:
+        from mova.train.interrupt import sigterm_interrupts
         from mova.train.ladder import plan_recipe, run_recipe
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "pydantic", "train") from error
@@ -43,8 +44,13 @@ def train(
         for name, config, finished in plan_recipe(recipe, overrides or ()):
             typer.echo(f"{name}: {config.stage} {_extent(config)}{' (finished)' if finished else ''}")
         return
-    with _Bars() as bars:
-        folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
+    try:
+        with sigterm_interrupts(), _Bars() as bars:
+            folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
+    except KeyboardInterrupt:
+        # Several processes leave together, see `Interrupts`.
+        leave_parallel()
+        raise
     leave_parallel()
     typer.echo(folder)
 

@@ -60,6 +60,11 @@ def shard_model(
             module.set_force_sum_reduction_for_comms(True)
 
 
+def num_shards(parallel: Parallel) -> int:
+    """Return over how many processes each weight is spread; those that are neighbours in rank hold one copy."""
+    return parallel.world_size // parallel.replicate
+
+
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
     """Return a module's whole tensors on the CPU of the main process, nothing on the others; all must call this."""
     is_main = not distributed.is_initialized() or distributed.get_rank() == 0
@@ -112,7 +117,7 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 
 def _mesh(parallel: Parallel) -> DeviceMesh:
     assert parallel.mesh is not None, "several processes have a mesh"
-    shards = parallel.world_size // parallel.replicate
+    shards = num_shards(parallel)
     kind = parallel.mesh.device_type
     if parallel.replicate == 1:
         return init_device_mesh(kind, (shards,), mesh_dim_names=("shard",))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import distributed
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from mova.errors import ConfigError
+from mova.errors import ConfigError, StageError
 
 AXES = ("replicate", "shard", "ring", "ulysses")
 # One process may encode clips for days while the others wait; everywhere else a long silence means that one is lost.
 _WAIT = timedelta(days=30)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Parallel:
         rank: of this process.
         mesh: of all processes, axes as `AXES`; None for a process that is alone and has no process group.
         waiting: the group of all processes in which they wait, without the time limit of other exchanges.
+        hosts: the group of all processes in which they exchange numbers without waiting for their devices.
     """
 
     replicate: int = 1
@@ -38,6 +43,7 @@ class Parallel:
     rank: int = 0
     mesh: DeviceMesh | None = None
     waiting: ProcessGroup | None = None
+    hosts: ProcessGroup | None = None
 
     @property
     def world_size(self) -> int:
@@ -90,6 +96,54 @@ class Parallel:
         distributed.broadcast(said, src=0)
         return bool(said.item())
 
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """Return the largest of each number over all processes: all of them have the same then."""
+        if self.mesh is None:
+            return values
+        said = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(said, distributed.ReduceOp.MAX, group=self.hosts)
+        return tuple(said.tolist())
+
+    def from_main(self, make: Callable[[], _T]) -> _T:
+        """Return what the main process makes; the others wait for it, for as long as it takes.
+
+        Args:
+            make: called on the main process only; what it returns, or raises, must be picklable.
+
+        Raises:
+            BaseException: what `make` raised, on every process.
+        """
+        if self.mesh is None:
+            return make()
+        said: list[_Told[_T] | None] = [_told(make) if self.is_main else None]
+        distributed.broadcast_object_list(said, src=0, group=self.waiting, device=torch.device("cpu"))
+        told = said[0]
+        assert told is not None, "the main process tells something"
+        if told.error is not None:
+            raise told.error
+        return cast("_T", told.value)
+
+
+@dataclass(frozen=True)
+class _Told(Generic[_T]):
+    """What a process made, or why it could not."""
+
+    value: _T | None = None
+    error: BaseException | None = None
+
+
+def _told(make: Callable[[], _T]) -> _Told[_T]:
+    try:
+        return _Told(make())
+    except BaseException as error:
+        # Also an interrupt: silence would let the others wait for ever.
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            # An error of a third party that cannot travel; its text can.
+            return _Told(error=StageError(f"{type(error).__name__}: {error}"))
+        return _Told(error=error)
+
 
 def leave_parallel() -> None:
     """End what `start_parallel` began, at the end of the program; nothing happens where there was nothing to join."""
@@ -126,7 +180,8 @@ def start_parallel(
         return Parallel()
     mesh = init_device_mesh(kind, tuple(sizes[axis] for axis in AXES), mesh_dim_names=AXES)
     waiting = distributed.new_group(backend="gloo", timeout=_WAIT)
-    return Parallel(**sizes, rank=distributed.get_rank(), mesh=mesh, waiting=waiting)
+    hosts = distributed.new_group(backend="gloo") if kind == "cuda" else None
+    return Parallel(**sizes, rank=distributed.get_rank(), mesh=mesh, waiting=waiting, hosts=hosts)
 
 
 def _nearest(sizes: dict[str, int], present: int) -> dict[str, int]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
-from mova.models.dual_tower import DualTower
+from mova.models.tower import VideoTower
 from mova.types import LatentPair, Velocities
 
 # Video tokens of one call up to which branches share a call by default. Small calls are bound by overhead.
 SMALL_CALL_TOKENS = 4096
+
+
+class JointModel(Protocol):
+    """The joint forward of one expert: a `DualTower`, or what stands before one that is spread or moved about."""
+
+    @property
+    def video_tower(self) -> VideoTower:
+        """The expert."""
+
+    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
+        """Predict both velocities, see `DualTower.forward`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +63,8 @@ class VelocityModel:
         batch_branches: evaluate branches with the same bridge setting in one call; None: where calls are small.
     """
 
-    high_noise: DualTower
-    low_noise: DualTower
+    high_noise: JointModel
+    low_noise: JointModel
     text: TextConditions
     condition: torch.Tensor
     frame_rate: float

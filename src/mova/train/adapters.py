@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mova.distributed.fsdp import whole
+from mova.distributed.own_rows import standing_in
 from mova.errors import MissingExtraError
 from mova.models.convert import verify_component
 from mova.models.lora import TARGETS, LoraLayer, select_layers
@@ -49,7 +50,9 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
         lora_dropout=config.dropout,
         init_lora_weights=True,
     )
-    inject_adapter_in_model(settings, component, adapter_name=_NAME)
+    # Adapters go where the weights are, and must not be lost where those have no values yet.
+    with standing_in(component):
+        inject_adapter_in_model(settings, component, adapter_name=_NAME)
     parts = nn.ModuleDict()
     for path, layer in component.named_modules():
         if path in chosen:

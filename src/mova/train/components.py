@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
+from mova.distributed.own_rows import OwnRows
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.bridge import CrossModalBridge
@@ -22,6 +24,7 @@ from mova.models.convert import (
 )
 from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
+from mova.models.stored_rows import StoredRows, empty_component
 from mova.models.tower import AudioTower, VideoTower
 from mova.train.config.joint import Component, Expert, StartConfig
 from mova.types import Velocities
@@ -36,7 +39,9 @@ EXPERTS: dict[Expert, Component] = {"high_noise": "video_dit", "low_noise": "vid
 _SIZES = {"tiny": tiny, "mova_360p": mova_360p}
 
 
-def build_components(start: StartConfig, names: Sequence[Component], model: Path) -> dict[Component, nn.Module]:
+def build_components(
+    start: StartConfig, names: Sequence[Component], model: Path, own: OwnRows | None = None
+) -> dict[Component, nn.Module]:
     """Return components in the order of `names`, in float32 on the CPU.
 
     New ones are drawn from the global generator in that order; a new tower begins by predicting zero velocity, the mean
@@ -46,6 +51,8 @@ def build_components(start: StartConfig, names: Sequence[Component], model: Path
         start: where each begins.
         names: which are wanted.
         model: the recipe's model directory.
+        own: of a process among several: components are on the meta device then, until `own` fills them with the values
+            that one process would have.
 
     Raises:
         ConfigError: `changes` names a key that there is not, or changes a component that is not new.
@@ -54,7 +61,7 @@ def build_components(start: StartConfig, names: Sequence[Component], model: Path
     for name in start.changes:
         if getattr(start, name) != "new":
             raise ConfigError(f"start.changes can change only new components, got {name}: {getattr(start, name)}")
-    return {name: _build(start, name, model) for name in names}
+    return {name: _build(start, name, model, own) for name in names}
 
 
 def pair_towers(components: dict[Component, nn.Module]) -> dict[Expert, DualTower]:
@@ -91,6 +98,31 @@ class Experts(nn.Module):
         return velocities
 
 
+class ExpertForward:
+    """The joint forward of one expert as a pipeline calls it; a `JointModel` of `mova.generate.velocity`.
+
+    Args:
+        experts: whose forward is called, so that sharded weights are gathered as in training.
+        expert: which of them.
+        bring: brings an expert to the device, where there is room for one only.
+    """
+
+    def __init__(self, experts: Experts, expert: Expert, bring: Callable[[str], None] | None = None) -> None:
+        self.experts, self.expert, self.bring = experts, expert, bring
+
+    @property
+    def video_tower(self) -> VideoTower:
+        """The expert's tower."""
+        return cast("VideoTower", self.experts.models[self.expert].video_tower)
+
+    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
+        """Predict both velocities, see `DualTower`."""
+        if self.bring:
+            self.bring(self.expert)
+        velocities: Velocities = self.experts(self.expert, *inputs, frame_rate=frame_rate, use_bridge=use_bridge)
+        return velocities
+
+
 def export_component(component: nn.Module, name: Component, model: Path, parallel: Parallel) -> None:
     """Write a component in the published layout, whole, also where processes hold parts of it; all must call this."""
     if parallel.mesh is None:
@@ -104,12 +136,15 @@ def export_component(component: nn.Module, name: Component, model: Path, paralle
     parallel.barrier()
 
 
-def _build(start: StartConfig, name: Component, model: Path) -> nn.Module:
+def _build(start: StartConfig, name: Component, model: Path, own: OwnRows | None) -> nn.Module:
     source = getattr(start, name)
     if source == "new":
-        return _new(start, name)
+        return _new(start, name, own)
     folder = component_folder(source, name, model)
-    component = load_component(folder, expected_class=CLASSES[name], dtype=torch.float32)
+    if own is None:
+        return load_component(folder, expected_class=CLASSES[name], dtype=torch.float32).train()
+    component = empty_component(folder, CLASSES[name], torch.float32)
+    own.keep(component, StoredRows(folder).read)
     return component.train()
 
 
@@ -137,7 +172,7 @@ def component_folder(source: str, name: str, model: Path) -> Path:
     return folder
 
 
-def _new(start: StartConfig, name: Component) -> nn.Module:
+def _new(start: StartConfig, name: Component, own: OwnRows | None) -> nn.Module:
     arguments: dict[str, Any] = _SIZES[start.sizes]()[name]
     changes = start.changes.get(name, {})
     unknown = sorted(set(changes) - set(arguments))
@@ -146,8 +181,15 @@ def _new(start: StartConfig, name: Component) -> nn.Module:
             f"start.changes.{name} must name keys of its config ({', '.join(sorted(arguments))}), "
             f"got {', '.join(unknown)}"
         )
-    component = component_class(CLASSES[name])(**arguments | changes)
+    build = partial(component_class(CLASSES[name]), **arguments | changes)
+    if own is None:
+        component = build()
+        weights = {key: parameter.detach() for key, parameter in component.named_parameters()}
+    else:
+        component, weights = own.draw(build)
+        # Let go one by one: what has been given to the component is not held here too.
+        own.keep(component, lambda key, _: weights.pop(key))
     if isinstance(component, VideoTower | AudioTower):
-        nn.init.zeros_(component.head.head.weight)
-        nn.init.zeros_(component.head.head.bias)
+        for key in ("head.head.weight", "head.head.bias"):
+            weights[key].zero_()
     return component.train()

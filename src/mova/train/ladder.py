@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mova.distributed.mesh import Parallel, start_parallel
@@ -73,10 +74,13 @@ def run_recipe(
     everyone.barrier()
     for name, config in steps:
         parallel = _join(config) if isinstance(config, LatentStageBase) else ALONE
-        # Encoders, and what is done once, take one process.
-        if parallel.mesh is not None or everyone.is_main:
-            _run_step(folder, name, config, cache or folder / "latents", parallel, on_progress)
-        everyone.barrier()
+        run = partial(_run_step, folder, name, config, cache or folder / "latents", parallel, on_progress)
+        if parallel.mesh is not None:
+            run()
+            everyone.barrier()
+        else:
+            # Encoders, and what is done once, take one process; what ends it ends the others, which wait.
+            everyone.from_main(run)
     return model
 
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 
+from mova.distributed.mesh import Parallel
 from mova.errors import DataError, ReadError
 from mova.train.batch import ClipFacts, LatentBatch
 from mova.train.cache import LatentCache
+from mova.train.checkpoint import ALONE
 from mova.train.config.data import DataConfig, ToyDataConfig
 from mova.train.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, TextEncoder, fingerprint, sample_rate_of
 from mova.train.sources.base import ClipEntry, ClipSource, RawClip, Split, digest, fraction
@@ -54,6 +56,7 @@ def open_latents(
     device: torch.device,
     online: bool = False,
     on_progress: OnProgress | None = None,
+    parallel: Parallel = ALONE,
 ) -> CachedLatents | OnlineLatents:
     """Return the encoded clips of a split; what the cache lacks is encoded first, and the encoders are let go.
 
@@ -65,16 +68,25 @@ def open_latents(
         device: that trains.
         online: encode at every step instead, with new random starts each time.
         on_progress: called while the cache is filled.
+        parallel: this process among the others. The main one looks at the files and fills the cache; the others wait,
+            are told what it found, and meet the errors that it meets.
 
     Raises:
         DataError: clips that cannot be used, or a cache of other weights or sizes that cannot be filled.
     """
-    source = open_source(data, split, model, cache / "files.json")
+
+    def scan() -> ClipSource:
+        return open_source(data, split, model, cache / "files.json")
+
+    def fill() -> tuple[_Plan, dict[int, str]]:
+        plan = _Plan.of(scan(), model, LatentCache(cache))
+        failed = plan.fill(model, device, data.workers, on_progress)
+        _check_failures(data, len(plan.source.entries), failed)
+        return plan, failed
+
     if online:
-        return OnlineLatents(source, model, device)
-    plan = _Plan.of(source, model, LatentCache(cache))
-    failed = plan.fill(model, device, data.workers, on_progress)
-    _check_failures(data, len(source.entries), failed)
+        return OnlineLatents(parallel.from_main(scan), model, device)
+    plan, failed = parallel.from_main(fill)
     return CachedLatents(plan, device, left_out=failed)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +19,7 @@ from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, NumericalError
 from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
 from mova.train.config import OptimizerConfig, RunConfig
+from mova.train.interrupt import Interrupts
 from mova.train.metrics import Metrics
 from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
 from mova.train.state import TrainingState
@@ -80,7 +78,6 @@ class Progress:
         minutes: of training so far.
         values: losses and other figures.
         samples_per_second: since the last report, over all processes; 0 where nothing is counted.
-        samples_per_second: since the last report, over all processes; 0 where nothing is counted.
     """
 
     stage: str
@@ -92,6 +89,9 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+# Makes clips at a validation: given the step, a folder, and what to call between two pieces of work, because it ends
+# them (KeyboardInterrupt) where all processes have agreed to stop. Returns figures of the clips.
+SampleClips = Callable[[int, Path, Callable[[], object]], dict[str, float]]
 
 
 class Trainer:
@@ -104,11 +104,10 @@ class Trainer:
         folder: of this stage's checkpoints and log.
         on_progress: called at every logged step.
         parallel: this process among the others; only the main one writes logs and reports.
-        sample: makes clips at a validation, given the step and a folder, and returns figures of them.
+        sample: makes clips at a validation; every process calls it.
 
     Raises:
         MissingExtraError: a sink of the recipe is not installed.
-        ConfigError: a limit in minutes for several processes, whose clocks differ.
     """
 
     def __init__(
@@ -119,10 +118,8 @@ class Trainer:
         folder: Path,
         on_progress: OnProgress | None = None,
         parallel: Parallel = ALONE,
-        sample: Callable[[int, Path], dict[str, float]] | None = None,
+        sample: SampleClips | None = None,
     ) -> None:
-        if run.max_minutes and parallel.world_size > 1:
-            raise ConfigError(f"run.max_minutes is for one process, got {run.max_minutes}; use run.max_steps")
         self.stage, self.run_config, self.optimizer_config, self.folder = stage, run, optimizer, folder
         self.device = choose_device(run.device)
         self.optimizer = OptimizerSet(stage.parameter_groups(), optimizer)
@@ -138,6 +135,7 @@ class Trainer:
             parallel,
         )
         self.sample = sample
+        self.interrupts = Interrupts(several=parallel.mesh is not None)
         self.step = 0
         self.trained_s = 0.0
         # The first step of which the loss was not finite, kept on the device: looking at it waits for the device.
@@ -153,23 +151,25 @@ class Trainer:
         Raises:
             NumericalError: a loss, a gradient or a weight is not finite; such a state is never saved.
             CheckpointError: the newest state is damaged, or belongs to another model.
-            KeyboardInterrupt: after the state has been saved (by a process that is alone).
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after the state has been saved. Several processes agree on it at the
+                end of a step, whichever of them was asked.
         """
-        self._resume()
-        try:
-            self._train()
-            figures = self._validate()
-            self._save()
-        except KeyboardInterrupt:
-            if self.parallel.mesh is None:
+        with self.interrupts:
+            self._resume()
+            try:
+                self._train()
+                figures = self._validate()
                 self._save()
-                logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
-            # Several processes are interrupted at different places: they could not save together.
-            raise
-        finally:
-            self.log.close()
-        with self.averaged():
-            self.stage.export()
+                # What arrived meanwhile: going on, this run only exports.
+                self._agree()
+            except KeyboardInterrupt:
+                self._save_interrupted()
+                raise
+            finally:
+                self.log.close()
+            with self.averaged():
+                self.stage.export()
+            self._agree()
         return figures
 
     def _train(self) -> None:
@@ -179,7 +179,7 @@ class Trainer:
             started = time.monotonic()
             progress = self._progress()
             parts = self._backward(progress)
-            with _interrupts_held():
+            with self.interrupts.held():
                 norm = self.optimizer.step(lr_factor(self.step, progress, self.optimizer_config))
                 if self.average:
                     self.average.update(self.step)
@@ -188,14 +188,41 @@ class Trainer:
                 self._report(parts, norm)
             # Without a line for the log there is no wait for the device: the time of a step shows up a little later.
             self.trained_s += time.monotonic() - started
+            due = self._agree(time.monotonic() - saved_at > self.run_config.checkpoint_every_s)
             if self.step % self.run_config.validate_every == 0 and not self._finished():
                 self._validate()
             every = self.run_config.checkpoint_every
-            due = time.monotonic() - saved_at > self.run_config.checkpoint_every_s
-            # The clocks of several processes differ: the main one's decides.
-            if (every and self.step % every == 0) or self.parallel.agree(due, self.device):
+            if due or (every and self.step % every == 0):
                 self._save()
                 saved_at = time.monotonic()
+
+    def _agree(self, due: bool = False) -> bool:
+        """Settle in one exchange what processes may see differently; return whether a state is due.
+
+        The clocks of several processes differ, so those of the main one count: its time of training, from which the
+        schedule follows, and its time since the last state.
+
+        Raises:
+            KeyboardInterrupt: one of several processes was asked to stop; all of them raise it.
+        """
+        is_main = self.parallel.is_main
+        asked, is_due, self.trained_s = self.parallel.largest(
+            self.interrupts.asked, is_main and due, self.trained_s if is_main else 0.0
+        )
+        if asked and self.interrupts.several:
+            self.interrupts.agreed = True
+            raise KeyboardInterrupt
+        return bool(is_due)
+
+    def _save_interrupted(self) -> None:
+        """Save what a resumed run goes on from; whoever asks again meanwhile waits for it."""
+        if self.interrupts.several and not self.interrupts.agreed:
+            # Raised by something else, in one process: the others do not come to save with it.
+            return
+        with self.interrupts.held():
+            self._save()
+            if self.parallel.is_main:
+                logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
 
     def _backward(self, progress: float) -> dict[str, torch.Tensor]:
         """Gather the gradients of all micro-batches; return their parts, added up."""
@@ -214,12 +241,12 @@ class Trainer:
         if self.average is None:
             yield
             return
-        with _interrupts_held():
+        with self.interrupts.held():
             self.average.swap()
         try:
             yield
         finally:
-            with _interrupts_held():
+            with self.interrupts.held():
                 self.average.swap()
 
     def _progress(self) -> float:
@@ -267,7 +294,7 @@ class Trainer:
         with self.averaged(), torch.no_grad():
             figures = self.stage.validate()
             if self.sample:
-                figures |= self.sample(self.step, self.folder / "validation")
+                figures |= self.sample(self.step, self.folder / "validation", self._agree)
         for module in self.stage.modules.values():
             module.train()
         seconds = time.monotonic() - paused
@@ -276,7 +303,9 @@ class Trainer:
         return figures
 
     def _save(self) -> None:
-        if not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters):
+        is_bad = not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters)
+        (any_bad,) = self.parallel.largest(is_bad)
+        if any_bad:
             # Between two lines of the log nothing else looks at the numbers.
             raise self._not_finite("weights")
         tensors, values = self.state.collect()
@@ -366,19 +395,3 @@ def noise_generator(seed: int, step: int, device: torch.device) -> torch.Generat
 
 def _mixed_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step * 7_919 + 17) % (2**62)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let an interrupt (Ctrl-C) wait for the end of the block: half an update must not be saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[tuple[int, FrameType | None]] = []
-    former = signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, former)
-        if arrived and callable(former):
-            former(*arrived[0])

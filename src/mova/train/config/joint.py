@@ -70,11 +70,6 @@ def _refuse_with_sharding(memory: MemoryConfig, parallel: ParallelConfig) -> Non
         raise ValueError("memory.one_expert and memory.offload_activations are for one process; set parallel to 1")
 
 
-def _refuse_clips(validation: ValidationConfig, memory: MemoryConfig, parallel: ParallelConfig) -> None:
-    if validation.clips and (parallel.world_size > 1 or memory.one_expert):
-        raise ValueError("validation.clips needs one process that holds both experts; set it to 0")
-
-
 class AudioTowerConfig(LatentStageBase):
     """The audio tower alone, from text to sound (paper 4.1)."""
 
@@ -124,7 +119,6 @@ class JointConfig(JointObjectiveConfig):
     @model_validator(mode="after")
     def _check_memory(self) -> Self:
         _refuse_with_sharding(self.memory, self.parallel)
-        _refuse_clips(self.validation, self.memory, self.parallel)
         if self.memory.one_expert:
             raise ValueError(
                 "memory.one_expert moves frozen weights, so it is for stage lora; here experts are trained"
@@ -174,5 +168,4 @@ class LoraConfig(JointObjectiveConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_with_sharding(self.memory, self.parallel)
-        _refuse_clips(self.validation, self.memory, self.parallel)
         return self

@@ -15,6 +15,7 @@ from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
+from mova.distributed.own_rows import OwnRows
 from mova.models.tower import AudioTower
 from mova.train.batch import LatentBatch
 from mova.train.checkpoint import ALONE
@@ -46,8 +47,9 @@ class AudioTowerStage:
         self.config, self.device = config, choose_device(config.run.device)
         self.data = OpenSplits(config, cache, self.device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        component = build_components(config.start, ("audio_dit",), config.model)["audio_dit"]
-        self.tower = cast("AudioTower", component.to(self.device))
+        own = OwnRows.of(parallel, self.device)
+        component = build_components(config.start, ("audio_dit",), config.model, own)["audio_dit"]
+        self.tower = cast("AudioTower", component.to(self.device) if own is None else component)
         self.modules: Mapping[str, nn.Module] = {"audio_dit": self.tower}
         if config.run.compile and self.device.type == "cuda":
             self.tower.compile_repeated_blocks(dynamic=False)
@@ -56,6 +58,8 @@ class AudioTowerStage:
             recompute_blocks([self.tower], offload=config.memory.offload_activations)
         self.context = ContextParallel({"audio_dit": self.tower}, parallel)
         shard_model(self.tower, {"audio_dit": self.tower}, parallel)
+        if own:
+            own.fill()
         self.settings = DrawSettings(
             audio_shift=config.shift, distribution=config.distribution, text_dropout=config.text_dropout
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
+from mova.distributed.own_rows import OwnRows
 from mova.distributed.residency import OneAtATime
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS, Experts, build_components, export_component, pair_towers
+from mova.train.components import EXPERTS, ExpertForward, Experts, build_components, export_component, pair_towers
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
@@ -26,7 +27,7 @@ from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, autocast, choose_device, step_generator
+from mova.train.trainer import OnProgress, SampleClips, autocast, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 
@@ -40,6 +41,7 @@ class JointObjective:
         components: towers and bridge on the device, by name.
         device: that trains.
         parallel: this process among the others; tokens and weights are spread as it says.
+        own: fills components on the meta device, once they are spread.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class JointObjective:
         components: dict[Component, nn.Module],
         device: torch.device,
         parallel: Parallel,
+        own: OwnRows | None = None,
     ) -> None:
         self.objective, self.data, self.components, self.device = config, data, components, device
         self.parallel = parallel
@@ -75,6 +78,8 @@ class JointObjective:
         self.residency = OneAtATime(towers, device) if memory.one_expert and len(towers) > 1 else None
         self.context = ContextParallel(by_name, parallel)
         shard_model(self.experts, by_name, parallel)
+        if own:
+            own.fill()
 
     def losses(self, step: int, _progress: float, /) -> Iterator[dict[str, torch.Tensor]]:
         """Joint velocity losses in one expert's noise range; the parts of a step add up to its means."""
@@ -132,7 +137,7 @@ class JointObjective:
             total += count
         return {name: value / total for name, value in sums.items()}
 
-    def clip_sampler(self) -> Callable[[int, Path], dict[str, float]] | None:
+    def clip_sampler(self) -> SampleClips | None:
         """Return what makes clips at a validation, or None where the recipe wants none."""
         config = self.objective
         if not config.validation.clips:
@@ -141,8 +146,11 @@ class JointObjective:
         settings = SampleSettings(
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
-        source = open_source(config.data, "validation", encoders)
-        return ClipSampler(settings, source, {str(n): part for n, part in self.components.items()}, self.device).sample
+        source = self.parallel.from_main(lambda: open_source(config.data, "validation", encoders))
+        bring = self.residency.use if self.residency else None
+        models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
+        components = {str(name): part for name, part in self.components.items()}
+        return ClipSampler(settings, source, components, models, self.device, self.parallel).sample
 
     def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
@@ -205,13 +213,13 @@ class JointStage(JointObjective):
         device = choose_device(config.run.device)
         data = OpenSplits(config, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        components = build_components(config.start, ALL_COMPONENTS, config.model)
+        own = OwnRows.of(parallel, device)
+        components = build_components(config.start, ALL_COMPONENTS, config.model, own)
         for name, component in components.items():
             component.requires_grad_(name in config.trainable)
-            if parallel.mesh is None:
-                # Sharding moves each part by itself: the whole would not fit.
+            if own is None:
                 component.to(device)
-        super().__init__(config, data, components, device, parallel)
+        super().__init__(config, data, components, device, parallel, own)
         self.modules: Mapping[str, nn.Module] = {name: components[name] for name in config.trainable}
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:

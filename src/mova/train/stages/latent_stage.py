@@ -132,7 +132,7 @@ class OpenSplits:
         config: the recipe.
         cache: folder of encoded clips.
         device: that trains.
-        parallel: this process among the others; the main one fills the cache while the others wait.
+        parallel: this process among the others; the main one scans and encodes the clips while the others wait.
         on_progress: called while clips are encoded.
     """
 
@@ -155,13 +155,10 @@ class OpenSplits:
                 device=device,
                 online=config.online,
                 on_progress=show_encoding(on_progress, split),
+                parallel=parallel,
             )
 
-        if not parallel.is_main:
-            parallel.barrier()
         self.train, self.validation = opened("train"), opened("validation")
-        if parallel.is_main:
-            parallel.barrier()
         self.parts = StepParts(self.train, config.run, parallel)
 
     def validation_parts(self) -> Iterator[Part]:

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from mova.distributed.mesh import Parallel
+from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
 from mova.generate.locate import find_model
 from mova.models.convert import key_shape_md5, key_shapes, load_component
 from mova.models.lora import Lora, LoraOrigin
 from mova.models.lora_file import write_lora
+from mova.models.stored_rows import StoredRows, empty_component
 from mova.train.adapters import add_adapters, check_targets, take_adapters
 from mova.train.checkpoint import ALONE
 from mova.train.components import CLASSES
@@ -63,13 +65,14 @@ class LoraStage(JointObjective):
         config_of_data = config.model_copy(update={"encoders": config.encoders or config.base})
         data = OpenSplits(config_of_data, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        components = {name: _load(base, name, config.memory, device) for name in present}
+        own = OwnRows.of(parallel, device)
+        components = {name: _load(base, name, config.memory, device, own) for name in present}
         self.base_md5 = {str(name): key_shape_md5(key_shapes(components[name])) for name in self.adapters}
         self.parts = {
             name: add_adapters(components[name], name, adapter).to(device) for name, adapter in self.adapters.items()
         }
         self.modules: Mapping[str, nn.Module] = {str(name): parts for name, parts in self.parts.items()}
-        super().__init__(config_of_data, data, components, device, parallel)
+        super().__init__(config_of_data, data, components, device, parallel, own)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Adapters of the towers at the base rate, those of the bridge at their multiple of it."""
@@ -103,8 +106,13 @@ class LoraStage(JointObjective):
             write_lora(lora, self.config.model / self.config.output)
 
 
-def _load(base: Path, name: Component, memory: MemoryConfig, device: torch.device) -> nn.Module:
+def _load(base: Path, name: Component, memory: MemoryConfig, device: torch.device, own: OwnRows | None) -> nn.Module:
     automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
     dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
-    component = load_component(base / name, expected_class=CLASSES[name], dtype=dtype, device=device)
+    if own is None:
+        component = load_component(base / name, expected_class=CLASSES[name], dtype=dtype, device=device)
+    else:
+        component, stored = empty_component(base / name, CLASSES[name], dtype), StoredRows(base / name)
+        # A layer with an adapter is called by another name than on disk.
+        own.keep(component, lambda key, rows: stored.read(key.replace(".base_layer.", "."), rows))
     return component.train().requires_grad_(False)
