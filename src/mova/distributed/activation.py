@@ -29,7 +29,7 @@ def recompute_blocks(components: Iterable[nn.Module], *, offload: bool = False) 
         component.enable_gradient_checkpointing(_offloaded if offload else _recomputed)
         if offload and isinstance(component, DiTTower):
             # The form that can move its inputs gives no gradients unless one of them asks for some.
-            component.patch_embedding.register_forward_hook(_ask_for_gradients)
+            component.patch_embedding.register_forward_hook(ask_for_gradients)
 
 
 def _recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -42,5 +42,6 @@ def _offloaded(function: Callable[..., Any], *inputs: Any) -> Any:
         return checkpoint(function, *inputs, use_reentrant=True)
 
 
-def _ask_for_gradients(_module: nn.Module, _inputs: Any, tokens: torch.Tensor) -> torch.Tensor:
+def ask_for_gradients(_module: nn.Module, _inputs: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Forward hook of what makes tokens: let gradients flow back to them, though nothing before them learns."""
     return tokens.requires_grad_() if torch.is_grad_enabled() and not tokens.requires_grad else tokens
