@@ -201,15 +201,7 @@ class Quantizer:
 
     def prepare(self, component: nn.Module) -> nn.Module:
         """Give a component on the meta device layers that can take packed weights; return it."""
-        for path in quantizable_layers(component):
-            layer = component.get_submodule(path)
-            assert isinstance(layer, nn.Linear)
-            _replace(
-                component,
-                path,
-                QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, self.method),
-            )
-            self._paths.add(path)
+        self._paths |= set(pack_layers(component, self.method))
         return component
 
     def pack(self, key: str, tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
@@ -221,6 +213,21 @@ class Quantizer:
         packed, scales = quantize_weight(weight, self.method)
         self.errors[key] = relative_error(weight, packed, scales, self.method)
         return {key: packed.to(tensor.device), f"{path}.scales": scales.to(tensor.device)}
+
+
+def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLinear]:
+    """Put layers for packed weights, on the meta device, in the place of a component's; return them by path.
+
+    Raises:
+        ConfigError: a component that is neither a tower nor the bridge.
+    """
+    layers = {}
+    for path in quantizable_layers(component):
+        layer = component.get_submodule(path)
+        assert isinstance(layer, nn.Linear)
+        layers[path] = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
+        _replace(component, path, layers[path])
+    return layers
 
 
 def quantize_component(component: nn.Module, method: Method) -> dict[str, float]:
