@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.distributed.activation import recompute_blocks
-from mova.distributed.streaming import BlockStreamer, block_bytes, lanes_of
+from mova.distributed.streaming import BlockStreamer, _own_pages, block_bytes, lanes_of
 from mova.errors import ConfigError
 from mova.models.dual_tower import DualTower
 from mova.models.quantize import quantize_component
@@ -239,6 +239,15 @@ def test_any_order_of_experts_bridge_and_validation_gives_the_same_numbers(turns
         assert torch.equal(found.video, expected.video)
 
 
+@pytest.mark.parametrize("num_bytes", [1, 4095, 4096, 4097, 100_000])
+def test_host_buffers_share_no_page(num_bytes):
+    buffers = [_own_pages(num_bytes) for _ in range(5)]
+    pages = [range(one.data_ptr() // 4096, (one.data_ptr() + num_bytes - 1) // 4096 + 1) for one in buffers]
+    assert {one.data_ptr() % 4096 for one in buffers} == {0}
+    assert {one.numel() for one in buffers} == {num_bytes}
+    assert len(set().union(*pages)) == sum(map(len, pages))
+
+
 def test_what_cannot_be_streamed_is_explained():
     experts = make_experts()
     components = components_of(*experts.values())
@@ -291,3 +300,5 @@ def test_on_a_gpu_the_numbers_are_those_of_resident_blocks(offload):
         for found, expected in pairs:
             if expected.grad is not None:
                 torch.testing.assert_close(found.grad, expected.grad)
+    streamer.remove()
+    assert not any(block.home.is_pinned() for block in streamer._blocks)

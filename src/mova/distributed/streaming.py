@@ -15,7 +15,8 @@ On a CPU slots are memory of their own too: everything but the overlap in time i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ from mova.models.tower import DiTTower
 
 # Tensors begin at multiples of this many bytes: enough for every dtype and for wide loads on a GPU.
 _ALIGNMENT = 256
+# Bytes of a page of host memory, and CUDA's flag for memory that is pinned for every context.
+_PAGE, _PORTABLE = 4096, 1
 FORWARD, BACKWARD = 1, -1
 
 
@@ -113,6 +116,8 @@ class BlockStreamer:
             for slot in pool.slots:
                 slot.vacate()
             pool.slots.clear()
+        for block in self._blocks:
+            block.leave()
         self._hooks.clear()
 
     def _add_lane(self, kind: tuple[str, int], modules: Sequence[nn.Module]) -> None:
@@ -173,7 +178,8 @@ class _Block:
         sizes = [tensor.numel() * tensor.element_size() for tensor in self.tensors]
         places, total = _layout(sizes)
         self.layout = (*places, total)
-        self.home = torch.empty(total, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self.home = _own_pages(total)
+        self._unpin = _pin(self.home) if device.type == "cuda" else None
         self.num_bytes = total
         self.lane: list[_Block] = []
         self.index = 0
@@ -182,6 +188,11 @@ class _Block:
         for tensor, view in zip(self.tensors, self._views(self.home), strict=True):
             view.copy_(tensor.data)
         self.move(self.home)
+
+    def leave(self) -> None:
+        """Give the pinned memory back to the system as plain memory; the weights stay in it."""
+        if self._unpin:
+            self._unpin()
 
     def move(self, buffer: torch.Tensor) -> None:
         """Let the module's tensors be those in a buffer, which holds a copy of the home or will soon."""
@@ -325,6 +336,21 @@ def _layout(sizes: Sequence[int]) -> tuple[list[int], int]:
         places.append(total)
         total += -(-size // _ALIGNMENT) * _ALIGNMENT
     return places, total
+
+
+def _own_pages(num_bytes: int) -> torch.Tensor:
+    """Return a buffer that shares no page of memory with another: pages are pinned as a whole, and once."""
+    room = -(-num_bytes // _PAGE) * _PAGE
+    buffer = torch.empty(room + _PAGE, dtype=torch.uint8)
+    start = -buffer.data_ptr() % _PAGE
+    return buffer[start : start + num_bytes]
+
+
+def _pin(buffer: torch.Tensor) -> Callable[[], Any]:
+    """Pin a buffer where it is; return what undoes it. torch's own pinned memory comes in powers of two bytes."""
+    runtime = torch.cuda.cudart()
+    torch.cuda.check_error(int(runtime.cudaHostRegister(buffer.data_ptr(), buffer.numel(), _PORTABLE)))
+    return weakref.finalize(buffer, runtime.cudaHostUnregister, buffer.data_ptr())
 
 
 def _events(device: torch.device) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Frozen weights in 8 or 4 bits: packed layer by layer while a component is loaded, computed with in floating point.
 
 Only the large linear layers of blocks and of the bridge's attentions are packed; norms, modulation, embeddings and
-heads stay as they are. The one place that knows bitsandbytes; why that library: docs/decisions/0002-bitsandbytes.md.
+heads stay as they are. The one place that knows bitsandbytes; why that library: docs/decisions/0002-packed-weights.md.
 """
 
 from __future__ import annotations

@@ -138,11 +138,25 @@ def plan_lora(config: LoraConfig, *, is_gpu: bool = True) -> TrainingMemory:
         CheckpointError: the base is neither a known model nor on this disk; a plan downloads nothing.
         MissingExtraError: PEFT, or bitsandbytes for a packed base, is not installed.
     """
+    return plan_model(config, find_configs(config.base), find_dims(config.base), is_gpu=is_gpu)
+
+
+def plan_model(
+    config: LoraConfig, model: Mapping[str, Mapping[str, Any]], dims: ModelDims, *, is_gpu: bool
+) -> TrainingMemory:
+    """Count what a recipe takes with a model that is known by its configs.
+
+    Args:
+        config: the recipe; its `base` is not looked at.
+        model: published keys of each component's config.json, by folder.
+        dims: of the model.
+        is_gpu: as in `plan_lora`.
+
+    Raises:
+        MissingExtraError: as `plan_lora`.
+    """
     memory = config.memory
-    dims = find_dims(config.base)
-    configs: dict[Component, Mapping[str, Any]] = {
-        name: found for name, found in find_configs(config.base).items() if name in ALL_COMPONENTS
-    }
+    configs: dict[Component, Mapping[str, Any]] = {name: model[name] for name in ALL_COMPONENTS if name in model}
     adapters = {name: one for name, one in config.adapters.chosen().items() if name in configs}
     automatic = torch.bfloat16 if is_gpu else torch.float32
     dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
