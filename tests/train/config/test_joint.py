@@ -48,7 +48,6 @@ def test_what_only_a_frozen_base_can_have_is_refused_where_it_learns(recipes, na
             "memory.one_expert and memory.stream_blocks are for one process, got 4; set parallel to 1",
         ),
         (["memory.stream_blocks=true", "run.compile=true"], "set run.compile to false"),
-        (["memory.stream_blocks=true", "validation.clips=3"], "both experts, got 3; set it to 0"),
     ],
 )
 def test_what_does_not_go_together_in_a_lora_recipe_is_explained(recipes, changes, text):
