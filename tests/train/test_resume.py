@@ -4,7 +4,7 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.train.config import load_recipe
-from mova.train.resume import changed_keys, check_same_recipe
+from mova.train.resume import changed_keys, check_same_recipe, with_later_keys
 
 
 def recipe(recipes, *changes):
@@ -59,3 +59,18 @@ def test_keys_that_only_one_of_them_has_are_listed(recipes):
     del then["weighting"]
     then["former"] = 1
     assert changed_keys(then, recipe(recipes)) == [("former", 1, "(absent)"), ("weighting", "(absent)", "none")]
+
+
+def test_a_key_that_came_later_counts_as_its_default(recipes):
+    config = load_recipe(recipes / "tiny_joint.yaml")
+    then, now = recipe(recipes), recipe(recipes)
+    del then["memory"]["stream_blocks"], then["weighting"]
+    assert changed_keys(with_later_keys(then, type(config)), now) == []
+    changed = recipe(recipes, "weighting=min_snr")
+    assert changed_keys(with_later_keys(then, type(config)), changed) == [("weighting", "none", "min_snr")]
+
+
+def test_a_recipe_that_does_not_fit_any_more_is_compared_as_it_is(recipes):
+    then = recipe(recipes) | {"former": 1}
+    kind = type(load_recipe(recipes / "tiny_joint.yaml"))
+    assert changed_keys(with_later_keys(then, kind), recipe(recipes)) == [("former", 1, "(absent)")]

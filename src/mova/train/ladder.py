@@ -28,7 +28,7 @@ from mova.train.config import (
     load_recipe,
 )
 from mova.train.config.joint import LatentStageBase
-from mova.train.resume import check_same_recipe
+from mova.train.resume import check_same_recipe, with_later_keys
 from mova.train.trainer import OnProgress, Stage, Trainer, choose_device
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
         former = json.loads(saved.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{saved} cannot be read: {error}") from error
-    check_same_recipe(name, former, json.loads(config.model_dump_json()))
+    check_same_recipe(name, with_later_keys(former, type(config)), json.loads(config.model_dump_json()))
 
 
 def _run_step(

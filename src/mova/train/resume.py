@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
 
 from mova.errors import ConfigError
 
@@ -48,6 +51,20 @@ def changed_keys(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[t
         for key in keys
         if then.get(key, ABSENT) != now.get(key, ABSENT) and not any(fnmatchcase(key, free) for free in FREE)
     ]
+
+
+def with_later_keys(saved: Mapping[str, Any], kind: type[BaseModel]) -> Mapping[str, Any]:
+    """Return a saved recipe in which keys that came with a later version have their defaults, as they had in effect.
+
+    Args:
+        saved: as JSON values.
+        kind: the recipe's class of today; where the recipe does not fit it any more, it is returned as it is.
+    """
+    try:
+        completed: Mapping[str, Any] = json.loads(kind.model_validate(saved).model_dump_json())
+    except ValidationError:
+        return saved
+    return completed
 
 
 def check_same_recipe(name: str, saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
