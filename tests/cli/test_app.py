@@ -111,6 +111,14 @@ def test_logs_name_the_rank_and_go_to_stderr(monkeypatch, capsys):
     assert "hello" not in printed.out
 
 
+def test_a_missing_kernel_of_a_library_is_no_news(capsys):
+    assert main(["toyworld", "prompt", "--seed", "-1", "--image", "unused.png"]) == 2
+    capsys.readouterr()
+    logging.getLogger("bitsandbytes.backends.cpu.ops").warning("no kernel")
+    logging.getLogger("bitsandbytes.backends.cuda.ops").warning("slow")
+    assert capsys.readouterr().err.strip() == "WARNING bitsandbytes.backends.cuda.ops: slow"
+
+
 def test_a_reader_that_leaves_early_is_no_bug():
     made = subprocess.run(
         f"{sys.executable} -m mova.cli plan --model mova-360p | head -n 1",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mova.errors import CheckpointError
-from mova.generate.published import find_defaults, find_dims
+from mova.generate.published import find_configs, find_defaults, find_dims
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 
@@ -21,7 +21,19 @@ def test_a_directory_works_like_a_name():
     assert find_defaults(str(CHECKPOINT)).num_inference_steps == 50
 
 
-@pytest.mark.parametrize("model", ["mova-1080p", "OpenMOSS-Team/MOVA-360p", "no/such/folder", ""])
+def test_published_hub_ids_are_known_without_a_download():
+    assert find_dims("OpenMOSS-Team/MOVA-360p") == find_dims("mova-360p")
+    assert find_defaults("OpenMOSS-Team/MOVA-720p") == find_defaults("mova-720p")
+    assert find_configs("OpenMOSS-Team/MOVA-360p")["video_dit"]["num_layers"] == 40
+
+
+def test_configs_of_a_directory_are_those_of_its_components():
+    shipped = find_configs("mova-tiny")
+    assert {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge", "video_vae"} <= set(shipped)
+    assert shipped["audio_dit"]["_class_name"] == "WanAudioModel"
+
+
+@pytest.mark.parametrize("model", ["mova-1080p", "somebody/MOVA-360p", "no/such/folder", ""])
 def test_an_unknown_model_is_refused_and_never_downloaded(model):
     for find in (find_dims, find_defaults):
         with pytest.raises(CheckpointError, match=r"mova-tiny, mova-360p, mova-720p or a model directory|model_index"):

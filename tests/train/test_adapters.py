@@ -7,6 +7,7 @@ from mova.errors import ConfigError
 from mova.models.lora import Lora
 from mova.models.lora_merge import MergedLoras
 from mova.models.presets import tiny_audio_tower
+from mova.models.rope import audio_rotary
 from mova.models.tower import AudioTower
 from mova.train.adapters import add_adapters, take_adapters
 from mova.train.config import AdapterConfig
@@ -74,3 +75,38 @@ def test_taken_adapters_are_copies():
 def test_a_target_that_names_nothing_is_refused():
     with pytest.raises(ConfigError, match="got 'to_q', which names none"):
         add_adapters(tower(), "audio_dit", AdapterConfig(targets=("to_q",)))
+
+
+@pytest.mark.parametrize("method", [None, "nf4"])
+def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whole(monkeypatch, method):
+    """Under autocast the copies are rounded to bfloat16 again: leaving them out changes no bit."""
+    from mova.models.quantize import quantize_component
+    from mova.train import adapters
+
+    def run(compiled=False):
+        torch.manual_seed(0)
+        tower = AudioTower(**tiny_audio_tower() | {"num_layers": 1}).requires_grad_(False)
+        if method:
+            quantize_component(tower, method)
+        parts = add_adapters(tower, "audio_dit", AdapterConfig(rank=2, alpha=2))
+        for name, parameter in parts.named_parameters():
+            # What begins at zero would hide everything.
+            parameter.data.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(name))))
+        if compiled:
+            tower.blocks[0].compile(backend="aot_eager", fullgraph=True)
+        drawn = torch.Generator().manual_seed(1)
+        tokens, text = (torch.randn(1, n, 144, generator=drawn, dtype=torch.bfloat16) for n in (9, 4))
+        time = torch.randn(1, 6, 144, generator=drawn)
+        tokens.requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            output = tower.blocks[0](tokens, text, time, audio_rotary(9, 48, torch.device("cpu")))
+        output.float().square().sum().backward()
+        return output.detach(), tokens.grad, [p.grad for p in parts.parameters()]
+
+    lean, compiled = run(), run(compiled=True)
+    torch.testing.assert_close(compiled[0], lean[0], rtol=0.05, atol=0.05)
+    monkeypatch.setattr(adapters, "_cast_where_needed", lambda *_: None)
+    plain = run()
+    assert torch.equal(lean[0], plain[0])
+    assert torch.equal(lean[1], plain[1])
+    assert all(torch.equal(one, other) for one, other in zip(lean[2], plain[2], strict=True))

@@ -21,6 +21,7 @@ def recipe(recipes, *changes):
         "parallel.shard=4",
         "data.workers=3",
         "memory.checkpoint_activations=true",
+        "memory.base_dtype=bfloat16",
     ],
 )
 def test_what_says_how_long_and_where_may_change(recipes, change):
@@ -43,6 +44,14 @@ def test_everything_else_is_listed_with_both_values(recipes):
     assert "joint was begun with another recipe" in text
     assert "  text_dropout: was 0.15, is 0.3" in text
     assert "--set run.seed=0" in text
+
+
+def test_a_base_that_is_packed_otherwise_is_another_base(recipes):
+    then, now = (
+        load_recipe(recipes / "tiny_lora.yaml", [f"memory.base_quantization={method}"]).model_dump(mode="json")
+        for method in ("nf4", "none")
+    )
+    assert changed_keys(then, now) == [("memory.base_quantization", "nf4", "none")]
 
 
 def test_keys_that_only_one_of_them_has_are_listed(recipes):

@@ -152,6 +152,12 @@ def test_each_expert_is_on_the_device_when_its_steps_come(clips, adapted_clips, 
     assert all(expert == there for expert, there in seen)
 
 
+def test_blocks_that_are_streamed_make_the_same_clips(clips, adapted_clips):
+    settings = "memory={checkpoint_activations: true, stream_blocks: true}"
+    made = shared_clips.make(clips[0], "lora_streamed", settings, recipe=shared_training.LORA)
+    assert_same_clips(made, adapted_clips)
+
+
 def test_shares_count_what_is_seen_and_heard_together():
     clip = render(sample_scene(3)).clip
     right = score_clip(sample_scene(3), clip, first_frame=first_frame(clip))

@@ -99,6 +99,8 @@ def _configure_logging(level: int) -> None:
     # Third parties speak from warnings upwards, the level of the root; only this package follows the chosen level.
     logging.getLogger("mova").setLevel(level)
     logging.captureWarnings(True)
+    # At every import on a CPU it misses a kernel that it would download; ours does without, and exactly.
+    logging.getLogger("bitsandbytes.backends.cpu").setLevel(logging.ERROR)
 
 
 def _prefer_passive_threads() -> None:

@@ -43,6 +43,8 @@ def train(
     if dry_run:
         for name, config, finished in plan_recipe(recipe, overrides or ()):
             typer.echo(f"{name}: {config.stage} {_extent(config)}{' (finished)' if finished else ''}")
+            for line in _memory(config):
+                typer.echo(f"  {line}")
         return
     try:
         with sigterm_interrupts(), _Bars() as bars:
@@ -65,6 +67,20 @@ def _extent(config: Any) -> str:
     if data is not None:
         parts.append(f"{clips if clips is not None else 'all'} clips of {data.source}")
     return ", ".join(parts)
+
+
+def _memory(config: Any) -> list[str]:
+    """Return what a LoRA will take, counted; nothing for other stages."""
+    if config.stage != "lora":
+        return []
+    from mova.errors import CheckpointError
+    from mova.train.memory_plan import plan_lora
+
+    try:
+        return plan_lora(config, is_gpu=config.run.device != "cpu").lines()
+    except CheckpointError as error:
+        # A base that has yet to be downloaded is no fault of the recipe.
+        return [f"memory is not planned: {error}"]
 
 
 class _Bars:

@@ -33,7 +33,7 @@ class OneAtATime:
             return
         if self.present is not None:
             self._send_home(self.modules[self.present])
-        for tensor in _frozen(self.modules[name]):
+        for tensor in frozen_tensors(self.modules[name]):
             tensor.data = tensor.data.to(self.device, non_blocking=True)
         self.present = name
 
@@ -42,16 +42,17 @@ class OneAtATime:
         return sum(
             tensor.numel() * tensor.element_size()
             for module in self.modules.values()
-            for tensor in _frozen(module)
+            for tensor in frozen_tensors(module)
             if tensor.device.type == self.device.type
         )
 
     def _send_home(self, module: nn.Module) -> None:
         pinned = self.device.type == "cuda" and self.home.type == "cpu"
-        for tensor in _frozen(module):
+        for tensor in frozen_tensors(module):
             resting = tensor.data.to(self.home)
             tensor.data = resting.pin_memory() if pinned else resting
 
 
-def _frozen(module: nn.Module) -> list[torch.Tensor]:
+def frozen_tensors(module: nn.Module) -> list[torch.Tensor]:
+    """Return what does not learn in a module: frozen parameters and buffers."""
     return [parameter for parameter in module.parameters() if not parameter.requires_grad] + list(module.buffers())

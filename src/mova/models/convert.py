@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
@@ -28,6 +28,9 @@ from mova.errors import CheckpointError, ConfigError
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
+
+if TYPE_CHECKING:
+    from mova.models.quantize import Quantizer
 
 _OUR_CLASSES: dict[str, type[nn.Module]] = {
     "WanModel": VideoTower,
@@ -64,11 +67,9 @@ def component_class(name: str) -> type[nn.Module]:
     Raises:
         CheckpointError: no class of that name is known.
     """
-    if name in _OUR_CLASSES:
-        return _OUR_CLASSES[name]
-    for ours in _OUR_CLASSES.values():
-        if ours.__name__ == name:
-            return ours
+    named = {ours.__name__: ours for ours in _OUR_CLASSES.values()} | _OUR_CLASSES
+    if name in named:
+        return named[name]
     if name in _LIBRARY_CLASSES:
         library_class: type[nn.Module] = getattr(import_module(_LIBRARY_CLASSES[name]), name)
         return library_class
@@ -213,6 +214,7 @@ def load_component(
     expected_class: str | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
+    quantizer: Quantizer | None = None,
 ) -> nn.Module:
     """Load a component strictly, in evaluation mode.
 
@@ -221,18 +223,22 @@ def load_component(
         expected_class: published name that the config must carry; any known class if not given.
         dtype: of floating-point weights; as stored if not given. Parts that a class keeps in float32 stay there.
         device: where the weights go.
+        quantizer: packs the large linear layers, each as soon as it is read.
 
     Raises:
         CheckpointError: as `verify_component`; nothing has been loaded then.
     """
     directory = Path(directory)
     component = verify_component(directory, expected_class)
+    component = quantizer.prepare(component) if quantizer else component
     kept = tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
     state: dict[str, torch.Tensor] = {}
     for file in _weight_files(directory)[1]:
         with safe_open(file, framework="pt", device=str(device)) as stored:
             for key in stored.keys():  # noqa: SIM118 (not a mapping)
-                state[key] = _cast(stored.get_tensor(key), dtype, any(part in key.split(".") for part in kept))
+                tensor = stored.get_tensor(key)
+                packed = quantizer.pack(key, tensor) if quantizer else None
+                state |= packed or {key: _cast(tensor, dtype, any(part in key.split(".") for part in kept))}
     for alias in _aliases(component):
         present = next(state[key] for key in alias if key in state)
         state.update(dict.fromkeys(alias, present))

@@ -56,12 +56,18 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
     parts = nn.ModuleDict()
     for path, layer in component.named_modules():
         if path in chosen:
+            layer.register_forward_pre_hook(_cast_where_needed)
             # A key of a ModuleDict must not hold a dot.
             parts[path.replace(".", "/")] = nn.ModuleDict(
                 {"down": layer.lora_A[_NAME], "up": layer.lora_B[_NAME], "dropout": layer.lora_dropout[_NAME]}
             )
     # Half-precision masters would lose the small steps of the optimiser; PEFT casts what enters and what leaves.
     return parts.float()
+
+
+def _cast_where_needed(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """Forward pre-hook: where autocast rounds to bfloat16 anyway, a float32 copy of the input is for nothing."""
+    layer.cast_input_dtype_enabled = not torch.is_autocast_enabled(inputs[0].device.type)  # type: ignore[assignment]
 
 
 def check_targets(folder: Path, name: str, config: AdapterConfig) -> None:

@@ -21,3 +21,35 @@ def test_an_expert_that_is_trained_has_a_turn(recipes):
     only_low = ["expert_cycle=[low_noise]", "trainable=[video_dit_2, audio_dit]"]
     assert load_recipe(recipes / "tiny_joint.yaml", only_low).turns == ("low_noise",)
     assert load_recipe(recipes / "tiny_joint.yaml", ["expert_cycle=by_noise"]).turns == ("high_noise", "low_noise")
+
+
+@pytest.mark.parametrize("name", ["tiny_joint", "tiny_audio_tower"])
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (["memory.base_quantization=nf4"], "is for a frozen base .stage lora., got nf4 in stage .*; nearest is none"),
+        (
+            ["memory.stream_blocks=true", "memory.checkpoint_activations=true"],
+            "stream_blocks is for a frozen base .stage lora., got true in stage .*; nearest is parallel.shard",
+        ),
+    ],
+)
+def test_what_only_a_frozen_base_can_have_is_refused_where_it_learns(recipes, name, changes, text):
+    with pytest.raises(ConfigError, match=text):
+        load_recipe(recipes / f"{name}.yaml", changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (["memory.base_quantization=nf4", "parallel.shard=2"], "memory.base_quantization is for one process, got 2"),
+        (
+            ["memory.stream_blocks=true", "memory.one_expert=true", "parallel.ring=4"],
+            "memory.one_expert and memory.stream_blocks are for one process, got 4; set parallel to 1",
+        ),
+        (["memory.stream_blocks=true", "run.compile=true"], "set run.compile to false"),
+    ],
+)
+def test_what_does_not_go_together_in_a_lora_recipe_is_explained(recipes, changes, text):
+    with pytest.raises(ConfigError, match=text):
+        load_recipe(recipes / "tiny_lora.yaml", ["memory.checkpoint_activations=true", *changes])

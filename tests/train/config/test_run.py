@@ -15,3 +15,15 @@ def test_processes_multiply_and_samples_differ_only_between_data_parallel_ones()
 def test_moving_activations_needs_blocks_that_are_recomputed():
     with pytest.raises(ValidationError, match="offload_activations needs checkpoint_activations: true"):
         MemoryConfig(offload_activations=True)
+
+
+def test_streaming_blocks_needs_blocks_that_are_recomputed():
+    with pytest.raises(ValidationError, match="stream_blocks needs checkpoint_activations: true"):
+        MemoryConfig(stream_blocks=True)
+    assert MemoryConfig(stream_blocks=True, checkpoint_activations=True).stream_blocks
+
+
+def test_a_base_is_kept_as_it_is_in_int8_or_in_nf4():
+    assert MemoryConfig().base_quantization == "none"
+    with pytest.raises(ValidationError, match="Input should be 'none', 'int8' or 'nf4'"):
+        MemoryConfig(base_quantization="int4")

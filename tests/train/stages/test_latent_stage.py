@@ -10,7 +10,7 @@ from mova.errors import ConfigError
 from mova.train.batch import ClipFacts, LatentBatch
 from mova.train.config import RunConfig
 from mova.train.draws import StepDraws
-from mova.train.stages.latent_stage import StepParts, condition_of, noise_of, prompts_of
+from mova.train.stages.latent_stage import StepParts, condition_of, held_out_groups, noise_of, prompts_of
 
 CPU = torch.device("cpu")
 
@@ -114,3 +114,14 @@ def test_what_is_left_out_is_replaced():
     condition = condition_of(batch, dropped, Numbers().white_condition(1))
     assert condition[:, 4].flatten(1).mean(1).tolist() == [101, 0, 7]
     assert condition[:, 0, :, 0, 0].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("count", "micro", "sizes"),
+    [(70, None, [32, 32, 6]), (33, None, [32, 1]), (5, 1, [2, 3]), (6, 2, [2, 2, 2]), (9, 4, [4, 5]), (1, 1, [1])],
+)
+def test_a_validation_computes_no_more_at_once_than_a_step_has_room_for(count, micro, sizes):
+    members = list(range(10, 10 + count))
+    groups = held_out_groups(members, micro)
+    assert [len(group) for group in groups] == sizes
+    assert [index for group in groups for index in group] == members

@@ -1,5 +1,7 @@
 """The LoRA stage from a recipe to a file that acts in the pipeline."""
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mova.errors import ConfigError
+from mova.errors import ConfigError, MissingExtraError
 from mova.generate.load import load_pipeline
 from mova.models.lora_file import read_lora
 from mova.toyworld import render, sample_scene, split_seed, with_notes
@@ -15,6 +17,7 @@ from mova.train.checkpoint import newest_state
 from mova.train.config import ToyDataConfig, load_recipe
 from mova.train.data import prepare_clips
 from mova.train.ladder import run_recipe
+from mova.train.stages.lora import LoraStage
 
 RECIPE = {
     "stage": "lora",
@@ -162,9 +165,13 @@ def test_a_wrong_target_is_found_before_anything_is_rendered(tmp_path):
     assert not (tmp_path / "run" / "latents").exists()
 
 
-def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path):
-    """Blocks recomputed, their inputs on the host, one expert at a time: the same adapters."""
-    memory = {"checkpoint_activations": True, "offload_activations": True, "one_expert": True}
+LOW_MEMORY = {"checkpoint_activations": True, "offload_activations": True, "one_expert": True, "stream_blocks": True}
+
+
+@pytest.mark.parametrize("left_out", [(), ("stream_blocks",), ("one_expert", "offload_activations")])
+def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, left_out):
+    """Blocks recomputed and streamed, their inputs on the host, one expert at a time: the same adapters."""
+    memory = {name: value for name, value in LOW_MEMORY.items() if name not in left_out}
     adapters = {name: setting | {"dropout": 0} for name, setting in RECIPE["adapters"].items()}
     written = []
     for name, settings in (("plain", {}), ("small", memory)):
@@ -176,3 +183,97 @@ def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path):
             # What begins at zero moves by rates times signs at first: compared by the size of the whole matrix.
             scale = float(layer.up.abs().max())
             torch.testing.assert_close(written[1].layers[name][path].up, layer.up, rtol=0, atol=0.02 * scale + 1e-8)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A LoRA trained on a base in nf4, everything that saves memory switched on, and its run folder."""
+    folder = tmp_path_factory.mktemp("packed")
+    run_recipe(write(folder, memory=LOW_MEMORY | {"base_quantization": "nf4"}))
+    return folder / "run" / "model" / "lora.safetensors"
+
+
+def test_a_lora_of_a_packed_and_streamed_base_fits_the_published_one(trained, packed):
+    plain, lora = read_lora(trained), read_lora(packed)
+    # Names, shapes and fingerprints are those of the base as it is published.
+    assert lora.origin.base_md5 == plain.origin.base_md5
+    for name, layers in plain.layers.items():
+        assert {path: (one.up.shape, one.down.shape) for path, one in layers.items()} == {
+            path: (one.up.shape, one.down.shape) for path, one in lora.layers[name].items()
+        }
+        assert any(bool(layer.up.any()) for layer in lora.layers[name].values())
+    pipeline = load_pipeline("mova-tiny")
+    pipeline.set_progress_bar_config(disable=True)
+    short = {"height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 2, "seed": 0, "output_type": "latent"}
+    before = pipeline("A ball.", **short)
+    pipeline.load_lora_weights(packed)
+    after = pipeline("A ball.", **short)
+    assert not torch.equal(before.frames, after.frames)
+    assert not torch.equal(before.audio, after.audio)
+
+
+def test_checkpoints_hold_nothing_of_a_packed_base_either(packed):
+    state = newest_state(packed.parents[1] / "tiny_lora" / "checkpoints")
+    keys = [name.split("/", 2)[2] for name in state.tensors if name.startswith("modules/")]
+    assert keys
+    assert all(key.split(".")[1] in ("down", "up") for key in keys)
+
+
+def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(packed, tmp_path):
+    class StopHereError(Exception):
+        pass
+
+    def stop(progress):
+        if progress.step == 2:
+            raise StopHereError
+
+    memory = LOW_MEMORY | {"base_quantization": "nf4"}
+    recipe = write(tmp_path, memory=memory, run=RECIPE["run"] | {"checkpoint_every_s": 1e-9})
+    with pytest.raises(StopHereError):
+        run_recipe(recipe, on_progress=stop)
+    run_recipe(recipe, resume=tmp_path / "run")
+    first, second = read_lora(packed), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
+    for name, layers in first.layers.items():
+        for path, layer in layers.items():
+            assert torch.equal(layer.up, second.layers[name][path].up), (name, path)
+            assert torch.equal(layer.down, second.layers[name][path].down), (name, path)
+
+
+@pytest.mark.parametrize(("method", "largest"), [("int8", 0.05), ("nf4", 0.15)])
+def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(tmp_path, caplog, method, largest):
+    caplog.set_level("INFO")
+    losses = {}
+    for name in ("none", method):
+        folder = tmp_path / name
+        folder.mkdir()
+        config = load_recipe(write(folder, memory={"base_quantization": name}))
+        stage = LoraStage(config, tmp_path / "latents")
+        errors = stage.quantization_errors
+        assert set(errors) == (set() if name == "none" else set(RECIPE["adapters"]))
+        assert all(0 < error < largest for part in errors.values() for error in part.values())
+        losses[name] = [float(part["loss"].detach()) for step in range(2) for part in stage.losses(step, 0.0)]
+    assert losses[method] != losses["none"]
+    assert losses[method] == pytest.approx(losses["none"], rel=0.02 if method == "int8" else 0.2)
+    said = [record.message for record in caplog.records if f" in {method}: " in record.message]
+    assert [text.split(",")[0] for text in said] == [
+        f"video_dit in {method}: 60 weights",
+        f"video_dit_2 in {method}: 60 weights",
+        f"audio_dit in {method}: 60 weights",
+        f"dual_tower_bridge in {method}: 48 weights",
+    ]
+
+
+def test_a_packed_base_without_the_library_is_a_missing_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
+    with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
+        run_recipe(write(tmp_path, memory={"base_quantization": "int8"}))
+
+
+def test_validation_clips_can_be_made_from_a_packed_base(tmp_path):
+    """They go through the pipeline, which knows nothing of packed weights."""
+    memory = {"base_quantization": "int8"}
+    validation = {"clips": 1, "num_inference_steps": 1}
+    run_recipe(write(tmp_path, memory=memory, validation=validation, run=RECIPE["run"] | {"max_steps": 1}))
+    scores = sorted((tmp_path / "run" / "tiny_lora" / "validation").glob("*/scores.json"))
+    assert json.loads(scores[-1].read_text())["problem"] == ""

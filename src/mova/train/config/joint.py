@@ -66,8 +66,32 @@ class LatentStageBase(Strict):
 
 
 def _refuse_with_sharding(memory: MemoryConfig, parallel: ParallelConfig) -> None:
-    if parallel.world_size > 1 and (memory.one_expert or memory.offload_activations):
-        raise ValueError("memory.one_expert and memory.offload_activations are for one process; set parallel to 1")
+    alone = {
+        "one_expert": memory.one_expert,
+        "offload_activations": memory.offload_activations,
+        "stream_blocks": memory.stream_blocks,
+        "base_quantization": memory.base_quantization != "none",
+    }
+    chosen = [f"memory.{name}" for name, is_set in alone.items() if is_set]
+    if parallel.world_size > 1 and chosen:
+        raise ValueError(
+            f"{' and '.join(chosen)} {'are' if len(chosen) > 1 else 'is'} for one process, got "
+            f"{parallel.world_size}; set parallel to 1"
+        )
+
+
+def _refuse_frozen_base(memory: MemoryConfig, stage: str) -> None:
+    """Refuse, where weights of the base are trained, what only a frozen base can have."""
+    if memory.base_quantization != "none":
+        raise ValueError(
+            f"memory.base_quantization is for a frozen base (stage lora), got {memory.base_quantization} in stage "
+            f"{stage}; nearest is none"
+        )
+    if memory.stream_blocks:
+        raise ValueError(
+            f"memory.stream_blocks is for a frozen base (stage lora), got true in stage {stage}; nearest is "
+            "parallel.shard, which spreads the weights over processes"
+        )
 
 
 class AudioTowerConfig(LatentStageBase):
@@ -77,6 +101,11 @@ class AudioTowerConfig(LatentStageBase):
     start: StartConfig = StartConfig(audio_dit="new")
     shift: float = Field(1.0, gt=0)
     text_dropout: float = Field(0.15, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> Self:
+        _refuse_frozen_base(self.memory, self.stage)
+        return self
 
 
 class JointObjectiveConfig(LatentStageBase):
@@ -123,6 +152,7 @@ class JointConfig(JointObjectiveConfig):
             raise ValueError(
                 "memory.one_expert moves frozen weights, so it is for stage lora; here experts are trained"
             )
+        _refuse_frozen_base(self.memory, self.stage)
         return self
 
     @property
@@ -168,4 +198,6 @@ class LoraConfig(JointObjectiveConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_with_sharding(self.memory, self.parallel)
+        if self.memory.stream_blocks and self.run.compile:
+            raise ValueError("memory.stream_blocks moves weights under the blocks; set run.compile to false")
         return self

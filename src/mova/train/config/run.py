@@ -84,14 +84,26 @@ class MemoryConfig(Strict):
     base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
     )
+    base_quantization: Literal["none", "int8", "nf4"] = Field(
+        default="none", description="How the large linear layers of a frozen base are kept (stage lora)."
+    )
     checkpoint_activations: bool = Field(default=False, description="Recompute each block in the backward pass.")
     offload_activations: bool = Field(default=False, description="Keep what is left between blocks in host memory.")
     one_expert: bool = Field(default=False, description="Only the video expert that a step trains is on the device.")
+    stream_blocks: bool = Field(
+        default=False,
+        description="Frozen blocks rest on the host; each visits the device in its turn (stage lora).",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.offload_activations and not self.checkpoint_activations:
             raise ValueError(
                 "offload_activations needs checkpoint_activations: true; it moves what is left between blocks"
+            )
+        if self.stream_blocks and not self.checkpoint_activations:
+            raise ValueError(
+                "stream_blocks needs checkpoint_activations: true; a block that has left the device must be computed "
+                "again for its gradients"
             )
         return self

@@ -10,12 +10,10 @@ import torch
 from torch import nn
 
 from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
-from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
-from mova.distributed.residency import OneAtATime
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
@@ -26,6 +24,7 @@ from mova.train.gauge import velocity_figures
 from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
+from mova.train.placement import Placement
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
 from mova.train.trainer import OnProgress, SampleClips, autocast, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
@@ -38,7 +37,7 @@ class JointObjective:
     Args:
         config: the recipe.
         data: the stage's clips.
-        components: towers and bridge on the device, by name.
+        components: towers and bridge by name, where `placement.home_of` says.
         device: that trains.
         parallel: this process among the others; tokens and weights are spread as it says.
         own: fills components on the meta device, once they are spread.
@@ -69,13 +68,9 @@ class JointObjective:
         if config.run.compile and device.type == "cuda":
             for component in components.values():
                 component.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
-        memory = config.memory
-        if memory.checkpoint_activations:
-            recompute_blocks(components.values(), offload=memory.offload_activations)
+        self.placement = Placement(components, config.memory, device)
         by_name: dict[str, nn.Module] = {str(name): component for name, component in components.items()}
         self.experts = Experts(self.models)
-        towers = {str(expert): components[name] for expert, name in EXPERTS.items() if name in components}
-        self.residency = OneAtATime(towers, device) if memory.one_expert and len(towers) > 1 else None
         self.context = ContextParallel(by_name, parallel)
         shard_model(self.experts, by_name, parallel)
         if own:
@@ -147,16 +142,14 @@ class JointObjective:
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
         source = self.parallel.from_main(lambda: open_source(config.data, "validation", encoders))
-        bring = self.residency.use if self.residency else None
+        bring = self.placement.use
         models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
         components = {str(name): part for name, part in self.components.items()}
         return ClipSampler(settings, source, components, models, self.device, self.parallel).sample
 
     def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
-
-        if self.residency:
-            self.residency.use(expert)
+        self.placement.use(expert)
 
         def forward(*tensors: torch.Tensor) -> Velocities:
             with autocast(self.device, self.objective.run.compute):

@@ -160,15 +160,31 @@ class OpenSplits:
 
         self.train, self.validation = opened("train"), opened("validation")
         self.parts = StepParts(self.train, config.run, parallel)
+        self._micro_batch = config.run.micro_batch
 
     def validation_parts(self) -> Iterator[Part]:
         """Yield the held-out clips, the same for every process: always in the same order, a few at a time."""
         facts = self.validation.facts
         for bucket in sorted({fact.bucket for fact in facts}):
             members = [index for index, fact in enumerate(facts) if fact.bucket == bucket]
-            for start in range(0, len(members), VALIDATED_AT_ONCE):
-                chosen = members[start : start + VALIDATED_AT_ONCE]
+            for chosen in held_out_groups(members, self._micro_batch):
                 yield Part(slice(chosen[0], chosen[0] + len(chosen)), self.validation.batch(chosen))
+
+
+def held_out_groups(members: Sequence[int], micro_batch: int | None) -> list[Sequence[int]]:
+    """Split held-out clips into groups that are computed at once: two at least, which the gauge compares.
+
+    Args:
+        members: indices of clips of one size.
+        micro_batch: what a step computes at once: a validation, which keeps nothing for a backward pass, has room for
+            two clips where a step has room for one. None where the memory does not matter.
+    """
+    at_once = VALIDATED_AT_ONCE if micro_batch is None else min(max(micro_batch, 2), VALIDATED_AT_ONCE)
+    groups = [members[start : start + at_once] for start in range(0, len(members), at_once)]
+    if micro_batch is not None and len(groups) > 1 and len(groups[-1]) == 1:
+        # Rather one more at once than a clip without another.
+        groups[-2:] = [members[-1 - at_once :]]
+    return groups
 
 
 def show_encoding(on_progress: OnProgress | None, split: Split) -> Callable[[int, int], None] | None:

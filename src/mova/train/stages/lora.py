@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,19 +14,22 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
 from mova.generate.locate import find_model
-from mova.models.convert import key_shape_md5, key_shapes, load_component
+from mova.models.convert import key_shape_md5, key_shapes, load_component, verify_component
 from mova.models.lora import Lora, LoraOrigin
 from mova.models.lora_file import write_lora
+from mova.models.quantize import Quantizer, summarise_errors
 from mova.models.stored_rows import StoredRows, empty_component
 from mova.train.adapters import add_adapters, check_targets, take_adapters
 from mova.train.checkpoint import ALONE
 from mova.train.components import CLASSES
 from mova.train.config.joint import ALL_COMPONENTS, Component, LoraConfig
-from mova.train.config.run import MemoryConfig
 from mova.train.optimizer import ParameterGroup
+from mova.train.placement import home_of
 from mova.train.stages.joint import JointObjective
 from mova.train.stages.latent_stage import OpenSplits
 from mova.train.trainer import OnProgress, choose_device
+
+logger = logging.getLogger(__name__)
 
 
 class LoraStage(JointObjective):
@@ -38,8 +42,12 @@ class LoraStage(JointObjective):
         cache: folder of encoded clips.
         parallel: this process among the others.
 
+    Attributes:
+        quantization_errors: relative error of each packed weight, by component and key; empty for a plain base.
+
     Raises:
         ConfigError: a target that names no layer, or an expert that the base has not.
+        MissingExtraError: PEFT, or bitsandbytes for a quantised base, is not installed.
         CheckpointError: the base is damaged or missing.
     """
 
@@ -65,9 +73,11 @@ class LoraStage(JointObjective):
         config_of_data = config.model_copy(update={"encoders": config.encoders or config.base})
         data = OpenSplits(config_of_data, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
+        self.quantization_errors: dict[str, dict[str, float]] = {}
         own = OwnRows.of(parallel, device)
-        components = {name: _load(base, name, config.memory, device, own) for name in present}
-        self.base_md5 = {str(name): key_shape_md5(key_shapes(components[name])) for name in self.adapters}
+        components = {name: self._load(base, name, device, own) for name in present}
+        # Of the base as it is published, however it is kept here.
+        self.base_md5 = {str(name): key_shape_md5(key_shapes(verify_component(base / name))) for name in self.adapters}
         self.parts = {
             name: add_adapters(components[name], name, adapter).to(device) for name, adapter in self.adapters.items()
         }
@@ -105,14 +115,24 @@ class LoraStage(JointObjective):
             self.config.model.mkdir(parents=True, exist_ok=True)
             write_lora(lora, self.config.model / self.config.output)
 
-
-def _load(base: Path, name: Component, memory: MemoryConfig, device: torch.device, own: OwnRows | None) -> nn.Module:
-    automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
-    dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
-    if own is None:
-        component = load_component(base / name, expected_class=CLASSES[name], dtype=dtype, device=device)
-    else:
-        component, stored = empty_component(base / name, CLASSES[name], dtype), StoredRows(base / name)
-        # A layer with an adapter is called by another name than on disk.
-        own.keep(component, lambda key, rows: stored.read(key.replace(".base_layer.", "."), rows))
-    return component.train().requires_grad_(False)
+    def _load(self, base: Path, name: Component, device: torch.device, own: OwnRows | None) -> nn.Module:
+        memory = self.config.memory
+        automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
+        dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
+        if own:
+            component, stored = empty_component(base / name, CLASSES[name], dtype), StoredRows(base / name)
+            # A layer with an adapter is called by another name than on disk.
+            own.keep(component, lambda key, rows: stored.read(key.replace(".base_layer.", "."), rows))
+            return component.train().requires_grad_(False)
+        quantizer = None if memory.base_quantization == "none" else Quantizer(memory.base_quantization, device)
+        component = load_component(
+            base / name,
+            expected_class=CLASSES[name],
+            dtype=dtype,
+            device=home_of(name, memory, device),
+            quantizer=quantizer,
+        )
+        if quantizer:
+            self.quantization_errors[str(name)] = quantizer.errors
+            logger.info("%s in %s: %s", name, quantizer.method, summarise_errors(quantizer.errors))
+        return component.train().requires_grad_(False)

@@ -1,0 +1,69 @@
+"""Where the frozen weights of a recipe's components are: on the device, or on the host until their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from mova.distributed.activation import recompute_blocks
+from mova.distributed.residency import OneAtATime, frozen_tensors
+from mova.distributed.streaming import BlockStreamer, lanes_of
+from mova.train.components import EXPERTS
+from mova.train.config.joint import Component, Expert
+from mova.train.config.run import MemoryConfig
+
+_CPU = torch.device("cpu")
+
+
+def home_of(name: Component, memory: MemoryConfig, device: torch.device) -> torch.device:
+    """Return where a component is loaded to: the host if its weights rest there; the device never has it whole then."""
+    rests = memory.stream_blocks or (memory.one_expert and name in EXPERTS.values())
+    return _CPU if rests else device
+
+
+class Placement:
+    """Applies the `memory` settings of a recipe to its components, all of which a step may use afterwards.
+
+    Args:
+        components: towers and bridge, where `home_of` says, with adapters on the device.
+        memory: recomputing, streaming, one expert at a time.
+        device: that computes.
+
+    Attributes:
+        streamer: of blocks, or None.
+        experts: which expert is on the device, or None where both are.
+    """
+
+    def __init__(self, components: Mapping[Component, nn.Module], memory: MemoryConfig, device: torch.device) -> None:
+        if memory.checkpoint_activations:
+            recompute_blocks(components.values(), offload=memory.offload_activations)
+        self.streamer = BlockStreamer(components.values(), device) if memory.stream_blocks else None
+        if self.streamer:
+            for component in components.values():
+                for tensor in outside_blocks(component):
+                    tensor.data = tensor.data.to(device)
+        # Of a streamed tower only what lies outside the blocks is left to move; it is no small part of the memory.
+        towers: dict[str, nn.Module] = {
+            str(expert): _without_blocks(components[name]) if self.streamer else components[name]
+            for expert, name in EXPERTS.items()
+            if name in components
+        }
+        self.experts = OneAtATime(towers, device) if memory.one_expert and len(towers) > 1 else None
+
+    def use(self, expert: Expert | str) -> None:
+        """Make an expert ready for a forward and its backward pass."""
+        if self.experts:
+            self.experts.use(str(expert))
+
+
+def outside_blocks(component: nn.Module) -> list[torch.Tensor]:
+    """Return the frozen tensors of a tower or bridge that belong to none of its blocks."""
+    inside = {id(tensor) for lane in lanes_of(component) for block in lane for tensor in frozen_tensors(block)}
+    return [tensor for tensor in frozen_tensors(component) if id(tensor) not in inside]
+
+
+def _without_blocks(tower: nn.Module) -> nn.Module:
+    # A tower owns no parameter itself: all are in its children (decision 0001).
+    return nn.ModuleDict({name: child for name, child in tower.named_children() if name != "blocks"})
