@@ -11,6 +11,7 @@ import torch
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
+from mova.generate.step_cache import StepCache
 from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import VideoTower
 from mova.types import LatentPair, Velocities
@@ -62,6 +63,7 @@ class VelocityModel:
         condition: (B, 4 + C, T, h, w) of the known frames, in every branch.
         frame_rate: frames per second.
         batch_branches: evaluate branches with the same bridge setting in one call; None: where calls are small.
+        cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
     """
 
@@ -71,6 +73,7 @@ class VelocityModel:
     condition: torch.Tensor
     frame_rate: float
     batch_branches: bool | None = None
+    cache: StepCache | None = None
     remember_text: bool = True
     _texts: dict[tuple[Branch, ...], PromptMemory] = field(default_factory=dict, repr=False)
 
@@ -88,6 +91,8 @@ class VelocityModel:
         predictions: dict[Branch, Velocities] = {}
         for group in self._groups(branches, video):
             count = len(group)
+            if self.cache:
+                self.cache.begin(expert, tuple(group))
             together = model(
                 _repeat(video, count),
                 _repeat(latents.audio, count),
