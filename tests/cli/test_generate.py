@@ -29,6 +29,7 @@ FLAGS = [
     "--seed",
     "--steps",
     "--guidance-scale",
+    "--speed",
     "--modality-scale",
     "--audio-guidance-scale",
     "--audio-modality-scale",

@@ -23,8 +23,8 @@ def model_and_arguments(pipe):
     latents = LatentPair(video=draw(2, 16, 2, 4, 4), audio=draw(2, 16, 11))
     timesteps = torch.tensor([950.0, 950.0]), torch.tensor([900.0, 900.0])
 
-    def make(batch_branches):
-        return VelocityModel(tower("video_dit"), tower("video_dit_2"), text, condition, 24.0, batch_branches)
+    def make(batch_branches, **options):
+        return VelocityModel(tower("video_dit"), tower("video_dit_2"), text, condition, 24.0, batch_branches, **options)
 
     return make, (latents, *timesteps)
 
@@ -60,3 +60,26 @@ def test_small_calls_are_shared_by_default(pipe, model_and_arguments, monkeypatc
     make(None)((CONDITIONAL, TEXTLESS, UNCONDITIONAL), *arguments, "low_noise")
     handle.remove()
     assert len(counted) == calls
+
+
+@torch.no_grad()
+def test_what_follows_from_the_texts_is_computed_once_per_expert_with_the_same_results(pipe, model_and_arguments):
+    make, arguments = model_and_arguments
+    branches, experts = (CONDITIONAL, TEXTLESS), ("high_noise", "high_noise", "low_noise", "low_noise")
+    counted = []
+    embeddings = (pipe.video_dit.text_embedding, pipe.video_dit_2.text_embedding, pipe.audio_dit.text_embedding)
+    handles = [
+        part.register_forward_hook(lambda *_, name=name: counted.append(name)) for name, part in enumerate(embeddings)
+    ]
+    results = {}
+    for remember in (True, False):
+        model = make(False, remember_text=remember)
+        counted.clear()
+        results[remember] = [one for expert in experts for one in model(branches, *arguments, expert)]
+        # Two branches; of two calls of each expert, and four of the audio tower, one computes it.
+        assert [counted.count(name) for name in range(3)] == ([2, 2, 2] if remember else [4, 4, 8])
+    for handle in handles:
+        handle.remove()
+    for plain, remembered in zip(results[False], results[True], strict=True):
+        assert plain.video.equal(remembered.video)
+        assert plain.audio.equal(remembered.audio)

@@ -47,7 +47,7 @@ def test_video_tower_embeds_as_recorded(video):
     inputs = tower.prepare(*_inputs(record))
     assert inputs.grid == tuple(record.settings["grid_after_patch"])
     record.assert_close(inputs.tokens, "intermediate.patch_tokens")
-    record.assert_close(inputs.context, "intermediate.text_embedding")
+    record.assert_close(inputs.contexts[0], "intermediate.text_embedding")
     record.assert_close(inputs.time_embedding, "intermediate.time_embedding")
     record.assert_close(inputs.time_modulation, "intermediate.time_projection")
 
@@ -56,9 +56,9 @@ def test_audio_tower_embeds_as_recorded(audio):
     record, tower = audio
     inputs = tower.prepare(*_inputs(record))
     record.assert_close(inputs.tokens, "intermediate.patch_tokens")
-    record.assert_close(inputs.context, "intermediate.text_embedding")
+    record.assert_close(inputs.contexts[0], "intermediate.text_embedding")
     record.assert_close(inputs.time_modulation, "intermediate.time_projection")
-    first = tower.blocks[0](inputs.tokens, inputs.context, inputs.time_modulation, inputs.rotary)
+    first = tower.blocks[0](inputs.tokens, inputs.contexts[0], inputs.time_modulation, inputs.rotary)
     record.assert_close(first, "intermediate.after_block0")
 
 
@@ -67,8 +67,8 @@ def test_one_block_gives_the_recorded_sublayers(video):
     inputs, block = tower.prepare(*_inputs(record)), tower.blocks[0]
     x = record.tensors["block0.input_x"]
     record.assert_close(block.self_attn(x, rotary=inputs.rotary), "block0.self_attn_output")
-    record.assert_close(block.cross_attn(x, inputs.context), "block0.cross_attn_output")
-    record.assert_close(block(x, inputs.context, inputs.time_modulation, inputs.rotary), "block0.output")
+    record.assert_close(block.cross_attn(x, inputs.contexts[0]), "block0.cross_attn_output")
+    record.assert_close(block(x, inputs.contexts[0], inputs.time_modulation, inputs.rotary), "block0.output")
 
 
 def test_timestep_embedding_is_the_recorded_one(video):

@@ -43,6 +43,9 @@ def generate(
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frames per second.")] = None,
+    speed: Annotated[
+        str, typer.Option(help="exact, fast or fastest: how much is left out; steps that are given stay.")
+    ] = "exact",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
     """Make a clip with sound.
@@ -60,6 +63,7 @@ def generate(
         prompt=prompt,
         negative_prompt=negative_prompt,
         seed=seed,
+        speed=speed,
         num_inference_steps=steps,
         guidance_scale=guidance_scale,
         modality_scale=modality_scale,
@@ -82,9 +86,11 @@ def generate(
 
 def _closing_line(made: GeneratedFile) -> str:
     parts = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in made.seconds.items())
+    repeated = f", {made.calls.repeated} of them mostly repeated" if made.calls.repeated else ""
     return (
         f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with sound in "
-        f"{sum(made.seconds.values()):.1f} s ({parts})"
+        f"{sum(made.seconds.values()):.1f} s ({parts}); "
+        f"{made.calls.predictions} predictions{repeated}"
     )
 
 

@@ -16,6 +16,7 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
 from mova.models.convert import key_shapes, load_component, verify_component
+from mova.models.cpu_linear import use_onednn_linears
 from mova.models.lora import COMPONENTS, fit_lora
 from mova.models.lora_file import read_lora
 
@@ -87,6 +88,7 @@ def load_pipeline(
             expected = PUBLISHED_COMPONENTS[name][1]
             networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
     fold_causal_convolutions(networks["video_vae"])
+    use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults

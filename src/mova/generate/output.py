@@ -18,6 +18,19 @@ from mova.types import Clip
 OutputType = Literal["pil", "np", "pt", "latent"]
 
 
+@dataclass(frozen=True)
+class CallCount:
+    """What a run asked of the model.
+
+    Attributes:
+        predictions: one per step and branch of guidance.
+        repeated: how many of these took most of the picture from an earlier step (`step_cache`).
+    """
+
+    predictions: int
+    repeated: int
+
+
 @dataclass
 class MovaPipelineOutput(BaseOutput):
     """Clips of one call, B in all: the samples of the first prompt first.
@@ -31,6 +44,7 @@ class MovaPipelineOutput(BaseOutput):
         seeds: (seed, sample index) of each clip: the noise that it was made from; None where the caller gave noise or a
             generator.
         cut_prompts: prompts that were longer than the model reads, with the part that had no effect.
+        calls: what was asked of the model.
     """
 
     frames: Any
@@ -39,6 +53,7 @@ class MovaPipelineOutput(BaseOutput):
     frame_rate: float
     seeds: tuple[tuple[int, int], ...] | None = None
     cut_prompts: tuple[CutPrompt, ...] = ()
+    calls: CallCount | None = None
 
     def clip(self, index: int = 0) -> Clip:
         """Return one clip as media: uint8 frames and the waveform.

@@ -15,17 +15,24 @@ from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.conditioning import NullImage, frame_condition
 from mova.codecs.prompt import CutPrompt, encode_prompts
 from mova.codecs.video import decode_video, encode_video
-from mova.diffusion.denoise import denoise
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError, NumericalError
 from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput, video_tensor, waveform_tensor
 from mova.generate.locate import ModelDefaults
 from mova.generate.lora import LoraPipelineMixin
-from mova.generate.output import MovaPipelineOutput, OutputType, check_output_type, format_audio, format_frames
+from mova.generate.output import (
+    CallCount,
+    MovaPipelineOutput,
+    OutputType,
+    check_output_type,
+    format_audio,
+    format_frames,
+)
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, guidance_of
-from mova.generate.velocity import TextConditions, VelocityModel
+from mova.generate.sampling import sample
+from mova.generate.velocity import TextConditions
 from mova.geometry import CodecGeometry
 from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
@@ -151,7 +158,7 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         audio_guidance_scale: float | None = None,
         audio_modality_scale: float | None = None,
         guidance_rescale: float | None = None,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance_interval: tuple[float, float] | None = None,
         video_shift: float | None = None,
         audio_shift: float | None = None,
         sampler: SamplerName | None = None,
@@ -165,6 +172,8 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         prompt_embeds: torch.Tensor | None = None,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_branches: bool | None = None,
+        speed: str = "exact",
+        step_cache: float | None = None,
         output_type: OutputType = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -196,6 +205,10 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
             prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
                 None: where the calls are small.
+            speed: "exact", "fast" or "fastest": what is recommended for steps, guidance interval and step cache; what
+                is given here counts all the same (see `mova.generate.speed`).
+            step_cache: relative change of the video tower's first block below which its other blocks repeat what they
+                added at an earlier step; 0 is off (see `mova.generate.step_cache`).
             output_type: see `MovaPipelineOutput`.
             return_dict: False returns (frames, audio).
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "audio_latents"}) after each step;
@@ -224,13 +237,15 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
             sampler=sampler,
             sigma_lookup=sigma_lookup,
             null_image=null_image,
+            speed=speed,
+            step_cache=step_cache,
         )
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
         noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
         plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
         text = self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
         start = self.prepare_latents(plan, given, noise)
-        final = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
+        final, calls = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
         frames, waveform = self.decode(plan, final, start)
         if not return_dict:
             return frames, waveform
@@ -241,6 +256,7 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
             frame_rate=plan.geometry.frame_rate,
             seeds=start.seeds,
             cut_prompts=text.cut,
+            calls=calls,
         )
 
     def check_inputs(
@@ -333,15 +349,11 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         *,
         batch_branches: bool | None = None,
         on_step_end: StepCallback | None = None,
-    ) -> LatentPair:
-        """Follow the schedule from noise to clean latents."""
-        model = VelocityModel(
-            high_noise=DualTower(self.video_dit, self.audio_dit, self.dual_tower_bridge),
-            low_noise=DualTower(self.video_dit_2 or self.video_dit, self.audio_dit, self.dual_tower_bridge),
-            text=text,
-            condition=start.condition,
-            frame_rate=plan.geometry.frame_rate,
-            batch_branches=batch_branches,
+    ) -> tuple[LatentPair, CallCount]:
+        """Follow the schedule from noise to clean latents; also count what was asked of the model."""
+        high_noise, low_noise = (
+            DualTower(tower, self.audio_dit, self.dual_tower_bridge)
+            for tower in (self.video_dit, self.video_dit_2 or self.video_dit)
         )
         with self.progress_bar(total=plan.settings.num_inference_steps) as bar:
 
@@ -357,15 +369,7 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
                     return None
                 return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
 
-            return denoise(
-                model,
-                start.latents,
-                plan.schedule,
-                guidance=plan.guidance,
-                sampler=plan.sampler,
-                boundary_ratio=plan.boundary_ratio,
-                on_step=on_step,
-            )
+            return sample(high_noise, low_noise, plan, text, start, batch_branches=batch_branches, on_step=on_step)
 
     def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from mova.errors import ConfigError, ReadError
 from mova.generate.locate import ModelDefaults
+from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry, CodecGeometry
 
 MAX_STEPS = 1000
@@ -36,6 +37,8 @@ class SamplingSettings:
         sampler: one of `SAMPLERS`.
         sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.
         null_image: what stands in for a missing first frame, one of `NULL_IMAGES`.
+        step_cache: change of the picture's first block below which its others are repeated from the step before; 0
+            computes all of them.
         codec: strides of the model's autoencoders.
 
     Raises:
@@ -58,6 +61,7 @@ class SamplingSettings:
     sampler: str = "euler"
     sigma_lookup: str = "exact"
     null_image: str = "white"
+    step_cache: float = 0.0
     codec: CodecGeometry = field(default_factory=CodecGeometry)
     geometry: ClipGeometry = field(init=False)
 
@@ -77,23 +81,33 @@ class SamplingSettings:
             raise ConfigError(
                 f"guidance_interval must satisfy 0 <= low < high <= 1, got {low} and {high}; all is 0 and 1"
             )
+        check_threshold(self.step_cache)
         check_choice("sampler", self.sampler, SAMPLERS)
         check_choice("sigma_lookup", self.sigma_lookup, SIGMA_LOOKUPS)
         check_choice("null_image", self.null_image, NULL_IMAGES)
 
     @classmethod
-    def for_model(cls, defaults: ModelDefaults, codec: CodecGeometry, **given: Any) -> SamplingSettings:
+    def for_model(
+        cls, defaults: ModelDefaults, codec: CodecGeometry, *, speed: str = "exact", **given: Any
+    ) -> SamplingSettings:
         """Make settings in which what was not given (None) takes the model's recommended value.
 
         Args:
             defaults: of the model.
             codec: of the model.
+            speed: rung of the ladder (`mova.generate.speed`), which changes what is recommended, not what is given.
             given: fields of this class.
         """
+        rung = speed_named(speed)
         own = {item.name for item in fields(cls)}
         recommended = {item.name: getattr(defaults, item.name) for item in fields(defaults) if item.name in own}
         chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(codec=codec, **(recommended | chosen))
+        quicker = {
+            "num_inference_steps": rung.steps(recommended["num_inference_steps"]),
+            "guidance_interval": rung.guidance_interval,
+            "step_cache": rung.cache_threshold,
+        }
+        return cls(codec=codec, **(recommended | quicker | chosen))
 
 
 @dataclass(frozen=True)
@@ -192,6 +206,12 @@ def check_shift(name: str, shift: float | None) -> None:
     """Refuse a sigma shift that is not finite and above 0."""
     if shift is not None and not (math.isfinite(shift) and shift > 0):
         raise ConfigError(f"{name} must be positive and finite, got {shift}; the released models use 5.0")
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold of the step cache that is not finite or below 0."""
+    if not (math.isfinite(threshold) and threshold >= 0):
+        raise ConfigError(f"step_cache must be finite and 0 or more, got {threshold}; nearest is 0, which is off")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
+    from mova.generate.output import CallCount
 
 OnProgress = Callable[[str, int, int], None]
 """Called with (stage, done, in all) when a stage begins and after each step of it."""
@@ -33,6 +34,7 @@ class GeneratedFile:
         num_frames, frame_rate, height, width, sample_rate: of the clip.
         duration_s: of the picture.
         cut_prompts: what of the prompts had no effect.
+        calls: what was asked of the model.
         seconds: spent per stage.
     """
 
@@ -45,6 +47,7 @@ class GeneratedFile:
     sample_rate: int
     duration_s: float
     cut_prompts: tuple[CutPrompt, ...]
+    calls: CallCount
     seconds: Mapping[str, float]
 
     def to_json(self) -> str:
@@ -60,6 +63,7 @@ def make_request(
     seed: int = 0,
     files: Mapping[str, Any] | None = None,
     loras: Sequence[LoraChoice] = (),
+    speed: str = "exact",
     **given: Any,
 ) -> tuple[Path, GenerateRequest]:
     """Find the model and complete what was not given (None) with its recommendations; loads no weights.
@@ -71,6 +75,7 @@ def make_request(
         seed: 0 or more.
         files: paths of `image`, `last_image`, `video`, `audio`.
         loras: what to adapt the model with.
+        speed: rung of the ladder in `mova.generate.speed`; what is given counts all the same.
         given: fields of `SamplingSettings`.
 
     Returns:
@@ -81,7 +86,7 @@ def make_request(
     """
     folder = find_model(model)
     defaults = read_defaults(folder)
-    settings = SamplingSettings.for_model(defaults, dims_from_directory(folder).codec, **given)
+    settings = SamplingSettings.for_model(defaults, dims_from_directory(folder).codec, speed=speed, **given)
     return folder, GenerateRequest(
         prompt=prompt,
         negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
@@ -141,6 +146,7 @@ def generate_file(
         sample_rate=clip.sample_rate,
         duration_s=clip.duration_s,
         cut_prompts=result.cut_prompts,
+        calls=result.calls,
         seconds=clock.end(),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -11,6 +11,8 @@ import torch
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
+from mova.generate.step_cache import StepCache
+from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import VideoTower
 from mova.types import LatentPair, Velocities
 
@@ -25,7 +27,7 @@ class JointModel(Protocol):
     def video_tower(self) -> VideoTower:
         """The expert."""
 
-    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
+    def __call__(self, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool = True) -> Velocities:
         """Predict both velocities, see `DualTower.forward`."""
 
 
@@ -61,6 +63,8 @@ class VelocityModel:
         condition: (B, 4 + C, T, h, w) of the known frames, in every branch.
         frame_rate: frames per second.
         batch_branches: evaluate branches with the same bridge setting in one call; None: where calls are small.
+        cache: repeats what video blocks added at an earlier step; None computes all of them.
+        remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
     """
 
     high_noise: JointModel
@@ -69,6 +73,9 @@ class VelocityModel:
     condition: torch.Tensor
     frame_rate: float
     batch_branches: bool | None = None
+    cache: StepCache | None = None
+    remember_text: bool = True
+    _texts: dict[tuple[Branch, ...], PromptMemory] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -84,18 +91,32 @@ class VelocityModel:
         predictions: dict[Branch, Velocities] = {}
         for group in self._groups(branches, video):
             count = len(group)
+            if self.cache:
+                self.cache.begin(expert, tuple(group))
             together = model(
                 _repeat(video, count),
                 _repeat(latents.audio, count),
                 _repeat(video_timestep, count),
                 _repeat(audio_timestep, count),
-                torch.cat([self.text.of(branch) for branch in group]),
+                self._text(tuple(group), model),
                 frame_rate=self.frame_rate,
                 use_bridge=group[0].bridge,
             )
             parts = zip(together.video.chunk(count), together.audio.chunk(count), strict=True)
             predictions |= {branch: Velocities(*part) for branch, part in zip(group, parts, strict=True)}
         return [predictions[branch] for branch in branches]
+
+    def _text(self, group: tuple[Branch, ...], model: JointModel) -> torch.Tensor | PromptMemory:
+        """Return the texts of branches that share a call, remembered from step to step unless told otherwise."""
+        if group not in self._texts:
+            self._texts[group] = PromptMemory(torch.cat([self.text.of(branch) for branch in group]))
+        memory = self._texts[group]
+        if not self.remember_text:
+            return memory.prompt_embeds
+        for other in (self.high_noise.video_tower, self.low_noise.video_tower):
+            if other is not model.video_tower:
+                memory.forget(other)
+        return memory
 
     def _groups(self, branches: Sequence[Branch], video: torch.Tensor) -> list[list[Branch]]:
         """Join branches that differ in their text only: the bridge is on or off for a whole call."""

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from mova.errors import ConfigError
+from mova.models.prompt_memory import KeysAndValues, RememberedContext
 from mova.models.rope import RotaryTable, rotate_pairs
 
 
@@ -99,7 +100,7 @@ class Attention(nn.Module, AttentionModuleMixin):
     def forward(
         self,
         x_BLD: torch.Tensor,
-        context_BKC: torch.Tensor | None = None,
+        context_BKC: torch.Tensor | RememberedContext | None = None,
         rotary: RotaryTable | None = None,
         context_rotary: RotaryTable | None = None,
     ) -> torch.Tensor:
@@ -107,7 +108,7 @@ class Attention(nn.Module, AttentionModuleMixin):
 
         Args:
             x_BLD: (B, L, D).
-            context_BKC: (B, K, context_dim), or None for self-attention.
+            context_BKC: (B, K, context_dim), or one that is remembered (without positions), or None for self-attention.
             rotary: positions of the queries (and of the keys in self-attention), or None.
             context_rotary: positions of a given context, or None.
 
@@ -115,16 +116,22 @@ class Attention(nn.Module, AttentionModuleMixin):
             (B, L, D).
         """
         is_self = context_BKC is None
-        context = x_BLD if context_BKC is None else context_BKC
-        heads = (self.num_heads, -1)
-        q = self.norm_q(self.q(x_BLD)).unflatten(-1, heads)
-        k = self.norm_k(self.k(context)).unflatten(-1, heads)
-        v = self.v(context).unflatten(-1, heads)
+        q = self.norm_q(self.q(x_BLD)).unflatten(-1, (self.num_heads, -1))
         if rotary is not None:
             q = self.rotate(q, rotary)
-        key_rotary = rotary if is_self else context_rotary
-        if key_rotary is not None:
-            k = self.rotate(k, key_rotary)
-        attended = self.processor(q.to(v.dtype), k.to(v.dtype), v, is_self)
+        if isinstance(context_BKC, RememberedContext):
+            k, v = context_BKC.read(self._keys_and_values)
+        else:
+            key_rotary = rotary if is_self else context_rotary
+            k, v = self._keys_and_values(x_BLD if context_BKC is None else context_BKC, key_rotary)
+        attended = self.processor(q.to(v.dtype), k, v, is_self)
         output: torch.Tensor = self.o(attended.flatten(2))
         return output
+
+    def _keys_and_values(self, context_BKC: torch.Tensor, rotary: RotaryTable | None = None) -> KeysAndValues:
+        heads = (self.num_heads, -1)
+        k = self.norm_k(self.k(context_BKC)).unflatten(-1, heads)
+        v = self.v(context_BKC).unflatten(-1, heads)
+        if rotary is not None:
+            k = self.rotate(k, rotary)
+        return k.to(v.dtype), v

@@ -10,6 +10,7 @@ from torch import nn
 
 from mova.models.attention import Attention
 from mova.models.modulation import Float32LayerNorm, add_gated, modulate
+from mova.models.prompt_memory import RememberedContext
 from mova.models.rope import RotaryTable
 
 
@@ -40,7 +41,7 @@ class DiTBlock(nn.Module):
     def forward(
         self,
         tokens_BLD: torch.Tensor,
-        context_BPD: torch.Tensor,
+        context_BPD: torch.Tensor | RememberedContext,
         time_modulation_B6D: torch.Tensor,
         rotary: RotaryTable,
     ) -> torch.Tensor:
@@ -48,7 +49,7 @@ class DiTBlock(nn.Module):
 
         Args:
             tokens_BLD: (B, L, D).
-            context_BPD: (B, P, D) text, all P rows attended to.
+            context_BPD: (B, P, D) text, all P rows attended to; or one that is remembered, without gradients.
             time_modulation_B6D: (B, 6, D) float32.
             rotary: positions of the L tokens.
 
@@ -62,7 +63,11 @@ class DiTBlock(nn.Module):
         return self._update(*inputs)
 
     def _update(
-        self, x: torch.Tensor, context: torch.Tensor, time_modulation: torch.Tensor, rotary: RotaryTable
+        self,
+        x: torch.Tensor,
+        context: torch.Tensor | RememberedContext,
+        time_modulation: torch.Tensor,
+        rotary: RotaryTable,
     ) -> torch.Tensor:
         modulation = (self.modulation.float() + time_modulation).chunk(6, dim=1)
         shift_attention, scale_attention, gate_attention, shift_ffn, scale_ffn, gate_ffn = modulation

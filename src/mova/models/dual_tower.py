@@ -7,6 +7,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.models.bridge import CrossModalBridge
+from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import AudioTower, VideoTower
 from mova.types import Velocities
 
@@ -46,7 +47,7 @@ class DualTower(nn.Module):
         audio_latents: torch.Tensor,
         video_timestep: torch.Tensor,
         audio_timestep: torch.Tensor,
-        prompt_embeds: torch.Tensor,
+        prompt_embeds: torch.Tensor | PromptMemory,
         *,
         frame_rate: float,
         use_bridge: bool = True,
@@ -58,7 +59,7 @@ class DualTower(nn.Module):
             audio_latents: (B, C, A) noisy.
             video_timestep: (B,) in [0, 1000], float32.
             audio_timestep: (B,) in [0, 1000], float32.
-            prompt_embeds: (B, P, C), zeros after the end of the text.
+            prompt_embeds: (B, P, C), zeros after the end of the text; or remembered (no gradients).
             frame_rate: pixel frames per second; sets how latent frames lie beside audio steps.
             use_bridge: False walks the towers side by side, as the no-bridge branch of guidance needs it.
 
@@ -72,13 +73,14 @@ class DualTower(nn.Module):
         rotary = self.bridge.rotary_tables(video.grid, audio.grid[0], frame_rate, video_tokens.device)
 
         video_blocks, audio_blocks = self.video_tower.blocks, self.audio_tower.blocks
+        video_shared, audio_shared = (video.time_modulation, video.rotary), (audio.time_modulation, audio.rotary)
         for layer in range(max(len(video_blocks), len(audio_blocks))):
             if use_bridge and self.bridge.interacts_at(layer):
                 video_tokens, audio_tokens = self.bridge(layer, video_tokens, audio_tokens, rotary, video.grid[0])
             if layer < len(video_blocks):
-                video_tokens = video_blocks[layer](video_tokens, video.context, video.time_modulation, video.rotary)
+                video_tokens = video_blocks[layer](video_tokens, video.contexts[layer], *video_shared)
             if layer < len(audio_blocks):
-                audio_tokens = audio_blocks[layer](audio_tokens, audio.context, audio.time_modulation, audio.rotary)
+                audio_tokens = audio_blocks[layer](audio_tokens, audio.contexts[layer], *audio_shared)
 
         return Velocities(
             video=self.video_tower.finish(video_tokens, video), audio=self.audio_tower.finish(audio_tokens, audio)

@@ -24,6 +24,7 @@ from mova.models.convert import (
 )
 from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
+from mova.models.prompt_memory import PromptMemory
 from mova.models.stored_rows import StoredRows, empty_component
 from mova.models.tower import AudioTower, VideoTower
 from mova.train.config.joint import Component, Expert, StartConfig
@@ -92,7 +93,9 @@ class Experts(nn.Module):
         super().__init__()
         self.models = nn.ModuleDict({str(name): model for name, model in models.items()})
 
-    def forward(self, expert: Expert, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool) -> Velocities:
+    def forward(
+        self, expert: Expert, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool
+    ) -> Velocities:
         """Run the joint forward of one expert, see `DualTower`."""
         velocities: Velocities = self.models[expert](*inputs, frame_rate=frame_rate, use_bridge=use_bridge)
         return velocities
@@ -115,7 +118,7 @@ class ExpertForward:
         """The expert's tower."""
         return cast("VideoTower", self.experts.models[self.expert].video_tower)
 
-    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
+    def __call__(self, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool = True) -> Velocities:
         """Predict both velocities, see `DualTower`."""
         if self.bring:
             self.bring(self.expert)

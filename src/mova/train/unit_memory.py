@@ -171,7 +171,7 @@ def _head_unit(tower: DiTTower, sizes: UnitSizes) -> UnitMemory:
     embedding = torch.empty(sizes.batch, dim)
     cells = [size * patch for size, patch in zip(grid, tower.patch_size, strict=True)]
     target = torch.empty(sizes.batch, int(tower.config.out_dim), *cells)
-    inputs = TowerInputs(tokens, tokens, embedding, embedding, _rotary(1, tower.head_dim), grid)
+    inputs = TowerInputs(tokens, [tokens], embedding, embedding, _rotary(1, tower.head_dim), grid)
     return _measure(lambda: velocity_loss(tower.finish(tokens, inputs), target).sum(), [tokens], [embedding], sizes)
 
 

@@ -1,0 +1,61 @@
+"""The ladder of speeds: what a rung changes, what it leaves to the caller, and what it asks of the model."""
+
+import pytest
+import torch
+
+from mova.errors import ConfigError
+from mova.generate.locate import ModelDefaults
+from mova.generate.request import SamplingSettings
+from mova.generate.speed import SPEEDS, Speed, speed_named
+from mova.geometry import CodecGeometry
+
+
+def settings(**given):
+    defaults = ModelDefaults(height=64, width=64, num_frames=9, num_inference_steps=20, guidance_scale=2.0)
+    return SamplingSettings.for_model(defaults, CodecGeometry(), **given)
+
+
+def test_exact_is_the_default_and_changes_nothing():
+    assert settings() == settings(speed="exact") == settings(speed="exact", num_inference_steps=20)
+    assert settings().step_cache == 0
+    assert settings().guidance_interval == (0.0, 1.0)
+
+
+def test_every_rung_asks_less_of_the_model_than_the_one_before(pipe, short):
+    calls = []
+    for name in ("exact", "fast", "fastest"):
+        options = {key: value for key, value in short.items() if key not in ("num_inference_steps", "guidance_scale")}
+        made = pipe("a dog", **options, guidance_scale=3.0, seed=0, output_type="latent", speed=name)
+        calls.append(made.calls.predictions - made.calls.repeated)
+    assert calls == sorted(calls, reverse=True)
+    assert len(set(calls)) == 3
+
+
+def test_what_is_given_counts_on_every_rung():
+    for name in SPEEDS:
+        chosen = settings(speed=name, num_inference_steps=7, guidance_interval=(0.1, 0.9), step_cache=0.0)
+        assert (chosen.num_inference_steps, chosen.guidance_interval, chosen.step_cache) == (7, (0.1, 0.9), 0.0)
+
+
+def test_steps_are_a_share_of_what_the_model_recommends():
+    assert settings(speed="fast").num_inference_steps == SPEEDS["fast"].steps(20) == 12
+    assert Speed(0.01, (0, 1), 0, "").steps(20) == 1
+
+
+def test_exact_gives_the_bits_of_a_call_without_a_speed(latents_of):
+    plain, named = latents_of(), latents_of(speed="exact", step_cache=0.0)
+    assert all(torch.equal(one, other) for one, other in zip(plain, named, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: speed_named("faster"), "speed must be one of exact, fast, fastest; got 'faster'; nearest is fast"),
+        (lambda: Speed(0.0, (0, 1), 0, ""), r"step_share must lie in \(0, 1\], got 0.0"),
+        (lambda: settings(step_cache=-0.1), "step_cache must be finite and 0 or more, got -0.1; nearest is 0"),
+        (lambda: settings(step_cache=float("inf")), "step_cache must be finite"),
+    ],
+)
+def test_wrong_values_are_explained(make, text):
+    with pytest.raises(ConfigError, match=text):
+        make()

@@ -1,0 +1,87 @@
+"""Linear layers through oneDNN: the same sums, only where they may be."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mova.models import cpu_linear
+from mova.models.cpu_linear import MIN_ROWS, use_onednn_linears
+from mova.models.modulation import Float32Linear
+
+
+@pytest.fixture(autouse=True)
+def any_processor(monkeypatch):
+    """The operation is there on every processor; only its gain is not."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
+def calls_of_onednn(call):
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        call()
+    return sum(event.count for event in profile.key_averages() if "_linear_pointwise" in event.key)
+
+
+@given(
+    rows=st.integers(1, 3 * MIN_ROWS),
+    width=st.integers(1, 40),
+    out=st.integers(1, 40),
+    bias=st.booleans(),
+    batch=st.integers(1, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_the_sums_are_those_of_the_plain_layer(rows, width, out, bias, batch):
+    layer = nn.Linear(width, out, bias=bias)
+    x = torch.randn(batch, rows, width)
+    with torch.no_grad():
+        plain = layer(x)
+        assert use_onednn_linears([layer]) == use_onednn_linears([layer]) == 1
+        torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_it_is_used_for_many_rows_in_float32_without_gradients_only():
+    layer = nn.Linear(16, 8)
+    use_onednn_linears([layer])
+    many, few = torch.randn(MIN_ROWS, 16), torch.randn(MIN_ROWS - 1, 16)
+    with torch.no_grad():
+        assert calls_of_onednn(lambda: layer(many)) == 1
+        assert calls_of_onednn(lambda: layer(few)) == 0
+        with torch.autocast("cpu", torch.bfloat16):
+            assert calls_of_onednn(lambda: layer(many)) == 0
+            assert layer(many).dtype == torch.bfloat16
+        half = copy.deepcopy(layer).bfloat16()
+        assert calls_of_onednn(lambda: half(many.bfloat16())) == 0
+    assert calls_of_onednn(lambda: layer(many)) == 0
+    layer(many).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_a_copy_has_weights_of_its_own():
+    layer = nn.Linear(4, 4)
+    use_onednn_linears([layer])
+    other = copy.deepcopy(layer)
+    x = torch.randn(MIN_ROWS, 4)
+    with torch.no_grad():
+        other.weight.zero_()
+        other.bias.zero_()
+        assert other(x).abs().max() == 0
+        assert layer(x).abs().max() > 0
+
+
+def test_changed_weights_count_at_once():
+    layer = nn.Linear(4, 4, bias=False)
+    use_onednn_linears([layer])
+    x = torch.randn(MIN_ROWS, 4)
+    with torch.no_grad():
+        before = layer(x)
+        layer.weight.mul_(2)
+        torch.testing.assert_close(layer(x), 2 * before)
+
+
+def test_subclasses_and_other_processors_keep_their_own_way(monkeypatch):
+    assert use_onednn_linears([nn.Sequential(Float32Linear(4, 4), nn.ReLU())]) == 0
+    monkeypatch.setattr(cpu_linear.torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert use_onednn_linears([nn.Linear(4, 4)]) == 0
