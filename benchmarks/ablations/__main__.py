@@ -82,8 +82,6 @@ class Runs:
                 str(self.clips),
                 "--seed",
                 "7",
-                "--kind=ball",
-                "--kind=mallet",
                 "--report",
                 str(destination),
                 *sampling.options,

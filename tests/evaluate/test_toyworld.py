@@ -6,7 +6,7 @@ import pytest
 from mova.errors import ConfigError
 from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, evaluate_clips, run_benchmark
 from mova.toyworld import render, sample_scene, split_seed
-from mova.toyworld.vocabulary import ALL_KINDS, FIRST_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
 from mova.types import Clip
 
 
@@ -14,7 +14,7 @@ def _truth(size=64):
     """A perfect generator: renders the held-out scene whose seed it is given."""
 
     def generate(asked, seed):
-        rendered = render(sample_scene(split_seed("heldout", seed), kind=FIRST_KINDS[seed % 2]), size=size)
+        rendered = render(sample_scene(split_seed("heldout", seed), kind=SHIPPED_KINDS[seed % 2]), size=size)
         assert rendered.caption == asked.caption
         assert np.array_equal(rendered.clip.frames[0], asked.clip.frames[0])
         return rendered.clip
@@ -27,7 +27,7 @@ def _silent(clip):
 
 
 def test_perfect_clips_reach_one_and_chance_stays_far_below():
-    report = run_benchmark(_truth(), num_clips=24, seed=3, size=64, kinds=FIRST_KINDS)
+    report = run_benchmark(_truth(), num_clips=24, seed=3, size=64)
     assert list(report.overall) == list(ROWS)
     for name, estimate in report.overall.items():
         if name in ("recall", "precision", *CLIP_MEASURES) and not name.startswith("nothing"):
@@ -66,7 +66,7 @@ def test_no_kind_is_refused():
 
 def test_silent_clips_have_no_recall_and_are_counted():
     truth = _truth()
-    report = run_benchmark(lambda *request: _silent(truth(*request)), num_clips=6, seed=0, size=64, kinds=FIRST_KINDS)
+    report = run_benchmark(lambda *request: _silent(truth(*request)), num_clips=6, seed=0, size=64)
     assert report.overall["recall"].value == report.overall["precision"].value == 0
     assert report.overall["nothing_heard"].value == 1
     assert report.overall["offset_median_ms"].value is None
@@ -77,13 +77,13 @@ def test_still_clips_count_as_missed():
     def still(asked, seed):
         return Clip(asked.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000)
 
-    report = run_benchmark(still, num_clips=4, seed=0, size=64, kinds=FIRST_KINDS)
+    report = run_benchmark(still, num_clips=4, seed=0, size=64)
     assert report.overall["recall"].value == 0
     assert report.overall["nothing_seen"].value == 1
 
 
 def test_ceiling_is_that_of_reencoded_rendered_clips():
-    report = run_benchmark(_truth(), num_clips=4, seed=0, size=64, kinds=FIRST_KINDS, reencode=_silent)
+    report = run_benchmark(_truth(), num_clips=4, seed=0, size=64, reencode=_silent)
     assert report.overall["recall"].value == 1
     assert report.ceiling["recall"].value == 0
     assert report.ceiling["recall"].num_clips == 4
@@ -91,7 +91,7 @@ def test_ceiling_is_that_of_reencoded_rendered_clips():
 
 def test_each_clip_is_reported_as_it_comes():
     seen = []
-    run_benchmark(_truth(), num_clips=3, seed=1, size=64, kinds=FIRST_KINDS, on_clip=lambda *args: seen.append(args))
+    run_benchmark(_truth(), num_clips=3, seed=1, size=64, on_clip=lambda *args: seen.append(args))
     assert [index for index, *_ in seen] == [0, 1, 2]
     for _, rendered, clip, score in seen:
         assert score.seed == rendered.scene.seed
@@ -105,7 +105,7 @@ def test_another_seed_means_other_held_out_scenes():
 
 
 def test_report_becomes_json_and_a_table():
-    scenes = [sample_scene(index, kind=FIRST_KINDS[index % 2]) for index in range(4)]
+    scenes = [sample_scene(index, kind=SHIPPED_KINDS[index % 2]) for index in range(4)]
     report = evaluate_clips((scene, render(scene, size=64).clip) for scene in scenes)
     known = json.loads(report.to_json())
     assert known["num_clips"] == len(known["clips"]) == 4

@@ -10,7 +10,7 @@ from mova import MovaPipeline
 from mova.errors import CheckpointError
 from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.locate import read_defaults
-from mova.train.publish import publish, take
+from mova.train.publish import publish
 
 
 def dtypes(component):
@@ -82,22 +82,3 @@ def test_what_a_run_did_not_make_comes_from_its_base(make_config, ladder_run, tm
     assert MovaPipeline.from_pretrained(mine).video_dit is not None
     with pytest.raises(CheckpointError, match="video_vae"):
         publish(make_config("tiny_publish", tmp_path / "model", f"destination={tmp_path}/other"))
-
-
-def test_components_are_taken_over_as_they_are(make_config, tmp_path):
-    (tmp_path / "model" / "video_vae").mkdir(parents=True)
-    (tmp_path / "model" / "video_vae" / "left_over").touch()
-    take(make_config("tiny_ranks_take", tmp_path / "model"))
-    for name in ("video_vae", "audio_vae"):
-        own, base = (
-            {file.name: file.read_bytes() for file in (root / name).iterdir()}
-            for root in (tmp_path / "model", SHIPPED_MODELS / "mova-tiny")
-        )
-        assert own == base
-
-
-def test_a_component_that_the_base_has_not_is_named_and_nothing_is_copied(make_config, tmp_path):
-    config = make_config("tiny_ranks_take", tmp_path / "model", "components=[audio_vae, vocoder]")
-    with pytest.raises(CheckpointError, match=r"folders of mova-tiny .*audio_vae.*, got vocoder"):
-        take(config)
-    assert not (tmp_path / "model" / "audio_vae").exists()

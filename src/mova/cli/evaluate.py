@@ -47,7 +47,7 @@ def toyworld(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball, mallet and balls."
+            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball and mallet."
         ),
     ] = None,
     by_combination: Annotated[

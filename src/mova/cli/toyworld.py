@@ -11,7 +11,7 @@ from mova.cli.progress import counting_bar
 
 Kind = Annotated[
     str | None,
-    typer.Option(help="Scene: ball, mallet, keys, face, duet or balls. Default: ball, mallet or balls by the seed."),
+    typer.Option(help="Scene: ball, mallet, keys, face, duet or balls; ball or mallet, from the seed, by default."),
 ]
 
 

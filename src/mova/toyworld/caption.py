@@ -91,15 +91,14 @@ _DUET_AUDIO: Final = (
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
-def caption(scene: Scene, *, ranked: bool = True) -> str:
+def caption(scene: Scene, *, ranked: bool = False) -> str:
     """Return the caption of a scene, picture first, then "The audio ...".
 
     Args:
         scene: what happens.
         ranked: say the place of each thing in a row ("first the green, second the red bar") instead of only its
             neighbours ("the green and then red bars"). The cross-attention of the towers knows no word positions, so an
-            embedding has to tell the place by itself, and such words make it easy. 20 to 65 words instead of 20 to 45.
-            The first mova-tiny was trained without.
+            embedding has to tell the place by itself, and such words make it easy. 20 to 60 words instead of 20 to 45.
     """
     in_order = _ranked if ranked else _in_order
     rng = np.random.default_rng([scene.seed, 1])

@@ -16,7 +16,7 @@ from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.keys import draw_keys_scene
 from mova.toyworld.mallet import draw_mallet_scene
 from mova.toyworld.scene import Scene
-from mova.toyworld.vocabulary import ALL_KINDS, FIRST_KINDS, SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
 
 SPLITS: Final = ("train", "validation", "heldout")
 COMBINATIONS: Final = ("all", "training", "held_out")
@@ -82,8 +82,8 @@ def sample_scene(
         raise ConfigError(f"combinations must be one of {', '.join(COMBINATIONS)}, got {combinations!r}")
     rng = np.random.default_rng(seed)
     # Drawn for every scene, whatever the kinds, so that what follows does not depend on how the kind was chosen.
-    drawn = FIRST_KINDS[int(rng.integers(len(FIRST_KINDS)))]
-    if tuple(kinds) != FIRST_KINDS:
+    drawn = SHIPPED_KINDS[int(rng.integers(len(SHIPPED_KINDS)))]
+    if tuple(kinds) != SHIPPED_KINDS:
         drawn = kinds[int(np.random.default_rng([seed, _KIND_STREAM]).integers(len(kinds)))]
     draw = _DRAW[kind or drawn]
     scene = draw(seed, rng)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 # The scenes that the shipped model has seen, and all that there are.
-# Scenes that the first mova-tiny knew (what is drawn from these alone means what it meant then), that the shipped one
-# knows, and all that there are.
-FIRST_KINDS: Final = ("ball", "mallet")
-SHIPPED_KINDS: Final = (*FIRST_KINDS, "balls")
-ALL_KINDS: Final = (*FIRST_KINDS, "keys", "face", "duet", "balls")
+SHIPPED_KINDS: Final = ("ball", "mallet")
+ALL_KINDS: Final = (*SHIPPED_KINDS, "keys", "face", "duet", "balls")
 COLOURS: Final = ("red", "yellow", "green", "blue", "purple")
 MATERIALS: Final = ("wood", "metal", "drum")
 BAR: Final = "bar"

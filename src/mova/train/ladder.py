@@ -20,7 +20,6 @@ from mova.train.config import (
     LoraConfig,
     PublishConfig,
     StepConfig,
-    TakeConfig,
     TextEncoderConfig,
     TrainedConfig,
     VideoAutoencoderConfig,
@@ -146,10 +145,6 @@ def _run_step(
             from mova.train.publish import publish
 
             publish(config)
-        case TakeConfig():
-            from mova.train.publish import take
-
-            take(config)
         case _:
             from mova.train.stages.joint import JointObjective
 

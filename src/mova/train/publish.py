@@ -1,8 +1,7 @@
-"""Model directories whole: parts taken over from another model, and the parts of a run as one published model."""
+"""The last step of a ladder: the parts become one model in the published layout, with its recommended settings."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -10,11 +9,10 @@ from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.errors import CheckpointError
 from mova.generate.locate import find_model
 from mova.generate.pipeline import MovaPipeline
 from mova.models.convert import load_component
-from mova.train.config import PublishConfig, TakeConfig
+from mova.train.config import PublishConfig
 
 _COMPONENTS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
@@ -45,22 +43,3 @@ def publish(config: PublishConfig) -> None:
     )
     pipeline.defaults = config.defaults
     pipeline.save_pretrained(config.destination, max_shard_size=config.max_shard_size)
-
-
-def take(config: TakeConfig) -> None:
-    """Copy components of `config.base` to the run's model directory, file by file, for the stages after it.
-
-    Raises:
-        CheckpointError: the base does not have one of them; nothing is copied.
-    """
-    base = find_model(config.base)
-    absent = [name for name in config.components if not (base / name).is_dir()]
-    if absent:
-        present = ", ".join(sorted(folder.name for folder in base.iterdir() if folder.is_dir()))
-        raise CheckpointError(f"components must be folders of {config.base} ({present}), got {', '.join(absent)}")
-    for name in config.components:
-        partial = config.model / f"{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(base / name, partial)
-        shutil.rmtree(config.model / name, ignore_errors=True)
-        partial.rename(config.model / name)

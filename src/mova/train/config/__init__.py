@@ -16,7 +16,6 @@ from mova.train.config.stages import (
     LadderConfig,
     LatentsConfig,
     PublishConfig,
-    TakeConfig,
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "RunConfig",
     "StageConfig",
     "StepConfig",
-    "TakeConfig",
     "TextEncoderConfig",
     "ToyDataConfig",
     "TrainedConfig",

@@ -20,7 +20,6 @@ from mova.train.config.stages import (
     LadderConfig,
     LatentsConfig,
     PublishConfig,
-    TakeConfig,
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
@@ -28,7 +27,7 @@ from mova.train.config.stages import (
 TrainedConfig = (
     TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig | LoraConfig
 )
-StepConfig = TrainedConfig | LatentsConfig | PublishConfig | TakeConfig
+StepConfig = TrainedConfig | LatentsConfig | PublishConfig
 StageConfig = StepConfig | LadderConfig
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 

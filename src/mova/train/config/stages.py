@@ -112,15 +112,6 @@ class PublishConfig(Strict):
     )
 
 
-class TakeConfig(Strict):
-    """Take components over from another model as they are, for the stages after it."""
-
-    stage: Literal["take"]
-    model: Path
-    base: str = Field(description="Model that has them: a shipped name, a directory, a hub id.")
-    components: tuple[str, ...] = Field(min_length=1, description="Folders of that model, such as video_vae.")
-
-
 class LadderConfig(Strict):
     """Stages to run in order; a finished one is skipped."""
 
