@@ -76,7 +76,7 @@ def _common(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details as well.")] = False,
 ) -> None:
     """Make short clips in which picture and sound belong together, and train, measure and inspect the models."""
-    _configure_logging(logging.DEBUG if verbose else logging.INFO)
+    configure_logging(logging.DEBUG if verbose else logging.INFO)
 
 
 class _Stderr(logging.Handler):
@@ -87,7 +87,8 @@ class _Stderr(logging.Handler):
         typer.echo(self.format(record), err=True)
 
 
-def _configure_logging(level: int) -> None:
+def configure_logging(level: int) -> None:
+    """Let this package log to stderr from a level upwards, with the rank where there are several processes."""
     rank = os.environ.get("RANK")
     where = f"[rank {rank}] " if rank is not None else ""
     handler = _Stderr()

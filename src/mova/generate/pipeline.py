@@ -14,7 +14,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.conditioning import NullImage, frame_condition
 from mova.codecs.prompt import CutPrompt, encode_prompts
-from mova.codecs.video import decode_video, encode_video
+from mova.codecs.video import encode_video
 from mova.diffusion.denoise import denoise
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
@@ -25,9 +25,9 @@ from mova.generate.lora import LoraPipelineMixin
 from mova.generate.output import MovaPipelineOutput, OutputType, check_output_type, format_audio, format_frames
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, guidance_of
+from mova.generate.spread import SpreadPipelineMixin
 from mova.generate.velocity import TextConditions, VelocityModel
 from mova.geometry import CodecGeometry
-from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 StepCallback = Callable[["MovaPipeline", int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 
 
-class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
+class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -228,8 +228,13 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
         noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
         plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
-        text = self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
-        start = self.prepare_latents(plan, given, noise)
+        text, start = self._spread.prepare(
+            lambda: (
+                self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
+                self.prepare_latents(plan, given, noise),
+            ),
+            self._execution_device,
+        )
         final = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
         frames, waveform = self.decode(plan, final, start)
         if not return_dict:
@@ -335,9 +340,10 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         on_step_end: StepCallback | None = None,
     ) -> LatentPair:
         """Follow the schedule from noise to clean latents."""
+        high_noise, low_noise = self._joint_models()
         model = VelocityModel(
-            high_noise=DualTower(self.video_dit, self.audio_dit, self.dual_tower_bridge),
-            low_noise=DualTower(self.video_dit_2 or self.video_dit, self.audio_dit, self.dual_tower_bridge),
+            high_noise=high_noise,
+            low_noise=low_noise,
             text=text,
             condition=start.condition,
             frame_rate=plan.geometry.frame_rate,
@@ -358,7 +364,7 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
                 return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
 
             return denoise(
-                model,
+                self._spread.velocities(model),
                 start.latents,
                 plan.schedule,
                 guidance=plan.guidance,
@@ -371,10 +377,9 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
         if plan.output_type == "latent":
             return latents.video, latents.audio
-        frames, waveform = start.given_frames, start.given_audio
+        frames, waveform = self._spread.decode_picture(self.video_vae, start, latents.video), start.given_audio
         if frames is None:
-            # One clip at a time: the decoder's activations are the largest of the run.
-            frames = torch.cat([decode_video(self.video_vae, one) for one in latents.video.split(1)])
+            return None, None
         if waveform is None:
             waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
         for name, decoded in (("picture", frames), ("sound", waveform)):
