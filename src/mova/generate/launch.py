@@ -177,9 +177,12 @@ def _enter(rank: int, num_processes: int, meeting: str, line: Connection, job: _
 
 def _do(rank: int, num_processes: int, meeting: str, job: _Job) -> Any:
     from torch import distributed
+    from tqdm import tqdm
 
     from mova.generate.devices import own_device
 
+    # Progress bars would make a lock between processes, which outlives one that is ended.
+    tqdm.set_lock(threading.RLock())
     device = own_device()
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
