@@ -40,7 +40,7 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
     latents = 0.2 * torch.randn(1, 16, 3, *size)
     whole = decode_video(vae, latents)
     # A saturated picture would hide differences.
-    assert (whole.abs() < 1).float().mean() > 0.99
+    assert (whole.abs() < 1).float().mean() > 0.95
     bands = split_bands(latents.shape, 3)
     assert len(bands) == 3
     decoded = torch.cat([decode_band(vae, latents, band) for band in bands], bands[0].dim)
