@@ -6,7 +6,8 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.convert import load_component
-from mova.train.components import build_components, pair_towers
+from mova.models.experts import pair_towers
+from mova.train.components import build_components
 from mova.train.config.joint import ALL_COMPONENTS, StartConfig
 
 NEW = StartConfig.all_from("new")
