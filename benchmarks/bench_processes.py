@@ -129,17 +129,18 @@ def build(device: Any) -> dict[str, Any]:
 def measure(text: str, rounds: int) -> Found:
     """Be one of the processes of a layout."""
     import torch
+    from torch import distributed
 
     from mova.diffusion.guidance import CONDITIONAL, TEXTLESS
     from mova.distributed.context_parallel import ContextParallel
     from mova.distributed.mesh import start_parallel
-    from mova.generate.devices import own_device
+    from mova.generate.processes import own_device
     from mova.generate.spread import Spread
     from mova.generate.velocity import TextConditions, VelocityModel
     from mova.models.experts import pair_towers
     from mova.types import LatentPair
 
-    layout, device = parse_layout(text), own_device()
+    layout, device = parse_layout(text), own_device(distributed.get_rank(), distributed.get_world_size())
     parallel = start_parallel(replicate=layout.branches, ring=layout.ring, ulysses=layout.ulysses, device=device)
     parts, generator = build(device), torch.Generator().manual_seed(1)
 

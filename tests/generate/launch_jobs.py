@@ -14,11 +14,11 @@ from mova.generate.processes import Processes
 from mova.generate.run import generate_file
 
 
-def add_up(number: int) -> tuple[int, str, str]:
+def add_up(number: int) -> tuple[int, int, int]:
     """Return what all processes say together, and this one's place."""
     total = torch.tensor(number + torch.distributed.get_rank())
     torch.distributed.all_reduce(total)
-    return int(total), os.environ["RANK"], os.environ["WORLD_SIZE"]
+    return int(total), torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def fail(kind: str) -> None:

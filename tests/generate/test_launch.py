@@ -17,7 +17,7 @@ import launch_jobs
 
 
 def test_the_main_process_speaks_for_all():
-    assert launch(3, launch_jobs.add_up, 10) == (33, "0", "3")
+    assert launch(3, launch_jobs.add_up, 10) == (33, 0, 3)
     assert not multiprocessing.active_children()
 
 

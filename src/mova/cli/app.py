@@ -87,9 +87,19 @@ class _Stderr(logging.Handler):
         typer.echo(self.format(record), err=True)
 
 
-def configure_logging(level: int) -> None:
-    """Let this package log to stderr from a level upwards, with the rank where there are several processes."""
-    rank = os.environ.get("RANK")
+def place_in_torchrun() -> tuple[int, int] | None:
+    """Return this process's rank and the number of processes where `torchrun` started it."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
+def configure_logging(level: int, rank: int | str | None = None) -> None:
+    """Let this package log to stderr.
+
+    Args:
+        level: from which on.
+        rank: of this process among several; None takes what `torchrun` says.
+    """
+    rank = os.environ.get("RANK") if rank is None else rank
     where = f"[rank {rank}] " if rank is not None else ""
     handler = _Stderr()
     handler.setFormatter(logging.Formatter(f"{where}%(levelname)s %(name)s: %(message)s"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,12 +56,14 @@ def generate(
 
     What is not given takes the value that the model recommends.
     """
+    from mova.cli.app import place_in_torchrun
     from mova.generate.launch import launch
     from mova.generate.processes import read_processes
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
 
-    processes = read_processes(gpus, layout, shard_weights)
+    place = place_in_torchrun()
+    processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
 
     width, height = parse_size(size) if size else (None, None)
     folder, request = make_request(
@@ -87,7 +88,7 @@ def generate(
         frame_rate=fps,
     )
     if processes is None or processes.launched:
-        made = _make(request, folder, output, processes)
+        made = _make(request, folder, output, processes, place[0] if place else 0)
     else:
         made = launch(processes.number, _make_beside_others, request, folder, output, processes, _log_level())
     if made is not None:
@@ -96,7 +97,7 @@ def generate(
 
 
 def _make(
-    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None = None
+    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, rank: int
 ) -> GeneratedFile | None:
     """Make a clip; only the main one of several processes speaks, and returns something."""
     from mova.generate.run import generate_file
@@ -106,7 +107,7 @@ def _make(
             return generate_file(request, folder, output, on_progress=bar.show)
     from mova.distributed.mesh import leave_parallel
 
-    is_main = int(os.environ["RANK"]) == 0
+    is_main = rank == 0
     with _Bar() if is_main else nullcontext() as bar:
         show = bar.show if bar else lambda *_: None
         made = generate_file(request, folder, output, processes=processes, on_progress=show)
@@ -119,10 +120,13 @@ def _make_beside_others(
     request: GenerateRequest, folder: Path, output: Path, processes: Processes, log_level: int
 ) -> GeneratedFile | None:
     """Be one of the processes that this command starts: nothing has been set up in it yet."""
+    from torch import distributed
+
     from mova.cli.app import configure_logging
 
-    configure_logging(log_level)
-    return _make(request, folder, output, processes)
+    rank = distributed.get_rank()
+    configure_logging(log_level, rank)
+    return _make(request, folder, output, processes, rank)
 
 
 def _log_level() -> int:

@@ -54,7 +54,7 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
 
     Args:
         num_processes: 1 or more. On CUDA each takes a GPU of its own.
-        entry: importable by name; `RANK` and `WORLD_SIZE` are in its environment, as under `torchrun`.
+        entry: importable by name; `torch.distributed` says its place.
         arguments: picklable.
 
     Returns:
@@ -162,10 +162,6 @@ def _enter(rank: int, num_processes: int, meeting: str, line: Connection, job: _
     """Be one of the processes."""
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_processes, "LOCAL_WORLD_SIZE": num_processes}
-    os.environ.update({name: str(value) for name, value in places.items()})
-    # Torch reads it at its import: processes that compute on one CPU must share its cores.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     with suppress(BaseException):
         line.send(_report_of(lambda: _do(rank, num_processes, meeting, job)))
         sys.stderr.flush()
@@ -176,14 +172,17 @@ def _enter(rank: int, num_processes: int, meeting: str, line: Connection, job: _
 
 
 def _do(rank: int, num_processes: int, meeting: str, job: _Job) -> Any:
+    import torch
     from torch import distributed
     from tqdm import tqdm
 
-    from mova.generate.devices import own_device
+    from mova.generate.processes import own_device
 
     # Progress bars would make a lock between processes, which outlives one that is ended.
     tqdm.set_lock(threading.RLock())
-    device = own_device()
+    # Processes that compute on one CPU share its cores; fewer threads, where the user wants them, are kept.
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // num_processes)))
+    device = own_device(rank, num_processes)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{meeting}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,9 @@ class Processes:
     launched: bool = False
 
 
-def read_processes(gpus: int | None, layout: str | None, shard_weights: bool) -> Processes | None:
+def read_processes(
+    gpus: int | None, layout: str | None, shard_weights: bool, *, started: int | None = None
+) -> Processes | None:
     """Check what was asked for, before anything is imported.
 
     Args:
@@ -46,6 +47,7 @@ def read_processes(gpus: int | None, layout: str | None, shard_weights: bool) ->
             `torchrun` started, or one.
         layout: as `parse_layout` reads it.
         shard_weights: share the weights.
+        started: processes that `torchrun` started; None without it.
 
     Returns:
         None where one process is to work alone.
@@ -53,7 +55,6 @@ def read_processes(gpus: int | None, layout: str | None, shard_weights: bool) ->
     Raises:
         ConfigError: a number below 1, another one than `torchrun` started, or wishes that need more than one process.
     """
-    started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
     number = gpus if gpus is not None else started or 1
     if number < 1:
         raise ConfigError(f"gpus must be 1 or more, got {number}; nearest is 1")
@@ -84,10 +85,12 @@ def join(processes: Processes, request: GenerateRequest, folder: Path) -> tuple[
         ConfigError: a layout or a number of processes that does not fit heads, guidance or sizes; fewer GPUs than
             processes. The same on every process, before anything is exchanged.
     """
-    from mova.distributed.mesh import start_parallel
-    from mova.generate.devices import own_device
+    from torch import distributed
 
-    device = own_device()
+    from mova.distributed.mesh import start_parallel
+
+    place = distributed.get_node_local_rank(0) if processes.launched else distributed.get_rank()
+    device = own_device(place, place + 1 if processes.launched else processes.number)
     work = divisible(request, folder)
     layout = processes.layout or choose_layout(processes.number, work, one_group=processes.shard_weights)
     check_layout(layout, processes.number, work)
@@ -96,6 +99,28 @@ def join(processes: Processes, request: GenerateRequest, folder: Path) -> tuple[
         held = f"shared by {layout.context_size}" if processes.shard_weights else "whole on each"
         logger.info("%d processes on %s: layout %s, weights %s", processes.number, device.type, layout, held)
     return parallel, device
+
+
+def own_device(place: int, here: int) -> torch.device:
+    """Return the device of a process: the GPU of its place on this machine, or the CPU where there is no GPU.
+
+    Args:
+        place: among the processes of this machine.
+        here: processes of this machine, as far as is known.
+
+    Raises:
+        ConfigError: fewer GPUs than processes.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    present = torch.cuda.device_count()
+    if here > present:
+        raise ConfigError(f"gpus must be at most those of this machine, {present}; got {here}; nearest is {present}")
+    torch.cuda.set_device(place)
+    torch.cuda.init()
+    return torch.device("cuda", place)
 
 
 def divisible(request: GenerateRequest, folder: Path) -> Divisible:
