@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from mova.cli.app import main
+from mova.media.read import read_clip
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
@@ -43,6 +45,9 @@ FLAGS = [
     "--sampler",
     "--null-image",
     "--lora",
+    "--gpus",
+    "--layout",
+    "--shard-weights",
 ]
 
 
@@ -115,6 +120,10 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
         (["--lora", "/dev/stdin:nan"], "got"),
         (["--lora", ":0.5"], "a LoRA must read FILE or FILE:SCALE"),
         (["--model", "no-such-model"], "got no-such-model"),
+        (["--gpus", "0"], "gpus must be 1 or more, got 0; nearest is 1"),
+        (["--gpus", "2", "--layout", "2x1"], "layout must name branches, ring, ulysses at most once each, got '2x1'"),
+        (["--layout", "ring=2"], "layout branches=1,ring=2,ulysses=1 is for 2 processes, got gpus 1"),
+        (["--shard-weights"], "shard_weights needs several processes to share the weights, got gpus 1"),
         (["--output", "missing/a.mp4"], "output must lie in a directory that exists"),
         (["--output", "a.avi"], "output must end in .mp4"),
         (["--output", "/proc/a.mp4"], "output must lie in a directory that can be written"),
@@ -206,6 +215,7 @@ def test_interruption_while_sampling_leaves_no_file_and_exit_code_130(tmp_path):
 import signal, sys
 import mova.cli.generate as command
 from mova.cli.app import main
+from mova.media.read import read_clip
 
 show = command._Bar.show
 
@@ -235,3 +245,88 @@ def test_full_disk_leaves_no_file_and_exit_code_2(tmp_path):
     assert process.returncode == 2, log
     assert "nothing was kept" in log
     assert list(tmp_path.iterdir()) == []
+
+
+def frames_of(path):
+    return read_clip(path, frame_rate=24.0, num_frames=9, size=(48, 64)).frames.astype(int)
+
+
+def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
+    options = [
+        "--model",
+        "mova-tiny",
+        "--size",
+        "64x48",
+        "--image",
+        str(tmp_path / "first.png"),
+        "--guidance-scale",
+        "2",
+    ]
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / "first.png")
+    assert generate(tmp_path / "one.mp4", *options) == 0
+    capsys.readouterr()
+    assert generate(tmp_path / "two.mp4", *options, "--gpus", "2", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["metadata"]["device"].startswith("2 x ")
+    # Rounding to 8 bits may go the other way here and there.
+    assert np.abs(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).max() <= 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "one.mp4", "two.mp4"]
+
+
+def test_a_degree_that_the_heads_forbid_ends_all_processes_with_exit_code_2(tmp_path, capsys):
+    assert generate(tmp_path / "a.mp4", "--gpus", "2", "--layout", "ulysses=2") == 2
+    shown = capsys.readouterr()
+    text = "error: ulysses must divide the heads of all towers (video_dit 3, audio_dit 2), got 2; nearest is 1\n"
+    assert shown.err == text
+    assert shown.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_all_processes_with_exit_code_130(tmp_path):
+    process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
+    said = iter(process.stderr.readline, "")
+    assert any("2 processes on" in line for line in said)
+    time.sleep(3)
+    # As a terminal does it: to all of them.
+    os.killpg(process.pid, signal.SIGINT)
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 130, log
+    assert "interrupted" in log
+    assert "Traceback" not in log
+    assert list(tmp_path.iterdir()) == []
+    assert_all_gone(process.pid)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
+    assert any("2 processes on" in line for line in iter(process.stderr.readline, ""))
+    process.kill()
+    process.communicate(timeout=60)
+    assert_all_gone(process.pid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def assert_all_gone(session):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.2)
+    os.killpg(session, signal.SIGKILL)
+    pytest.fail("processes were left behind")
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--gpus", "3"), 1)], ids=["fits", "another number"])
+def test_processes_of_torchrun_are_used(tmp_path, options, code):
+    program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mova.cli"]
+    process = start("--output", tmp_path / "a.mp4", *options, program=program)
+    shown, log = process.communicate(timeout=120)
+    assert process.returncode == code, log
+    if code == 0:
+        assert shown == f"{tmp_path / 'a.mp4'}\n"
+        assert "2 processes on cpu: layout branches=2,ring=1,ulysses=1" in log or "2 processes on cuda" in log
+    else:
+        assert "gpus must be the number of processes that torchrun started, 2; got 3" in log
+        assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import torch
 from mova.distributed.fsdp import local, shard_model
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.distributed.own_rows import OwnRows
-from mova.train.components import Experts, build_components, pair_towers
+from mova.models.experts import Experts, pair_towers
+from mova.train.components import build_components
 from mova.train.config.joint import ALL_COMPONENTS, StartConfig
 
 CPU = torch.device("cpu")

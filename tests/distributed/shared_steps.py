@@ -16,9 +16,9 @@ from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import clip_gradients, full_state, local, shard_model, whole
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.models.dual_tower import DualTower
+from mova.models.experts import Experts
 from mova.models.tower import VideoTower
 from mova.train.adapters import add_adapters
-from mova.train.components import Experts
 from mova.train.config.joint import AdapterConfig
 
 # Each with its own micro-batch.

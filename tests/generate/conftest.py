@@ -1,5 +1,6 @@
 """The recorded official checkpoint as a pipeline, and short calls of it."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,19 @@ def latents_of(pipe, short):
         return result.frames, result.audio
 
     return run
+
+
+@pytest.fixture(scope="session")
+def spread_home(tmp_path_factory):
+    """A model for several processes, an adapter for it, and the clips that one process makes with both."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import spread_jobs
+
+    folder = tmp_path_factory.mktemp("spread")
+    spread_jobs.write_model(folder / "model")
+    spread_jobs.write_adapters(folder / "model", folder / "lora.safetensors")
+    expected = spread_jobs.expect(folder)
+    # What is compared depends on what it is made from.
+    assert spread_jobs.distance(expected["adapted"], expected["long"]) > 0.01
+    assert expected["two clips"][0].shape[0] == 2
+    return folder

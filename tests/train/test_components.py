@@ -6,7 +6,7 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
 from mova.models.convert import load_component
-from mova.train.components import build_components, pair_towers
+from mova.train.components import build_components
 from mova.train.config.joint import ALL_COMPONENTS, StartConfig
 
 NEW = StartConfig.all_from("new")
@@ -23,16 +23,6 @@ def test_new_components_follow_from_the_global_seed_and_begin_in_silence(tmp_pat
     assert not made[0]["video_dit"].head.head.weight.any()
     assert not made[0]["audio_dit"].head.head.bias.any()
     assert all(component.training for component in made[0].values())
-
-
-def test_experts_share_the_audio_tower_and_the_bridge(tmp_path):
-    components = build_components(NEW, ALL_COMPONENTS, tmp_path)
-    models = pair_towers(components)
-    assert models["high_noise"].video_tower is components["video_dit"]
-    assert models["low_noise"].video_tower is components["video_dit_2"]
-    assert models["high_noise"].bridge is models["low_noise"].bridge
-    del components["video_dit_2"]
-    assert pair_towers(components)["low_noise"].video_tower is components["video_dit"]
 
 
 @pytest.mark.parametrize("source", ["mova-tiny", "component"])

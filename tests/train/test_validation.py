@@ -10,9 +10,9 @@ import torch
 
 from mova.distributed.residency import OneAtATime
 from mova.media.probe import probe
+from mova.models.experts import ExpertForward
 from mova.toyworld import first_frame, render, sample_scene, score_clip
 from mova.train.checkpoint import list_states
-from mova.train.components import ExpertForward
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.validation import together

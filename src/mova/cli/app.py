@@ -76,7 +76,7 @@ def _common(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details as well.")] = False,
 ) -> None:
     """Make short clips in which picture and sound belong together, and train, measure and inspect the models."""
-    _configure_logging(logging.DEBUG if verbose else logging.INFO)
+    configure_logging(logging.DEBUG if verbose else logging.INFO)
 
 
 class _Stderr(logging.Handler):
@@ -87,8 +87,19 @@ class _Stderr(logging.Handler):
         typer.echo(self.format(record), err=True)
 
 
-def _configure_logging(level: int) -> None:
-    rank = os.environ.get("RANK")
+def place_in_torchrun() -> tuple[int, int] | None:
+    """Return this process's rank and the number of processes where `torchrun` started it."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
+def configure_logging(level: int, rank: int | str | None = None) -> None:
+    """Let this package log to stderr.
+
+    Args:
+        level: from which on.
+        rank: of this process among several; None takes what `torchrun` says.
+    """
+    rank = os.environ.get("RANK") if rank is None else rank
     where = f"[rank {rank}] " if rank is not None else ""
     handler = _Stderr()
     handler.setFormatter(logging.Formatter(f"{where}%(levelname)s %(name)s: %(message)s"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,8 @@ import typer
 from mova.cli.options import parse_lora, parse_size
 
 if TYPE_CHECKING:
+    from mova.generate.processes import Processes
+    from mova.generate.request import GenerateRequest
     from mova.generate.run import GeneratedFile
 
 NumberOption = float | None
@@ -46,14 +50,23 @@ def generate(
     speed: Annotated[
         str, typer.Option(help="exact, fast or fastest: how much is left out; steps that are given stay.")
     ] = "exact",
+    gpus: Annotated[int | None, typer.Option(help="Processes that make the clip together, one for each GPU.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Their tasks, as branches=2,ring=1,ulysses=2.")] = None,
+    shard_weights: Annotated[bool, typer.Option("--shard-weights", help="Each holds a part of the weights.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
     """Make a clip with sound.
 
     What is not given takes the value that the model recommends.
     """
+    from mova.cli.app import place_in_torchrun
+    from mova.generate.launch import launch
+    from mova.generate.processes import read_processes
     from mova.generate.request import LoraChoice
-    from mova.generate.run import generate_file, make_request
+    from mova.generate.run import make_request
+
+    place = place_in_torchrun()
+    processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
 
     width, height = parse_size(size) if size else (None, None)
     folder, request = make_request(
@@ -78,10 +91,50 @@ def generate(
         width=width,
         frame_rate=fps,
     )
-    with _Bar() as bar:
-        made = generate_file(request, folder, output, on_progress=bar.show)
-    typer.echo(_closing_line(made), err=True)
-    typer.echo(made.to_json() if as_json else made.path)
+    if processes is None or processes.launched:
+        made = _make(request, folder, output, processes, place[0] if place else 0)
+    else:
+        made = launch(processes.number, _make_beside_others, request, folder, output, processes, _log_level())
+    if made is not None:
+        typer.echo(_closing_line(made), err=True)
+        typer.echo(made.to_json() if as_json else made.path)
+
+
+def _make(
+    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, rank: int
+) -> GeneratedFile | None:
+    """Make a clip; only the main one of several processes speaks, and returns something."""
+    from mova.generate.run import generate_file
+
+    if processes is None:
+        with _Bar() as bar:
+            return generate_file(request, folder, output, on_progress=bar.show)
+    from mova.distributed.mesh import leave_parallel
+
+    is_main = rank == 0
+    with _Bar() if is_main else nullcontext() as bar:
+        show = bar.show if bar else lambda *_: None
+        made = generate_file(request, folder, output, processes=processes, on_progress=show)
+    if processes.launched:
+        leave_parallel()
+    return made if is_main else None
+
+
+def _make_beside_others(
+    request: GenerateRequest, folder: Path, output: Path, processes: Processes, log_level: int
+) -> GeneratedFile | None:
+    """Be one of the processes that this command starts: nothing has been set up in it yet."""
+    from torch import distributed
+
+    from mova.cli.app import configure_logging
+
+    rank = distributed.get_rank()
+    configure_logging(log_level, rank)
+    return _make(request, folder, output, processes, rank)
+
+
+def _log_level() -> int:
+    return logging.getLogger("mova").getEffectiveLevel()
 
 
 def _closing_line(made: GeneratedFile) -> str:

@@ -41,6 +41,29 @@ def gather_inputs(part: torch.Tensor, lengths: Sequence[int], group: ProcessGrou
     return cast("torch.Tensor", _Gather.apply(part, list(lengths), group, True))
 
 
+def gather_on_first(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup, dim: int) -> torch.Tensor | None:
+    """Put the parts of all processes together on the first of them; None on the others. No gradients.
+
+    Args:
+        part: of this process, contiguous or not.
+        lengths: of each process's part along `dim`; a process with 0 gives nothing.
+        group: the processes.
+        dim: along which the parts lie side by side.
+    """
+    rank, first = distributed.get_rank(group), distributed.get_global_rank(group, 0)
+    if rank > 0:
+        if lengths[rank]:
+            distributed.send(part.contiguous(), first, group=group)
+        return None
+    parts = [part]
+    for other, length in enumerate(lengths[1:], 1):
+        if length:
+            shape = [*part.shape[:dim], length, *part.shape[dim + 1 :]]
+            parts.append(part.new_empty(shape))
+            distributed.recv(parts[-1], distributed.get_global_rank(group, other), group=group)
+    return torch.cat(parts, dim)
+
+
 def heads_for_tokens(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup) -> torch.Tensor:
     """Exchange all heads of a part (B, L_rank, N, E) for a share of the heads of all parts (B, L, N / size, E)."""
     size, longest = len(lengths), max(lengths)

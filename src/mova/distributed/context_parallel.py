@@ -30,6 +30,7 @@ from mova.distributed.collectives import (
     take_part,
     tokens_for_heads,
 )
+from mova.distributed.layout import check_ulysses
 from mova.distributed.mesh import Parallel
 from mova.distributed.partial_attention import ring_attention, spread_attention
 from mova.errors import ConfigError, GeometryError
@@ -59,7 +60,7 @@ class ContextParallel:
             return
         towers = {name: part for name, part in components.items() if isinstance(part, DiTTower)}
         bridges = [part for part in components.values() if isinstance(part, CrossModalBridge)]
-        _check_heads(towers, parallel.ulysses)
+        check_ulysses(parallel.ulysses, {name: int(tower.config.num_heads) for name, tower in towers.items()})
         if any(bridge.config.pooled_adaln for bridge in bridges):
             raise ConfigError("pooled_adaln pools whole frames of the picture, which context parallelism never gathers")
         groups = _Groups.of(parallel)
@@ -230,13 +231,3 @@ def _unrotated(total: int, head_dim: int, device: torch.device) -> RotaryTable:
     """Return positions that turn nothing, for a bridge without any: they still count the tokens."""
     cos = torch.ones(total, 1, head_dim // 2, device=device)
     return RotaryTable(cos, torch.zeros_like(cos))
-
-
-def _check_heads(towers: Mapping[str, DiTTower], ulysses: int) -> None:
-    heads = {name: int(tower.config.num_heads) for name, tower in towers.items()}
-    if all(number % ulysses == 0 for number in heads.values()):
-        return
-    fitting = [degree for degree in range(1, min(heads.values()) + 1) if all(n % degree == 0 for n in heads.values())]
-    near = min(fitting, key=lambda degree: (abs(degree - ulysses), degree))
-    described = ", ".join(f"{name} {number}" for name, number in heads.items())
-    raise ConfigError(f"ulysses must divide the heads of all towers ({described}), got {ulysses}; nearest is {near}")

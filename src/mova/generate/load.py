@@ -13,8 +13,10 @@ import torch
 from mova.codecs.cpu_conv import fold_causal_convolutions
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
+from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
+from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.cpu_linear import use_onednn_linears
 from mova.models.lora import COMPONENTS, fit_lora
@@ -51,6 +53,8 @@ def load_pipeline(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     loras: Sequence[tuple[str | Path, float]] = (),
+    parallel: Parallel | None = None,
+    shard_weights: bool = False,
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -60,8 +64,12 @@ def load_pipeline(
             The autoencoders are float32.
         device: where everything goes.
         loras: LoRA files and their scales, as for `MovaPipeline.load_lora_weights`.
+        parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
+            call. Only the main one loads the text encoder.
+        shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
 
     Raises:
+        ConfigError: `shard_weights` without other processes.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -79,25 +87,50 @@ def load_pipeline(
     fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
     defaults, scheduler = read_defaults(folder), load_scheduler(folder / "scheduler")
     tokenizer = load_tokenizer(folder / "tokenizer")
+    device = torch.device(device)
     if dtype is None:
-        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
     for name in present:
-        if name in NETWORKS:
+        expected = PUBLISHED_COMPONENTS[name][1]
+        if name == "text_encoder" and parallel is not None and not parallel.is_main:
+            networks[name] = None
+        elif name in COMPONENTS and shards is not None:
+            networks[name] = shards.empty(folder / name, name, expected)
+        elif name in NETWORKS:
             wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
-            expected = PUBLISHED_COMPONENTS[name][1]
             networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
-    for number, (lora, scale) in enumerate(fitted, 1):
+    _share(pipeline, parallel, shards, fitted)
+    logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
+    return pipeline
+
+
+def _shards(
+    parallel: Parallel | None, device: torch.device, dtype: torch.dtype, loras: WeightedLoras
+) -> ShardedComponents:
+    if parallel is None or parallel.mesh is None:
+        raise ConfigError("shard_weights needs other processes to share the weights with, got one; start 2 or more")
+    return ShardedComponents(parallel, device, dtype, loras)
+
+
+def _share(
+    pipeline: MovaPipeline, parallel: Parallel | None, shards: ShardedComponents | None, loras: WeightedLoras
+) -> None:
+    """Let LoRAs act and processes share the work; the rows of sharded weights have their LoRAs already."""
+    components = {name: getattr(pipeline, name) for name in COMPONENTS if getattr(pipeline, name) is not None}
+    experts = None if shards is None else shards.fill(components)
+    for number, (lora, scale) in enumerate(loras if shards is None else (), 1):
         # Two files in two folders may have one name.
         taken = Path(lora.name).stem in pipeline.get_active_adapters()
         pipeline.load_lora_weights(lora, scale=scale, adapter_name=f"lora_{number}" if taken else None)
-    logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
-    return pipeline
+    if parallel is not None:
+        pipeline.spread_over(parallel, experts)
 
 
 def check_index(folder: Path, index: dict[str, Any]) -> tuple[str, ...]:

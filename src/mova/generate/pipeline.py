@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.conditioning import NullImage, frame_condition
 from mova.codecs.prompt import CutPrompt, encode_prompts
-from mova.codecs.video import decode_video, encode_video
+from mova.codecs.video import encode_video
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError, NumericalError
@@ -31,10 +31,10 @@ from mova.generate.output import (
 )
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, guidance_of
-from mova.generate.sampling import sample
+from mova.generate.sampling import StepCallback, sample, step_callback
+from mova.generate.spread import SpreadPipelineMixin
 from mova.generate.velocity import TextConditions
 from mova.geometry import CodecGeometry
-from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ if TYPE_CHECKING:
     from mova.models.bridge import CrossModalBridge
     from mova.models.tower import AudioTower, VideoTower
 
-StepCallback = Callable[["MovaPipeline", int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 
-
-class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
+class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -243,8 +241,13 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
         noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
         plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
-        text = self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
-        start = self.prepare_latents(plan, given, noise)
+        text, start = self._spread.prepare(
+            lambda: (
+                self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
+                self.prepare_latents(plan, given, noise),
+            ),
+            self._execution_device,
+        )
         final, calls = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
         frames, waveform = self.decode(plan, final, start)
         if not return_dict:
@@ -275,6 +278,11 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
             ConfigError: arguments that contradict each other, or a value outside its range.
         """
         check_output_type(output_type)
+        if settings.step_cache and self.parallel.world_size > 1:
+            raise ConfigError(
+                f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
+                f"{self.parallel.world_size}; nearest is 0, which `speed` exact and fast have"
+            )
         given.check()
         noise.check()
         if (prompt is None) == (prompt_embeds is None):
@@ -351,34 +359,26 @@ class MovaPipeline(LoraPipelineMixin, DiffusionPipeline):
         on_step_end: StepCallback | None = None,
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model."""
-        high_noise, low_noise = (
-            DualTower(tower, self.audio_dit, self.dual_tower_bridge)
-            for tower in (self.video_dit, self.video_dit_2 or self.video_dit)
-        )
+        high_noise, low_noise = self._joint_models()
         with self.progress_bar(total=plan.settings.num_inference_steps) as bar:
-
-            def on_step(done: int, _: int, latents: LatentPair) -> LatentPair | None:
-                bar.update()
-                if on_step_end is None:
-                    return None
-                timestep = float(plan.schedule.video_timesteps[done - 1])
-                changed = on_step_end(
-                    self, done - 1, timestep, {"latents": latents.video, "audio_latents": latents.audio}
-                )
-                if not changed:
-                    return None
-                return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
-
-            return sample(high_noise, low_noise, plan, text, start, batch_branches=batch_branches, on_step=on_step)
+            return sample(
+                high_noise,
+                low_noise,
+                plan,
+                text,
+                start,
+                batch_branches=batch_branches,
+                spread=self._spread.velocities,
+                on_step=step_callback(self, plan, bar.update, on_step_end),
+            )
 
     def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
         if plan.output_type == "latent":
             return latents.video, latents.audio
-        frames, waveform = start.given_frames, start.given_audio
+        frames, waveform = self._spread.decode_picture(self.video_vae, start, latents.video), start.given_audio
         if frames is None:
-            # One clip at a time: the decoder's activations are the largest of the run.
-            frames = torch.cat([decode_video(self.video_vae, one) for one in latents.video.split(1)])
+            return None, None
         if waveform is None:
             waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
         for name, decoded in (("picture", frames), ("sound", waveform)):

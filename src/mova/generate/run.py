@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mova.generate.dims import dims_from_directory
 from mova.generate.locate import find_model, read_defaults
+from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 
 if TYPE_CHECKING:
@@ -100,7 +101,12 @@ def make_request(
 
 
 def generate_file(
-    request: GenerateRequest, folder: Path, output: Path, *, on_progress: OnProgress = lambda *_: None
+    request: GenerateRequest,
+    folder: Path,
+    output: Path,
+    *,
+    processes: Processes | None = None,
+    on_progress: OnProgress = lambda *_: None,
 ) -> GeneratedFile:
     """Generate one clip and write it, with its origin in the file's metadata.
 
@@ -108,6 +114,7 @@ def generate_file(
         request: checked.
         folder: the model's directory.
         output: an .mp4 file; appears only when it is complete.
+        processes: how this process shares the work with others, all of which make this call; the main one writes.
         on_progress: told about each stage.
 
     Raises:
@@ -122,7 +129,7 @@ def generate_file(
     target = check_writable(output)
     inputs = read_inputs(request)
     metadata = describe(request, folder)
-    pipeline, device = _load(folder, request.loras)
+    pipeline, device = _load(folder, request, processes)
     clock.begin(SAMPLING, request.settings.num_inference_steps)
     result = pipeline(
         request.prompt,
@@ -133,22 +140,27 @@ def generate_file(
         **_sampling_arguments(request.settings),
     )
     clock.begin(WRITING)
-    clip = result.clip()
     metadata |= {"device": device}
-    write_clip(target, clip, metadata=metadata)
-    return GeneratedFile(
-        path=str(output),
-        metadata=metadata,
-        num_frames=len(clip.frames),
-        frame_rate=clip.frame_rate,
-        height=clip.frames.shape[1],
-        width=clip.frames.shape[2],
-        sample_rate=clip.sample_rate,
-        duration_s=clip.duration_s,
-        cut_prompts=result.cut_prompts,
-        calls=result.calls,
-        seconds=clock.end(),
-    )
+
+    def write() -> GeneratedFile:
+        clip = result.clip()
+        write_clip(target, clip, metadata=metadata)
+        return GeneratedFile(
+            path=str(output),
+            metadata=metadata,
+            num_frames=len(clip.frames),
+            frame_rate=clip.frame_rate,
+            height=clip.frames.shape[1],
+            width=clip.frames.shape[2],
+            sample_rate=clip.sample_rate,
+            duration_s=clip.duration_s,
+            cut_prompts=result.cut_prompts,
+            calls=result.calls,
+            seconds=clock.end(),
+        )
+
+    made: GeneratedFile = pipeline.parallel.from_main(write)
+    return made
 
 
 def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
@@ -177,13 +189,21 @@ def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
 
 
-def _load(folder: Path, loras: Sequence[LoraChoice]) -> tuple[Any, str]:
+def _load(folder: Path, request: GenerateRequest, processes: Processes | None) -> tuple[Any, str]:
     import torch
 
     from mova.generate.load import load_pipeline
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = load_pipeline(folder, device=device, loras=[(lora.path, lora.scale) for lora in loras])
+    loras = [(lora.path, lora.scale) for lora in request.loras]
+    if processes is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        pipeline = load_pipeline(folder, device=device, loras=loras)
+    else:
+        parallel, own = join(processes, request, folder)
+        device = f"{parallel.world_size} x {own.type}"
+        pipeline = load_pipeline(
+            folder, device=own, loras=loras, parallel=parallel, shard_weights=processes.shard_weights
+        )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, device
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
-from mova.diffusion.denoise import OnStep, denoise, num_model_calls
+import torch
+
+from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
 from mova.generate.output import CallCount
 from mova.generate.run_plan import RunPlan, Start
 from mova.generate.step_cache import StepCache
-from mova.generate.velocity import TextConditions, VelocityModel
+from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
 
+StepCallback = Callable[[Any, int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
+"""Called with (pipeline, step, timestep, {"latents", "audio_latents"}), as in diffusers; may return latents to use."""
+
 
 def sample(
-    high_noise: DualTower,
-    low_noise: DualTower,
+    high_noise: JointModel,
+    low_noise: JointModel,
     plan: RunPlan,
     text: TextConditions,
     start: Start,
     *,
     batch_branches: bool | None = None,
+    spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
@@ -31,13 +39,15 @@ def sample(
         text: embeddings.
         start: noise, known frames and held modalities.
         batch_branches: see `VelocityModel`.
+        spread: lets several processes evaluate the branches.
         on_step: called after each step.
 
     Raises:
         NumericalError: latents that are not finite.
     """
     threshold = plan.settings.step_cache
-    cache = StepCache((high_noise, low_noise), threshold) if threshold else None
+    whole = [model for model in (high_noise, low_noise) if isinstance(model, DualTower)]
+    cache = StepCache(whole, threshold) if threshold else None
     model = VelocityModel(
         high_noise=high_noise,
         low_noise=low_noise,
@@ -49,7 +59,7 @@ def sample(
     )
     with cache or contextlib.nullcontext():
         latents = denoise(
-            model,
+            spread(model),
             start.latents,
             plan.schedule,
             guidance=plan.guidance,
@@ -58,3 +68,29 @@ def sample(
             on_step=on_step,
         )
     return latents, CallCount(num_model_calls(plan.steps), cache.repeated if cache else 0)
+
+
+def step_callback(
+    pipeline: Any, plan: RunPlan, on_progress: Callable[[], object], on_step_end: StepCallback | None
+) -> OnStep:
+    """Return what the loop calls after each step: a bar that moves, and a caller that may change the latents.
+
+    Args:
+        pipeline: for the caller.
+        plan: whose timesteps the caller is told.
+        on_progress: called first.
+        on_step_end: the caller's function, or None.
+    """
+
+    def on_step(done: int, _: int, latents: LatentPair) -> LatentPair | None:
+        on_progress()
+        if on_step_end is None:
+            return None
+        timestep = float(plan.schedule.video_timesteps[done - 1])
+        known = {"latents": latents.video, "audio_latents": latents.audio}
+        changed = on_step_end(pipeline, done - 1, timestep, known)
+        if not changed:
+            return None
+        return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
+
+    return on_step

@@ -59,9 +59,9 @@ class LoraLayer:
         """Width between the two matrices."""
         return self.down.shape[0]
 
-    def update(self, device: torch.device | str = "cpu") -> torch.Tensor:
-        """Return what is added to the layer's weight at scale 1, (out, in) float32."""
-        return (self.alpha / self.rank) * (self.up.to(device).float() @ self.down.to(device).float())
+    def update(self, device: torch.device | str = "cpu", rows: slice = slice(None)) -> torch.Tensor:
+        """Return what is added to the layer's weight, or to some of its rows, at scale 1: (out, in) float32."""
+        return (self.alpha / self.rank) * (self.up[rows].to(device).float() @ self.down.to(device).float())
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,20 +15,16 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model
-from mova.models.bridge import CrossModalBridge
 from mova.models.convert import (
     build_empty,
     component_class,
     load_component,
     write_component,
 )
-from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
-from mova.models.prompt_memory import PromptMemory
 from mova.models.stored_rows import StoredRows, empty_component
 from mova.models.tower import AudioTower, VideoTower
 from mova.train.config.joint import Component, Expert, StartConfig
-from mova.types import Velocities
 
 CLASSES: dict[Component, str] = {
     "video_dit": "WanModel",
@@ -63,67 +59,6 @@ def build_components(
         if getattr(start, name) != "new":
             raise ConfigError(f"start.changes can change only new components, got {name}: {getattr(start, name)}")
     return {name: _build(start, name, model, own) for name in names}
-
-
-def pair_towers(components: dict[Component, nn.Module]) -> dict[Expert, DualTower]:
-    """Return the joint model of each expert; they share the audio tower and the bridge.
-
-    Raises:
-        ConfigError: sizes of bridge and towers differ.
-    """
-    audio, bridge = (
-        cast("AudioTower", components["audio_dit"]),
-        cast("CrossModalBridge", components["dual_tower_bridge"]),
-    )
-    # A model with one video tower uses it at every noise level.
-    return {
-        expert: DualTower(cast("VideoTower", components.get(name, components["video_dit"])), audio, bridge)  # type: ignore[call-overload]
-        for expert, name in EXPERTS.items()
-    }
-
-
-class Experts(nn.Module):
-    """The joint models of both experts behind one call, so that what is sharded has one root.
-
-    Args:
-        models: by name of the expert; they share the audio tower and the bridge.
-    """
-
-    def __init__(self, models: dict[Expert, DualTower]) -> None:
-        super().__init__()
-        self.models = nn.ModuleDict({str(name): model for name, model in models.items()})
-
-    def forward(
-        self, expert: Expert, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool
-    ) -> Velocities:
-        """Run the joint forward of one expert, see `DualTower`."""
-        velocities: Velocities = self.models[expert](*inputs, frame_rate=frame_rate, use_bridge=use_bridge)
-        return velocities
-
-
-class ExpertForward:
-    """The joint forward of one expert as a pipeline calls it; a `JointModel` of `mova.generate.velocity`.
-
-    Args:
-        experts: whose forward is called, so that sharded weights are gathered as in training.
-        expert: which of them.
-        bring: brings an expert to the device, where there is room for one only.
-    """
-
-    def __init__(self, experts: Experts, expert: Expert, bring: Callable[[str], None] | None = None) -> None:
-        self.experts, self.expert, self.bring = experts, expert, bring
-
-    @property
-    def video_tower(self) -> VideoTower:
-        """The expert's tower."""
-        return cast("VideoTower", self.experts.models[self.expert].video_tower)
-
-    def __call__(self, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool = True) -> Velocities:
-        """Predict both velocities, see `DualTower`."""
-        if self.bring:
-            self.bring(self.expert)
-        velocities: Velocities = self.experts(self.expert, *inputs, frame_rate=frame_rate, use_bridge=use_bridge)
-        return velocities
 
 
 def export_component(component: nn.Module, name: Component, model: Path, parallel: Parallel) -> None:

@@ -15,9 +15,10 @@ from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.generate.locate import find_model
+from mova.models.experts import ExpertForward, Experts, pair_towers
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS, ExpertForward, Experts, build_components, export_component, pair_towers
+from mova.train.components import EXPERTS, build_components, export_component
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures

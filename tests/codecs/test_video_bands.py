@@ -1,0 +1,83 @@
+"""Bands of a picture, decoded apart."""
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from mova.codecs.cpu_conv import fold_causal_convolutions
+from mova.codecs.video import decode_video
+from mova.codecs.video_bands import MIN_BAND_CELLS, Band, can_decode_bands, decode_band, split_bands
+from mova.errors import GeometryError
+
+# Of the published autoencoder, and of the shipped one with its pixel patch.
+PUBLISHED = {"base_dim": 8, "z_dim": 16, "num_res_blocks": 2}
+PATCHED = {
+    "base_dim": 8,
+    "z_dim": 16,
+    "dim_mult": [1, 2, 4],
+    "num_res_blocks": 1,
+    "temperal_downsample": [True, True],
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "scale_factor_spatial": 8,
+}
+
+
+def make_vae(settings):
+    torch.manual_seed(0)
+    return AutoencoderKLWan(**settings).eval()
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("settings", [PUBLISHED, PATCHED], ids=["published", "patched"])
+@pytest.mark.parametrize("size", [(8, 26), (25, 9)])
+@torch.no_grad()
+def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded):
+    vae = make_vae(settings)
+    if folded:
+        fold_causal_convolutions(vae)
+    latents = 0.2 * torch.randn(1, 16, 3, *size)
+    whole = decode_video(vae, latents)
+    # A saturated picture would hide differences.
+    assert (whole.abs() < 1).float().mean() > 0.95
+    bands = split_bands(latents.shape, 3)
+    assert len(bands) == 3
+    decoded = torch.cat([decode_band(vae, latents, band) for band in bands], bands[0].dim)
+    assert decoded.shape == whole.shape
+    assert (decoded - whole).abs().max() < 5e-6
+    # Nothing stays behind.
+    assert torch.equal(decode_video(vae, latents), whole)
+
+
+@torch.no_grad()
+def test_the_work_follows_the_band(monkeypatch):
+    vae, latents = make_vae(PUBLISHED), torch.zeros(1, 16, 1, 8, 64)
+    widths = []
+    vae.decoder.conv_out.register_forward_hook(lambda _, inputs, __: widths.append(inputs[0].shape[-1]))
+    decode_band(vae, latents, Band(4, 16, 32))
+    # 128 pixels, and on each side one that the last convolution looks at.
+    assert widths == [130]
+
+
+def test_small_pictures_are_one_band():
+    assert split_bands((1, 16, 3, 8, 2 * MIN_BAND_CELLS - 1), 4) == [Band(4, 0, 2 * MIN_BAND_CELLS - 1)]
+    assert [(band.start, band.stop) for band in split_bands((1, 16, 3, 33, 8), 4)] == [
+        (0, 8),
+        (8, 16),
+        (16, 24),
+        (24, 33),
+    ]
+
+
+def test_a_band_outside_the_latents_is_refused():
+    with pytest.raises(GeometryError, match="must lie in the 8 cells of the latents, got 4 to 9"):
+        decode_band(make_vae(PUBLISHED), torch.zeros(1, 16, 1, 8, 8), Band(4, 4, 9))
+
+
+def test_tiles_of_diffusers_and_other_blocks_are_left_alone():
+    vae = make_vae(PUBLISHED)
+    assert can_decode_bands(vae)
+    vae.enable_tiling()
+    assert not can_decode_bands(vae)
+    assert not can_decode_bands(make_vae(PUBLISHED | {"is_residual": True}))

@@ -1,0 +1,44 @@
+"""Clips of 2, 3 and 4 real processes, against one, at lengths that do not divide."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mova.errors import ConfigError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
+sys.path.insert(0, str(Path(__file__).parent))
+import spread_jobs
+from processes import run_processes
+
+# Of the largest value.
+TOLERANCE = 2e-5
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_several_processes_make_the_clips_of_one(spread_home, world):
+    results = run_processes(spread_jobs.together, world, spread_home / f"together_{world}")
+    for rank, found in enumerate(results):
+        for name, distance in found.items():
+            if name.endswith("decoded") and rank > 0:
+                assert distance == -1, name
+            else:
+                assert 0 <= distance < TOLERANCE, (rank, name)
+        assert len(found) == {2: 8, 3: 4, 4: 4}[world]
+
+
+def test_a_number_of_processes_that_are_not_there_is_refused(pipe):
+    with pytest.raises(ConfigError, match="as many processes as were started, 1"):
+        pipe.enable_parallelism(ring=2)
+    pipe.enable_parallelism()
+    assert pipe.parallel.is_main
+    pipe.disable_parallelism()
+
+
+def test_given_noise_is_used_by_one_process_as_before(latents_of, pipe):
+    before = latents_of()
+    pipe.enable_parallelism()
+    assert all(torch.equal(a, b) for a, b in zip(before, latents_of(), strict=True))
+    pipe.disable_parallelism()
