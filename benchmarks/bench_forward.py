@@ -277,7 +277,7 @@ def main() -> None:
         f"{versions}; {chosen.threads} threads, {chosen.dtype}; load of the machine {load:.1f}; "
         f"`benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
         "",
-        "| what | ms | baseline, ms | times faster | of the rate of matrix products |",
+        "| what | ms | baseline, ms | times faster | of the rate of PyTorch's own matrix products |",
         "| --- | --- | --- | --- | --- |",
     ]
     lines += [
