@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.generate.locate import ModelDefaults
 from mova.generate.request import SamplingSettings
 from mova.generate.speed import SPEEDS, Speed, speed_named
+from mova.generate.spread import Spread
 from mova.geometry import CodecGeometry
 
 
@@ -45,6 +47,12 @@ def test_steps_are_a_share_of_what_the_model_recommends():
 def test_exact_gives_the_bits_of_a_call_without_a_speed(latents_of):
     plain, named = latents_of(), latents_of(speed="exact", step_cache=0.0)
     assert all(torch.equal(one, other) for one, other in zip(plain, named, strict=True))
+
+
+def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short, monkeypatch):
+    monkeypatch.setattr(pipe, "_spread", Spread(Parallel(ring=2)))
+    with pytest.raises(ConfigError, match="step_cache is for one process.*got 0.15 with 2; nearest is 0"):
+        pipe("a dog", **short, seed=0, speed="fastest")
 
 
 @pytest.mark.parametrize(
