@@ -51,7 +51,7 @@ def test_exact_gives_the_bits_of_a_call_without_a_speed(latents_of):
 
 def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short, monkeypatch):
     monkeypatch.setattr(pipe, "_spread", Spread(Parallel(ring=2)))
-    with pytest.raises(ConfigError, match="step_cache is for one process.*got 0.15 with 2; nearest is 0"):
+    with pytest.raises(ConfigError, match=r"step_cache is for one process.*got 0.15 with 2; nearest is 0"):
         pipe("a dog", **short, seed=0, speed="fastest")
 
 
