@@ -1,7 +1,12 @@
-"""Threads of the whole suite, set before torch is imported: idle ones must not spin on a shared machine."""
+"""What the whole suite takes for granted of its process, set before torch is imported."""
 
 import os
+import signal
 
+# Idle threads must not spin on a shared machine.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["GOMP_SPINCOUNT"] = "0"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+# A shell starts what runs in its background with Ctrl-C ignored, and processes pass that on; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
