@@ -28,3 +28,16 @@ def test_a_missing_extra_says_how_to_install_it():
 def test_the_tree_in_the_docstring_names_every_class():
     for error in CLASSES:
         assert error.__name__ in errors.__doc__
+
+
+class StubbornError(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_error_that_cannot_travel_sends_its_text():
+    own, foreign = errors.ConfigError("steps must be 1"), StubbornError("one", "two")
+    assert errors.portable(own) is own
+    sent = errors.portable(foreign)
+    assert isinstance(sent, errors.StageError)
+    assert str(sent) == "StubbornError: one and two"

@@ -18,6 +18,7 @@ class into an exit code (`exit_code`): 2 for what the caller can correct, 3 for 
 
 from __future__ import annotations
 
+import pickle
 from typing import ClassVar
 
 
@@ -87,3 +88,12 @@ class MissingExtraError(MovaError, ImportError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         """Let it travel between processes: an error is made again from what it was made from, not from its text."""
         return type(self), (self.package, self.extra)
+
+
+def portable(error: BaseException) -> BaseException:
+    """Return an error that can be sent to another process: itself, or its text where a third party's cannot travel."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return StageError(f"{type(error).__name__}: {error}")
+    return error

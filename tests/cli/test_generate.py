@@ -79,6 +79,13 @@ def test_path_goes_to_stdout_and_the_closing_line_to_stderr(tmp_path, capsys):
     assert "9 frames of 48x32 (0.38 s) with sound in" in shown.err
 
 
+def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):
+    assert generate(tmp_path / "a.mp4", "--speed", "fast") == 0
+    assert "fast: three fifths of the steps" in capsys.readouterr().err
+    assert generate(tmp_path / "b.mp4") == 0
+    assert "exact" not in capsys.readouterr().err
+
+
 def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "first.png")
     options = [

@@ -64,6 +64,7 @@ def generate(
     from mova.generate.processes import read_processes
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
+    from mova.generate.speed import SPEEDS
 
     place = place_in_torchrun()
     processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
@@ -96,6 +97,8 @@ def generate(
     else:
         made = launch(processes.number, _make_beside_others, request, folder, output, processes, _log_level())
     if made is not None:
+        if speed != "exact":
+            typer.echo(f"{speed}: {SPEEDS[speed].words}", err=True)
         typer.echo(_closing_line(made), err=True)
         typer.echo(made.to_json() if as_json else made.path)
 

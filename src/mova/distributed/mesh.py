@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +13,7 @@ from torch import distributed
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from mova.errors import ConfigError, StageError
+from mova.errors import ConfigError, portable
 
 AXES = ("replicate", "shard", "ring", "ulysses")
 # One process may encode clips for days while the others wait; everywhere else a long silence means that one is lost.
@@ -137,12 +136,7 @@ def _told(make: Callable[[], _T]) -> _Told[_T]:
         return _Told(make())
     except BaseException as error:
         # Also an interrupt: silence would let the others wait for ever.
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            # An error of a third party that cannot travel; its text can.
-            return _Told(error=StageError(f"{type(error).__name__}: {error}"))
-        return _Told(error=error)
+        return _Told(error=portable(error))
 
 
 def leave_parallel() -> None:

@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from mova.errors import ConfigError, MovaError, StageError
+from mova.errors import ConfigError, MovaError, StageError, portable
 
 _Job = tuple[Callable[..., Any], Sequence[Any]]
 # How long an ended main process may take to remove what it was writing.
@@ -202,12 +202,7 @@ def _report_of(work: Callable[[], Any]) -> _Report:
         at_s = time.monotonic()
         if not isinstance(error, MovaError | KeyboardInterrupt):
             error.add_note(f"in one of several processes:\n{traceback.format_exc()}")
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            # An error of a third party that cannot travel; its text can.
-            return _Report(error=StageError(f"{type(error).__name__}: {error}"), at_s=at_s)
-        return _Report(error=error, at_s=at_s)
+        return _Report(error=portable(error), at_s=at_s)
     return report
 
 
