@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mova.generate.processes import Processes
     from mova.generate.request import GenerateRequest
     from mova.generate.run import GeneratedFile
+    from mova.generate.runtime import Runtime
 
 NumberOption = float | None
 
@@ -50,6 +51,12 @@ def generate(
     speed: Annotated[
         str, typer.Option(help="exact, fast or fastest: how much is left out; steps that are given stay.")
     ] = "exact",
+    memory: Annotated[str, typer.Option(help="auto, resident, phases, stream or disk: where weights rest.")] = "auto",
+    quantize: Annotated[str | None, typer.Option(help="Bits of the large weights: float8, int8 or nf4.")] = None,
+    attention: Annotated[str | None, typer.Option(help="Kernels of the attention, such as native or sage.")] = None,
+    compile_blocks: Annotated[
+        bool, typer.Option("--compile", help="Compile the blocks first: slower start, faster steps.")
+    ] = False,
     gpus: Annotated[int | None, typer.Option(help="Processes that make the clip together, one for each GPU.")] = None,
     layout: Annotated[str | None, typer.Option(help="Their tasks, as branches=2,ring=1,ulysses=2.")] = None,
     shard_weights: Annotated[bool, typer.Option("--shard-weights", help="Each holds a part of the weights.")] = False,
@@ -64,10 +71,12 @@ def generate(
     from mova.generate.processes import read_processes
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
+    from mova.generate.runtime import Runtime
     from mova.generate.speed import SPEEDS
 
     place = place_in_torchrun()
     processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
+    runtime = Runtime(memory, quantize, attention, compile_blocks)
 
     width, height = parse_size(size) if size else (None, None)
     folder, request = make_request(
@@ -93,9 +102,9 @@ def generate(
         frame_rate=fps,
     )
     if processes is None or processes.launched:
-        made = _make(request, folder, output, processes, place[0] if place else 0)
+        made = _make(request, folder, output, processes, runtime, place[0] if place else 0)
     else:
-        made = launch(processes.number, _make_beside_others, request, folder, output, processes, _log_level())
+        made = launch(processes.number, _make_beside_others, request, folder, output, processes, runtime, _log_level())
     if made is not None:
         if speed != "exact":
             typer.echo(f"{speed}: {SPEEDS[speed].words}", err=True)
@@ -104,27 +113,27 @@ def generate(
 
 
 def _make(
-    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, rank: int
+    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, runtime: Runtime, rank: int
 ) -> GeneratedFile | None:
     """Make a clip; only the main one of several processes speaks, and returns something."""
     from mova.generate.run import generate_file
 
     if processes is None:
         with _Bar() as bar:
-            return generate_file(request, folder, output, on_progress=bar.show)
+            return generate_file(request, folder, output, runtime=runtime, on_progress=bar.show)
     from mova.distributed.mesh import leave_parallel
 
     is_main = rank == 0
     with _Bar() if is_main else nullcontext() as bar:
         show = bar.show if bar else lambda *_: None
-        made = generate_file(request, folder, output, processes=processes, on_progress=show)
+        made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=show)
     if processes.launched:
         leave_parallel()
     return made if is_main else None
 
 
 def _make_beside_others(
-    request: GenerateRequest, folder: Path, output: Path, processes: Processes, log_level: int
+    request: GenerateRequest, folder: Path, output: Path, processes: Processes, runtime: Runtime, log_level: int
 ) -> GeneratedFile | None:
     """Be one of the processes that this command starts: nothing has been set up in it yet."""
     from torch import distributed
@@ -133,7 +142,7 @@ def _make_beside_others(
 
     rank = distributed.get_rank()
     configure_logging(log_level, rank)
-    return _make(request, folder, output, processes, rank)
+    return _make(request, folder, output, processes, runtime, rank)
 
 
 def _log_level() -> int:

@@ -16,6 +16,7 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
+from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.cpu_linear import use_onednn_linears
@@ -55,6 +56,7 @@ def load_pipeline(
     loras: Sequence[tuple[str | Path, float]] = (),
     parallel: Parallel | None = None,
     shard_weights: bool = False,
+    runtime: Runtime | None = None,
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -68,6 +70,8 @@ def load_pipeline(
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
 
+        runtime: memory, quantisation and kernels; by default those of `Runtime`.
+
     Raises:
         ConfigError: `shard_weights` without other processes.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
@@ -75,6 +79,7 @@ def load_pipeline(
     """
     from mova.generate.pipeline import MovaPipeline
 
+    runtime = runtime or Runtime()
     folder = find_model(model)
     index = read_index(folder)
     present = check_index(folder, index)

@@ -25,12 +25,12 @@ from mova.generate.output import (
     CallCount,
     MovaPipelineOutput,
     OutputType,
-    check_output_type,
     format_audio,
     format_frames,
 )
 from mova.generate.request import SamplingSettings
-from mova.generate.run_plan import RunPlan, Start, guidance_of
+from mova.generate.run_plan import RunPlan, Start, plan_run
+from mova.generate.runtime import Runtime
 from mova.generate.sampling import StepCallback, sample, step_callback
 from mova.generate.spread import SpreadPipelineMixin
 from mova.generate.velocity import TextConditions
@@ -108,11 +108,14 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
         torch_dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
         loras: Sequence[tuple[str | Path, float]] = (),
+        runtime: Runtime | None = None,
     ) -> MovaPipeline:
         """Load a shipped model by name, a directory in the published layout, or a hub id; see `mova.generate.load`."""
         from mova.generate.load import load_pipeline
 
-        return load_pipeline(pretrained_model_name_or_path, dtype=torch_dtype, device=device, loras=loras)
+        return load_pipeline(
+            pretrained_model_name_or_path, dtype=torch_dtype, device=device, loras=loras, runtime=runtime
+        )
 
     def save_pretrained(
         self, save_directory: str | Path, *, torch_dtype: torch.dtype | None = None, max_shard_size: int | str = "10GB"
@@ -277,38 +280,17 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
         Raises:
             ConfigError: arguments that contradict each other, or a value outside its range.
         """
-        check_output_type(output_type)
-        if settings.step_cache and self.parallel.world_size > 1:
-            raise ConfigError(
-                f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
-                f"{self.parallel.world_size}; nearest is 0, which `speed` exact and fast have"
-            )
-        given.check()
-        noise.check()
-        if (prompt is None) == (prompt_embeds is None):
-            raise ConfigError("exactly one of prompt and prompt_embeds must be given")
-        if per_prompt < 1:
-            raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
-        schedule = self.scheduler.make_schedule(
-            settings.num_inference_steps,
-            video_shift=settings.video_shift,
-            audio_shift=settings.audio_shift,
-            hold_video=given.video is not None,
-            hold_audio=given.audio is not None,
-            sigma_lookup=settings.sigma_lookup,
-        )
-        texts = prompt if prompt_embeds is None else prompt_embeds
-        num_prompts = 1 if texts is None or isinstance(texts, str) else len(texts)
-        if num_prompts == 0:
-            raise ConfigError("prompt must be a text or a list of texts, got an empty list")
-        return RunPlan(
-            settings=settings,
-            schedule=schedule,
-            guidance=guidance_of(settings),
-            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
-            num_prompts=num_prompts,
+        return plan_run(
+            settings,
+            self.scheduler,
+            given,
+            noise,
+            prompt=prompt,
+            prompt_embeds=prompt_embeds,
             per_prompt=per_prompt,
             output_type=output_type,
+            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
+            num_processes=self.parallel.world_size,
         )
 
     def encode_prompt(

@@ -14,6 +14,7 @@ from mova.generate.dims import dims_from_directory
 from mova.generate.locate import find_model, read_defaults
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
+from mova.generate.runtime import Runtime
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
@@ -106,6 +107,7 @@ def generate_file(
     output: Path,
     *,
     processes: Processes | None = None,
+    runtime: Runtime | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> GeneratedFile:
     """Generate one clip and write it, with its origin in the file's metadata.
@@ -115,6 +117,7 @@ def generate_file(
         folder: the model's directory.
         output: an .mp4 file; appears only when it is complete.
         processes: how this process shares the work with others, all of which make this call; the main one writes.
+        runtime: memory, quantisation and kernels.
         on_progress: told about each stage.
 
     Raises:
@@ -129,7 +132,7 @@ def generate_file(
     target = check_writable(output)
     inputs = read_inputs(request)
     metadata = describe(request, folder)
-    pipeline, device = _load(folder, request, processes)
+    pipeline, device = _load(folder, request, processes, runtime)
     clock.begin(SAMPLING, request.settings.num_inference_steps)
     result = pipeline(
         request.prompt,
@@ -189,7 +192,9 @@ def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
 
 
-def _load(folder: Path, request: GenerateRequest, processes: Processes | None) -> tuple[Any, str]:
+def _load(
+    folder: Path, request: GenerateRequest, processes: Processes | None, runtime: Runtime | None
+) -> tuple[Any, str]:
     import torch
 
     from mova.generate.load import load_pipeline
@@ -197,12 +202,17 @@ def _load(folder: Path, request: GenerateRequest, processes: Processes | None) -
     loras = [(lora.path, lora.scale) for lora in request.loras]
     if processes is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        pipeline = load_pipeline(folder, device=device, loras=loras)
+        pipeline = load_pipeline(folder, device=device, loras=loras, runtime=runtime)
     else:
         parallel, own = join(processes, request, folder)
         device = f"{parallel.world_size} x {own.type}"
         pipeline = load_pipeline(
-            folder, device=own, loras=loras, parallel=parallel, shard_weights=processes.shard_weights
+            folder,
+            device=own,
+            loras=loras,
+            parallel=parallel,
+            shard_weights=processes.shard_weights,
+            runtime=runtime,
         )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, device

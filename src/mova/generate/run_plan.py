@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -12,9 +13,10 @@ from mova.codecs.conditioning import NullImage
 from mova.diffusion.denoise import StepPlan, plan_steps
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.sampler import SamplerName
-from mova.diffusion.schedule import PairedSchedule
-from mova.generate.inputs import Seeds, expand_batch
-from mova.generate.output import OutputType
+from mova.diffusion.schedule import PairedFlowMatchScheduler, PairedSchedule, SigmaLookup
+from mova.errors import ConfigError
+from mova.generate.inputs import GivenMedia, GivenNoise, Seeds, expand_batch
+from mova.generate.output import OutputType, check_output_type
 from mova.generate.request import SamplingSettings
 from mova.geometry import ClipGeometry
 from mova.types import LatentPair
@@ -75,6 +77,69 @@ class RunPlan:
     def expand(self, value: torch.Tensor, name: str) -> torch.Tensor:
         """Give every clip its row: of one for all, one per prompt, or one per clip; `name` is for the error."""
         return expand_batch(value, self.num_prompts, self.per_prompt, name)
+
+
+def plan_run(
+    settings: SamplingSettings,
+    scheduler: PairedFlowMatchScheduler,
+    given: GivenMedia,
+    noise: GivenNoise,
+    *,
+    prompt: str | Sequence[str] | None,
+    prompt_embeds: torch.Tensor | None,
+    per_prompt: int,
+    output_type: OutputType,
+    boundary_ratio: float | None,
+    num_processes: int = 1,
+) -> RunPlan:
+    """Settle everything that can be known before the first computation.
+
+    Args:
+        settings: sizes, steps and scales.
+        scheduler: makes the schedule.
+        given, noise: media and noise of the caller.
+        prompt, prompt_embeds: exactly one of them.
+        per_prompt: clips per prompt.
+        output_type: form of the result.
+        boundary_ratio: where the experts change; None with one video tower.
+        num_processes: that generate together.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or a value outside its range.
+    """
+    check_output_type(output_type)
+    if settings.step_cache and num_processes > 1:
+        raise ConfigError(
+            f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
+            f"{num_processes}; nearest is 0, which `speed` exact and fast have"
+        )
+    given.check()
+    noise.check()
+    if (prompt is None) == (prompt_embeds is None):
+        raise ConfigError("exactly one of prompt and prompt_embeds must be given")
+    if per_prompt < 1:
+        raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
+    schedule = scheduler.make_schedule(
+        settings.num_inference_steps,
+        video_shift=settings.video_shift,
+        audio_shift=settings.audio_shift,
+        hold_video=given.video is not None,
+        hold_audio=given.audio is not None,
+        sigma_lookup=cast("SigmaLookup", settings.sigma_lookup),
+    )
+    texts = prompt if prompt_embeds is None else prompt_embeds
+    num_prompts = 1 if texts is None or isinstance(texts, str) else len(texts)
+    if num_prompts == 0:
+        raise ConfigError("prompt must be a text or a list of texts, got an empty list")
+    return RunPlan(
+        settings=settings,
+        schedule=schedule,
+        guidance=guidance_of(settings),
+        boundary_ratio=boundary_ratio,
+        num_prompts=num_prompts,
+        per_prompt=per_prompt,
+        output_type=output_type,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,25 @@
+"""How a model is computed on a machine: where its weights rest, in how many bits, with which kernels.
+
+None of it is part of a clip's settings: the same clip may be made anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The choices of a user for one machine.
+
+    Attributes:
+        memory: where weights rest while others compute, see `mova.generate.memory`.
+        quantization: packs the large linear layers while they are loaded, see `mova.models.quantize`; None keeps them.
+        attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
+        compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
+    """
+
+    memory: str = "auto"
+    quantization: str | None = None
+    attention: str | None = None
+    compile_blocks: bool = False
