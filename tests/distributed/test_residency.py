@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mova.distributed.residency import OneAtATime
+from mova.distributed.residency import OneAtATime, Sleeper
 
 CPU = torch.device("cpu")
 
@@ -27,6 +27,26 @@ def test_weights_stay_as_they_are_however_often_they_move():
         assert torch.equal(modules[name].weight, before[name])
     with pytest.raises(KeyError):
         residency.use("three")
+
+
+def test_a_sleeper_visits_in_the_dtype_that_is_computed_in_and_leaves_the_original():
+    layer = nn.Linear(4, 4).requires_grad_(False).to(torch.bfloat16)
+    original = layer.weight.data
+    values = original.clone()
+    sleeper = Sleeper(layer.parameters(), CPU, lambda _: torch.float32)
+    assert sleeper.device_bytes == 4 * 20
+    for _ in range(2):
+        assert not sleeper.is_awake
+        sleeper.wake()
+        sleeper.wake()
+        assert sleeper.is_awake
+        assert layer.weight.dtype is torch.float32
+        assert torch.equal(layer.weight.bfloat16(), values)
+        assert layer(torch.ones(1, 4)).dtype is torch.float32
+        layer.weight.data.zero_()
+        sleeper.rest()
+        assert layer.weight.data.data_ptr() == original.data_ptr()
+        assert torch.equal(layer.weight, values)
 
 
 @pytest.mark.gpu

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
+
+from mova.distributed.mapped_pages import MappedFiles
 
 
 class OneAtATime:
@@ -51,6 +53,47 @@ class OneAtATime:
         for tensor in frozen_tensors(module):
             resting = tensor.data.to(self.home)
             tensor.data = resting.pin_memory() if pinned else resting
+
+
+class Sleeper:
+    """Frozen weights that rest as they were loaded, in host memory or mapped files, and visit the device.
+
+    Nothing is copied back: what rests is the original. On the device they have the dtype that is computed in.
+
+    Args:
+        tensors: parameters and buffers, at rest now.
+        device: that computes.
+        computing: dtype in which a tensor is computed with.
+    """
+
+    def __init__(
+        self, tensors: Iterable[torch.Tensor], device: torch.device, computing: Callable[[torch.Tensor], torch.dtype]
+    ) -> None:
+        self._device = device
+        self._resting = [(tensor, tensor.data, computing(tensor)) for tensor in tensors]
+        self._mapped = MappedFiles()
+        self.is_awake = False
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes on the device while they are there."""
+        return sum(resting.numel() * dtype.itemsize for _, resting, dtype in self._resting)
+
+    def wake(self) -> None:
+        """Bring the weights; nothing happens where they are there already."""
+        if self.is_awake:
+            return
+        for tensor, resting, dtype in self._resting:
+            tensor.data = resting.to(self._device, dtype)
+            if tensor.data.data_ptr() != resting.data_ptr():
+                self._mapped.forget([resting])
+        self.is_awake = True
+
+    def rest(self) -> None:
+        """Let go of what is on the device."""
+        for tensor, resting, _ in self._resting:
+            tensor.data = resting
+        self.is_awake = False
 
 
 def frozen_tensors(module: nn.Module) -> list[torch.Tensor]:

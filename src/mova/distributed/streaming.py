@@ -10,12 +10,14 @@ A block's weights stay from the moment its gradient arrives until the gradients 
 the block is computed again, so it has to recompute (`recompute_blocks`) wherever gradients are wanted: what a plain
 forward leaves for its backward pass would be overwritten. Hooks sit on the blocks, which are called (decision 0001).
 
+Blocks may also stay in their files (`homes="files"`): a thread reads the next one while this one computes, and hardly
+any host memory is taken. Both homes may keep another dtype than is computed in, on a CPU.
+
 On a CPU slots are memory of their own too: everything but the overlap in time is as on a GPU, and can be tested.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,24 +26,24 @@ import torch
 from torch import nn
 
 from mova.distributed.activation import ask_for_gradients
+from mova.distributed.block_homes import HomeKind, Pieces, Reader, layout, make_home
 from mova.distributed.residency import frozen_tensors
 from mova.errors import ConfigError
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 
-# Tensors begin at multiples of this many bytes: enough for every dtype and for wide loads on a GPU.
-_ALIGNMENT = 256
-# Bytes of a page of host memory, and CUDA's flag for memory that is pinned for every context.
-_PAGE, _PORTABLE = 4096, 1
 FORWARD, BACKWARD = 1, -1
 
 
 def lanes_of(component: nn.Module) -> list[list[nn.Module]]:
-    """Return the blocks of a tower, or the layers of a bridge by direction, each list in the order of its calls.
+    """Return the blocks of a tower or text encoder, or a bridge's layers by direction, in the order of their calls.
 
     Raises:
-        ConfigError: a component that is neither.
+        ConfigError: another component.
     """
+    text_blocks = getattr(getattr(component, "encoder", None), "block", None)
+    if isinstance(text_blocks, nn.ModuleList):
+        return [list(text_blocks)]
     if isinstance(component, DiTTower):
         return [list(component.blocks)]
     if isinstance(component, CrossModalBridge):
@@ -52,7 +54,7 @@ def lanes_of(component: nn.Module) -> list[list[nn.Module]]:
 
 def block_bytes(module: nn.Module) -> int:
     """Return the bytes that a slot needs for a block: its frozen tensors, each at an aligned place."""
-    return _layout([(tensor.numel() * tensor.element_size()) for tensor in frozen_tensors(module)])[1]
+    return layout([(tensor.numel() * tensor.element_size()) for tensor in frozen_tensors(module)])[1]
 
 
 class BlockStreamer:
@@ -64,6 +66,9 @@ class BlockStreamer:
         components: towers and bridges; experts that take turns share slots.
         device: that computes.
         ahead: blocks of a lane that are fetched before their turn; a lane has one slot more than this.
+        homes: where blocks rest: "host" copies them to host memory, "files" leaves them in the files they are mapped
+            from.
+        computing: dtype in which a tensor is computed with; by default its own.
 
     Attributes:
         peak_bytes: most bytes of slots that were filled at once.
@@ -72,10 +77,20 @@ class BlockStreamer:
         ConfigError: another component, `ahead` below 1, or a component without frozen blocks.
     """
 
-    def __init__(self, components: Iterable[nn.Module], device: torch.device, ahead: int = 1) -> None:
+    def __init__(
+        self,
+        components: Iterable[nn.Module],
+        device: torch.device,
+        ahead: int = 1,
+        *,
+        homes: HomeKind = "host",
+        computing: Callable[[torch.Tensor], torch.dtype] = lambda tensor: tensor.dtype,
+    ) -> None:
         if ahead < 1:
             raise ConfigError(f"ahead must be at least 1 block, got {ahead}; nearest is 1")
         self.device, self.ahead = device, ahead
+        self._homes: HomeKind = homes
+        self._computing = computing
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.peak_bytes = 0
         self._pools: dict[tuple[str, int, tuple[int, ...]], _Pool] = {}
@@ -87,47 +102,55 @@ class BlockStreamer:
             if isinstance(component, DiTTower):
                 # Else the first block would have no input whose gradient tells that its backward pass is over.
                 self._hooks.append(component.patch_embedding.register_forward_hook(ask_for_gradients))
+        self._reader: Reader | None = None
         for pool in self._pools.values():
             pool.open(self)
 
     def resident_bytes(self) -> int:
         """Return the bytes of blocks that are on the device now."""
-        return sum(slot.block.num_bytes for pool in self._pools.values() for slot in pool.slots if slot.block)
+        return sum(slot.block.pieces.total for pool in self._pools.values() for slot in pool.slots if slot.block)
 
     def slot_bytes(self) -> int:
         """Return the bytes that all slots take on the device, filled or not."""
         return sum(slot.buffer.numel() for pool in self._pools.values() for slot in pool.slots)
 
     def home_bytes(self) -> int:
-        """Return the bytes that all blocks take on the host."""
-        return sum(block.home.numel() for block in self._blocks)
+        """Return the bytes that all blocks take on the host; those in files take none."""
+        return sum(block.home.num_bytes for block in self._blocks)
 
     def resident_blocks(self) -> list[nn.Module]:
         """Return the blocks whose weights are on the device now."""
         return [slot.block.module for pool in self._pools.values() for slot in pool.slots if slot.block]
 
-    def remove(self) -> None:
-        """Take the hooks off; the weights are left on the host, where `module.to(device)` can fetch them."""
+    def release_slots(self) -> None:
+        """Free the device memory of all slots until a block is wanted again; all weights are at home then."""
         if self.stream:
             torch.cuda.synchronize(self.device)
-        for hook in self._hooks:
-            hook.remove()
         for pool in self._pools.values():
             for slot in pool.slots:
                 slot.vacate()
             pool.slots.clear()
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def remove(self) -> None:
+        """Take the hooks off; the weights are left on the host, where `module.to(device)` can fetch them."""
+        self.release_slots()
+        for hook in self._hooks:
+            hook.remove()
         for block in self._blocks:
             block.leave()
         self._hooks.clear()
 
     def _add_lane(self, kind: tuple[str, int], modules: Sequence[nn.Module]) -> None:
-        lane = [_Block(module, self.device) for module in modules]
+        lane = [_Block(module, self.device, self._homes, self._computing) for module in modules]
         if not lane or not all(block.tensors for block in lane):
             raise ConfigError(f"blocks that are streamed must hold frozen weights, got none in a lane of {kind[0]}")
         for index, block in enumerate(lane):
             block.lane, block.index = lane, index
-            pool = self._pools.setdefault((*kind, lane[0].layout), _Pool())
-            pool.num_bytes = max(pool.num_bytes, block.home.numel())
+            pool = self._pools.setdefault((*kind, (*lane[0].pieces.places, lane[0].pieces.total)), _Pool())
+            pool.num_bytes = max(pool.num_bytes, block.pieces.total)
             before, after = _Gates(self, pool, block).hooks()
             self._hooks.append(block.module.register_forward_pre_hook(before))
             # Also where the block fails: its slot must not stay taken.
@@ -136,8 +159,11 @@ class BlockStreamer:
 
     def _bring(self, pool: _Pool, block: _Block, direction: int) -> None:
         """Make a block ready for computing, and send for those that follow."""
+        if not pool.slots:
+            pool.open(self)
         slot = pool.slot_of(block) or self._fetch(pool, block)
         slot.is_held = True
+        slot.wait()
         if self.stream:
             torch.cuda.current_stream(self.device).wait_event(slot.arrived)
         # A forward that no backward follows is followed by another one.
@@ -158,52 +184,55 @@ class BlockStreamer:
         if self.stream:
             # Kernels that read the former content may still be waiting for their turn on the computing stream.
             slot.left.record(torch.cuda.current_stream(self.device))
+        slot.take(block)
+        if self._homes == "files":
+            self._reader = self._reader or Reader(
+                self.device, self.stream, max(one.num_bytes for one in self._pools.values())
+            )
+            slot.reading = self._reader.read(block.home, slot.buffer, block.pieces.total, slot.left, slot.arrived)
+        elif self.stream:
             self.stream.wait_event(slot.left)
             with torch.cuda.stream(self.stream):
-                slot.fill(block)
+                block.home.fill(slot.buffer)
                 slot.arrived.record(self.stream)
         else:
-            slot.fill(block)
+            block.home.fill(slot.buffer)
         pool.touch(slot)
         self.peak_bytes = max(self.peak_bytes, self.resident_bytes())
         return slot
 
 
 class _Block:
-    """A block and its frozen weights: one piece of host memory, and where in it each tensor lies."""
+    """A block, its frozen weights and where they rest."""
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        homes: HomeKind,
+        computing: Callable[[torch.Tensor], torch.dtype],
+    ) -> None:
         self.module = module
         self.tensors = frozen_tensors(module)
-        sizes = [tensor.numel() * tensor.element_size() for tensor in self.tensors]
-        places, total = _layout(sizes)
-        self.layout = (*places, total)
-        self.home = _own_pages(total)
-        self._unpin = _pin(self.home) if device.type == "cuda" else None
-        self.num_bytes = total
+        self.pieces = Pieces([tensor.shape for tensor in self.tensors], [computing(tensor) for tensor in self.tensors])
+        self.home = make_home(homes, [tensor.data for tensor in self.tensors], self.pieces, device)
         self.lane: list[_Block] = []
         self.index = 0
-        self._pieces = list(zip(places, sizes, strict=True))
-        self._forms = [(tensor.dtype, tensor.shape) for tensor in self.tensors]
-        for tensor, view in zip(self.tensors, self._views(self.home), strict=True):
-            view.copy_(tensor.data)
-        self.move(self.home)
+        self.go_home()
 
     def leave(self) -> None:
-        """Give the pinned memory back to the system as plain memory; the weights stay in it."""
-        if self._unpin:
-            self._unpin()
+        """Give pinned memory back to the system as plain memory; the weights stay in it."""
+        self.home.leave()
+
+    def go_home(self) -> None:
+        """Let the module's tensors be those at rest."""
+        for tensor, resting in zip(self.tensors, self.home.resting(), strict=True):
+            tensor.data = resting
 
     def move(self, buffer: torch.Tensor) -> None:
-        """Let the module's tensors be those in a buffer, which holds a copy of the home or will soon."""
-        for tensor, view in zip(self.tensors, self._views(buffer), strict=True):
+        """Let the module's tensors be those in a slot's buffer, which holds a copy of the home or will soon."""
+        for tensor, view in zip(self.tensors, self.pieces.views(buffer), strict=True):
             tensor.data = view
-
-    def _views(self, buffer: torch.Tensor) -> list[torch.Tensor]:
-        return [
-            buffer[place : place + size].view(dtype).view(shape)
-            for (place, size), (dtype, shape) in zip(self._pieces, self._forms, strict=True)
-        ]
 
 
 @dataclass(eq=False)
@@ -215,15 +244,22 @@ class _Slot:
     left: Any
     block: _Block | None = None
     is_held: bool = False
+    reading: Any = None
 
-    def fill(self, block: _Block) -> None:
-        self.buffer[: block.home.numel()].copy_(block.home, non_blocking=True)
+    def take(self, block: _Block) -> None:
         self.block = block
         block.move(self.buffer)
 
+    def wait(self) -> None:
+        """Wait for the file of the block; what went wrong with it is raised here."""
+        reading, self.reading = self.reading, None
+        if reading:
+            reading.result()
+
     def vacate(self) -> None:
+        self.wait()
         if self.block:
-            self.block.move(self.block.home)
+            self.block.go_home()
         self.block, self.is_held = None, False
 
 
@@ -327,30 +363,6 @@ class _WayOut(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         ctx.gates.begin_backward()
         return (None, *gradients)
-
-
-def _layout(sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Return where pieces of so many bytes begin, and the bytes of all."""
-    places, total = [], 0
-    for size in sizes:
-        places.append(total)
-        total += -(-size // _ALIGNMENT) * _ALIGNMENT
-    return places, total
-
-
-def _own_pages(num_bytes: int) -> torch.Tensor:
-    """Return a buffer that shares no page of memory with another: pages are pinned as a whole, and once."""
-    room = -(-num_bytes // _PAGE) * _PAGE
-    buffer = torch.empty(room + _PAGE, dtype=torch.uint8)
-    start = -buffer.data_ptr() % _PAGE
-    return buffer[start : start + num_bytes]
-
-
-def _pin(buffer: torch.Tensor) -> Callable[[], Any]:
-    """Pin a buffer where it is; return what undoes it. torch's own pinned memory comes in powers of two bytes."""
-    runtime = torch.cuda.cudart()
-    torch.cuda.check_error(int(runtime.cudaHostRegister(buffer.data_ptr(), buffer.numel(), _PORTABLE)))
-    return weakref.finalize(buffer, runtime.cudaHostUnregister, buffer.data_ptr())
 
 
 def _events(device: torch.device) -> tuple[Any, Any]:
