@@ -45,6 +45,10 @@ FLAGS = [
     "--sampler",
     "--null-image",
     "--lora",
+    "--memory",
+    "--quantize",
+    "--attention",
+    "--compile",
     "--gpus",
     "--layout",
     "--shard-weights",
@@ -86,6 +90,12 @@ def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):
     assert "exact" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("memory", ["resident", "phases", "stream", "disk"])
+def test_a_clip_can_be_made_wherever_the_weights_rest(tmp_path, memory):
+    assert generate(tmp_path / "a.mp4", "--memory", memory) == 0
+    assert (tmp_path / "a.mp4").is_file()
+
+
 def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "first.png")
     options = [
@@ -111,6 +121,7 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     ("options", "text"),
     [
         (["--size", "50x32"], "width must be a positive multiple of 16, got 50; nearest are 48 and 64"),
+        (["--memory", "small"], "memory must be one of auto, resident, phases, stream, disk; got 'small'; nearest is"),
         (["--size", "large"], "size must read WIDTHxHEIGHT"),
         (["--frames", "10"], "frames must be 1 plus a multiple of 4, got 10; nearest are 9 and 13"),
         (["--steps", "-1"], "steps must lie between 1 and 1000, got -1; nearest is 1"),

@@ -6,7 +6,7 @@ from diffusers import AutoencoderKLWan
 
 from mova.codecs.cpu_conv import fold_causal_convolutions
 from mova.codecs.video import decode_video
-from mova.codecs.video_bands import MIN_BAND_CELLS, Band, can_decode_bands, decode_band, split_bands
+from mova.codecs.video_bands import MIN_BAND_CELLS, Band, can_decode_bands, decode_band, decode_in_bands, split_bands
 from mova.errors import GeometryError
 
 # Of the published autoencoder, and of the shipped one with its pixel patch.
@@ -48,6 +48,20 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
     assert (decoded - whole).abs().max() < 5e-6
     # Nothing stays behind.
     assert torch.equal(decode_video(vae, latents), whole)
+
+
+@pytest.mark.parametrize("num_bands", [1, 2, 3, 8])
+@torch.no_grad()
+def test_bands_that_take_turns_are_put_together_without_a_seam(num_bands):
+    vae = make_vae(PUBLISHED)
+    latents = 0.2 * torch.randn(2, 16, 2, 8, 26)
+    together = decode_in_bands(vae, latents, num_bands, home=torch.device("cpu"))
+    whole = torch.cat([decode_video(vae, one) for one in latents.split(1)])
+    assert together.shape == whole.shape
+    assert (together - whole).abs().max() < 5e-6
+    # A seam would be a step between columns that the whole picture does not have.
+    steps = [(frames[..., 1:] - frames[..., :-1]).abs().amax() for frames in (together, whole)]
+    assert abs(steps[0] - steps[1]) < 1e-5
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ def test_a_reader_fills_slots_beside_the_caller_and_passes_errors_on(stored):
     assert torch.equal(pieces.views(buffer)[0], values[0].float())
 
     class Broken(FileHome):
-        def fill(self, buffer):
+        def fill(self, _):
             raise OSError("the disk is gone")
 
     broken = reader.read(Broken(mapped, pieces), buffer, pieces.total, None, None)

@@ -1,6 +1,7 @@
 """What a plan looks like as text and as a record."""
 
 import json
+from dataclasses import replace
 
 from mova.generate.gpus import GPUS, find_gpu
 from mova.generate.plan import make_plan
@@ -30,11 +31,20 @@ def test_text_separates_counts_from_estimates():
     for line in text.splitlines():
         if line.startswith(("memory", "time")):
             assert "estimate" in line
-    assert "h100 (80 GB): one expert at a time" in text
+    assert "h100 (80 GB): memory=phases fits" in text
 
 
 def test_a_gpu_that_is_too_small_is_said_to_be():
-    assert "rtx-4090 (24 GB): too small for either placement" in to_text(plan_360p(), [find_gpu("rtx-4090")])
+    small = replace(find_gpu("rtx-4090"), memory_gb=8)
+    assert "rtx-4090 (8 GB): too small for any placement" in to_text(plan_360p(), [small])
+    assert "rtx-4090 (24 GB): memory=stream fits" in to_text(plan_360p(), [find_gpu("rtx-4090")])
+
+
+def test_every_placement_has_its_line():
+    lines = [line for line in to_text(plan_360p(), []).splitlines() if line.startswith(("  gpu, ", "  cpu, "))]
+    assert [line.split()[1] for line in lines] == ["resident", "phases", "stream", "disk"] * 2
+    assert lines[2].endswith("GB of host memory")
+    assert lines[3].endswith("GB read from files for each forward")
 
 
 def test_the_record_is_json_and_holds_every_gpu():
@@ -42,4 +52,4 @@ def test_the_record_is_json_and_holds_every_gpu():
     assert set(record["denoising_seconds"]) == set(GPUS)
     assert record["forward_operations"]["total"] * 2 == record["step_operations"]
     assert record["step_operations"] * record["steps"] == record["total_operations"]
-    assert [memory["name"] for memory in record["memory_estimates"]][-1] == "cpu"
+    assert [memory["name"] for memory in record["memory_estimates"]][-1] == "cpu, disk"

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from mova.errors import GeometryError, MovaError, MuxError, ReadError
+from mova.errors import ConfigError, GeometryError, MovaError, MuxError, ReadError
 from mova.generate import load
 from mova.generate.run import DECODING, LOADING, SAMPLING, WRITING, describe, generate_file, make_request
+from mova.generate.runtime import Runtime
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
 
@@ -103,3 +105,65 @@ def test_failure_while_sampling_leaves_no_file(checkpoint, tmp_path):
     with pytest.raises(MovaError, match="stopped"):
         generate_file(request, folder, tmp_path / "a.mp4", on_progress=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def run_out_while(monkeypatch, *placements):
+    """Let memory really run out in the middle of a run with these placements."""
+    from mova.models.tower import VideoTower
+
+    finish = VideoTower.finish
+    tried = []
+
+    def finish_or_run_out(tower, *args):
+        is_streamed = any(len(block._forward_pre_hooks) for block in tower.blocks)
+        tried.append("streamed" if is_streamed else "whole")
+        if tried[-1] in placements:
+            torch.empty(2**52, dtype=torch.uint8)
+        return finish(tower, *args)
+
+    monkeypatch.setattr(VideoTower, "finish", finish_or_run_out)
+    return tried
+
+
+def test_where_memory_runs_out_a_clip_is_made_in_less_of_it_and_this_is_said(checkpoint, tmp_path, monkeypatch, caplog):
+    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    expected = generate_file(request, folder, tmp_path / "a.mp4")
+    tried = run_out_while(monkeypatch, "whole")
+    with caplog.at_level("WARNING"):
+        made = generate_file(request, folder, tmp_path / "b.mp4")
+    assert [message for message in caplog.messages if "memory ran out" in message] == [
+        "memory ran out with memory=resident; going on with memory=phases",
+        "memory ran out with memory=phases; going on with memory=disk",
+    ]
+    assert tried.count("whole") == 2
+    assert "streamed" in tried
+    levels = read_clip(made.path).frames.astype(int) - read_clip(expected.path).frames
+    # Compression lets a level that was rounded the other way spread.
+    assert abs(levels).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [
+        ("resident", r"memory ran out with memory=resident; nearest that needs less is memory=phases .memory=auto"),
+        ("disk", "memory ran out with memory=disk, the placement that takes least; fewer frames"),
+    ],
+)
+def test_a_placement_that_was_asked_for_is_not_left(checkpoint, tmp_path, monkeypatch, memory, said):
+    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    run_out_while(monkeypatch, "whole", "streamed")
+    with pytest.raises(ConfigError, match=said):
+        generate_file(request, folder, tmp_path / "a.mp4", runtime=Runtime(memory=memory))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_are_not_taken_for_missing_memory(checkpoint, tmp_path, monkeypatch):
+    from mova.models.tower import VideoTower
+
+    def fail(*_):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(VideoTower, "finish", fail)
+    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    with pytest.raises(RuntimeError, match="something else"):
+        generate_file(request, folder, tmp_path / "a.mp4")

@@ -68,6 +68,7 @@ def generate(
     """
     from mova.cli.app import place_in_torchrun
     from mova.generate.launch import launch
+    from mova.generate.memory import check_memory
     from mova.generate.processes import read_processes
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
@@ -77,6 +78,7 @@ def generate(
     place = place_in_torchrun()
     processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
     runtime = Runtime(memory, quantize, attention, compile_blocks)
+    check_memory(memory, processes.number if processes else 1)
 
     width, height = parse_size(size) if size else (None, None)
     folder, request = make_request(

@@ -23,6 +23,7 @@ def plan(
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
     modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
+    quantize: Annotated[str | None, typer.Option(help="Bits of the large weights: float8, int8 or nf4.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Name of a GPU; all known ones by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -59,5 +60,6 @@ def plan(
         num_steps=wanted.num_inference_steps,
         guidance_scale=wanted.guidance_scale,
         modality_scale=wanted.modality_scale,
+        quantization=quantize,
     )
     typer.echo(json.dumps(to_record(made, gpus), indent=2) if as_json else to_text(made, gpus))

@@ -84,6 +84,30 @@ def decode_band(vae: AutoencoderKLWan, latents: torch.Tensor, band: Band) -> tor
         return decode_video(vae, latents)
 
 
+def decode_in_bands(
+    vae: AutoencoderKLWan, latents: torch.Tensor, num_bands: int, *, home: torch.device
+) -> torch.Tensor:
+    """Decode latents band by band on one device; the bands are put together elsewhere.
+
+    Args:
+        vae: the autoencoder; with more than one band one of which `can_decode_bands` is true.
+        latents: (B, C, T, h, w) normalised.
+        num_bands: at most; fewer where the picture is too small for them.
+        home: where the frames go.
+
+    Returns:
+        (B, 3, F, H, W) in [-1, 1] float32 at home, what `decode_video` gives up to rounding.
+    """
+    clips = []
+    for one in latents.split(1):
+        bands = split_bands(one.shape, num_bands)
+        if len(bands) == 1:
+            clips.append(decode_video(vae, one).to(home))
+            continue
+        clips.append(torch.cat([decode_band(vae, one, band).to(home) for band in bands], dim=bands[0].dim))
+    return torch.cat(clips)
+
+
 @contextmanager
 def _cut_behind_the_middle(vae: AutoencoderKLWan, band: Band, size: int) -> Iterator[None]:
     """Let every part of the decoder pass on what the parts after it look at."""

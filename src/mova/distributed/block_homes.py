@@ -93,6 +93,9 @@ class HostHome:
         for view, tensor in zip(self._slot_pieces.views(buffer), self.resting(), strict=True):
             view.copy_(tensor)
 
+    def keep(self, index: int) -> None:
+        """Nothing to do: what is here is a copy already."""
+
     def leave(self) -> None:
         """Give pinned memory back to the system as plain memory; the weights stay in it."""
         if self._unpin:
@@ -126,6 +129,11 @@ class FileHome:
         for view, tensor in zip(self._pieces.views(buffer), self._tensors, strict=True):
             view.copy_(tensor)
             self._mapped.forget([tensor])
+
+    def keep(self, index: int) -> None:
+        """Give a tensor memory of its own, in the dtype that is computed in, to be changed."""
+        if self._mapped.holds(self._tensors[index]):
+            self._tensors[index] = self._tensors[index].to(self._pieces.dtypes[index], copy=True)
 
     def leave(self) -> None:
         """Nothing is held."""

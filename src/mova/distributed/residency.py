@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -88,6 +88,14 @@ class Sleeper:
             if tensor.data.data_ptr() != resting.data_ptr():
                 self._mapped.forget([resting])
         self.is_awake = True
+
+    def keep(self, wanted: Collection[int]) -> None:
+        """Give tensors (by identity) memory of their own at rest, in the dtype that is computed in, to be changed."""
+        self.rest()
+        for index, (tensor, resting, dtype) in enumerate(self._resting):
+            if id(tensor) in wanted and self._mapped.holds(resting):
+                self._resting[index] = (tensor, resting.to(dtype, copy=True), dtype)
+        self.rest()
 
     def rest(self) -> None:
         """Let go of what is on the device."""

@@ -18,7 +18,7 @@ On a CPU slots are memory of their own too: everything but the overlap in time i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,6 +133,15 @@ class BlockStreamer:
         if self._reader:
             self._reader.close()
             self._reader = None
+
+    def keep(self, wanted: Collection[int]) -> None:
+        """Give weights (tensors by identity) memory of their own at home, to be changed in place there."""
+        self.release_slots()
+        for block in self._blocks:
+            for index, tensor in enumerate(block.tensors):
+                if id(tensor) in wanted:
+                    block.home.keep(index)
+            block.go_home()
 
     def remove(self) -> None:
         """Take the hooks off; the weights are left on the host, where `module.to(device)` can fetch them."""

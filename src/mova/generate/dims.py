@@ -107,6 +107,8 @@ class ModelDims:
         video_vae_width: channels of the video decoder at its largest size.
         video_vae_patch: pixels per cell of that size, per direction.
         fixed_parameters: of the text encoder and the autoencoders, by folder.
+        num_text_layers: blocks of the text encoder; 0 where they are not known.
+        text_embedding_parameters: of the text encoder, outside its blocks.
     """
 
     name: str
@@ -119,6 +121,8 @@ class ModelDims:
     video_vae_width: int
     video_vae_patch: int
     fixed_parameters: Mapping[str, int]
+    num_text_layers: int = 0
+    text_embedding_parameters: int = 0
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -157,6 +161,7 @@ def dims_from_configs(
         if component not in configs:
             raise CheckpointError(f"{name} must have a {component}, got {', '.join(sorted(configs)) or 'nothing'}")
     video, audio = (TowerDims.from_config(configs[part]) for part in ("video_dit", "audio_dit"))
+    text = configs.get("text_encoder", {})
     layers = bridge_layers or _full_bridge(name, configs["dual_tower_bridge"], min(video.num_layers, audio.num_layers))
     return ModelDims(
         name=name,
@@ -169,6 +174,8 @@ def dims_from_configs(
         video_vae_width=int(configs["video_vae"].get("decoder_base_dim") or configs["video_vae"].get("base_dim", 96)),
         video_vae_patch=int(configs["video_vae"].get("patch_size") or 1),
         fixed_parameters=fixed_parameters,
+        num_text_layers=int(text.get("num_layers", 0)),
+        text_embedding_parameters=int(text.get("vocab_size", 0) + 1) * int(text.get("d_model", 0)),
     )
 
 

@@ -15,9 +15,14 @@ from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
+from mova.generate.dims import dims_from_directory
+from mova.generate.free_memory import room_of
+from mova.generate.locate import ModelDefaults, find_model, read_config_file, read_defaults, read_index
+from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
+from mova.generate.placement import Placement
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
+from mova.geometry import ClipGeometry
 from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.cpu_linear import use_onednn_linears
 from mova.models.lora import COMPONENTS, fit_lora
@@ -57,6 +62,7 @@ def load_pipeline(
     parallel: Parallel | None = None,
     shard_weights: bool = False,
     runtime: Runtime | None = None,
+    geometry: ClipGeometry | None = None,
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -71,9 +77,11 @@ def load_pipeline(
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
 
         runtime: memory, quantisation and kernels; by default those of `Runtime`.
+        geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
 
     Raises:
-        ConfigError: `shard_weights` without other processes.
+        ConfigError: `shard_weights` without other processes, or a placement other than "resident" with them; no
+            placement has room for the clip.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -95,6 +103,10 @@ def load_pipeline(
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    plan = _choose_memory(folder, defaults, geometry, device, runtime, parallel)
+    # What rests stays in its files for now, in their dtype.
+    is_placed = plan.placement != "resident"
+    home = torch.device("cpu") if is_placed else device
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
     for name in present:
@@ -105,15 +117,49 @@ def load_pipeline(
             networks[name] = shards.empty(folder / name, name, expected)
         elif name in NETWORKS:
             wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
-            networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
+            networks[name] = load_component(
+                folder / name, expected_class=expected, dtype=None if is_placed else wanted, device=home
+            )
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
+    if is_placed:
+        present_networks = {name: network for name, network in networks.items() if network is not None}
+        pipeline.placement = Placement(present_networks, device, plan, dtype)
     _share(pipeline, parallel, shards, fitted)
-    logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
+    logger.debug("loaded %s: %s in %s on %s, %s", folder, ", ".join(networks), dtype, device, plan.placement)
     return pipeline
+
+
+def _choose_memory(
+    folder: Path,
+    defaults: ModelDefaults,
+    geometry: ClipGeometry | None,
+    device: torch.device,
+    runtime: Runtime,
+    parallel: Parallel | None,
+) -> MemoryPlan:
+    """Return the placement that was asked for, or the fastest that fits."""
+    dims = dims_from_directory(folder)
+    if geometry is None:
+        geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
+    check_memory(runtime.memory, 1 if parallel is None else parallel.world_size)
+    room = room_of(device)
+    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=runtime.quantization)
+    if runtime.memory != "auto" or parallel is not None:
+        name = "resident" if parallel is not None else runtime.memory
+        plan = next(plan for plan in plans if plan.placement == name)
+        if parallel is None and not room.fits(plan):
+            logger.warning(
+                "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
+            )
+        return plan
+    plan = choose_placement(dims, geometry, room, quantization=runtime.quantization)
+    if plan.placement != "resident":
+        logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
+    return plan
 
 
 def _shards(

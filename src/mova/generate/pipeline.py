@@ -14,7 +14,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.conditioning import NullImage, frame_condition
 from mova.codecs.prompt import CutPrompt, encode_prompts
-from mova.codecs.video import encode_video
+from mova.codecs.video import decode_video, encode_video
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError, NumericalError
@@ -28,6 +28,7 @@ from mova.generate.output import (
     format_audio,
     format_frames,
 )
+from mova.generate.placement import PlacedPipelineMixin
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, plan_run
 from mova.generate.runtime import Runtime
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from mova.models.tower import AudioTower, VideoTower
 
 
-class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
+class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -302,12 +303,13 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
         negative_prompt_embeds: torch.Tensor | None = None,
     ) -> TextConditions:
         """Embed the texts, one row per clip; the negative one only if a branch reads it."""
-        positive, cut = self._embed(plan, prompt, prompt_embeds, "prompt")
-        negative = None
-        if plan.needs_negative_text:
-            negative_prompt = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
-            negative, also_cut = self._embed(plan, negative_prompt, negative_prompt_embeds, "negative_prompt")
-            cut = (*cut, *also_cut)
+        with self._reading_text():
+            positive, cut = self._embed(plan, prompt, prompt_embeds, "prompt")
+            negative = None
+            if plan.needs_negative_text:
+                negative_prompt = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
+                negative, also_cut = self._embed(plan, negative_prompt, negative_prompt_embeds, "negative_prompt")
+                cut = (*cut, *also_cut)
         return TextConditions(positive=positive, negative=negative, cut=cut)
 
     def prepare_latents(self, plan: RunPlan, given: GivenMedia, noise: GivenNoise) -> Start:
@@ -317,12 +319,13 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
         video, audio = drawn.video.to(device), drawn.audio.to(device)
         frames = None if given.video is None else video_tensor(given.video, geometry).to(device)
         waveform = None if given.audio is None else waveform_tensor(given.audio, geometry).to(device)
-        if frames is not None:
-            video = plan.expand(encode_video(self.video_vae, frames), "video")
-        if waveform is not None:
-            audio = plan.expand(encode_audio(self.audio_vae, waveform), "audio")
         known = {0: frames[:, :, 0]} if frames is not None else given.known_images(geometry)
-        condition = frame_condition(self.video_vae, known, geometry, null_image=plan.null_image, device=device)
+        with self._coding():
+            if frames is not None:
+                video = plan.expand(encode_video(self.video_vae, frames), "video")
+            if waveform is not None:
+                audio = plan.expand(encode_audio(self.audio_vae, waveform), "audio")
+            condition = frame_condition(self.video_vae, known, geometry, null_image=plan.null_image, device=device)
         return Start(
             latents=LatentPair(video=video, audio=audio),
             condition=plan.expand(condition, "image"),
@@ -342,7 +345,10 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model."""
         high_noise, low_noise = self._joint_models()
-        with self.progress_bar(total=plan.settings.num_inference_steps) as bar:
+        with (
+            self._denoising((high_noise, low_noise)),
+            self.progress_bar(total=plan.settings.num_inference_steps) as bar,
+        ):
             return sample(
                 high_noise,
                 low_noise,
@@ -358,11 +364,14 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
         if plan.output_type == "latent":
             return latents.video, latents.audio
-        frames, waveform = self._spread.decode_picture(self.video_vae, start, latents.video), start.given_audio
-        if frames is None:
-            return None, None
-        if waveform is None:
-            waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
+        with self._coding():
+            decode = decode_video if self.placement is None else self.placement.decode
+            frames = self._spread.decode_picture(self.video_vae, start, latents.video, decode)
+            waveform = start.given_audio
+            if frames is None:
+                return None, None
+            if waveform is None:
+                waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
         for name, decoded in (("picture", frames), ("sound", waveform)):
             if not decoded.isfinite().all():
                 raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")

@@ -7,18 +7,13 @@ left out. Operations and weights are exact counts; activations and times are est
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from mova.generate.dims import BridgeDims, ModelDims, TowerDims
 from mova.generate.gpus import Gpu
+from mova.generate.memory import MemoryPlan, plan_memory
 from mova.generate.request import check_scale, check_steps
 from mova.geometry import ClipGeometry
-
-FLOAT32_BYTES = 4
-BFLOAT16_BYTES = 2
-# Components that stay in float32 on every device.
-FLOAT32_COMPONENTS = frozenset({"audio_vae", "video_vae"})
 
 
 @dataclass(frozen=True)
@@ -96,30 +91,6 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class MemoryPlan:
-    """Peak memory of one way to place the weights.
-
-    Attributes:
-        name: of the placement.
-        weights_bytes: on the device at the peak.
-        activations_bytes: estimate of what comes on top at the peak.
-        phase: in which the peak occurs.
-        host_bytes: weights that wait in the host's memory.
-    """
-
-    name: str
-    weights_bytes: int
-    activations_bytes: int
-    phase: str
-    host_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Peak on the device."""
-        return self.weights_bytes + self.activations_bytes
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything that is known of a run beforehand.
 
@@ -129,7 +100,7 @@ class Plan:
         num_steps: of the sampler.
         calls: forwards of one step.
         forward: operations of one forward.
-        memory: one entry per placement.
+        memory: one entry per placement, of GPUs first.
     """
 
     model: ModelDims
@@ -153,7 +124,13 @@ class Plan:
 
 
 def make_plan(
-    model: ModelDims, geometry: ClipGeometry, *, num_steps: int, guidance_scale: float, modality_scale: float
+    model: ModelDims,
+    geometry: ClipGeometry,
+    *,
+    num_steps: int,
+    guidance_scale: float,
+    modality_scale: float,
+    quantization: str | None = None,
 ) -> Plan:
     """Count what a run costs.
 
@@ -163,6 +140,7 @@ def make_plan(
         num_steps: of the sampler.
         guidance_scale: of the text.
         modality_scale: of the bridge.
+        quantization: of the weights of towers and bridge.
 
     Raises:
         ConfigError: a number of steps or a scale that no request may have.
@@ -174,7 +152,11 @@ def make_plan(
         num_steps=num_steps,
         calls=calls_per_step(guidance_scale, modality_scale),
         forward=forward_cost(model, geometry),
-        memory=memory_plans(model, geometry),
+        memory=tuple(
+            plan
+            for is_gpu in (True, False)
+            for plan in plan_memory(model, geometry, is_gpu=is_gpu, quantization=quantization)
+        ),
     )
 
 
@@ -200,45 +182,6 @@ def calls_per_step(guidance_scale: float, modality_scale: float) -> Calls:
     check_scale("modality_scale", modality_scale)
     with_bridge = (guidance_scale != 0) + (modality_scale != guidance_scale)
     return Calls(with_bridge=with_bridge, without_bridge=int(modality_scale != 1))
-
-
-def weights_bytes(model: ModelDims, *, is_gpu: bool) -> dict[str, int]:
-    """Return the bytes of each component's weights: bfloat16 on a GPU but for the autoencoders, float32 on a CPU."""
-    return {
-        part: count * (BFLOAT16_BYTES if is_gpu and part not in FLOAT32_COMPONENTS else FLOAT32_BYTES)
-        for part, count in model.parameters.items()
-    }
-
-
-def memory_plans(model: ModelDims, geometry: ClipGeometry) -> tuple[MemoryPlan, ...]:
-    """Estimate the peak memory of each placement of the weights (one clip, one forward at a time)."""
-    on_gpu, on_cpu = weights_bytes(model, is_gpu=True), weights_bytes(model, is_gpu=False)
-    decoding = decoding_bytes(model, geometry)
-    denoising = denoising_bytes(model, geometry, BFLOAT16_BYTES)
-    return (
-        _resident("gpu, everything resident", on_gpu, denoising, decoding),
-        _swapped("gpu, one expert at a time", on_gpu, denoising, decoding),
-        _resident("cpu", on_cpu, denoising_bytes(model, geometry, FLOAT32_BYTES), decoding),
-    )
-
-
-def denoising_bytes(model: ModelDims, geometry: ClipGeometry, element_bytes: int) -> int:
-    """Estimate what one forward needs besides weights: tokens, q, k, v, hidden feed-forward values, float32 norms."""
-    dim, hidden = model.video.dim, model.video.ffn_dim
-    per_token = max(8 * dim, 3 * dim + 2 * hidden) * element_bytes + 2 * dim * FLOAT32_BYTES
-    return geometry.num_video_tokens * per_token
-
-
-def decoding_bytes(model: ModelDims, geometry: ClipGeometry) -> int:
-    """Estimate what the video decoder needs: its largest activation for one latent frame, many times, and all frames.
-
-    The factor was measured on a CPU (peak of the resident memory, 64x64 to 320x176 pixels, the tiny and the published
-    decoder) and holds there within 30 %; a GPU needs less.
-    """
-    cells = geometry.height * geometry.width // model.video_vae_patch**2
-    largest = cells * model.video_vae_width * geometry.codec.temporal_stride * FLOAT32_BYTES
-    frames = 3 * geometry.num_frames * geometry.height * geometry.width * FLOAT32_BYTES
-    return 25 * largest + 2 * frames
 
 
 def seconds(operations: float, tflops: float) -> float:
@@ -279,31 +222,4 @@ def _bridge_cost(bridge: BridgeDims, num_video: int, num_audio: int) -> BridgeCo
         audio_to_video_attention=bridge.num_audio_to_video * attention * video,
         video_to_audio_linears=bridge.num_video_to_audio * (4 * num_audio * audio * audio + num_video * mixed),
         video_to_audio_attention=bridge.num_video_to_audio * attention * audio,
-    )
-
-
-def _resident(name: str, weights: Mapping[str, int], denoising: int, decoding: int) -> MemoryPlan:
-    return MemoryPlan(
-        name=name,
-        weights_bytes=sum(weights.values()),
-        activations_bytes=max(denoising, decoding),
-        phase="denoising" if denoising >= decoding else "decoding",
-        host_bytes=0,
-    )
-
-
-def _swapped(name: str, weights: Mapping[str, int], denoising: int, decoding: int) -> MemoryPlan:
-    phases = {
-        "reading the prompt": (("text_encoder",), 0),
-        "denoising": (("video_dit", "audio_dit", "dual_tower_bridge"), denoising),
-        "decoding": (("video_vae", "audio_vae"), decoding),
-    }
-    needed = {phase: sum(weights[part] for part in parts) for phase, (parts, _) in phases.items()}
-    highest = max(phases, key=lambda phase: needed[phase] + phases[phase][1])
-    return MemoryPlan(
-        name=name,
-        weights_bytes=needed[highest],
-        activations_bytes=phases[highest][1],
-        phase=highest,
-        host_bytes=sum(weights.values()) - needed[highest],
     )

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from mova.generate.gpus import Gpu
-from mova.generate.plan import MemoryPlan, Plan, seconds, time_estimates
+from mova.generate.memory import GB, USABLE_SHARE, MemoryPlan
+from mova.generate.plan import Plan, seconds, time_estimates
 
-GB = 1e9
 TERA = 1e12
 
 
@@ -84,17 +84,24 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _memory_line(memory: MemoryPlan) -> str:
-    waiting = f"; {memory.host_bytes / GB:.2f} GB wait in host memory" if memory.host_bytes else ""
+    more = ""
+    if memory.host_bytes and memory.name.startswith("gpu"):
+        more += f"; {memory.host_bytes / GB:.2f} GB of host memory"
+    if memory.read_bytes:
+        more += f"; {memory.read_bytes / GB:.2f} GB read from files for each forward"
+    if memory.bands > 1:
+        more += f"; decoded in {memory.bands} bands"
     return (
-        f"  {memory.name:<26}{memory.total_bytes / GB:>8.2f} GB = {memory.weights_bytes / GB:.2f} of weights + "
-        f"{memory.activations_bytes / GB:.2f} while {memory.phase}{waiting}"
+        f"  {memory.name:<14}{memory.total_bytes / GB:>8.2f} GB = {memory.weights_bytes / GB:.2f} of weights + "
+        f"{memory.activations_bytes / GB:.2f} while {memory.phase}{more}"
     )
 
 
 def _time_lines(made: Plan, gpu: Gpu) -> list[str]:
     on_gpu = [memory for memory in made.memory if memory.name.startswith("gpu")]
-    fitting = [memory.name.removeprefix("gpu, ") for memory in on_gpu if memory.total_bytes <= gpu.memory_gb * GB]
-    lines = [f"  {gpu.name} ({gpu.memory_gb:g} GB): {fitting[0] if fitting else 'too small for either placement'}"]
+    fitting = [memory.placement for memory in on_gpu if memory.total_bytes <= USABLE_SHARE * gpu.memory_gb * GB]
+    fits = f"memory={fitting[0]} fits" if fitting else "too small for any placement"
+    lines = [f"  {gpu.name} ({gpu.memory_gb:g} GB): {fits}"]
     for label, duration in time_estimates(made, gpu).items():
         step = seconds(made.step_operations, gpu.rates[label])
         lines.append(f"    {gpu.rates[label]:>6.4g} TFLOP/s, {label}: {step:.4g} s per step, {duration:,.4g} s in all")

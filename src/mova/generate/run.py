@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mova.errors import ConfigError
 from mova.generate.dims import dims_from_directory
 from mova.generate.locate import find_model, read_defaults
 from mova.generate.processes import Processes, join
@@ -19,6 +21,8 @@ from mova.generate.runtime import Runtime
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
     from mova.generate.output import CallCount
+
+logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int], None]
 """Called with (stage, done, in all) when a stage begins and after each step of it."""
@@ -132,16 +136,7 @@ def generate_file(
     target = check_writable(output)
     inputs = read_inputs(request)
     metadata = describe(request, folder)
-    pipeline, device = _load(folder, request, processes, runtime)
-    clock.begin(SAMPLING, request.settings.num_inference_steps)
-    result = pipeline(
-        request.prompt,
-        negative_prompt=request.negative_prompt,
-        seed=request.seed,
-        callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
-        **inputs,
-        **_sampling_arguments(request.settings),
-    )
+    pipeline, device, result = _generate(request, folder, inputs, processes, runtime or Runtime(), clock)
     clock.begin(WRITING)
     metadata |= {"device": device}
 
@@ -192,6 +187,65 @@ def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
 
 
+def _generate(
+    request: GenerateRequest,
+    folder: Path,
+    inputs: Mapping[str, Any],
+    processes: Processes | None,
+    runtime: Runtime,
+    clock: _Clock,
+) -> tuple[Any, str, Any]:
+    """Load and sample; with automatic memory again and in less of it, when it runs out."""
+    from mova.generate.free_memory import is_out_of_memory, release_memory
+
+    is_automatic = runtime.memory == "auto"
+    while True:
+        pipeline = None
+        try:
+            pipeline, device = _load(folder, request, processes, runtime)
+            clock.begin(SAMPLING, request.settings.num_inference_steps)
+            result = pipeline(
+                request.prompt,
+                negative_prompt=request.negative_prompt,
+                seed=request.seed,
+                callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
+                **inputs,
+                **_sampling_arguments(request.settings),
+            )
+            return pipeline, device, result
+        except Exception as error:
+            if processes is not None or not is_out_of_memory(error):
+                raise
+            tried = runtime.memory if pipeline is None else pipeline.placement_name
+            runtime = _in_less_memory(runtime, tried, is_automatic, error)
+        # Outside the handler: the error holds on to everything that was there when memory ran out.
+        pipeline = None
+        release_memory()
+        clock.begin(LOADING)
+
+
+def _in_less_memory(runtime: Runtime, tried: str, is_automatic: bool, error: Exception) -> Runtime:
+    """Return what to try after memory has run out, or raise what to say."""
+    import torch
+
+    from mova.generate.memory import next_placement
+
+    tried = "resident" if tried == "auto" else tried
+    following = next_placement(tried, is_gpu=torch.cuda.is_available())
+    if following is None:
+        raise ConfigError(
+            f"memory ran out with memory={tried}, the placement that takes least; fewer frames, a smaller size or "
+            "quantised weights need less"
+        ) from error
+    if not is_automatic:
+        raise ConfigError(
+            f"memory ran out with memory={tried}; nearest that needs less is memory={following} "
+            "(memory=auto goes there by itself)"
+        ) from error
+    logger.warning("memory ran out with memory=%s; going on with memory=%s", tried, following)
+    return replace(runtime, memory=following)
+
+
 def _load(
     folder: Path, request: GenerateRequest, processes: Processes | None, runtime: Runtime | None
 ) -> tuple[Any, str]:
@@ -202,7 +256,9 @@ def _load(
     loras = [(lora.path, lora.scale) for lora in request.loras]
     if processes is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        pipeline = load_pipeline(folder, device=device, loras=loras, runtime=runtime)
+        pipeline = load_pipeline(
+            folder, device=device, loras=loras, runtime=runtime, geometry=request.settings.geometry
+        )
     else:
         parallel, own = join(processes, request, folder)
         device = f"{parallel.world_size} x {own.type}"

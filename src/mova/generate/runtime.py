@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mova.generate.memory import check_memory
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -17,9 +19,15 @@ class Runtime:
         quantization: packs the large linear layers while they are loaded, see `mova.models.quantize`; None keeps them.
         attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
+
+    Raises:
+        ConfigError: a placement that there is not.
     """
 
     memory: str = "auto"
     quantization: str | None = None
     attention: str | None = None
     compile_blocks: bool = False
+
+    def __post_init__(self) -> None:
+        check_memory(self.memory)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
 Prepared = tuple[TextConditions, Start]
+Decode = Callable[[Any, torch.Tensor], torch.Tensor]
+"""From an autoencoder and normalised latents to frames, as `decode_video`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +79,16 @@ class Spread:
         """Return what the loop asks for velocities: all branches here, or each group its own."""
         return model if self.parallel.replicate == 1 else _SplitBranches(model, self.parallel)
 
-    def decode_picture(self, vae: AutoencoderKLWan, start: Start, latents: torch.Tensor) -> torch.Tensor | None:
+    def decode_picture(
+        self, vae: AutoencoderKLWan, start: Start, latents: torch.Tensor, decode: Decode = decode_video
+    ) -> torch.Tensor | None:
         """Return the frames of clips: those that were given, or decoded by all processes together.
 
         Args:
             vae: video autoencoder; every process has it.
             start: may hold given frames, on the main process.
             latents: (B, C, T, h, w) normalised, the same on every process.
+            decode: how one process alone decodes them.
 
         Returns:
             (B, 3, F, H, W) in [-1, 1]; None on all processes but the main one.
@@ -92,14 +97,14 @@ class Spread:
         if not self.parallel.from_main(lambda: given is None):
             return given
         # One clip at a time: the decoder's activations are the largest of the run.
-        clips = [self._decode_one(vae, one) for one in latents.split(1)]
+        clips = [self._decode_one(vae, one, decode) for one in latents.split(1)]
         return torch.cat([clip for clip in clips if clip is not None]) if self.is_main else None
 
-    def _decode_one(self, vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor | None:
+    def _decode_one(self, vae: AutoencoderKLWan, latents: torch.Tensor, decode: Decode) -> torch.Tensor | None:
         bands = split_bands(latents.shape, self.parallel.world_size) if can_decode_bands(vae) else []
         rank = self.parallel.rank
         if len(bands) < 2:
-            return decode_video(vae, latents) if rank == 0 else None
+            return decode(vae, latents) if rank == 0 else None
         lengths = [0] * self.parallel.world_size
         for index, band in enumerate(bands):
             lengths[index] = (band.stop - band.start) * int(vae.config.scale_factor_spatial)

@@ -1,0 +1,135 @@
+"""Bytes of a model's weights, component by component and block by block, from dimensions alone (no torch here)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mova.generate.dims import BridgeDims, ModelDims, TowerDims
+
+FLOAT32_BYTES = 4
+BFLOAT16_BYTES = 2
+# Components that stay in float32 on every device.
+FLOAT32_COMPONENTS = frozenset({"audio_vae", "video_vae"})
+# Bytes of a packed weight and of its scales: per weight, and weights that share a float32 scale (None: one per output).
+_PACKED: Mapping[str, tuple[float, int | None]] = {
+    "float8": (1.0, None),
+    "float8_linear": (1.0, None),
+    "int8": (1.0, None),
+    "nf4": (0.5, 64),
+}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """In how many bytes weights are kept.
+
+    Attributes:
+        element_bytes: of a floating-point weight; parts that are sensitive stay in float32.
+        packed: method that packs the large linear layers of towers and bridge, or None.
+    """
+
+    element_bytes: int
+    packed: str | None = None
+
+    def linear(self, wide_in: int, wide_out: int) -> int:
+        """Return the bytes of a large linear layer with its bias."""
+        bias = wide_out * self.element_bytes
+        if self.packed is None:
+            return wide_in * wide_out * self.element_bytes + bias
+        per_weight, group = _PACKED[self.packed]
+        count = wide_in * wide_out
+        groups = wide_out if group is None else math.ceil(count / group)
+        stored = count if group is None else groups * group
+        return int(stored * per_weight) + groups * FLOAT32_BYTES + bias
+
+
+@dataclass(frozen=True)
+class ComponentBytes:
+    """Bytes of one component.
+
+    Attributes:
+        outside: of what belongs to no block.
+        blocks: of each block, in the order of their calls; empty where blocks do not take turns.
+        lanes: number of equal lists of blocks (a bridge has one per direction, of which `blocks` holds both).
+    """
+
+    outside: int
+    lanes: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def blocks(self) -> int:
+        """All blocks together."""
+        return sum(map(sum, self.lanes))
+
+    @property
+    def total(self) -> int:
+        """The whole component."""
+        return self.outside + self.blocks
+
+    @property
+    def slots(self) -> int:
+        """Room for the block in use and the one that follows, in every lane."""
+        return sum(2 * max(lane) for lane in self.lanes if lane)
+
+
+def component_bytes(
+    model: ModelDims, element_bytes: int, packed: str | None = None, *, stored: bool = False
+) -> dict[str, ComponentBytes]:
+    """Return the bytes of each component by folder.
+
+    Args:
+        model: dimensions.
+        element_bytes: of towers, bridge and text encoder: 2 on a GPU, 4 on a CPU. Autoencoders are in float32.
+        packed: method of quantisation of towers and bridge.
+        stored: count everything with `element_bytes`, as a file of that dtype has it.
+    """
+    precision = Precision(element_bytes, packed)
+    sensitive = element_bytes if stored else FLOAT32_BYTES
+    experts = ("video_dit", "video_dit_2")[: model.num_experts]
+    text = model.fixed_parameters.get("text_encoder", 0)
+    embeddings = min(model.text_embedding_parameters, text)
+    layers = model.num_text_layers
+    parts = {
+        **dict.fromkeys(experts, _tower(model.video, precision, sensitive)),
+        "audio_dit": _tower(model.audio, precision, sensitive),
+        "dual_tower_bridge": _bridge(model.bridge, precision, sensitive),
+        "text_encoder": ComponentBytes(
+            embeddings * element_bytes, (((text - embeddings) * element_bytes // layers,) * layers,) if layers else ()
+        ),
+    }
+    for name in FLOAT32_COMPONENTS:
+        parts[name] = ComponentBytes(model.fixed_parameters.get(name, 0) * sensitive)
+    return parts
+
+
+def _tower(tower: TowerDims, precision: Precision, sensitive: int) -> ComponentBytes:
+    dim, cells, size = tower.dim, math.prod(tower.patch_size), precision.element_bytes
+    block = (
+        8 * precision.linear(dim, dim)
+        + precision.linear(dim, tower.ffn_dim)
+        + precision.linear(tower.ffn_dim, dim)
+        + 4 * dim * size  # norms of queries and keys
+        + 8 * dim * sensitive  # norm3 and modulation
+    )
+    plain = tower.in_dim * cells * dim + tower.text_dim * dim + dim * dim + dim * tower.out_dim * cells
+    biases = 3 * dim + tower.out_dim * cells
+    time = tower.freq_dim * dim + dim * dim + 6 * dim * dim + 8 * dim
+    outside = (plain + biases) * size + (time + 2 * dim) * sensitive
+    return ComponentBytes(outside, ((block,) * tower.num_layers,))
+
+
+def _bridge(bridge: BridgeDims, precision: Precision, sensitive: int) -> ComponentBytes:
+    def layer(query: int, condition: int) -> int:
+        linears = 2 * precision.linear(query, query) + 2 * precision.linear(condition, query)
+        return linears + 2 * query * precision.element_bytes + 2 * condition * sensitive
+
+    video, audio = bridge.video_dim, bridge.audio_dim
+    return ComponentBytes(
+        0,
+        (
+            (layer(video, audio),) * bridge.num_audio_to_video,
+            (layer(audio, video),) * bridge.num_video_to_audio,
+        ),
+    )
