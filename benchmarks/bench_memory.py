@@ -1,0 +1,201 @@
+"""Peak memory and time of a clip for each placement of the weights, next to what `mova plan` says.
+
+    .venv/bin/python benchmarks/bench_memory.py > benchmarks/results/memory_<machine>_<yyyymm>.md
+
+Writes a model with random weights, large enough that weights are most of the memory, and makes the same short clip from
+it with every placement, each in a process of its own. On a CPU memory is the peak of the resident set above that of a
+process that has imported everything; on a GPU the peak of what torch allocates. `--sizes full` has the towers, bridge
+and autoencoders of MOVA-360p with one expert (37 GB of files in bfloat16) and 352x640 with 193 frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+PLACEMENTS = ("resident", "phases", "stream", "disk")
+GB = 1e9
+CLIPS: dict[str, dict[str, Any]] = {
+    "wide": {"height": 96, "width": 96, "num_frames": 17, "num_inference_steps": 4},
+    "full": {"height": 352, "width": 640, "num_frames": 193, "num_inference_steps": 3},
+}
+
+
+def write_model(folder: Path, sizes: str) -> None:
+    """Write a model with random weights in bfloat16, and the text encoder of mova-tiny."""
+    import torch
+    from diffusers import AutoencoderKLWan
+
+    from mova.generate.load import load_pipeline
+    from mova.models.audio_vae import AudioAutoencoder
+    from mova.models.bridge import CrossModalBridge
+    from mova.models.presets import mova_360p, tiny
+    from mova.models.tower import AudioTower, VideoTower
+
+    pipeline = load_pipeline("mova-tiny")
+    presets = mova_360p() if sizes == "full" else tiny()
+    video, audio, bridge = (presets[name] for name in ("video_dit", "audio_dit", "dual_tower_bridge"))
+    if sizes != "full":
+        video |= {"dim": 1024, "ffn_dim": 4096, "num_heads": 8, "num_layers": 16}
+        audio |= {"dim": 512, "ffn_dim": 2048, "num_heads": 4, "num_layers": 16}
+        bridge |= {"visual_layers": 16, "audio_layers": 16, "visual_hidden_dim": 1024, "audio_hidden_dim": 512}
+        bridge["head_dim"] = 128
+    text_dim = pipeline.text_encoder.config.d_model
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    pipeline.register_modules(
+        video_dit=VideoTower(**video | {"text_dim": text_dim}),
+        video_dit_2=None if sizes == "full" else VideoTower(**video | {"text_dim": text_dim}),
+        audio_dit=AudioTower(**audio | {"text_dim": text_dim}),
+        dual_tower_bridge=CrossModalBridge(**bridge),
+    )
+    if sizes == "full":
+        pipeline.register_modules(
+            video_vae=AutoencoderKLWan.from_config(presets["video_vae"]),
+            audio_vae=AudioAutoencoder(**presets["audio_vae"]),
+        )
+    torch.set_default_dtype(torch.float32)
+    pipeline.save_pretrained(folder, torch_dtype=torch.bfloat16)
+
+
+def measure(folder: Path, placement: str, sizes: str, quantization: str | None) -> dict[str, Any]:
+    """Make a clip in this process and say what it took."""
+    import numpy as np
+    import torch
+
+    from mova.generate.free_memory import release_memory
+    from mova.generate.load import load_pipeline
+    from mova.generate.runtime import Runtime
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # What importing and a first product take is no part of the model's memory.
+    load_pipeline("mova-tiny")
+    torch.ones(64, 64) @ torch.ones(64, 64)
+    release_memory()
+    before = _resident_bytes()
+    _forget_peak()
+    since = time.perf_counter()
+    pipeline = load_pipeline(folder, device=device, runtime=Runtime(memory=placement, quantization=quantization))
+    loaded = time.perf_counter() - since
+    pipeline.set_progress_bar_config(disable=True)
+    ends: list[float] = []
+    result = pipeline(
+        "a ball falls and rings",
+        seed=0,
+        guidance_scale=2.0,
+        output_type="np",
+        callback_on_step_end=lambda *_: ends.append(time.perf_counter()),
+        **CLIPS[sizes],
+    )
+    # The first step also fetches what the others find there.
+    steps = sorted(end - start for start, end in pairwise(ends))
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_bytes() - before
+    return {
+        "peak": peak,
+        "host_peak": _peak_bytes() - before,
+        "load_s": loaded,
+        "step_s": steps[len(steps) // 2],
+        "frames": float(np.asarray(result.frames).mean()),
+        "audio": float(np.abs(np.asarray(result.audio)).mean()),
+    }
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def _forget_peak() -> None:
+    # Linux: what is noted as the peak becomes what is there now.
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the system does not say what the peak was")
+
+
+def planned(folder: Path, sizes: str, quantization: str | None) -> dict[str, Any]:
+    """Return the plans by placement."""
+    import torch
+
+    from mova.generate.dims import dims_from_directory
+    from mova.generate.memory import plan_memory
+    from mova.geometry import ClipGeometry
+
+    dims, clip = dims_from_directory(folder), CLIPS[sizes]
+    geometry = ClipGeometry(clip["height"], clip["width"], clip["num_frames"], 24.0, dims.codec)
+    plans = plan_memory(dims, geometry, is_gpu=torch.cuda.is_available(), quantization=quantization)
+    return {plan.placement: plan for plan in plans}
+
+
+def main() -> None:
+    """Measure every placement and print a note."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", choices=CLIPS, default="wide")
+    parser.add_argument("--quantize", default=None, help="method of quantisation, as of `mova generate`")
+    parser.add_argument("--placements", nargs="+", default=PLACEMENTS, choices=PLACEMENTS)
+    parser.add_argument("--model", type=Path, help="a directory that this script wrote before; else written anew")
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "PLACEMENT"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        found = measure(Path(chosen.one[0]), chosen.one[1], chosen.sizes, chosen.quantize)
+        sys.stdout.write(json.dumps(found))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.model or Path(temporary) / "model"
+        if not folder.is_dir():
+            write_model(folder, chosen.sizes)
+        rows = []
+        plans = planned(folder, chosen.sizes, chosen.quantize)
+        base: dict[str, Any] = {}
+        for placement in chosen.placements:
+            command = [sys.executable, __file__, "--sizes", chosen.sizes, "--one", str(folder), placement]
+            command += ["--quantize", chosen.quantize] if chosen.quantize else []
+            ran = subprocess.run(command, capture_output=True, text=True, check=False)
+            if ran.returncode:
+                sys.stderr.write(f"{placement}: {ran.stderr}\n")
+                rows.append(f"| {placement} | {plans[placement].total_bytes / GB:.2f} | failed | | | | |")
+                continue
+            found = json.loads(ran.stdout)
+            base = base or found
+            same = abs(found["frames"] - base["frames"]) < 1e-4 and abs(found["audio"] - base["audio"]) < 1e-4
+            rows.append(
+                f"| {placement} | {plans[placement].total_bytes / GB:.2f} | {found['peak'] / GB:.2f} | "
+                f"{found['host_peak'] / GB:.2f} | {found['load_s']:.1f} | {found['step_s'] / base['step_s']:.2f} | "
+                f"{'yes' if same else 'no'} |"
+            )
+            sys.stderr.write(rows[-1] + "\n")
+    day = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "diffusers"))
+    clip = CLIPS[chosen.sizes]
+    head = [
+        f"# Memory of a clip by placement of the weights, {day}",
+        "",
+        f"{versions}; {platform.machine()}, {os.cpu_count()} cores, load at the end {os.getloadavg()[0]:.1f}; "
+        f"`benchmarks/bench_memory.py {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        "",
+        f"Size {chosen.sizes}: {clip['width']}x{clip['height']}, {clip['num_frames']} frames.",
+        "",
+        "| placement | planned, GB | device peak, GB | host peak, GB | load, s | step, of the first row's | same clip |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    sys.stdout.write("\n".join([*head, *rows]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
