@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.weights import PUBLISHED_MD5, convert_weights, inspect_weights, verify_weights
 from mova.models.audio_vae import AudioAutoencoder
-from mova.models.convert import key_shape_md5, load_component, write_component
+from mova.models.convert import load_component, write_component
+from mova.models.weight_files import key_shape_md5
 
 NUMERICS = Path(__file__).parents[1] / "numerics"
 CHECKPOINT = NUMERICS / "records" / "pipeline_checkpoint"

@@ -16,14 +16,13 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.convert import (
     build_empty,
     component_class,
-    inspect_component,
-    key_shape_md5,
     load_component,
     published_class_name,
     verify_component,
     write_component,
 )
 from mova.models.tower import AudioTower, VideoTower
+from mova.models.weight_files import inspect_component, key_shape_md5
 
 AUDIO = {
     "dim": 24,

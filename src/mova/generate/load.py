@@ -16,6 +16,8 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
+from mova.generate.lora import check_lora_scale
+from mova.generate.quantized import load_quantized, plan_quantization
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.models.convert import key_shapes, load_component, verify_component
@@ -69,11 +71,12 @@ def load_pipeline(
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
-
-        runtime: memory, quantisation and kernels; by default those of `Runtime`.
+        runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of packed weights are merged
+            before packing and cannot be changed.
 
     Raises:
-        ConfigError: `shard_weights` without other processes.
+        ConfigError: `shard_weights` without other processes, or of packed weights.
+        MissingExtraError: what packs weights is not installed.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -83,6 +86,14 @@ def load_pipeline(
     folder = find_model(model)
     index = read_index(folder)
     present = check_index(folder, index)
+    for _, scale in loras:
+        check_lora_scale(scale)
+    methods = plan_quantization(
+        {name: folder / name for name in COMPONENTS if name in present},
+        runtime.quantization,
+        has_loras=bool(loras),
+        shard_weights=shard_weights,
+    )
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name in present:
         if name in NETWORKS:
@@ -103,6 +114,10 @@ def load_pipeline(
             networks[name] = None
         elif name in COMPONENTS and shards is not None:
             networks[name] = shards.empty(folder / name, name, expected)
+        elif name in methods:
+            networks[name] = load_quantized(
+                folder / name, methods[name], expected_class=expected, dtype=dtype, device=device, loras=fitted
+            )
         elif name in NETWORKS:
             wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
             networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
@@ -111,6 +126,9 @@ def load_pipeline(
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
+    if methods:
+        pipeline.note_merged_loras(fitted)
+        fitted = []
     _share(pipeline, parallel, shards, fitted)
     logger.debug("loaded %s: %s in %s on %s", folder, ", ".join(networks), dtype, device)
     return pipeline

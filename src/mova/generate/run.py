@@ -144,6 +144,8 @@ def generate_file(
     )
     clock.begin(WRITING)
     metadata |= {"device": device}
+    if runtime and runtime.quantization:
+        metadata |= {"quantization": runtime.quantization}
 
     def write() -> GeneratedFile:
         clip = result.clip()

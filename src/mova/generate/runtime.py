@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mova.models.packed_layout import check_method
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -14,7 +16,8 @@ class Runtime:
 
     Attributes:
         memory: where weights rest while others compute, see `mova.generate.memory`.
-        quantization: packs the large linear layers while they are loaded, see `mova.models.quantize`; None keeps them.
+        quantization: how the large linear layers are packed while they are loaded, one of the methods in
+            `mova.models.packed_layout`; None leaves them as they are stored.
         attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
     """
@@ -23,3 +26,8 @@ class Runtime:
     quantization: str | None = None
     attention: str | None = None
     compile_blocks: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the choices; raises `ConfigError`."""
+        if self.quantization is not None:
+            check_method(self.quantization)

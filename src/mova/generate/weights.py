@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,18 @@ from mova.errors import CheckpointError, ConfigError
 from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.headers import TensorHeader, read_header, read_headers
 from mova.generate.locate import read_index
+from mova.generate.quantization_report import can_be_packed, check_stored_method, write_report
 from mova.models.convert import (
-    key_shape_md5,
     key_shapes,
     load_component,
     read_config,
     stored_class_name,
+    stored_quantization,
     verify_component,
     write_component,
 )
+from mova.models.quantize import Quantizer
+from mova.models.weight_files import key_shape_md5
 
 # Fingerprints that DiffSynth-Studio records for the released files. The video towers' is that of Wan 2.2 I2V A14B.
 PUBLISHED_MD5 = {
@@ -54,6 +57,7 @@ class ComponentReport:
         size_bytes: of its weight files.
         md5: fingerprint of names and shapes.
         published_as: the published component with this fingerprint, if it is one.
+        quantization: how its large weights are packed; None where they are plain.
     """
 
     name: str
@@ -64,6 +68,7 @@ class ComponentReport:
     size_bytes: int
     md5: str
     published_as: str | None
+    quantization: str | None = None
 
 
 def inspect_weights(path: Path) -> list[ComponentReport]:
@@ -77,10 +82,11 @@ def inspect_weights(path: Path) -> list[ComponentReport]:
         return [_report(path.name, "", read_header(path), [path])]
     folders = component_folders(path)
     return [
-        _report(
-            name, stored_class_name(read_config(folder)), read_headers(folder), sorted(folder.glob("*.safetensors"))
+        replace(
+            _report(name, stored_class_name(config), read_headers(folder), sorted(folder.glob("*.safetensors"))),
+            quantization=stored_quantization(config),
         )
-        for name, folder in folders.items()
+        for name, folder, config in ((name, folder, read_config(folder)) for name, folder in folders.items())
     ]
 
 
@@ -129,22 +135,29 @@ def convert_weights(
     dtype: str | None = None,
     max_shard_size: str = "10GB",
     fold_weight_norm: bool = False,
+    quantize: str | None = None,
 ) -> Path:
-    """Write a model again with another dtype, other shards or folded weight norm; the target appears complete or not.
+    """Write a model again with another dtype, other shards, folded weight norm or packed weights.
+
+    The target appears complete or not at all. One component is in memory at a time; one that is packed as its packed
+    weights, into which tensors are read one by one.
 
     Args:
         source: model directory or shipped name; checked strictly first.
         target: must not exist yet.
-        dtype: one of `DTYPES`, of all floating-point weights; None keeps each tensor's.
+        dtype: one of `DTYPES`, of all floating-point weights but packed ones; None keeps each tensor's.
         max_shard_size: such as "16MB".
         fold_weight_norm: store plain convolution weights instead of weight_g and weight_v.
+        quantize: packs the large weights of towers and bridge: float8, int8 or nf4. Beside them lies a report of the
+            errors (`mova.generate.quantization_report`).
 
     Returns:
         The target.
 
     Raises:
         CheckpointError: a component at fault.
-        ConfigError: a value that cannot be used, a target that exists, or nothing to fold.
+        ConfigError: a value that cannot be used, a target that exists, or nothing to fold or to pack.
+        MissingExtraError: what packs weights is not installed.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -158,17 +171,23 @@ def convert_weights(
     normed = {name for name, folder in folders.items() if read_config(folder).get("use_weight_norm")}
     if fold_weight_norm and not normed:
         raise ConfigError(f"no component of {source} has weight norm to fold; leave fold_weight_norm out")
+    method = None if quantize is None else check_stored_method(quantize, folders)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         shutil.copytree(source, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors*"))
         for name, folder in folders.items():
-            component = load_component(folder)
+            quantizer = Quantizer(method) if method and can_be_packed(folder) else None
+            component = load_component(folder, quantizer=quantizer)
             if fold_weight_norm and name in normed:
                 _fold(component)
             write_component(
                 component, staging / name, max_shard_size=max_shard_size, dtype=None if dtype is None else DTYPES[dtype]
             )
+            if quantizer:
+                write_report(quantizer, folder, staging / name)
+            # The next one is read before this name is given away.
+            del component
         staging.chmod(0o755)  # temporary folders are private
         staging.replace(target)
     finally:

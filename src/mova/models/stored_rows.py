@@ -9,7 +9,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mova.errors import CheckpointError
-from mova.models.convert import inspect_component, verify_component
+from mova.models.convert import verify_component
+from mova.models.packing import is_packed
+from mova.models.weight_files import inspect_component
 
 
 class StoredRows:
@@ -51,7 +53,7 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     Args:
         directory: with config.json and safetensors files.
         expected_class: published name that the config must carry.
-        dtype: of floating-point weights. Parts that a class keeps in float32 are float32.
+        dtype: of floating-point weights. Parts that a class keeps in float32 are float32; packed ones are as stored.
 
     Raises:
         CheckpointError: as `verify_component`.
@@ -59,5 +61,7 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     component = verify_component(directory, expected_class)
     kept = set(getattr(component, "_keep_in_fp32_modules", None) or ())
     for name, parameter in component.named_parameters():
+        if is_packed(parameter):
+            continue
         parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype)
     return component
