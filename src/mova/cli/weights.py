@@ -129,8 +129,8 @@ def _refuse(options: list[str], reason: str) -> None:
 def _error_line(name: str, report: QuantizationReport) -> str:
     return (
         f"{name} in {report.quant_method}: {report.bytes_before:,} -> {report.bytes_after:,} bytes; "
-        f"{len(report.errors)} weights, relative error {report.mean_error:.4f} on average, {report.worst_error:.4f} at most "
-        f"({report.worst_weight})"
+        f"{len(report.errors)} weights, relative error {report.mean_error:.4f} on average, "
+        f"{report.worst_error:.4f} at most ({report.worst_weight})"
     )
 
 

@@ -17,7 +17,6 @@ from mova.models.convert import (
 )
 from mova.models.packed_layout import FROZEN_METHODS, Method, check_method, storage_method
 from mova.models.packing import require_method
-from mova.models.quantize import Quantizer
 
 REPORT_FILE = "quantization_report.json"
 PACKED_CLASSES = ("WanModel", "WanAudioModel", "DualTowerConditionalBridge")
@@ -77,18 +76,18 @@ def check_stored_method(name: str, folders: Mapping[str, Path]) -> Method:
     return method
 
 
-def write_report(quantizer: Quantizer, source: Path, target: Path) -> QuantizationReport:
+def write_report(method: Method, errors: Mapping[str, float], source: Path, target: Path) -> QuantizationReport:
     """Write the report of a component beside its weights.
 
     Args:
-        quantizer: that packed its weights.
+        method: by which its weights were packed.
+        errors: relative error of each, by key.
         source: folder of the plain component.
         target: folder of the packed one.
     """
-    errors = quantizer.errors
     worst = max(errors, key=lambda key: errors[key])
     report = QuantizationReport(
-        quant_method=quantizer.method,
+        quant_method=method,
         bytes_before=_weight_bytes(source),
         bytes_after=_weight_bytes(target),
         mean_error=sum(errors.values()) / len(errors),

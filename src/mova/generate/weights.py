@@ -29,7 +29,7 @@ from mova.models.convert import (
     verify_component,
     write_component,
 )
-from mova.models.quantize import Quantizer
+from mova.models.pack_stored import pack_stored
 from mova.models.weight_files import key_shape_md5
 
 # Fingerprints that DiffSynth-Studio records for the released files. The video towers' is that of Wan 2.2 I2V A14B.
@@ -139,8 +139,7 @@ def convert_weights(
 ) -> Path:
     """Write a model again with another dtype, other shards, folded weight norm or packed weights.
 
-    The target appears complete or not at all. One component is in memory at a time; one that is packed as its packed
-    weights, into which tensors are read one by one.
+    The target appears complete or not at all. In memory is one component at a time; of one that is packed, one shard.
 
     Args:
         source: model directory or shipped name; checked strictly first.
@@ -177,15 +176,16 @@ def convert_weights(
     try:
         shutil.copytree(source, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors*"))
         for name, folder in folders.items():
-            quantizer = Quantizer(method) if method and can_be_packed(folder) else None
-            component = load_component(folder, quantizer=quantizer)
+            # A component that is converted alone is not in a folder of its name.
+            place, stored_dtype = staging if folder == source else staging / name, DTYPES[dtype] if dtype else None
+            if method and can_be_packed(folder):
+                errors = pack_stored(folder, place, method, max_shard_size=max_shard_size, dtype=stored_dtype)
+                write_report(method, errors, folder, place)
+                continue
+            component = load_component(folder)
             if fold_weight_norm and name in normed:
                 _fold(component)
-            write_component(
-                component, staging / name, max_shard_size=max_shard_size, dtype=None if dtype is None else DTYPES[dtype]
-            )
-            if quantizer:
-                write_report(quantizer, folder, staging / name)
+            write_component(component, place, max_shard_size=max_shard_size, dtype=stored_dtype)
             # The next one is read before this name is given away.
             del component
         staging.chmod(0o755)  # temporary folders are private

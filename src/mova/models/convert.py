@@ -46,6 +46,8 @@ _QUANTIZATION_KEY = "quantization_config"
 
 MergeTensor = Callable[[str, torch.Tensor], torch.Tensor]
 """Given a key and its tensor as stored, returns what is to be used instead."""
+ReadTensor = Callable[[str], torch.Tensor]
+"""Given a key, returns its tensor."""
 
 
 def component_class(name: str) -> type[nn.Module]:
@@ -238,6 +240,7 @@ def write_component(
     *,
     max_shard_size: int | str = "10GB",
     dtype: torch.dtype | None = None,
+    read: ReadTensor | None = None,
 ) -> list[Path]:
     """Write a component in the published layout; the directory appears, or changes, only when all files are complete.
 
@@ -246,6 +249,7 @@ def write_component(
         directory: created if needed; weights of an earlier component in it are removed.
         max_shard_size: in bytes, or as "16MB".
         dtype: of stored floating-point weights; as they are if not given. Packed weights and scales stay as they are.
+        read: where the values come from if the component is on the meta device; asked for one shard after the other.
 
     Returns:
         The files, config first.
@@ -260,7 +264,7 @@ def write_component(
     except OSError as error:
         raise CheckpointError(f"{directory} cannot be written: {error}") from error
     try:
-        stem = _write_files(component, staging, max_shard_size, dtype)
+        stem = _write_files(component, staging, max_shard_size, dtype, read)
         written = sorted(path.name for path in staging.iterdir())
         directory.mkdir(exist_ok=True)
         for stale in directory.glob(f"{stem}*.safetensors*"):
@@ -275,7 +279,9 @@ def write_component(
     return sorted((directory / name for name in written), key=lambda path: (path.name != _CONFIG_FILE, path.name))
 
 
-def _write_files(component: nn.Module, staging: Path, max_shard_size: int | str, dtype: torch.dtype | None) -> str:
+def _write_files(
+    component: nn.Module, staging: Path, max_shard_size: int | str, dtype: torch.dtype | None, read: ReadTensor | None
+) -> str:
     stem = DIFFUSERS_STEM if hasattr(component, "register_to_config") else TRANSFORMERS_STEM
     config = _published_config(component)
     (staging / _CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -291,7 +297,10 @@ def _write_files(component: nn.Module, staging: Path, max_shard_size: int | str,
         state, filename_pattern=stem + "{suffix}.safetensors", max_shard_size=max_shard_size
     )
     for name, keys in split.filename_to_tensors.items():
-        save_file({key: state[key] for key in keys}, staging / name, metadata={"format": "pt"})
+        shard = {key: read(key).contiguous() if read else state[key] for key in keys}
+        save_file(shard, staging / name, metadata={"format": "pt"})
+        # The next one is read before this name is given away.
+        del shard
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"

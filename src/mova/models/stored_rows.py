@@ -29,7 +29,7 @@ class StoredRows:
         self.tensors = inspect_component(directory)
 
     def read(self, name: str, rows: slice) -> torch.Tensor:
-        """Return some rows of a tensor, as stored; nothing else of it is read.
+        """Return some rows of a tensor, or with `slice(None)` all of it, as stored; nothing else of it is read.
 
         Raises:
             CheckpointError: the file cannot be read.
@@ -40,6 +40,9 @@ class StoredRows:
             # Opened each time: what a file that stays open has read counts as this process's memory.
             with safe_open(file, framework="pt") as stored:
                 part = stored.get_slice(name)
+                if rows == slice(None):
+                    whole: torch.Tensor = stored.get_tensor(name).clone()
+                    return whole
                 # An empty range is no range to the library.
                 found: torch.Tensor = (part[rows] if rows.start < rows.stop else part[:1][:0]).clone()
                 return found
