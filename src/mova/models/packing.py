@@ -71,6 +71,7 @@ def dequantize_weight(
     return four_bit.flatten()[: shape[0] * shape[1]].view(shape)
 
 
+@torch.no_grad()
 def relative_error(weight: torch.Tensor, packed: torch.Tensor, scales: torch.Tensor, method: Method) -> float:
     """Return how far a packed weight is from the original: the norm of the difference over the norm; 0 for zeros."""
     found = dequantize_weight(packed, scales, method, (weight.shape[0], weight.shape[1]), torch.float32)
