@@ -68,7 +68,7 @@ def verify(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model directory, or a LoRA file.")],
+    source: Annotated[Path, typer.Argument(help="A model directory, a component's GGUF file or a LoRA file.")],
     target: Annotated[Path, typer.Argument(help="The new directory or file; must not exist yet.")],
     dtype: Annotated[str | None, typer.Option(help="bf16 or float32; as stored by default.")] = None,
     max_shard_size: Annotated[str, typer.Option(help="Largest weight file, such as 16MB.")] = "10GB",
@@ -77,6 +77,9 @@ def convert(
     ] = False,
     quantize: Annotated[
         str | None, typer.Option(help="float8, int8 or nf4: packs the large weights of towers and bridge.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="For a GGUF file: a folder with the component's config.json; else MOVA's tower.")
     ] = None,
     lora_format: Annotated[
         str | None, typer.Option(help="For a LoRA: mova, diffsynth or comfyui. The source's is seen from its keys.")
@@ -92,8 +95,12 @@ def convert(
     Prints the new directory or files; with --json also the relative error of each packed weight.
     """
     if lora_format is not None or component:
-        given = {"dtype": dtype, "max_shard_size": max_shard_size != "10GB", "fold_weight_norm": fold_weight_norm}
-        given |= {"quantize": quantize, "json": as_json}
+        given: dict[str, object] = {
+            "dtype": dtype,
+            "max_shard_size": max_shard_size != "10GB",
+            "fold_weight_norm": fold_weight_norm,
+        }
+        given |= {"quantize": quantize, "json": as_json, "like": like}
         _refuse([name for name, value in given.items() if value], "a model directory, not for a LoRA")
         _refuse(["component"] if lora_format is None else [], "a LoRA, with --lora-format")
         from mova.generate.lora_convert import convert_lora
@@ -101,12 +108,30 @@ def convert(
         for file in convert_lora(source, target, str(lora_format), component or ()):
             typer.echo(file)
         return
-    from dataclasses import asdict
+    made = _convert_weights(source, target, dtype, max_shard_size, fold_weight_norm, quantize, like)
+    _report(made, with_errors=quantize is not None, as_json=as_json)
 
-    from mova.generate.quantization_report import read_reports
-    from mova.generate.weights import convert_weights
 
-    made = convert_weights(
+def _convert_weights(
+    source: Path,
+    target: Path,
+    dtype: str | None,
+    max_shard_size: str,
+    fold_weight_norm: bool,
+    quantize: str | None,
+    like: Path | None,
+) -> Path:
+    from mova.generate.gguf_convert import convert_gguf, is_gguf_file
+    from mova.generate.weights import check_dtype, check_shard_size, convert_weights
+
+    if is_gguf_file(source):
+        _refuse(["fold_weight_norm"] if fold_weight_norm else [], "a model directory, not for a GGUF file")
+        check_shard_size(max_shard_size)
+        return convert_gguf(
+            source, target, like=like, dtype=check_dtype(dtype), max_shard_size=max_shard_size, quantize=quantize
+        )
+    _refuse(["like"] if like else [], "a GGUF file")
+    return convert_weights(
         source,
         target,
         dtype=dtype,
@@ -114,7 +139,14 @@ def convert(
         fold_weight_norm=fold_weight_norm,
         quantize=quantize,
     )
-    reports = read_reports(made) if quantize else {}
+
+
+def _report(made: Path, *, with_errors: bool, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mova.generate.quantization_report import read_reports
+
+    reports = read_reports(made) if with_errors else {}
     for name, report in reports.items():
         typer.echo(_error_line(name, report), err=True)
     found = {name: asdict(report) for name, report in reports.items()}

@@ -59,12 +59,7 @@ def check_stored_method(name: str, folders: Mapping[str, Path]) -> Method:
         ConfigError: an unknown method, one that is only a way to compute, or nothing to pack.
         MissingExtraError: the method needs bitsandbytes, which is not installed.
     """
-    method = check_method(name)
-    if method not in FROZEN_METHODS:
-        raise ConfigError(
-            f"weights are stored in {', '.join(FROZEN_METHODS)}, got {name}, which computes with those of "
-            f"{storage_method(method)}; nearest is {storage_method(method)}"
-        )
+    method = check_storage_name(name)
     packable = {part: folder for part, folder in folders.items() if can_be_packed(folder)}
     if not packable:
         raise ConfigError(f"only towers and the bridge can be packed, got {', '.join(folders)}; leave quantize out")
@@ -76,13 +71,28 @@ def check_stored_method(name: str, folders: Mapping[str, Path]) -> Method:
     return method
 
 
+def check_storage_name(name: str) -> Method:
+    """Return the name of a method by which weights can be stored.
+
+    Raises:
+        ConfigError: an unknown method, or one that is only a way to compute.
+    """
+    method = check_method(name)
+    if method not in FROZEN_METHODS:
+        raise ConfigError(
+            f"weights are stored in {', '.join(FROZEN_METHODS)}, got {name}, which computes with those of "
+            f"{storage_method(method)}; nearest is {storage_method(method)}"
+        )
+    return method
+
+
 def write_report(method: Method, errors: Mapping[str, float], source: Path, target: Path) -> QuantizationReport:
     """Write the report of a component beside its weights.
 
     Args:
         method: by which its weights were packed.
         errors: relative error of each, by key.
-        source: folder of the plain component.
+        source: folder of the plain component, or the file that it came from.
         target: folder of the packed one.
     """
     worst = max(errors, key=lambda key: errors[key])
@@ -116,4 +126,5 @@ def read_reports(folder: Path) -> dict[str, QuantizationReport]:
 
 
 def _weight_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    files = [folder] if folder.is_file() else folder.glob("*.safetensors")
+    return sum(file.stat().st_size for file in files)

@@ -8,7 +8,8 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -158,10 +159,8 @@ def convert_weights(
         ConfigError: a value that cannot be used, a target that exists, or nothing to fold or to pack.
         MissingExtraError: what packs weights is not installed.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    if not re.fullmatch(r"[1-9]\d*(KB|MB|GB)", max_shard_size):
-        raise ConfigError(f"max_shard_size must be a number with KB, MB or GB, got {max_shard_size!r}; such as 16MB")
+    stored_dtype = check_dtype(dtype)
+    check_shard_size(max_shard_size)
     if target.exists():
         raise ConfigError(f"the target must not exist yet, got {target}")
     source = find_weights(source)
@@ -171,13 +170,11 @@ def convert_weights(
     if fold_weight_norm and not normed:
         raise ConfigError(f"no component of {source} has weight norm to fold; leave fold_weight_norm out")
     method = None if quantize is None else check_stored_method(quantize, folders)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with complete_or_absent(target) as staging:
         shutil.copytree(source, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors*"))
         for name, folder in folders.items():
             # A component that is converted alone is not in a folder of its name.
-            place, stored_dtype = staging if folder == source else staging / name, DTYPES[dtype] if dtype else None
+            place = staging if folder == source else staging / name
             if method and can_be_packed(folder):
                 errors = pack_stored(folder, place, method, max_shard_size=max_shard_size, dtype=stored_dtype)
                 write_report(method, errors, folder, place)
@@ -188,11 +185,37 @@ def convert_weights(
             write_component(component, place, max_shard_size=max_shard_size, dtype=stored_dtype)
             # The next one is read before this name is given away.
             del component
+    return target
+
+
+@contextmanager
+def complete_or_absent(target: Path) -> Iterator[Path]:
+    """Give a folder to write into that takes the target's name when all is done, and is removed if anything fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
         staging.chmod(0o755)  # temporary folders are private
         staging.replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target
+
+
+def check_dtype(name: str | None) -> torch.dtype | None:
+    """Return the dtype of a name in `DTYPES`; None for None.
+
+    Raises:
+        ConfigError: another name.
+    """
+    if name is not None and name not in DTYPES:
+        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {name!r}")
+    return None if name is None else DTYPES[name]
+
+
+def check_shard_size(text: str) -> None:
+    """Refuse a largest size of a file that is not a number with a unit."""
+    if not re.fullmatch(r"[1-9]\d*(KB|MB|GB)", text):
+        raise ConfigError(f"max_shard_size must be a number with KB, MB or GB, got {text!r}; such as 16MB")
 
 
 def find_weights(path: Path) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from mova.models.convert import verify_component, write_component
 from mova.models.packed_layout import Method
@@ -43,21 +45,46 @@ def pack_stored(
     stored = StoredRows(source)
     for key, parameter in component.named_parameters():
         parameter.data = parameter.data.to(dtype or stored.read(key, slice(0, 0)).dtype)
-    component = quantizer.prepare(component)
+    write_streamed(
+        component, lambda key: stored.read(key, slice(None)), target, quantizer, max_shard_size=max_shard_size
+    )
+    return quantizer.errors
+
+
+def write_streamed(
+    component: nn.Module,
+    read: Callable[[str], torch.Tensor],
+    target: Path,
+    quantizer: Quantizer | None = None,
+    *,
+    max_shard_size: int | str = "10GB",
+) -> None:
+    """Write a component whose tensors are read when their turn comes.
+
+    Args:
+        component: on the meta device, plain, in the dtypes that are to be written.
+        read: returns the value of a key; asked once for each.
+        target: folder that appears when all its files are complete.
+        quantizer: packs the large weights.
+        max_shard_size: in bytes, or as "16MB".
+
+    Raises:
+        CheckpointError: the target cannot be written.
+    """
+    component = quantizer.prepare(component) if quantizer else component
     packed_keys = set(packed_tensors(component))
+    dtypes = {key: tensor.dtype for key, tensor in component.state_dict().items()}
     # A weight and its scales are made together and may be asked for one after the other, or for two shards.
     waiting: dict[str, torch.Tensor] = {}
 
-    def read(key: str) -> torch.Tensor:
+    def read_packed(key: str) -> torch.Tensor:
         if key not in packed_keys:
-            tensor = stored.read(key, slice(None))
-            return tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+            return read(key).to(dtypes[key])
         if key not in waiting:
             weight_key = f"{key.rpartition('.')[0]}.weight"
-            packed = quantizer.pack(weight_key, stored.read(weight_key, slice(None)))
+            packed = quantizer.pack(weight_key, read(weight_key)) if quantizer else None
             assert packed is not None, "every packed key belongs to a layer that the quantizer prepared"
             waiting.update(packed)
         return waiting.pop(key)
 
-    write_component(component, target, max_shard_size=max_shard_size, read=read)
-    return quantizer.errors
+    write_component(component, target, max_shard_size=max_shard_size, read=read_packed)

@@ -233,8 +233,11 @@ def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLine
     for path in quantizable_layers(component):
         layer = component.get_submodule(path)
         assert isinstance(layer, nn.Linear)
-        layers[path] = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
-        _replace(component, path, layers[path])
+        packed = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
+        if layer.bias is not None:
+            packed.bias.data = packed.bias.data.to(layer.bias.dtype)
+        layers[path] = packed
+        _replace(component, path, packed)
     return layers
 
 
