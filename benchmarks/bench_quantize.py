@@ -159,7 +159,7 @@ def main() -> None:
         f"# Packed weights of {chosen.model}, {day}",
         "",
         f"{versions}; {chosen.clips} held-out clips at speed {chosen.speed}, {len(questions)} joint forwards, "
-        f"{chosen.threads} thread{'s' if chosen.threads > 1 else ''}; `{' '.join(['benchmarks/bench_quantize.py', *sys.argv[1:]])}`",
+        f"threads: {chosen.threads}; `{' '.join(['benchmarks/bench_quantize.py', *sys.argv[1:]])}`",
         "",
         f"| {' | '.join(HEADS)} |",
         f"|{' --- |' * len(HEADS)}",
