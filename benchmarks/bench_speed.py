@@ -80,16 +80,30 @@ def run(pipeline: MovaPipeline, rendered: RenderedClip, seed: int, rows: list[Ro
     """Make one clip on every rung."""
     exact: Clip | None = None
     for row in rows:
-        started = time.perf_counter()
-        made = pipeline(rendered.caption, image=rendered.clip.frames[0], seed=seed, output_type="np", **row.options)
-        row.seconds.append(time.perf_counter() - started)
-        row.predictions.append(made.calls.predictions)
-        row.computed.append(made.calls.predictions - made.calls.repeated)
-        clip = made.clip()
-        row.scores.append(score_clip(rendered.scene, clip, first_frame=first_frame(rendered.clip)))
-        exact = exact or clip
-        error = np.square(clip.frames.astype(np.float32) - exact.frames).mean()
-        row.psnr.append(10 * np.log10(255**2 / error) if error else np.inf)
+        exact = make(pipeline, rendered, seed, row, exact)
+
+
+def make(pipeline: MovaPipeline, rendered: RenderedClip, seed: int, row: Row, exact: Clip | None) -> Clip:
+    """Make one clip as a row says and note what was found; return the exact clip, which is this one if there is none.
+
+    Args:
+        pipeline: that makes it.
+        rendered: what is to be shown.
+        seed: of the noise.
+        row: its options, and where to note.
+        exact: to compare with.
+    """
+    started = time.perf_counter()
+    made = pipeline(rendered.caption, image=rendered.clip.frames[0], seed=seed, output_type="np", **row.options)
+    row.seconds.append(time.perf_counter() - started)
+    row.predictions.append(made.calls.predictions)
+    row.computed.append(made.calls.predictions - made.calls.repeated)
+    clip = made.clip()
+    row.scores.append(score_clip(rendered.scene, clip, first_frame=first_frame(rendered.clip)))
+    exact = exact or clip
+    error = np.square(clip.frames.astype(np.float32) - exact.frames).mean()
+    row.psnr.append(10 * np.log10(255**2 / error) if error else np.inf)
+    return exact
 
 
 def cells(row: Row, exact: Row) -> list[str]:

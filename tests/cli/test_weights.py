@@ -43,6 +43,22 @@ def test_convert_prints_the_new_directory(tmp_path, capsys):
     assert len(list((target / "video_vae").glob("*.safetensors"))) == 2
 
 
+def test_convert_says_how_far_packed_weights_are_off(tmp_path, capsys):
+    target = tmp_path / "new"
+    assert main(["weights", "convert", str(CHECKPOINT), str(target), "--quantize", "float8", "--json"]) == 0
+    printed = capsys.readouterr()
+    made = json.loads(printed.out)
+    assert made["path"] == str(target)
+    assert set(made["quantization"]) == {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"}
+    report = made["quantization"]["audio_dit"]
+    assert (len(report["errors"]), report["quant_method"]) == (30, "float8")
+    line = f"audio_dit in float8: {report['bytes_before']:,} -> {report['bytes_after']:,} bytes; 30 weights, relative"
+    assert line in printed.err
+    assert main(["weights", "inspect", str(target)]) == 0
+    assert "audio_dit: WanAudioModel, large weights in float8\n" in capsys.readouterr().out
+    assert main(["weights", "verify", str(target)]) == 0
+
+
 @pytest.fixture
 def lora(tmp_path):
     file = tmp_path / "wan.safetensors"
@@ -80,6 +96,7 @@ def test_convert_writes_a_lora_in_another_style(lora, tmp_path, capsys):
         (["--lora-format", "mova"], "name no component; say which: --component"),
         (["--lora-format", "kohya"], "must be one of mova, diffsynth, comfyui; got 'kohya'"),
         (["--lora-format", "mova", "--dtype", "bf16"], "--dtype is for a model directory, not for a LoRA"),
+        (["--lora-format", "mova", "--quantize", "int8"], "--quantize is for a model directory, not for a LoRA"),
         (["--component", "video_dit"], "--component is for a LoRA, with --lora-format"),
         ([], "expected a folder with model_index.json"),
     ],

@@ -77,7 +77,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("offload", [False, True])
-@pytest.mark.parametrize("quantize", [None, "int8", "nf4"])
+@pytest.mark.parametrize("quantize", [None, "float8", "int8", "nf4"])
 def test_losses_and_gradients_have_the_bits_of_resident_blocks(monkeypatch, quantize, offload):
     poison(monkeypatch)
     resident, streamed = make_experts(quantize), make_experts(quantize)

@@ -20,7 +20,7 @@ def size(tensors):
 
 
 @pytest.mark.parametrize("configs", [tiny(), mova_360p()], ids=["tiny", "published"])
-@pytest.mark.parametrize("packed", [None, "int8", "nf4"])
+@pytest.mark.parametrize("packed", [None, "float8", "int8", "nf4"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_bytes_are_those_of_the_real_modules(configs, packed, dtype):
     parts = component_bytes(dims_from_configs("any", configs, {}), dtype.itemsize, packed)

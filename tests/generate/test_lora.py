@@ -8,9 +8,10 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
-from mova.models.convert import key_shape_md5, key_shapes
+from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
 from mova.models.lora_file import write_lora
+from mova.models.weight_files import key_shape_md5
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from mova.generate.load import load_pipeline
 from mova.generate.memory import plan_memory
 from mova.generate.placement import TOWERS
 from mova.generate.runtime import Runtime
+from mova.generate.weights import convert_weights
 from mova.geometry import ClipGeometry
 
 PLACEMENTS = ("phases", "stream", "disk")
@@ -125,6 +126,22 @@ def test_adapters_act_on_weights_that_rest_and_leave_them_again(spread_home, pla
     assert torch.equal(clip(placed, options)[0], base[0])
     at_once = load(spread_home / "model", placement, loras=[(spread_home / "lora.safetensors", 0.7)])
     assert torch.equal(clip(at_once, options)[0], adapted[0])
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("method", ["float8", "nf4"])
+def test_packed_weights_rest_like_others(checkpoint, short, tmp_path, placement, method):
+    packed = convert_weights(checkpoint, tmp_path / "packed", quantize=method)
+    resident = load_pipeline(checkpoint, runtime=Runtime("resident", method))
+    resident.set_progress_bar_config(disable=True)
+    wanted = clip(resident, short)
+    as_stored = load(packed, placement)
+    assert_same(clip(as_stored, short), wanted)
+    while_loading = load_pipeline(checkpoint, runtime=Runtime(placement, method))
+    while_loading.set_progress_bar_config(disable=True)
+    assert_same(clip(while_loading, short), wanted)
+    plain = load(checkpoint, placement).placement
+    assert as_stored.placement.host_bytes() <= 0.5 * plain.host_bytes()
 
 
 def test_the_step_cache_works_on_weights_that_rest(checkpoint, pipe, short):

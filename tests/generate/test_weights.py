@@ -9,9 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mova.errors import CheckpointError, ConfigError
+from mova.generate import weights
+from mova.generate.quantization_report import read_reports
 from mova.generate.weights import PUBLISHED_MD5, convert_weights, inspect_weights, verify_weights
 from mova.models.audio_vae import AudioAutoencoder
-from mova.models.convert import key_shape_md5, load_component, write_component
+from mova.models.convert import load_component, write_component
+from mova.models.weight_files import key_shape_md5
 
 NUMERICS = Path(__file__).parents[1] / "numerics"
 CHECKPOINT = NUMERICS / "records" / "pipeline_checkpoint"
@@ -223,3 +226,49 @@ def test_convert_leaves_nothing_behind_where_the_source_is_damaged(model, tmp_pa
 def test_convert_refuses_a_shard_size_that_is_none(model, tmp_path, size):
     with pytest.raises(ConfigError, match="max_shard_size must be a number with KB, MB or GB"):
         convert_weights(model, tmp_path / "new", max_shard_size=size)
+
+
+@pytest.mark.parametrize("method", ["float8", "int8", "nf4"])
+def test_convert_packs_towers_and_bridge_and_nothing_else(model, tmp_path, method):
+    target = convert_weights(model, tmp_path / "new", quantize=method)
+    found = {report.name: report for report in inspect_weights(target)}
+    packed = {name for name, report in found.items() if report.quantization == method}
+    assert packed == {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"}
+    assert {report.quantization for name, report in found.items() if name not in packed} == {None}
+    counts = verify_weights(model)
+    for name, number in verify_weights(target).items():
+        errors = read_reports(target)[name].errors if name in packed else {}
+        assert number == counts[name] + len(errors), name
+        assert all(0 < error < 0.2 for error in errors.values())
+    for part in ("video_vae", "text_encoder"):
+        before, after = (load_component(folder / part).state_dict() for folder in (model, target))
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    # Other shards of it: the same weights, and the report still lies beside them.
+    again = convert_weights(target, tmp_path / "again", max_shard_size="50KB")
+    assert verify_weights(again) == verify_weights(target)
+    assert read_reports(again) == read_reports(target)
+
+
+def test_convert_packs_one_component_alone(model, tmp_path):
+    target = convert_weights(model / "audio_dit", tmp_path / "packed_tower", quantize="float8")
+    assert verify_weights(target) == {"packed_tower": 96 + 30}
+    assert list(read_reports(target)) == ["packed_tower"]
+
+
+def test_convert_refuses_what_cannot_be_packed(model, tmp_path):
+    with pytest.raises(ConfigError, match="quantisation must be float8, float8_linear, int8 or nf4, got 'fp4'"):
+        convert_weights(model, tmp_path / "new", quantize="fp4")
+    target = convert_weights(model, tmp_path / "new", quantize="float8")
+    with pytest.raises(ConfigError, match=r"packed once, got .* in float8 already; take the plain model"):
+        convert_weights(target, tmp_path / "newer", quantize="int8")
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "new"}
+
+
+def test_convert_leaves_nothing_where_packing_breaks_off(model, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(weights, "write_report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        convert_weights(model, tmp_path / "new", quantize="float8")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

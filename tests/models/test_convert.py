@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mova.errors import CheckpointError
+from mova.errors import CheckpointError, MissingExtraError
 from mova.models import presets
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
 from mova.models.convert import (
     build_empty,
     component_class,
-    inspect_component,
-    key_shape_md5,
     load_component,
     published_class_name,
+    read_config,
+    stored_quantization,
     verify_component,
     write_component,
 )
+from mova.models.packed_layout import FROZEN_METHODS
+from mova.models.quantize import Quantizer, packed_method, packed_tensors, quantize_component
 from mova.models.tower import AudioTower, VideoTower
+from mova.models.weight_files import inspect_component
 
 AUDIO = {
     "dim": 24,
@@ -158,25 +161,6 @@ def test_a_text_encoder_may_store_its_tied_embedding_once(tmp_path):
         assert torch.equal(loaded(tokens).last_hidden_state, encoder(tokens).last_hidden_state)
 
 
-def test_inspection_lists_shapes_dtypes_and_files_without_reading_weights(tower, stored):
-    tensors = inspect_component(stored)
-    assert set(tensors) == set(tower.state_dict())
-    assert tensors[KEY].shape == (24, 24)
-    assert tensors[KEY].dtype == "F32"
-    assert tensors[KEY].file == WEIGHTS
-
-
-def test_the_fingerprint_depends_on_names_and_shapes_and_not_on_their_order():
-    first = key_shape_md5({"a": (1, 2), "b": (3,)})
-    assert first == hashlib.md5(b"a,a:1_2,b,b:3", usedforsecurity=False).hexdigest()
-    assert first == key_shape_md5({"b": (3,), "a": [1, 2]})
-    assert first != key_shape_md5({"a": (2, 1), "b": (3,)})
-    assert first != key_shape_md5({"a": (1, 2), "c": (3,)})
-
-
-# ---- what does not fit is named, and nothing is loaded -----------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -217,48 +201,6 @@ def test_a_file_cut_short_is_refused(stored, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(CheckpointError, match=r"diffusion_pytorch_model.safetensors is damaged or cut short"):
         load_component(stored)
-
-
-def test_shards_must_be_there_whole_and_agree_with_the_index(tower, tmp_path):
-    directory = tmp_path / "part"
-    write_component(tower, directory, max_shard_size="20KB")
-    shards = sorted(directory.glob("*.safetensors"))
-    index_path = directory / f"{WEIGHTS}.index.json"
-    text = index_path.read_text()
-
-    index = json.loads(text)
-    index["weight_map"][KEY] = next(shard.name for shard in shards if shard.name != index["weight_map"][KEY])
-    index_path.write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=rf"first offending key '{KEY}' should be in"):
-        load_component(directory)
-
-    del index["weight_map"][KEY]
-    index_path.write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=rf"'{KEY}' should be in no file"):
-        load_component(directory)
-
-    index_path.write_text("{}")
-    with pytest.raises(CheckpointError, match="must map tensors to files under weight_map"):
-        load_component(directory)
-
-    index_path.write_text(text)
-    whole = shards[1].read_bytes()
-    shards[1].write_bytes(whole[:-10])
-    with pytest.raises(CheckpointError, match=f"{shards[1].name} is damaged or cut short"):
-        load_component(directory)
-    shards[1].unlink()
-    with pytest.raises(CheckpointError, match=f"1 missing: first {shards[1].name}"):
-        load_component(directory)
-
-
-def test_a_tensor_stored_twice_is_refused(tower, tmp_path):
-    directory = tmp_path / "part"
-    write_component(tower, directory, max_shard_size="20KB")
-    first, second = sorted(directory.glob("*.safetensors"))[:2]
-    key = next(iter(load_file(first)))
-    save_file({**load_file(second), key: torch.zeros(1)}, second)
-    with pytest.raises(CheckpointError, match="must be stored once"):
-        inspect_component(directory)
 
 
 @pytest.mark.parametrize(
@@ -302,3 +244,104 @@ def test_writing_where_nothing_can_be_written_leaves_nothing(tower, tmp_path):
     with pytest.raises(CheckpointError, match="cannot be written"):
         write_component(tower, tmp_path / "file" / "below")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.fixture(params=FROZEN_METHODS)
+def packed(request, tower, tmp_path):
+    """A component with packed weights, how they are packed, and its folder."""
+    quantize_component(tower, request.param)
+    write_component(tower, tmp_path / "packed")
+    return tower, request.param, tmp_path / "packed"
+
+
+def test_packed_weights_survive_writing_and_reading_bit_for_bit(packed):
+    tower, method, folder = packed
+    config = read_config(folder)
+    assert config["quantization_config"] == {"quant_method": method}
+    assert stored_quantization(config) == method
+    assert packed_method(verify_component(folder)) == method
+    loaded = load_component(folder, dtype=torch.bfloat16)
+    kept = packed_tensors(tower)
+    for key, tensor in loaded.state_dict().items():
+        expected = tower.state_dict()[key]
+        if key in kept:
+            assert torch.equal(tensor.view(torch.uint8), expected.view(torch.uint8)), key
+        else:
+            assert tensor.dtype in (torch.bfloat16, torch.float32), key
+    # Written again, in another dtype and in shards: the same once more.
+    write_component(loaded, folder.parent / "again", dtype=torch.float32, max_shard_size="10KB")
+    again = load_component(folder.parent / "again")
+    assert all(torch.equal(packed_tensors(again)[key].view(torch.uint8), kept[key].view(torch.uint8)) for key in kept)
+
+
+def _drop(key):
+    return lambda state: state.pop(key)
+
+
+def _cast(key, dtype):
+    return lambda state: state.update({key: state[key].to(dtype)})
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (_drop("blocks.0.ffn.0.scales"), r"in float8: 'blocks\.0\.ffn\.0\.scales' is missing; 1 missing"),
+        (_cast(KEY, torch.bfloat16), rf"'{KEY}' is BF16 and must be F8_E4M3; .* 1 of another dtype"),
+        (_cast("blocks.0.ffn.0.scales", torch.bfloat16), r"ffn\.0\.scales' is BF16 and must be F32; .* 1 of another"),
+        (lambda state: state.update(surplus=torch.zeros(1)), "'surplus' does not belong there; 0 missing, 1 extra"),
+        (lambda state: state.update({KEY: state[KEY][:3]}), r"is \[3, 24\] and must be \[24, 24\]; .* 1 mis-shaped"),
+    ],
+)
+def test_packed_tensors_that_do_not_fit_are_named_and_counted(tower, tmp_path, change, text):
+    quantize_component(tower, "float8")
+    write_component(tower, tmp_path / "packed")
+    _edit(tmp_path / "packed", change)
+    with pytest.raises(CheckpointError, match=text):
+        load_component(tmp_path / "packed")
+
+
+def test_the_config_and_the_files_must_say_the_same(tower, stored, tmp_path):
+    config = read_config(stored)
+    (stored / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "float8"}}))
+    with pytest.raises(CheckpointError, match=r"in float8: 'blocks\.0\.self_attn\.q\.scales' is missing; 20 missing"):
+        load_component(stored)
+    (stored / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gguf"}}))
+    with pytest.raises(CheckpointError, match=r"quant_method must be float8, int8, nf4, got 'gguf'"):
+        load_component(stored)
+    quantize_component(tower, "int8")
+    write_component(tower, tmp_path / "packed")
+    packed = read_config(tmp_path / "packed")
+    plain = {key: value for key, value in packed.items() if key != "quantization_config"}
+    (tmp_path / "packed" / "config.json").write_text(json.dumps(plain))
+    with pytest.raises(CheckpointError, match=r"'blocks\.0\.cross_attn\.k\.scales' does not belong there; .* 20 extra"):
+        load_component(tmp_path / "packed")
+
+
+def test_a_packed_component_is_read_by_its_own_method_or_by_one_that_computes_with_the_same_weights(tower, tmp_path):
+    quantize_component(tower, "float8")
+    write_component(tower, tmp_path / "packed")
+    assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8"))) == "float8"
+    assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8_linear"))) == "float8_linear"
+    with pytest.raises(CheckpointError, match="stored in float8 cannot be loaded in int8; nearest is float8"):
+        load_component(tmp_path / "packed", quantizer=Quantizer("int8"))
+
+
+def test_what_is_merged_is_in_the_weight_before_it_is_packed(tower, stored):
+    def double(key, tensor):
+        return tensor * 2 if key == KEY else tensor
+
+    plain = load_component(stored, quantizer=Quantizer("float8"))
+    merged = load_component(stored, quantizer=Quantizer("float8"), merge=double)
+    path = KEY.removesuffix(".weight")
+    torch.testing.assert_close(merged.get_submodule(path).dense(), 2 * plain.get_submodule(path).dense())
+    assert torch.equal(load_component(stored, merge=double).state_dict()[KEY], 2 * tower.state_dict()[KEY])
+
+
+def test_packed_weights_without_what_unpacks_them_are_a_missing_extra(tower, tmp_path, monkeypatch):
+    quantize_component(tower, "nf4")
+    write_component(tower, tmp_path / "packed")
+    monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
+    with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
+        load_component(tmp_path / "packed")
+    # Looking at it needs nothing.
+    assert packed_method(verify_component(tmp_path / "packed")) == "nf4"

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError, ConfigError
-from mova.models.convert import key_shape_md5, key_shapes
+from mova.models.convert import key_shapes
 from mova.models.lora import TARGETS, UNNAMED, Lora, LoraLayer, LoraOrigin, fit_lora, select_layers, summarise
 from mova.models.presets import tiny_audio_tower, tiny_bridge, tiny_video_tower
+from mova.models.weight_files import key_shape_md5
 
 PATH = "blocks.0.self_attn.q"
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.models.lora import Lora, LoraLayer
-from mova.models.lora_merge import MergedLoras
+from mova.models.lora_merge import MergedLoras, MergeWhileReading
 
 
 def make(dtype=torch.float32):
@@ -81,3 +81,22 @@ def test_weights_that_are_not_there_are_refused_before_anything_changes():
         modules = {"video_dit": nn.Sequential(nn.Linear(4, 6))}
     with pytest.raises(ConfigError, match=r"on meta at video_dit\.0; load them before"):
         MergedLoras(modules).apply([(adapter("0"), 1.0)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_merged_while_reading_is_what_is_merged_later(dtype):
+    """Whole tensors and rows of them, from float32 files, for weights of either dtype."""
+    stored = {key: value.detach() for key, value in make()["video_dit"].state_dict().items()}
+    originals = {key: value.clone() for key, value in stored.items()}
+    loras = [(adapter("0", "2"), 0.7), (adapter("0", seed=2), -0.3)]
+    modules = make(dtype)
+    MergedLoras(modules).apply(loras)
+    merge = MergeWhileReading(loras, "video_dit", dtype)
+    for key, tensor in stored.items():
+        assert torch.equal(merge(key, tensor).to(dtype), modules["video_dit"].state_dict()[key]), key
+        rows = merge(key, tensor[1:3], slice(1, 3)).to(dtype)
+        torch.testing.assert_close(rows, modules["video_dit"].state_dict()[key][1:3])
+    assert merge("0.bias", stored["0.bias"]) is stored["0.bias"]
+    assert all(torch.equal(stored[key], originals[key]) for key in stored)
+    other = MergeWhileReading(loras, "audio_dit", dtype)
+    assert other("0.weight", stored["0.weight"]) is stored["0.weight"]

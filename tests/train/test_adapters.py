@@ -77,7 +77,7 @@ def test_a_target_that_names_nothing_is_refused():
         add_adapters(tower(), "audio_dit", AdapterConfig(targets=("to_q",)))
 
 
-@pytest.mark.parametrize("method", [None, "nf4"])
+@pytest.mark.parametrize("method", [None, "nf4", "float8"])
 def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whole(monkeypatch, method):
     """Under autocast the copies are rounded to bfloat16 again: leaving them out changes no bit."""
     from mova.models.quantize import quantize_component

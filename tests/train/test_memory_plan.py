@@ -44,7 +44,7 @@ def bytes_of(tensors):
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-@pytest.mark.parametrize("method", ["none", "int8", "nf4"])
+@pytest.mark.parametrize("method", ["none", "float8", "nf4"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("settings", [{}, STREAMED, STREAMED | {"one_expert": True}])
 def test_weights_and_adapters_are_counted_to_the_byte(clips, tmp_path, settings, method, dtype):

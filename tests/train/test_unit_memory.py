@@ -41,7 +41,7 @@ def saved_bytes(call, weights):
 
 
 @pytest.mark.parametrize(("dtype", "autocast"), [(torch.float32, False), (torch.bfloat16, True)])
-@pytest.mark.parametrize("method", [None, "nf4", "int8"])
+@pytest.mark.parametrize("method", [None, "nf4", "int8", "float8"])
 @pytest.mark.parametrize("name", ["video_dit", "audio_dit"])
 def test_a_real_block_saves_and_takes_what_was_counted(name, method, dtype, autocast):
     planned = measure(sizes(dtype, autocast), method)[name]

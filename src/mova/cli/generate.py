@@ -52,7 +52,7 @@ def generate(
         str, typer.Option(help="exact, fast or fastest: how much is left out; steps that are given stay.")
     ] = "exact",
     memory: Annotated[str, typer.Option(help="auto, resident, phases, stream or disk: where weights rest.")] = "auto",
-    quantize: Annotated[str | None, typer.Option(help="Bits of the large weights: float8, int8 or nf4.")] = None,
+    quantize: Annotated[str | None, typer.Option(help="Large weights in float8, float8_linear, int8 or nf4.")] = None,
     attention: Annotated[str | None, typer.Option(help="Kernels of the attention, such as native or sage.")] = None,
     compile_blocks: Annotated[
         bool, typer.Option("--compile", help="Compile the blocks first: slower start, faster steps.")

@@ -12,6 +12,7 @@ from mova.errors import ConfigError
 
 if TYPE_CHECKING:
     from mova.generate.lora_convert import LoraReport
+    from mova.generate.quantization_report import QuantizationReport
     from mova.generate.weights import ComponentReport
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -67,13 +68,19 @@ def verify(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model directory, or a LoRA file.")],
+    source: Annotated[Path, typer.Argument(help="A model directory, a component's GGUF file or a LoRA file.")],
     target: Annotated[Path, typer.Argument(help="The new directory or file; must not exist yet.")],
     dtype: Annotated[str | None, typer.Option(help="bf16 or float32; as stored by default.")] = None,
     max_shard_size: Annotated[str, typer.Option(help="Largest weight file, such as 16MB.")] = "10GB",
     fold_weight_norm: Annotated[
         bool, typer.Option("--fold-weight-norm", help="Store plain weights instead of weight_g and weight_v.")
     ] = False,
+    quantize: Annotated[
+        str | None, typer.Option(help="float8, int8 or nf4: packs the large weights of towers and bridge.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="For a GGUF file: a folder with the component's config.json; else MOVA's tower.")
+    ] = None,
     lora_format: Annotated[
         str | None, typer.Option(help="For a LoRA: mova, diffsynth or comfyui. The source's is seen from its keys.")
     ] = None,
@@ -81,13 +88,19 @@ def convert(
         list[str] | None,
         typer.Option(help="For a LoRA whose keys name none: video_dit, video_dit_2, ...; may be repeated."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a model again with another dtype, other shards or folded weight norm, or a LoRA in another key style.
+    """Write a model again with another dtype, other shards or packed weights, or a LoRA in another key style.
 
-    Prints the new directory or files.
+    Prints the new directory or files; with --json also the relative error of each packed weight.
     """
     if lora_format is not None or component:
-        given = {"dtype": dtype, "max_shard_size": max_shard_size != "10GB", "fold_weight_norm": fold_weight_norm}
+        given: dict[str, object] = {
+            "dtype": dtype,
+            "max_shard_size": max_shard_size != "10GB",
+            "fold_weight_norm": fold_weight_norm,
+        }
+        given |= {"quantize": quantize, "json": as_json, "like": like}
         _refuse([name for name, value in given.items() if value], "a model directory, not for a LoRA")
         _refuse(["component"] if lora_format is None else [], "a LoRA, with --lora-format")
         from mova.generate.lora_convert import convert_lora
@@ -95,16 +108,62 @@ def convert(
         for file in convert_lora(source, target, str(lora_format), component or ()):
             typer.echo(file)
         return
-    from mova.generate.weights import convert_weights
+    made = _convert_weights(source, target, dtype, max_shard_size, fold_weight_norm, quantize, like)
+    _report(made, with_errors=quantize is not None, as_json=as_json)
 
-    typer.echo(
-        convert_weights(source, target, dtype=dtype, max_shard_size=max_shard_size, fold_weight_norm=fold_weight_norm)
+
+def _convert_weights(
+    source: Path,
+    target: Path,
+    dtype: str | None,
+    max_shard_size: str,
+    fold_weight_norm: bool,
+    quantize: str | None,
+    like: Path | None,
+) -> Path:
+    from mova.generate.gguf_convert import convert_gguf, is_gguf_file
+    from mova.generate.weights import check_dtype, check_shard_size, convert_weights
+
+    if is_gguf_file(source):
+        _refuse(["fold_weight_norm"] if fold_weight_norm else [], "a model directory, not for a GGUF file")
+        check_shard_size(max_shard_size)
+        return convert_gguf(
+            source, target, like=like, dtype=check_dtype(dtype), max_shard_size=max_shard_size, quantize=quantize
+        )
+    _refuse(["like"] if like else [], "a GGUF file")
+    return convert_weights(
+        source,
+        target,
+        dtype=dtype,
+        max_shard_size=max_shard_size,
+        fold_weight_norm=fold_weight_norm,
+        quantize=quantize,
     )
+
+
+def _report(made: Path, *, with_errors: bool, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mova.generate.quantization_report import read_reports
+
+    reports = read_reports(made) if with_errors else {}
+    for name, report in reports.items():
+        typer.echo(_error_line(name, report), err=True)
+    found = {name: asdict(report) for name, report in reports.items()}
+    typer.echo(json.dumps({"path": str(made), "quantization": found}, indent=2) if as_json else made)
 
 
 def _refuse(options: list[str], reason: str) -> None:
     if options:
         raise ConfigError(f"--{options[0].replace('_', '-')} is for {reason}")
+
+
+def _error_line(name: str, report: QuantizationReport) -> str:
+    return (
+        f"{name} in {report.quant_method}: {report.bytes_before:,} -> {report.bytes_after:,} bytes; "
+        f"{len(report.errors)} weights, relative error {report.mean_error:.4f} on average, "
+        f"{report.worst_error:.4f} at most ({report.worst_weight})"
+    )
 
 
 def _lora_table(lora: LoraReport) -> str:
@@ -126,8 +185,9 @@ def _table(reports: list[ComponentReport]) -> str:
     for report in reports:
         dtypes = ", ".join(f"{count} {dtype}" for dtype, count in report.dtypes.items())
         known = f" = {report.published_as}" if report.published_as else ", not a published size"
+        packed = f", large weights in {report.quantization}" if report.quantization else ""
         lines += [
-            f"{report.name}: {report.class_name or 'a file of weights'}",
+            f"{report.name}: {report.class_name or 'a file of weights'}{packed}",
             f"  {report.num_tensors:,} tensors ({dtypes}), {report.num_parameters:,} parameters, "
             f"{report.size_bytes:,} bytes",
             f"  names and shapes {report.md5}{known}",

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mova.generate.dims import BridgeDims, ModelDims, TowerDims
+from mova.models.packed_layout import Method, check_method, packed_bytes
 
 FLOAT32_BYTES = 4
 BFLOAT16_BYTES = 2
 # Components that stay in float32 on every device.
 FLOAT32_COMPONENTS = frozenset({"audio_vae", "video_vae"})
-# Bytes of a packed weight and of its scales: per weight, and weights that share a float32 scale (None: one per output).
-_PACKED: Mapping[str, tuple[float, int | None]] = {
-    "float8": (1.0, None),
-    "float8_linear": (1.0, None),
-    "int8": (1.0, None),
-    "nf4": (0.5, 64),
-}
 
 
 @dataclass(frozen=True)
@@ -31,18 +24,14 @@ class Precision:
     """
 
     element_bytes: int
-    packed: str | None = None
+    packed: Method | None = None
 
     def linear(self, wide_in: int, wide_out: int) -> int:
         """Return the bytes of a large linear layer with its bias."""
         bias = wide_out * self.element_bytes
         if self.packed is None:
             return wide_in * wide_out * self.element_bytes + bias
-        per_weight, group = _PACKED[self.packed]
-        count = wide_in * wide_out
-        groups = wide_out if group is None else math.ceil(count / group)
-        stored = count if group is None else groups * group
-        return int(stored * per_weight) + groups * FLOAT32_BYTES + bias
+        return packed_bytes(wide_out, wide_in, self.packed) + bias
 
 
 @dataclass(frozen=True)
@@ -85,7 +74,7 @@ def component_bytes(
         packed: method of quantisation of towers and bridge.
         stored: count everything with `element_bytes`, as a file of that dtype has it.
     """
-    precision = Precision(element_bytes, packed)
+    precision = Precision(element_bytes, None if packed is None else check_method(packed))
     sensitive = element_bytes if stored else FLOAT32_BYTES
     experts = ("video_dit", "video_dit_2")[: model.num_experts]
     text = model.fixed_parameters.get("text_encoder", 0)

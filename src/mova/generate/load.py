@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from mova.errors import CheckpointError, ConfigError
 from mova.generate.dims import dims_from_directory
 from mova.generate.free_memory import room_of
 from mova.generate.locate import ModelDefaults, find_model, read_config_file, read_defaults, read_index
+from mova.generate.lora import check_lora_scale
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
 from mova.generate.placement import Placement
+from mova.generate.quantized import load_quantized, plan_quantization
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.geometry import ClipGeometry
@@ -27,6 +30,7 @@ from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.cpu_linear import use_onednn_linears
 from mova.models.lora import COMPONENTS, fit_lora
 from mova.models.lora_file import read_lora
+from mova.models.packed_layout import Method
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
@@ -75,13 +79,14 @@ def load_pipeline(
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
-
-        runtime: memory, quantisation and kernels; by default those of `Runtime`.
+        runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of packed weights are merged
+            before packing and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
 
     Raises:
-        ConfigError: `shard_weights` without other processes, or a placement other than "resident" with them; no
-            placement has room for the clip.
+        ConfigError: `shard_weights` without other processes, or of packed weights; a placement other than "resident"
+            with other processes; no placement has room for the clip.
+        MissingExtraError: what packs weights is not installed.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -91,6 +96,14 @@ def load_pipeline(
     folder = find_model(model)
     index = read_index(folder)
     present = check_index(folder, index)
+    for _, scale in loras:
+        check_lora_scale(scale)
+    methods = plan_quantization(
+        {name: folder / name for name in COMPONENTS if name in present},
+        runtime.quantization,
+        has_loras=bool(loras),
+        shard_weights=shard_weights,
+    )
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name in present:
         if name in NETWORKS:
@@ -103,28 +116,21 @@ def load_pipeline(
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    plan = _choose_memory(folder, defaults, geometry, device, runtime, parallel)
-    # What rests stays in its files for now, in their dtype.
-    is_placed = plan.placement != "resident"
-    home = torch.device("cpu") if is_placed else device
+    packed = next(iter(methods.values()), None)
+    plan = _choose_memory(folder, defaults, geometry, device, runtime.memory, packed, parallel)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
+    is_placed = plan.placement != "resident"
+    loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
-    for name in present:
-        expected = PUBLISHED_COMPONENTS[name][1]
-        if name == "text_encoder" and parallel is not None and not parallel.is_main:
-            networks[name] = None
-        elif name in COMPONENTS and shards is not None:
-            networks[name] = shards.empty(folder / name, name, expected)
-        elif name in NETWORKS:
-            wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
-            networks[name] = load_component(
-                folder / name, expected_class=expected, dtype=None if is_placed else wanted, device=home
-            )
+    networks |= {name: loading.network(name) for name in present if name in NETWORKS}
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
+    if methods:
+        pipeline.note_merged_loras(fitted)
+        fitted = []
     if is_placed:
         present_networks = {name: network for name, network in networks.items() if network is not None}
         pipeline.placement = Placement(present_networks, device, plan, dtype)
@@ -133,30 +139,68 @@ def load_pipeline(
     return pipeline
 
 
+@dataclass(frozen=True)
+class _Loading:
+    """How the networks of a pipeline are loaded; fields as in `load_pipeline`, with everything settled."""
+
+    folder: Path
+    dtype: torch.dtype
+    device: torch.device
+    is_placed: bool
+    methods: Mapping[str, Method]
+    loras: WeightedLoras
+    shards: ShardedComponents | None
+    is_main: bool
+
+    def network(self, name: str) -> Any:
+        """Load a network; None for the text encoder of a process that encodes no texts."""
+        folder, expected = self.folder / name, PUBLISHED_COMPONENTS[name][1]
+        if name == "text_encoder" and not self.is_main:
+            return None
+        if name in COMPONENTS and self.shards is not None:
+            return self.shards.empty(folder, name, expected)
+        if name in self.methods:
+            return load_quantized(
+                folder,
+                self.methods[name],
+                expected_class=expected,
+                dtype=self.dtype,
+                device=self.device,
+                loras=self.loras,
+                is_resting=self.is_placed,
+            )
+        if self.is_placed:
+            # What rests stays in its files for now, in their dtype.
+            return load_component(folder, expected_class=expected)
+        wanted = torch.float32 if name in FLOAT32_NETWORKS else self.dtype
+        return load_component(folder, expected_class=expected, dtype=wanted, device=self.device)
+
+
 def _choose_memory(
     folder: Path,
     defaults: ModelDefaults,
     geometry: ClipGeometry | None,
     device: torch.device,
-    runtime: Runtime,
+    memory: str,
+    packed: str | None,
     parallel: Parallel | None,
 ) -> MemoryPlan:
     """Return the placement that was asked for, or the fastest that fits."""
     dims = dims_from_directory(folder)
     if geometry is None:
         geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
-    check_memory(runtime.memory, 1 if parallel is None else parallel.world_size)
+    check_memory(memory, 1 if parallel is None else parallel.world_size)
     room = room_of(device)
-    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=runtime.quantization)
-    if runtime.memory != "auto" or parallel is not None:
-        name = "resident" if parallel is not None else runtime.memory
+    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=packed)
+    if memory != "auto" or parallel is not None:
+        name = "resident" if parallel is not None else memory
         plan = next(plan for plan in plans if plan.placement == name)
         if parallel is None and not room.fits(plan):
             logger.warning(
                 "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
             )
         return plan
-    plan = choose_placement(dims, geometry, room, quantization=runtime.quantization)
+    plan = choose_placement(dims, geometry, room, quantization=packed)
     if plan.placement != "resident":
         logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
     return plan

@@ -15,6 +15,7 @@ from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, Lora, fit_lora
 from mova.models.lora_file import read_lora
 from mova.models.lora_merge import MergedLoras
+from mova.models.quantize import packed_method
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,9 @@ class LoraPipelineMixin:
 
     Adapters act through merged weights: a loaded one acts at once, sampling costs nothing more, and `save_pretrained`
     saves what acts. Memory: a copy of every adapted weight stays on the CPU, so that the base comes back bit for bit.
+
+    Packed weights have no room for changes: LoRAs are merged into them while they are loaded and packed
+    (`load_pipeline(..., loras=..., runtime=...)`), and every later change is refused (`ConfigError`).
     """
 
     _adapters: Mapping[str, _Adapter] | None = None
@@ -56,8 +60,9 @@ class LoraPipelineMixin:
 
         Raises:
             CheckpointError: a damaged file, or keys, shapes or a base that do not fit; the model is as before then.
-            ConfigError: a scale that is not finite, a name that is taken, an unknown component.
+            ConfigError: a scale that is not finite, a name that is taken, an unknown component, packed weights.
         """
+        self._refuse_packed()
         lora = path if isinstance(path, Lora) else read_lora(path)
         name = adapter_name or Path(lora.name).stem
         held = self._held()
@@ -134,6 +139,28 @@ class LoraPipelineMixin:
         """Take all adapters out and forget them: the base, bit for bit."""
         self._act({})
 
+    def note_merged_loras(self, loras: Sequence[tuple[Lora, float]]) -> None:
+        """Remember LoRAs that are in the weights already, so that `get_active_adapters` names them.
+
+        Args:
+            loras: fitted to the components, with scales, in the order of merging.
+        """
+        held: dict[str, _Adapter] = {}
+        for number, (lora, scale) in enumerate(loras, 1):
+            name = Path(lora.name).stem
+            # Two files in two folders may have one name.
+            held[f"lora_{number}" if name in held else name] = _Adapter(lora, scale)
+        self._adapters = held
+
+    def _refuse_packed(self) -> None:
+        methods = {packed_method(module) for module in self._modules_for_lora().values()} - {None}
+        if methods:
+            found = ", ".join(sorted(map(str, methods)))
+            raise ConfigError(
+                f"LoRAs are merged before weights are packed, got a pipeline with weights in {found}; load it again "
+                "with the LoRAs that it is to have (loras=..., or --lora)"
+            )
+
     def _held(self) -> Mapping[str, _Adapter]:
         return self._adapters or {}
 
@@ -149,6 +176,8 @@ class LoraPipelineMixin:
         return {name: module for name, module in modules.items() if module is not None}
 
     def _act(self, adapters: Mapping[str, _Adapter], factor: float = 1.0) -> None:
+        if adapters or self._held():
+            self._refuse_packed()
         if self._merged is None:
             self._merged = MergedLoras(self._modules_for_lora())
         changed = self._merged.num_changed

@@ -17,6 +17,7 @@ from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.distributed.residency import Sleeper, frozen_tensors
 from mova.distributed.streaming import BlockStreamer, lanes_of
 from mova.generate.memory import MemoryPlan
+from mova.models.convert import kept_in_float32
 from mova.models.dual_tower import DualTower
 
 EXPERTS = ("video_dit", "video_dit_2")
@@ -188,7 +189,7 @@ def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Compu
     found: dict[int, torch.dtype] = {}
     for name, component in components.items():
         wanted = torch.float32 if name in AUTOENCODERS else dtype
-        kept = () if name in TEXT else tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
+        kept = kept_in_float32(component, dtype)
         for path, module in component.named_modules():
             is_packed = hasattr(module, "scales")
             for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):

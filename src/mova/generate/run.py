@@ -139,6 +139,8 @@ def generate_file(
     pipeline, device, result = _generate(request, folder, inputs, processes, runtime or Runtime(), clock)
     clock.begin(WRITING)
     metadata |= {"device": device}
+    if runtime and runtime.quantization:
+        metadata |= {"quantization": runtime.quantization}
 
     def write() -> GeneratedFile:
         clip = result.clip()

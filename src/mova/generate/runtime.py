@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mova.generate.memory import check_memory
+from mova.models.packed_layout import check_method
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,13 @@ class Runtime:
 
     Attributes:
         memory: where weights rest while others compute, see `mova.generate.memory`.
-        quantization: packs the large linear layers while they are loaded, see `mova.models.quantize`; None keeps them.
+        quantization: how the large linear layers are packed while they are loaded, one of the methods in
+            `mova.models.packed_layout`; None leaves them as they are stored.
         attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
 
     Raises:
-        ConfigError: a placement that there is not.
+        ConfigError: a placement or a method that there is not.
     """
 
     memory: str = "auto"
@@ -31,3 +33,5 @@ class Runtime:
 
     def __post_init__(self) -> None:
         check_memory(self.memory)
+        if self.quantization is not None:
+            check_method(self.quantization)

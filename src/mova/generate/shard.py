@@ -14,6 +14,7 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows, ReadRows
 from mova.models.experts import Experts, pair_towers
 from mova.models.lora import Lora
+from mova.models.lora_merge import MergeWhileReading
 from mova.models.stored_rows import StoredRows, empty_component
 
 WeightedLoras = Sequence[tuple[Lora, float]]
@@ -65,17 +66,9 @@ class ShardedComponents:
         return experts.eval()
 
     def _reader(self, stored: StoredRows, component: str) -> ReadRows:
+        merge = MergeWhileReading(self.loras, component, self.dtype)
+
         def read(key: str, rows: slice) -> torch.Tensor:
-            part = stored.read(key, rows)
-            path = key.removesuffix(".weight")
-            found = [(lora.layers.get(component, {}).get(path), scale) for lora, scale in self.loras]
-            layers = [(layer, scale) for layer, scale in found if layer is not None and path != key]
-            if not layers:
-                return part
-            # As `MergedLoras` does it: rounded as the weight is, then added in float32.
-            merged = part.to(self.dtype).float()
-            for layer, scale in layers:
-                merged += scale * layer.update(rows=rows)
-            return merged
+            return merge(key, stored.read(key, rows), rows)
 
         return read

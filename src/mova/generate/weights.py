@@ -8,8 +8,9 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,18 @@ from mova.errors import CheckpointError, ConfigError
 from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.headers import TensorHeader, read_header, read_headers
 from mova.generate.locate import read_index
+from mova.generate.quantization_report import can_be_packed, check_stored_method, write_report
 from mova.models.convert import (
-    key_shape_md5,
     key_shapes,
     load_component,
     read_config,
     stored_class_name,
+    stored_quantization,
     verify_component,
     write_component,
 )
+from mova.models.pack_stored import pack_stored
+from mova.models.weight_files import key_shape_md5
 
 # Fingerprints that DiffSynth-Studio records for the released files. The video towers' is that of Wan 2.2 I2V A14B.
 PUBLISHED_MD5 = {
@@ -54,6 +58,7 @@ class ComponentReport:
         size_bytes: of its weight files.
         md5: fingerprint of names and shapes.
         published_as: the published component with this fingerprint, if it is one.
+        quantization: how its large weights are packed; None where they are plain.
     """
 
     name: str
@@ -64,6 +69,7 @@ class ComponentReport:
     size_bytes: int
     md5: str
     published_as: str | None
+    quantization: str | None = None
 
 
 def inspect_weights(path: Path) -> list[ComponentReport]:
@@ -77,10 +83,11 @@ def inspect_weights(path: Path) -> list[ComponentReport]:
         return [_report(path.name, "", read_header(path), [path])]
     folders = component_folders(path)
     return [
-        _report(
-            name, stored_class_name(read_config(folder)), read_headers(folder), sorted(folder.glob("*.safetensors"))
+        replace(
+            _report(name, stored_class_name(config), read_headers(folder), sorted(folder.glob("*.safetensors"))),
+            quantization=stored_quantization(config),
         )
-        for name, folder in folders.items()
+        for name, folder, config in ((name, folder, read_config(folder)) for name, folder in folders.items())
     ]
 
 
@@ -129,27 +136,31 @@ def convert_weights(
     dtype: str | None = None,
     max_shard_size: str = "10GB",
     fold_weight_norm: bool = False,
+    quantize: str | None = None,
 ) -> Path:
-    """Write a model again with another dtype, other shards or folded weight norm; the target appears complete or not.
+    """Write a model again with another dtype, other shards, folded weight norm or packed weights.
+
+    The target appears complete or not at all. In memory is one component at a time; of one that is packed, one shard.
 
     Args:
         source: model directory or shipped name; checked strictly first.
         target: must not exist yet.
-        dtype: one of `DTYPES`, of all floating-point weights; None keeps each tensor's.
+        dtype: one of `DTYPES`, of all floating-point weights but packed ones; None keeps each tensor's.
         max_shard_size: such as "16MB".
         fold_weight_norm: store plain convolution weights instead of weight_g and weight_v.
+        quantize: packs the large weights of towers and bridge: float8, int8 or nf4. Beside them lies a report of the
+            errors (`mova.generate.quantization_report`).
 
     Returns:
         The target.
 
     Raises:
         CheckpointError: a component at fault.
-        ConfigError: a value that cannot be used, a target that exists, or nothing to fold.
+        ConfigError: a value that cannot be used, a target that exists, or nothing to fold or to pack.
+        MissingExtraError: what packs weights is not installed.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    if not re.fullmatch(r"[1-9]\d*(KB|MB|GB)", max_shard_size):
-        raise ConfigError(f"max_shard_size must be a number with KB, MB or GB, got {max_shard_size!r}; such as 16MB")
+    stored_dtype = check_dtype(dtype)
+    check_shard_size(max_shard_size)
     if target.exists():
         raise ConfigError(f"the target must not exist yet, got {target}")
     source = find_weights(source)
@@ -158,22 +169,53 @@ def convert_weights(
     normed = {name for name, folder in folders.items() if read_config(folder).get("use_weight_norm")}
     if fold_weight_norm and not normed:
         raise ConfigError(f"no component of {source} has weight norm to fold; leave fold_weight_norm out")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    method = None if quantize is None else check_stored_method(quantize, folders)
+    with complete_or_absent(target) as staging:
         shutil.copytree(source, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors*"))
         for name, folder in folders.items():
+            # A component that is converted alone is not in a folder of its name.
+            place = staging if folder == source else staging / name
+            if method and can_be_packed(folder):
+                errors = pack_stored(folder, place, method, max_shard_size=max_shard_size, dtype=stored_dtype)
+                write_report(method, errors, folder, place)
+                continue
             component = load_component(folder)
             if fold_weight_norm and name in normed:
                 _fold(component)
-            write_component(
-                component, staging / name, max_shard_size=max_shard_size, dtype=None if dtype is None else DTYPES[dtype]
-            )
+            write_component(component, place, max_shard_size=max_shard_size, dtype=stored_dtype)
+            # The next one is read before this name is given away.
+            del component
+    return target
+
+
+@contextmanager
+def complete_or_absent(target: Path) -> Iterator[Path]:
+    """Give a folder to write into that takes the target's name when all is done, and is removed if anything fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
         staging.chmod(0o755)  # temporary folders are private
         staging.replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target
+
+
+def check_dtype(name: str | None) -> torch.dtype | None:
+    """Return the dtype of a name in `DTYPES`; None for None.
+
+    Raises:
+        ConfigError: another name.
+    """
+    if name is not None and name not in DTYPES:
+        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {name!r}")
+    return None if name is None else DTYPES[name]
+
+
+def check_shard_size(text: str) -> None:
+    """Refuse a largest size of a file that is not a number with a unit."""
+    if not re.fullmatch(r"[1-9]\d*(KB|MB|GB)", text):
+        raise ConfigError(f"max_shard_size must be a number with KB, MB or GB, got {text!r}; such as 16MB")
 
 
 def find_weights(path: Path) -> Path:

@@ -1,36 +1,36 @@
-"""Components on disk in the published layout: class names, strict reading, atomic writing, inspection.
+"""Components on disk in the published layout: class names, strict reading, atomic writing.
 
 A component is a directory with a config.json (which names the published class) and safetensors files, single or
 sharded with an index. State-dict names are the published ones already, so nothing is renamed. Reading compares every
-key and every shape first, from the files' headers: either all of it fits or nothing is loaded.
+key and every shape first, from the files' headers: either all of it fits or nothing is loaded. Where the large weights
+are packed, the config says how under `quantization_config`, and a layer has `weight` (packed) and `scales`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from mova.errors import CheckpointError, ConfigError
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
+from mova.models.packed_layout import FROZEN_METHODS, Method, storage_method
+from mova.models.packing import PACKED_DTYPES, require_method
+from mova.models.quantize import Quantizer, pack_layers, packed_method, packed_tensors
 from mova.models.tower import AudioTower, VideoTower
-
-if TYPE_CHECKING:
-    from mova.models.quantize import Quantizer
+from mova.models.weight_files import DIFFUSERS_STEM, TRANSFORMERS_STEM, StoredTensor, inspect_component, weight_files
 
 _OUR_CLASSES: dict[str, type[nn.Module]] = {
     "WanModel": VideoTower,
@@ -39,26 +39,15 @@ _OUR_CLASSES: dict[str, type[nn.Module]] = {
     "DAC": AudioAutoencoder,
 }
 _LIBRARY_CLASSES = {"AutoencoderKLWan": "diffusers", "UMT5EncoderModel": "transformers"}
-_DIFFUSERS_STEM = "diffusion_pytorch_model"
-_TRANSFORMERS_STEM = "model"
 _CONFIG_FILE = "config.json"
 # Keys of Wan's own config.json that say nothing about the network; the keys of its weights are ours.
 _WITHOUT_EFFECT = {"WanModel": ("model_type", "text_len")}
+_QUANTIZATION_KEY = "quantization_config"
 
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor as a file's header describes it.
-
-    Attributes:
-        shape: of the tensor.
-        dtype: safetensors' name, such as "BF16" or "F32".
-        file: name of the file that holds it.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    file: str
+MergeTensor = Callable[[str, torch.Tensor], torch.Tensor]
+"""Given a key and its tensor as stored, returns what is to be used instead."""
+ReadTensor = Callable[[str], torch.Tensor]
+"""Given a key, returns its tensor."""
 
 
 def component_class(name: str) -> type[nn.Module]:
@@ -88,14 +77,16 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
 
     Args:
         class_name: published or ours.
-        config: constructor arguments; keys that start with an underscore are ignored.
+        config: constructor arguments; keys that start with an underscore are ignored. Where it says that weights are
+            packed, the component has layers for packed weights.
 
     Raises:
-        CheckpointError: an unknown class, or a key that the class does not take.
+        CheckpointError: an unknown class, a key that the class does not take, or an unknown way of packing.
         ConfigError: values that the class refuses.
     """
     cls = component_class(class_name)
-    skipped = _WITHOUT_EFFECT.get(class_name, ())
+    method = stored_quantization(config)
+    skipped = (*_WITHOUT_EFFECT.get(class_name, ()), _QUANTIZATION_KEY)
     arguments = {key: value for key, value in config.items() if not key.startswith("_") and key not in skipped}
     if class_name == "UMT5EncoderModel":
         from transformers import UMT5Config
@@ -107,21 +98,31 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     if unknown:
         raise CheckpointError(f"{class_name} takes no {unknown[0]!r} ({len(unknown)} unknown keys in its config)")
     with torch.device("meta"):
-        return cls(**arguments)
+        component = cls(**arguments)
+    if method:
+        pack_layers(component, method)
+    return component
+
+
+def stored_quantization(config: Mapping[str, Any]) -> Method | None:
+    """Return how a component's config says that its weights are packed; None where they are plain.
+
+    Raises:
+        CheckpointError: packed in a way that is not known here.
+    """
+    if _QUANTIZATION_KEY not in config:
+        return None
+    entry = config[_QUANTIZATION_KEY]
+    found = entry.get("quant_method") if isinstance(entry, Mapping) else entry
+    for method in FROZEN_METHODS:
+        if found == method:
+            return method
+    raise CheckpointError(f"{_QUANTIZATION_KEY}.quant_method must be {', '.join(FROZEN_METHODS)}, got {found!r}")
 
 
 def key_shapes(component: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a component's state dict, in its order."""
     return {key: tuple(value.shape) for key, value in component.state_dict().items()}
-
-
-def key_shape_md5(shapes: Mapping[str, Sequence[int]]) -> str:
-    """Return the fingerprint of keys and shapes by which published checkpoints are recognised.
-
-    The recipe is DiffSynth-Studio's: "name:dim_dim" and "name" for every tensor, sorted, joined by commas, MD5.
-    """
-    entries = [f"{key}:{'_'.join(str(size) for size in shape)}" for key, shape in shapes.items()]
-    return hashlib.md5(",".join(sorted([*entries, *shapes])).encode(), usedforsecurity=False).hexdigest()
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -152,34 +153,6 @@ def stored_class_name(config: Mapping[str, Any]) -> str:
     if not isinstance(name, str):
         raise CheckpointError(f"config must name its class under _class_name or architectures, got keys {list(config)}")
     return name
-
-
-def inspect_component(directory: Path | str) -> dict[str, StoredTensor]:
-    """List the tensors of a component from the headers of its files; no weights are read.
-
-    Raises:
-        CheckpointError: files are missing, damaged, cut short or do not agree with their index.
-    """
-    directory = Path(directory)
-    index, files = _weight_files(directory)
-    tensors: dict[str, StoredTensor] = {}
-    for file in files:
-        for key, tensor in _read_header(file).items():
-            if key in tensors:
-                raise CheckpointError(
-                    f"tensor {key!r} must be stored once, found in {tensors[key].file} and {file.name}"
-                )
-            tensors[key] = tensor
-    if index is not None:
-        stored = {key: tensor.file for key, tensor in tensors.items()}
-        wrong = [key for key in {**index, **stored} if index.get(key) != stored.get(key)]
-        if wrong:
-            key = min(wrong)
-            raise CheckpointError(
-                f"the index and the shards of {directory} must agree: first offending key {key!r} should be in "
-                f"{index.get(key, 'no file')} and is in {stored.get(key, 'no file')} ({len(wrong)} such keys)"
-            )
-    return tensors
 
 
 def verify_component(directory: Path | str, expected_class: str | None = None) -> nn.Module:
@@ -215,6 +188,7 @@ def load_component(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     quantizer: Quantizer | None = None,
+    merge: MergeTensor | None = None,
 ) -> nn.Module:
     """Load a component strictly, in evaluation mode.
 
@@ -223,20 +197,31 @@ def load_component(
         expected_class: published name that the config must carry; any known class if not given.
         dtype: of floating-point weights; as stored if not given. Parts that a class keeps in float32 stay there.
         device: where the weights go.
-        quantizer: packs the large linear layers, each as soon as it is read.
+        quantizer: packs the large linear layers, each as soon as it is read; those that are stored packed stay so.
+        merge: what is to be put into tensors, such as LoRAs, before they are packed or cast; not into packed ones.
 
     Raises:
-        CheckpointError: as `verify_component`; nothing has been loaded then.
+        CheckpointError: as `verify_component`, or weights that are stored packed in another way; nothing has been
+            loaded then.
+        MissingExtraError: weights are stored packed, and what unpacks them is not installed.
     """
     directory = Path(directory)
     component = verify_component(directory, expected_class)
+    packing = packed_method(component)
+    if packing:
+        require_method(packing)
+    as_stored = set(packed_tensors(component))
     component = quantizer.prepare(component) if quantizer else component
-    kept = tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
+    kept = kept_in_float32(component, dtype)
     state: dict[str, torch.Tensor] = {}
-    for file in _weight_files(directory)[1]:
+    for file in weight_files(directory)[1]:
         with safe_open(file, framework="pt", device=str(device)) as stored:
             for key in stored.keys():  # noqa: SIM118 (not a mapping)
                 tensor = stored.get_tensor(key)
+                if key in as_stored:
+                    state[key] = tensor
+                    continue
+                tensor = merge(key, tensor) if merge else tensor
                 packed = quantizer.pack(key, tensor) if quantizer else None
                 state |= packed or {key: _cast(tensor, dtype, any(part in key.split(".") for part in kept))}
     for alias in _aliases(component):
@@ -255,6 +240,7 @@ def write_component(
     *,
     max_shard_size: int | str = "10GB",
     dtype: torch.dtype | None = None,
+    read: ReadTensor | None = None,
 ) -> list[Path]:
     """Write a component in the published layout; the directory appears, or changes, only when all files are complete.
 
@@ -262,7 +248,8 @@ def write_component(
         component: one of our classes, or one of diffusers or transformers.
         directory: created if needed; weights of an earlier component in it are removed.
         max_shard_size: in bytes, or as "16MB".
-        dtype: of stored floating-point weights; as they are if not given.
+        dtype: of stored floating-point weights; as they are if not given. Packed weights and scales stay as they are.
+        read: where the values come from if the component is on the meta device; asked for one shard after the other.
 
     Returns:
         The files, config first.
@@ -277,7 +264,7 @@ def write_component(
     except OSError as error:
         raise CheckpointError(f"{directory} cannot be written: {error}") from error
     try:
-        stem = _write_files(component, staging, max_shard_size, dtype)
+        stem = _write_files(component, staging, max_shard_size, dtype, read)
         written = sorted(path.name for path in staging.iterdir())
         directory.mkdir(exist_ok=True)
         for stale in directory.glob(f"{stem}*.safetensors*"):
@@ -292,11 +279,17 @@ def write_component(
     return sorted((directory / name for name in written), key=lambda path: (path.name != _CONFIG_FILE, path.name))
 
 
-def _write_files(component: nn.Module, staging: Path, max_shard_size: int | str, dtype: torch.dtype | None) -> str:
-    stem = _DIFFUSERS_STEM if hasattr(component, "register_to_config") else _TRANSFORMERS_STEM
+def _write_files(
+    component: nn.Module, staging: Path, max_shard_size: int | str, dtype: torch.dtype | None, read: ReadTensor | None
+) -> str:
+    stem = DIFFUSERS_STEM if hasattr(component, "register_to_config") else TRANSFORMERS_STEM
     config = _published_config(component)
     (staging / _CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    state = {key: _cast(value.detach(), dtype, False).contiguous() for key, value in component.state_dict().items()}
+    packed = packed_tensors(component)
+    state = {
+        key: (value if key in packed else _cast(value.detach(), dtype, False)).detach().contiguous()
+        for key, value in component.state_dict().items()
+    }
     for alias in _aliases(component):
         for key in alias[1:]:
             state.pop(key)
@@ -304,7 +297,10 @@ def _write_files(component: nn.Module, staging: Path, max_shard_size: int | str,
         state, filename_pattern=stem + "{suffix}.safetensors", max_shard_size=max_shard_size
     )
     for name, keys in split.filename_to_tensors.items():
-        save_file({key: state[key] for key in keys}, staging / name, metadata={"format": "pt"})
+        shard = {key: read(key).contiguous() if read else state[key] for key in keys}
+        save_file(shard, staging / name, metadata={"format": "pt"})
+        # The next one is read before this name is given away.
+        del shard
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"
@@ -319,48 +315,10 @@ def _published_config(component: nn.Module) -> dict[str, Any]:
     from diffusers import __version__
 
     arguments = {key: value for key, value in dict(config).items() if not key.startswith("_")}
+    method = packed_method(component)
+    if method:
+        arguments[_QUANTIZATION_KEY] = {"quant_method": storage_method(method)}
     return {"_class_name": published_class_name(component), "_diffusers_version": __version__, **arguments}
-
-
-def _weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
-    for stem in (_DIFFUSERS_STEM, _TRANSFORMERS_STEM):
-        index_path = directory / f"{stem}.safetensors.index.json"
-        single = directory / f"{stem}.safetensors"
-        if index_path.is_file():
-            index = _read_index(index_path)
-            files = [directory / name for name in sorted(set(index.values()))]
-            absent = [file.name for file in files if not file.is_file()]
-            if absent:
-                raise CheckpointError(
-                    f"{index_path} names {len(files)} shards, {len(absent)} missing: first {absent[0]}"
-                )
-            return index, files
-        if single.is_file():
-            return None, [single]
-    raise CheckpointError(
-        f"{directory} must hold {_DIFFUSERS_STEM}.safetensors or {_TRANSFORMERS_STEM}.safetensors (or shards and index)"
-    )
-
-
-def _read_index(path: Path) -> dict[str, str]:
-    try:
-        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        return {str(key): str(Path(name).name) for key, name in weight_map.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} must map tensors to files under weight_map: {error!r}") from error
-
-
-def _read_header(file: Path) -> dict[str, StoredTensor]:
-    try:
-        with safe_open(file, framework="pt") as stored:
-            slices = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
-            return {
-                key: StoredTensor(tuple(part.get_shape()), str(part.get_dtype()), file.name)
-                for key, part in slices.items()
-            }
-    except (SafetensorError, OSError) as error:
-        size = file.stat().st_size if file.exists() else 0
-        raise CheckpointError(f"{file} is damaged or cut short ({size} bytes): {error}") from error
 
 
 def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredTensor]) -> None:
@@ -371,19 +329,32 @@ def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredT
     ]
     misshaped = [key for key, shape in expected.items() if key in stored and stored[key].shape != shape]
     extra = [key for key in stored if key not in expected]
-    if not (missing or misshaped or extra):
+    dtypes = {key: names for key, names in _packed_dtypes(component).items() if key in stored}
+    mistyped = [key for key, name in dtypes.items() if stored[key].dtype != name and key not in misshaped]
+    if not (missing or misshaped or extra or mistyped):
         return
     if missing:
         first = f"{missing[0]!r} is missing"
     elif misshaped:
         key = misshaped[0]
         first = f"{key!r} is {list(stored[key].shape)} and must be {list(expected[key])}"
+    elif mistyped:
+        key = mistyped[0]
+        first = f"{key!r} is {stored[key].dtype} and must be {dtypes[key]}"
     else:
         first = f"{min(extra)!r} does not belong there"
+    method = packed_method(component)
     raise CheckpointError(
-        f"weights in {directory} do not fit {published_class_name(component)}: {first}; {len(missing)} missing, "
-        f"{len(extra)} extra, {len(misshaped)} mis-shaped of {len(expected)}"
+        f"weights in {directory} do not fit {published_class_name(component)}{f' in {method}' if method else ''}: "
+        f"{first}; {len(missing)} missing, {len(extra)} extra, {len(misshaped)} mis-shaped"
+        f"{f', {len(mistyped)} of another dtype' if method else ''} of {len(expected)}"
     )
+
+
+def _packed_dtypes(component: nn.Module) -> dict[str, str]:
+    """Return the dtypes that packed weights and scales must have in a file, in the words of safetensors."""
+    names = {dtype: name for name, dtype in PACKED_DTYPES.items()} | {torch.float32: "F32"}
+    return {key: names[tensor.dtype] for key, tensor in packed_tensors(component).items()}
 
 
 def _aliases(component: nn.Module) -> list[list[str]]:
@@ -392,6 +363,16 @@ def _aliases(component: nn.Module) -> list[list[str]]:
     for key, parameter in component.named_parameters(remove_duplicate=False):
         groups.setdefault(id(parameter), []).append(key)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def kept_in_float32(component: nn.Module, dtype: torch.dtype | None) -> tuple[str, ...]:
+    """Return the parts of key names whose tensors stay in float32 while the rest gets a dtype.
+
+    What transformers lists overflows in float16 only, and is left in bfloat16 there too.
+    """
+    if dtype is not torch.float16 and not hasattr(component, "register_to_config"):
+        return ()
+    return tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
 
 
 def _cast(tensor: torch.Tensor, dtype: torch.dtype | None, keep_float32: bool) -> torch.Tensor:

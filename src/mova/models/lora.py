@@ -13,7 +13,7 @@ from typing import Final
 import torch
 
 from mova.errors import CheckpointError, ConfigError
-from mova.models.convert import key_shape_md5
+from mova.models.weight_files import key_shape_md5
 
 COMPONENTS: Final = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 UNNAMED: Final = ""

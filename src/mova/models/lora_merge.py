@@ -1,4 +1,4 @@
-"""Adapters merged into the weights of modules, and taken out again bit for bit."""
+"""Adapters merged into the weights of modules, and taken out again bit for bit; or merged while weights are read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.models.lora import Lora
+from mova.models.packing import is_packed
 
 
 class MergedLoras:
@@ -79,8 +80,44 @@ class MergedLoras:
         return self.components[component].get_parameter(f"{path}.weight")
 
 
+class MergeWhileReading:
+    """Puts adapters into the weights of one component as they are read, for those that cannot be changed later.
+
+    Args:
+        loras: fitted to the components (`fit_lora`), with scales.
+        component: which one it is, as LoRAs name it.
+        dtype: of the weights. They are rounded to it first, as `MergedLoras` finds them; None leaves them as stored.
+    """
+
+    def __init__(self, loras: Sequence[tuple[Lora, float]], component: str, dtype: torch.dtype | None = None) -> None:
+        self.loras, self.component, self.dtype = loras, component, dtype
+
+    def __call__(self, key: str, tensor: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
+        """Return a tensor with its adapters.
+
+        Args:
+            key: of the tensor in the component's state dict.
+            tensor: as stored: all of it, or some of its rows.
+            rows: which rows those are.
+
+        Returns:
+            The tensor itself where no adapter is for it, otherwise the sum in float32.
+        """
+        path = key.removesuffix(".weight")
+        found = [(lora.layers.get(self.component, {}).get(path), scale) for lora, scale in self.loras]
+        layers = [(layer, scale) for layer, scale in found if layer is not None and path != key]
+        if not layers:
+            return tensor
+        merged = tensor.to(self.dtype or tensor.dtype).float()
+        merged = merged.clone() if merged.data_ptr() == tensor.data_ptr() else merged
+        for layer, scale in layers:
+            merged += scale * layer.update(merged.device, rows)
+        return merged
+
+
 def _check_weight(weight: torch.Tensor, place: tuple[str, str]) -> None:
-    if weight.device.type == "meta" or type(weight.detach()) is not torch.Tensor or not weight.is_floating_point():
+    is_plain = type(weight.detach()) is torch.Tensor and weight.is_floating_point() and not is_packed(weight)
+    if weight.device.type == "meta" or not is_plain:
         raise ConfigError(
             f"adapters are merged into plain floating-point weights, got {type(weight.detach()).__name__} of "
             f"{weight.dtype} on {weight.device} at {'.'.join(place)}; load them before quantising or offloading"

@@ -1,61 +1,65 @@
-"""Frozen weights in 8 or 4 bits: packed layer by layer while a component is loaded, computed with in floating point.
+"""Frozen weights in 8 or 4 bits: packed layer by layer while a component is loaded, or read as they were stored.
 
 Only the large linear layers of blocks and of the bridge's attentions are packed; norms, modulation, embeddings and
-heads stay as they are. The one place that knows bitsandbytes; why that library: docs/decisions/0002-packed-weights.md.
+heads stay as they are. They compute in floating point, but for float8_linear. Why each method is there:
+docs/decisions/0002-packed-weights.md.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from mova.errors import ConfigError, MissingExtraError
+from mova.errors import CheckpointError, ConfigError
 from mova.models.bridge import CrossModalBridge
 from mova.models.lora import BRIDGE_TARGETS, TOWER_TARGETS, select_layers
+from mova.models.packed_layout import FROZEN_METHODS, Method, check_method, packed_layout, storage_method
+from mova.models.packing import (
+    PACKED_DTYPES,
+    dequantize_weight,
+    multiply_float8,
+    quantize_weight,
+    relative_error,
+    require_method,
+)
 from mova.models.tower import DiTTower
-
-Method = Literal["int8", "nf4"]
-METHODS: Final[tuple[Method, ...]] = ("int8", "nf4")
-# Weights of nf4 that share a scale.
-_GROUP = 64
 
 
 class QuantizedLinear(nn.Linear):
     """A linear layer that keeps its weight packed and unpacks it for each use, also in the backward pass.
 
     It is frozen: gradients reach its input (and a bias that wants one), never its weight. It computes in the dtype that
-    a plain layer would: that of its input, or of autocast. A new one is on the meta device.
+    a plain layer would: that of its input, or of autocast. With float8_linear it multiplies in float8 instead, and no
+    gradient passes. Casting a module leaves packed weights and scales as they are. A new one is on the meta device.
 
     Args:
         in_features, out_features: as of the layer it stands for.
         bias: whether it has one.
-        method: int8 with a scale per output, or nf4 with a scale per 64 weights.
+        method: how its weight is packed; see `mova.models.packed_layout`.
+
+    Raises:
+        ConfigError: another method.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool, method: Method) -> None:
         super().__init__(in_features, out_features, bias, device="meta")
-        self.method = method
-        if method == "int8":
-            packed = torch.empty(out_features, in_features, dtype=torch.int8, device="meta")
-            num_scales = out_features
-        else:
-            num_scales = math.ceil(in_features * out_features / _GROUP)
-            packed = torch.empty(num_scales * _GROUP // 2, 1, dtype=torch.uint8, device="meta")
-        # A parameter, so that whoever looks for the layer's weight finds one, and sees that it is not a floating one.
+        self.method = check_method(method)
+        layout = packed_layout(out_features, in_features, method)
+        packed = torch.empty(layout.weight_shape, dtype=PACKED_DTYPES[layout.weight_dtype], device="meta")
+        # A parameter, so that whoever looks for the layer's weight finds one, and sees that it is not a usual one.
         self.weight = nn.Parameter(packed, requires_grad=False)
-        self.register_buffer("scales", torch.empty(num_scales, dtype=torch.float32, device="meta"))
+        self.register_buffer("scales", torch.empty(layout.num_scales, dtype=torch.float32, device="meta"))
 
     @classmethod
     def from_linear(cls, layer: nn.Linear, method: Method) -> QuantizedLinear:
         """Return the packed form of a layer on its device; the bias is shared with it.
 
         Raises:
-            MissingExtraError: bitsandbytes is not installed.
+            MissingExtraError: the method needs bitsandbytes, which is not installed.
         """
         quantized = cls(layer.in_features, layer.out_features, layer.bias is not None, method)
         packed, scales = quantize_weight(layer.weight.detach(), method)
@@ -70,12 +74,32 @@ class QuantizedLinear(nn.Linear):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (..., in) to (..., out)."""
+        """Map (..., in) to (..., out).
+
+        Raises:
+            ConfigError: a gradient is wanted through float8_linear.
+        """
+        if self.method == "float8_linear":
+            if torch.is_grad_enabled() and x.requires_grad:
+                raise ConfigError(
+                    f"gradients pass through {' and '.join(FROZEN_METHODS)}, got float8_linear, which rounds its input "
+                    "too; nearest is float8"
+                )
+            return multiply_float8(x, self.weight, self.get_buffer("scales"), self.bias, _working_dtype(x))
         shape = (self.out_features, self.in_features)
         output: torch.Tensor = _PackedLinear.apply(
             x, self.bias, self.weight, self.get_buffer("scales"), self.method, shape
         )
         return output
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> QuantizedLinear:
+        def keep_dtype(tensor: torch.Tensor) -> torch.Tensor:
+            changed = fn(tensor)
+            # A module that is cast to bfloat16 takes its floating tensors along, to which float8 and scales belong.
+            return changed if tensor is self.bias or changed.dtype == tensor.dtype else tensor.to(changed.device)
+
+        super()._apply(keep_dtype, recurse)
+        return self
 
     def extra_repr(self) -> str:
         """Say how the weight is kept."""
@@ -95,8 +119,7 @@ class _PackedLinear(torch.autograd.Function):
         method: Method,
         shape: tuple[int, int],
     ) -> torch.Tensor:
-        kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        dtype = _working_dtype(x)
         ctx.save_for_backward(packed, scales)
         ctx.method, ctx.shape, ctx.dtype, ctx.input_dtype = method, shape, dtype, x.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
@@ -116,57 +139,6 @@ class _PackedLinear(torch.autograd.Function):
         return to_input, to_bias, None, None, None, None
 
 
-def quantize_weight(weight: torch.Tensor, method: Method) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pack a weight on its device.
-
-    Args:
-        weight: (out, in), floating.
-        method: int8 or nf4.
-
-    Returns:
-        The packed weight, (out, in) int8 or two values per byte in a column of uint8, and its float32 scales: one per
-        output, or one per 64 weights.
-
-    Raises:
-        MissingExtraError: bitsandbytes is not installed.
-        ConfigError: another method.
-    """
-    library = _library()
-    if method == "int8":
-        # Its CUDA kernel takes half precision only; the CPU is given the same so that both find the same numbers.
-        packed, scales, _ = library.int8_vectorwise_quant(weight.to(torch.float16))
-        return packed, scales
-    if method == "nf4":
-        # A row per scale: with the weight's own rows the CPU kernel of bitsandbytes 0.50 unpacks with wrong scales
-        # wherever a row is not a multiple of 64 long.
-        groups = functional.pad(weight.flatten(), (0, -weight.numel() % _GROUP)).view(-1, _GROUP)
-        packed, state = library.quantize_4bit(groups, blocksize=_GROUP, quant_type="nf4")
-        return packed, state.absmax
-    raise ConfigError(f"quantisation must be {' or '.join(METHODS)}, got {method!r}")
-
-
-def dequantize_weight(
-    packed: torch.Tensor, scales: torch.Tensor, method: Method, shape: tuple[int, int], dtype: torch.dtype
-) -> torch.Tensor:
-    """Return what `quantize_weight` packed, (out, in) in a floating dtype."""
-    library = _library()
-    if method == "int8":
-        dense: torch.Tensor = library.int8_vectorwise_dequant(packed, scales).to(dtype)
-        return dense
-    groups = torch.Size((len(scales), _GROUP))
-    state = library.QuantState(absmax=scales, shape=groups, dtype=dtype, blocksize=_GROUP, quant_type="nf4")
-    four_bit: torch.Tensor = library.dequantize_4bit(packed, state)
-    # What fills up the last group is cut off.
-    return four_bit.flatten()[: shape[0] * shape[1]].view(shape)
-
-
-def relative_error(weight: torch.Tensor, packed: torch.Tensor, scales: torch.Tensor, method: Method) -> float:
-    """Return how far a packed weight is from the original: the norm of the difference over the norm; 0 for zeros."""
-    original = weight.float()
-    found = dequantize_weight(packed, scales, method, (weight.shape[0], weight.shape[1]), torch.float32)
-    return float((found - original).norm() / original.norm().clamp_min(torch.finfo(torch.float32).tiny))
-
-
 def quantizable_layers(component: nn.Module) -> list[str]:
     """Return the paths of the linear layers that are packed: those of blocks, and of the bridge's attentions.
 
@@ -183,25 +155,42 @@ class Quantizer:
     """Packs the layers of a component while its tensors arrive, so that it never exists unpacked as a whole.
 
     Args:
-        method: int8 or nf4.
+        method: how weights are packed.
         device: that packs; the result goes back to where the tensor was. By default where the tensor is.
 
     Attributes:
-        errors: relative error of each packed weight, by key.
+        errors: relative error of each weight that was packed, by key.
 
     Raises:
-        MissingExtraError: bitsandbytes is not installed.
+        MissingExtraError: the method needs bitsandbytes, which is not installed.
+        ConfigError: another method.
     """
 
     def __init__(self, method: Method, device: torch.device | None = None) -> None:
-        _library()
+        require_method(method)
         self.method, self.device = method, device
         self.errors: dict[str, float] = {}
         self._paths: set[str] = set()
 
     def prepare(self, component: nn.Module) -> nn.Module:
-        """Give a component on the meta device layers that can take packed weights; return it."""
-        self._paths |= set(pack_layers(component, self.method))
+        """Give a component on the meta device layers that can take packed weights; return it.
+
+        One that is stored packed has such layers already. They are told to compute by this method.
+
+        Raises:
+            CheckpointError: it is stored packed by another method.
+        """
+        stored = packed_method(component)
+        if stored is None:
+            self._paths |= set(pack_layers(component, self.method))
+            return component
+        if stored != storage_method(self.method):
+            raise CheckpointError(
+                f"weights that are stored in {stored} cannot be loaded in {self.method}; nearest is {stored}, or a "
+                "model directory with plain weights"
+            )
+        for layer in packed_layers(component).values():
+            layer.method = self.method
         return component
 
     def pack(self, key: str, tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
@@ -215,18 +204,40 @@ class Quantizer:
         return {key: packed.to(tensor.device), f"{path}.scales": scales.to(tensor.device)}
 
 
+def packed_layers(component: nn.Module) -> dict[str, QuantizedLinear]:
+    """Return the layers of a component whose weights are packed, by path."""
+    return {path: module for path, module in component.named_modules() if isinstance(module, QuantizedLinear)}
+
+
+def packed_method(component: nn.Module) -> Method | None:
+    """Return how the weights of a component are packed; None where none are."""
+    return next((layer.method for layer in packed_layers(component).values()), None)
+
+
+def packed_tensors(component: nn.Module) -> dict[str, torch.Tensor]:
+    """Return packed weights and their scales by key of the state dict: what no cast to another dtype may touch."""
+    return {
+        f"{path}.{name}": tensor
+        for path, layer in packed_layers(component).items()
+        for name, tensor in (("weight", layer.weight), ("scales", layer.get_buffer("scales")))
+    }
+
+
 def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLinear]:
     """Put layers for packed weights, on the meta device, in the place of a component's; return them by path.
 
     Raises:
-        ConfigError: a component that is neither a tower nor the bridge.
+        ConfigError: a component that is neither a tower nor the bridge, or another method.
     """
     layers = {}
     for path in quantizable_layers(component):
         layer = component.get_submodule(path)
         assert isinstance(layer, nn.Linear)
-        layers[path] = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
-        _replace(component, path, layers[path])
+        packed = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
+        if layer.bias is not None:
+            packed.bias.data = packed.bias.data.to(layer.bias.dtype)
+        layers[path] = packed
+        _replace(component, path, packed)
     return layers
 
 
@@ -237,8 +248,8 @@ def quantize_component(component: nn.Module, method: Method) -> dict[str, float]
         The relative error of each packed weight, by key.
 
     Raises:
-        MissingExtraError: bitsandbytes is not installed.
-        ConfigError: a component that is neither a tower nor the bridge.
+        MissingExtraError: the method needs bitsandbytes, which is not installed.
+        ConfigError: a component that is neither a tower nor the bridge, or another method.
     """
     errors = {}
     for path in quantizable_layers(component):
@@ -261,14 +272,11 @@ def summarise_errors(errors: Mapping[str, float]) -> str:
     return f"{len(errors)} weights, relative error {mean:.4f} on average, {errors[worst]:.4f} at most ({worst})"
 
 
+def _working_dtype(x: torch.Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
 def _replace(component: nn.Module, path: str, layer: nn.Module) -> None:
     parent, _, name = path.rpartition(".")
     setattr(component.get_submodule(parent), name, layer)
-
-
-def _library() -> Any:
-    try:
-        import bitsandbytes.functional as library
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("bitsandbytes", "quantize") from error
-    return library

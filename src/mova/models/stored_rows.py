@@ -9,7 +9,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mova.errors import CheckpointError
-from mova.models.convert import inspect_component, verify_component
+from mova.models.convert import verify_component
+from mova.models.packing import is_packed
+from mova.models.weight_files import inspect_component
 
 
 class StoredRows:
@@ -27,7 +29,7 @@ class StoredRows:
         self.tensors = inspect_component(directory)
 
     def read(self, name: str, rows: slice) -> torch.Tensor:
-        """Return some rows of a tensor, as stored; nothing else of it is read.
+        """Return some rows of a tensor, or with `slice(None)` all of it, as stored; nothing else of it is read.
 
         Raises:
             CheckpointError: the file cannot be read.
@@ -38,6 +40,9 @@ class StoredRows:
             # Opened each time: what a file that stays open has read counts as this process's memory.
             with safe_open(file, framework="pt") as stored:
                 part = stored.get_slice(name)
+                if rows == slice(None):
+                    whole: torch.Tensor = stored.get_tensor(name).clone()
+                    return whole
                 # An empty range is no range to the library.
                 found: torch.Tensor = (part[rows] if rows.start < rows.stop else part[:1][:0]).clone()
                 return found
@@ -51,7 +56,7 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     Args:
         directory: with config.json and safetensors files.
         expected_class: published name that the config must carry.
-        dtype: of floating-point weights. Parts that a class keeps in float32 are float32.
+        dtype: of floating-point weights. Parts that a class keeps in float32 are float32; packed ones are as stored.
 
     Raises:
         CheckpointError: as `verify_component`.
@@ -59,5 +64,7 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     component = verify_component(directory, expected_class)
     kept = set(getattr(component, "_keep_in_fp32_modules", None) or ())
     for name, parameter in component.named_parameters():
+        if is_packed(parameter):
+            continue
         parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype)
     return component

@@ -19,6 +19,8 @@ from mova.models.convert import (
     build_empty,
     component_class,
     load_component,
+    read_config,
+    stored_quantization,
     write_component,
 )
 from mova.models.presets import mova_360p, tiny
@@ -79,11 +81,26 @@ def _build(start: StartConfig, name: Component, model: Path, own: OwnRows | None
     if source == "new":
         return _new(start, name, own)
     folder = component_folder(source, name, model)
+    refuse_packed(folder)
     if own is None:
         return load_component(folder, expected_class=CLASSES[name], dtype=torch.float32).train()
     component = empty_component(folder, CLASSES[name], torch.float32)
     own.keep(component, StoredRows(folder).read)
     return component.train()
+
+
+def refuse_packed(folder: Path) -> None:
+    """Refuse a component whose weights are stored packed: training begins with plain ones.
+
+    Raises:
+        CheckpointError: it is packed, or has no usable config.
+    """
+    method = stored_quantization(read_config(folder))
+    if method:
+        raise CheckpointError(
+            f"training must begin with plain weights, got {method} in {folder}; a frozen base is packed by "
+            f"memory.base_quantization: {method}"
+        )
 
 
 def component_folder(source: str, name: str, model: Path) -> Path:

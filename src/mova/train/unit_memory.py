@@ -20,7 +20,9 @@ from mova.diffusion.flow import velocity_loss
 from mova.distributed.allocations import Allocations
 from mova.models.bridge import CrossModalBridge
 from mova.models.convert import build_empty
-from mova.models.quantize import Method, pack_layers
+from mova.models.packed_layout import Method
+from mova.models.packing import is_packed
+from mova.models.quantize import pack_layers
 from mova.models.rope import RotaryTable
 from mova.models.tower import AudioTower, DiTTower, TowerInputs, VideoTower
 from mova.train.adapters import add_adapters
@@ -75,7 +77,7 @@ def cast_weights(component: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Give weights the dtype that `load_component` gives them: some parts stay in float32. Return the component."""
     kept = tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
     for key, parameter in component.named_parameters():
-        if not parameter.is_floating_point():
+        if is_packed(parameter):
             continue
         parameter.data = parameter.data.to(torch.float32 if any(part in key.split(".") for part in kept) else dtype)
     return component

@@ -9,8 +9,10 @@ import pytest
 import torch
 import yaml
 
-from mova.errors import ConfigError, MissingExtraError
+from mova.errors import CheckpointError, ConfigError, MissingExtraError
 from mova.generate.load import load_pipeline
+from mova.generate.locate import find_model
+from mova.generate.weights import convert_weights
 from mova.models.lora_file import read_lora
 from mova.toyworld import render, sample_scene, split_seed, with_notes
 from mova.train.checkpoint import newest_state
@@ -239,7 +241,7 @@ def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(pac
             assert torch.equal(layer.down, second.layers[name][path].down), (name, path)
 
 
-@pytest.mark.parametrize(("method", "largest"), [("int8", 0.05), ("nf4", 0.15)])
+@pytest.mark.parametrize(("method", "largest"), [("int8", 0.05), ("nf4", 0.15), ("float8", 0.04)])
 def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(tmp_path, caplog, method, largest):
     caplog.set_level("INFO")
     losses = {}
@@ -253,7 +255,7 @@ def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_d
         assert all(0 < error < largest for part in errors.values() for error in part.values())
         losses[name] = [float(part["loss"].detach()) for step in range(2) for part in stage.losses(step, 0.0)]
     assert losses[method] != losses["none"]
-    assert losses[method] == pytest.approx(losses["none"], rel=0.02 if method == "int8" else 0.2)
+    assert losses[method] == pytest.approx(losses["none"], rel=0.2 if method == "nf4" else 0.02)
     said = [record.message for record in caplog.records if f" in {method}: " in record.message]
     assert [text.split(",")[0] for text in said] == [
         f"video_dit in {method}: 60 weights",
@@ -268,6 +270,13 @@ def test_a_packed_base_without_the_library_is_a_missing_extra(tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
     with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
         run_recipe(write(tmp_path, memory={"base_quantization": "int8"}))
+
+
+def test_a_base_that_is_stored_packed_is_refused_before_anything_is_encoded(tmp_path):
+    stored = convert_weights(find_model("mova-tiny"), tmp_path / "stored", quantize="float8")
+    with pytest.raises(CheckpointError, match=r"plain weights, got float8 .* memory.base_quantization: float8"):
+        run_recipe(write(tmp_path, base=str(stored)))
+    assert not (tmp_path / "latents").exists()
 
 
 def test_validation_clips_can_be_made_from_a_packed_base(tmp_path):

@@ -84,7 +84,7 @@ class MemoryConfig(Strict):
     base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
     )
-    base_quantization: Literal["none", "int8", "nf4"] = Field(
+    base_quantization: Literal["none", "float8", "int8", "nf4"] = Field(
         default="none", description="How the large linear layers of a frozen base are kept (stage lora)."
     )
     checkpoint_activations: bool = Field(default=False, description="Recompute each block in the backward pass.")

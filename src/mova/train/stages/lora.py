@@ -14,14 +14,15 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
 from mova.generate.locate import find_model
-from mova.models.convert import key_shape_md5, key_shapes, load_component, verify_component
+from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.lora import Lora, LoraOrigin
 from mova.models.lora_file import write_lora
 from mova.models.quantize import Quantizer, summarise_errors
 from mova.models.stored_rows import StoredRows, empty_component
+from mova.models.weight_files import key_shape_md5
 from mova.train.adapters import add_adapters, check_targets, take_adapters
 from mova.train.checkpoint import ALONE
-from mova.train.components import CLASSES
+from mova.train.components import CLASSES, refuse_packed
 from mova.train.config.joint import ALL_COMPONENTS, Component, LoraConfig
 from mova.train.optimizer import ParameterGroup
 from mova.train.placement import home_of
@@ -67,6 +68,8 @@ class LoraStage(JointObjective):
                 f"adapters must be for components of {config.base} ({', '.join(present)}), got "
                 f"{', '.join(absent) or 'rank 0 for all'}; rank 0 leaves a component out"
             )
+        for name in present:
+            refuse_packed(base / name)
         for name, adapter in self.adapters.items():
             check_targets(base / name, name, adapter)
         # The base's own encoders, unless the recipe names others.

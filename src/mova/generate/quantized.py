@@ -1,0 +1,106 @@
+"""Towers and bridge with packed weights: packed while a pipeline is loaded, LoRAs first, or read as they are stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mova.errors import CheckpointError, ConfigError
+from mova.models.convert import load_component, read_config, stored_quantization
+from mova.models.lora import Lora
+from mova.models.lora_merge import MergeWhileReading
+from mova.models.packed_layout import Method, check_method, storage_method
+from mova.models.packing import require_method
+from mova.models.quantize import Quantizer, summarise_errors
+
+logger = logging.getLogger(__name__)
+
+
+def plan_quantization(
+    folders: Mapping[str, Path], wanted: str | None, *, has_loras: bool = False, shard_weights: bool = False
+) -> dict[str, Method]:
+    """Settle how the weights of towers and bridge are packed, from their configs alone.
+
+    Args:
+        folders: of the components, by name.
+        wanted: one of the methods; None takes every component as it is stored.
+        has_loras: LoRAs are to be merged, which is not possible into weights that are packed already.
+        shard_weights: processes are to hold rows of the weights, which packed ones do not have.
+
+    Returns:
+        The method by component; those with plain weights are left out.
+
+    Raises:
+        ConfigError: an unknown method, or packed weights that are to be shared by rows.
+        CheckpointError: a component is stored packed in another way than wanted, or LoRAs cannot be merged.
+        MissingExtraError: a method needs bitsandbytes, which is not installed.
+    """
+    method = None if wanted is None else check_method(wanted)
+    if method:
+        require_method(method)
+    methods: dict[str, Method] = {}
+    for name, folder in folders.items():
+        stored = stored_quantization(read_config(folder))
+        if stored and has_loras:
+            raise CheckpointError(
+                f"LoRAs are merged before weights are packed, got {name} stored in {stored}; give them together with "
+                f"the plain model and --quantize {stored}"
+            )
+        if stored and method and storage_method(method) != stored:
+            raise CheckpointError(
+                f"{name} in {folder.parent} is stored in {stored} and cannot be loaded in {method}; leave --quantize "
+                f"out, or take the plain model"
+            )
+        chosen = method or stored
+        if chosen:
+            require_method(chosen)
+            methods[name] = chosen
+    if methods and shard_weights:
+        raise ConfigError(
+            f"shard_weights shares plain weights by their rows, got {', '.join(sorted(set(methods.values())))}; leave "
+            "one of the two out"
+        )
+    return methods
+
+
+def load_quantized(
+    folder: Path,
+    method: Method,
+    *,
+    expected_class: str,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    loras: Sequence[tuple[Lora, float]] = (),
+    is_resting: bool = False,
+) -> nn.Module:
+    """Load a tower or the bridge with packed weights, one tensor after the other; the errors go to the log.
+
+    Args:
+        folder: of the component, which names it.
+        method: as `plan_quantization` settled it.
+        expected_class: published name that its config must carry.
+        dtype: of what is not packed. Parts that the class keeps in float32 are float32.
+        device: where the weights go, and are packed.
+        loras: fitted adapters and their scales, merged before packing.
+        is_resting: leave everything on the host, what is not packed as it is stored; the device only packs.
+
+    Raises:
+        CheckpointError: as `load_component`.
+    """
+    quantizer = Quantizer(method, torch.device(device) if is_resting else None)
+    component = load_component(
+        folder,
+        expected_class=expected_class,
+        dtype=None if is_resting else dtype,
+        device="cpu" if is_resting else device,
+        quantizer=quantizer,
+        merge=MergeWhileReading(loras, folder.name, dtype) if loras else None,
+    )
+    logger.info(
+        "%s in %s: %s", folder.name, method, summarise_errors(quantizer.errors) if quantizer.errors else "as stored"
+    )
+    return component
