@@ -116,18 +116,17 @@ def _make(
     request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, runtime: Runtime, rank: int
 ) -> GeneratedFile | None:
     """Make a clip; only the main one of several processes speaks, and returns something."""
+    from mova.cli.quick_start import UNASKED, quick_start
     from mova.generate.run import generate_file
-
-    if processes is None:
-        with _Bar() as bar:
-            return generate_file(request, folder, output, runtime=runtime, on_progress=bar.show)
-    from mova.distributed.mesh import leave_parallel
 
     is_main = rank == 0
     with _Bar() if is_main else nullcontext() as bar:
         show = bar.show if bar else lambda *_: None
-        made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=show)
-    if processes.launched:
+        with quick_start(show, needed=UNASKED if runtime.quantization else ()) as report:
+            made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=report)
+    if processes is not None and processes.launched:
+        from mova.distributed.mesh import leave_parallel
+
         leave_parallel()
     return made if is_main else None
 
