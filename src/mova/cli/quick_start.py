@@ -2,9 +2,9 @@
 
 Three habits of Python and its libraries cost a third of the processor time of a short clip. diffusers imports
 bitsandbytes and peft wherever they are installed, though nothing here goes through its quantisers or its adapters, and
-transformers does the same with others; the garbage collector searches a million new objects again and again while modules are imported; and at the end of the
-process it searches all of them once more. None of this may be done to somebody else's process: only the command line,
-whose process ends with the command, uses this file.
+transformers does the same with others. The garbage collector searches a million new objects again and again while
+modules are imported. At the end of the process it searches all of them once more. None of this may be changed in
+somebody else's process: only the command line, whose process ends with the command, uses this file.
 """
 
 from __future__ import annotations
