@@ -9,6 +9,9 @@ table is its baseline. Beside the times: operations counted from the sizes (`mov
 matrix products of the same run, and "against counted": how many times longer a point takes than the baseline, divided
 by how many times more operations it has; below 1 it costs less than counted. An exponent is the slope of the logarithm
 of the seconds over that of the named count, by least squares. Growth with processes: `bench_processes.py`.
+
+`--clock cpu` counts the processor time of this process, divided by its threads, in place of the time that passes: on a
+CPU that others use too, about what it would take alone.
 """
 
 from __future__ import annotations
@@ -82,10 +85,11 @@ class Runner:
         model: name or directory whose sizes are taken.
         dims: its dimensions.
         device: that computes.
+        is_cpu_time: count processor time per thread.
     """
 
-    def __init__(self, model: str, dims: ModelDims, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, model: str, dims: ModelDims, device: torch.device, *, is_cpu_time: bool) -> None:
+        self.device, self.is_cpu_time = device, is_cpu_time
         self.dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
         self.pipeline = random_pipeline(find_configs(model), dtype=self.dtype, device=device)
         self.pipeline.set_progress_bar_config(disable=True)
@@ -116,7 +120,7 @@ class Runner:
         """Return the moment at which everything asked of the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return time.process_time() / torch.get_num_threads() if self.is_cpu_time else time.perf_counter()
 
 
 def exponent(counts: Sequence[float], seconds: Sequence[float]) -> float:
@@ -204,16 +208,19 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["64x64", "96x96", "128x128", "192x192"])
     parser.add_argument("--frames", nargs="+", type=int, default=[25, 49, 97])
     parser.add_argument("--steps", nargs="+", type=int, default=[4, 8, 16])
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     device, dims = torch.device("cuda" if torch.cuda.is_available() else "cpu"), find_dims(chosen.model)
     sizes, frames, loops = make_points(chosen, dims)
     points = [*sizes, *frames, *loops]
     check_room(dims, max((point.geometry for point in points), key=lambda clip: clip.num_video_tokens), device)
-    runner = Runner(chosen.model, dims, device)
+    if chosen.clock == "cpu" and device.type != "cpu":
+        parser.error("--clock cpu is for computation on the CPU")
+    runner = Runner(chosen.model, dims, device, is_cpu_time=chosen.clock == "cpu")
     before, rates = os.getloadavg()[0], []
     for number in track(range(chosen.rounds + 1), "rounds", console=Console(stderr=True), transient=True):
-        rates.append(product_rate(runner.dtype, device))
+        rates.append(product_rate(runner.dtype, device, runner.now))
         for point in points:
             runner.run(point, counts=number > 0)
     rate, machine = median(rates[1:]), describe_machine(device)

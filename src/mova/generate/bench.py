@@ -267,10 +267,15 @@ def measure_pipeline(
     )
 
 
-def product_rate(dtype: torch.dtype, device: torch.device) -> float:
+def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], float] | None = None) -> float:
     """Return the operations per second of large matrix products, the ceiling of what this machine can do.
 
     On a CPU the faster of PyTorch's own products and of the linear layers that towers use (`mova.models.cpu_linear`).
+
+    Args:
+        dtype: of the matrices.
+        device: that computes.
+        now: clock in seconds; None is the wall clock, once the device is done.
     """
     import torch
 
@@ -281,10 +286,12 @@ def product_rate(dtype: torch.dtype, device: torch.device) -> float:
     layer = torch.nn.Linear(size, size, dtype=dtype, device=device)
     use_onednn_linears([layer])
 
+    clock = now or (lambda: _now(device))
+
     def seconds(call: Callable[[], object]) -> float:
-        start = _now(device)
+        start = clock()
         call()
-        return _now(device) - start
+        return clock() - start
 
     with torch.no_grad():
         times = [(seconds(lambda: left @ right), seconds(lambda: layer(left))) for _ in range(_ROUNDS + 1)]
