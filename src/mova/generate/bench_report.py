@@ -92,7 +92,8 @@ def _rows(made: Bench) -> Iterator[tuple[str, str]]:
         of = "" if command.runs == 1 else f", median of {command.runs}"
         yield f"`mova generate` from start to end{of}", _seconds(command.wall_s)
         yield "of that, start-up: interpreter, imports, weights, end", _seconds(command.startup_s)
-        yield from ((f"of that, {stage}", _seconds(took)) for stage, took in command.stages.items())
+        for stage, took in command.stages.items():
+            yield f"of {'the start-up' if stage == 'loading' else 'that'}, {stage}", _seconds(took)
         yield "its peak of resident memory", f"{command.peak_bytes / GB:.2f} GB"
     yield ("random weights made" if made.has_random_weights else "weights to pipeline"), _seconds(speed.load_s)
     yield "joint forward, one sample", _seconds(speed.forward_s)
