@@ -55,6 +55,7 @@ def test_the_note_holds_the_figures_and_what_they_were_measured_on(made):
     found = rows(note)
     assert found["`mova generate` from start to end, median of 3"] == "9.00 s"
     assert found["of that, start-up: interpreter, imports, weights, end"] == "4.00 s"
+    assert found["of the start-up, loading"] == "3.50 s"
     assert found["of that, decoding"] == "500 ms"
     assert found["joint forward, one sample"] == "500 ms"
     assert found["its rate"] == "2 TFLOP/s"
