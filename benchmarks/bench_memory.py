@@ -191,7 +191,7 @@ def main() -> None:
         "",
         f"Size {chosen.sizes}: {clip['width']}x{clip['height']}, {clip['num_frames']} frames.",
         "",
-        "| placement | planned, GB | device peak, GB | host peak, GB | load, s | step, of the first row's | same clip |",
+        "| placement | planned, GB | device peak, GB | host peak, GB | load, s | step, of the first | same clip |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     sys.stdout.write("\n".join([*head, *rows]) + "\n")

@@ -13,7 +13,7 @@ import mova.generate.plan
 from mova.cli.app import main
 from mova.errors import MissingExtraError, NumericalError
 
-VERBS = ("generate", "train", "evaluate", "toyworld", "weights", "plan")
+VERBS = ("generate", "train", "evaluate", "toyworld", "weights", "plan", "bench")
 PLAN = ["plan", "--model", "mova-360p", "--json"]
 
 

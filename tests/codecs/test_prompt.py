@@ -1,7 +1,11 @@
 import logging
+import string
 
+import ftfy
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mova.codecs.prompt import clean_prompt, encode_prompts, find_cut_prompts, load_tokenizer, max_prompt_tokens
 from mova.errors import CheckpointError, ConfigError
@@ -17,6 +21,13 @@ def text_encoder(checkpoint):
     from transformers import UMT5EncoderModel
 
     return UMT5EncoderModel.from_pretrained(checkpoint / "text_encoder").eval()
+
+
+@given(text=st.text(alphabet=string.ascii_letters + string.digits + string.punctuation + " "))
+def test_repair_leaves_plain_text_alone_so_that_it_can_be_skipped(text):
+    plain = text.replace("&", "")
+    assert ftfy.fix_text(plain) == plain
+    assert clean_prompt(plain) == " ".join(plain.split())
 
 
 def test_embeddings_equal_the_recorded_ones(tokenizer, text_encoder, record, recorded_call):

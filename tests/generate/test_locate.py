@@ -4,7 +4,14 @@ import pytest
 
 from mova.errors import CheckpointError
 from mova.generate import locate
-from mova.generate.locate import ModelDefaults, find_model, read_defaults, read_index, write_defaults
+from mova.generate.locate import (
+    ModelDefaults,
+    find_model,
+    has_packed_weights,
+    read_defaults,
+    read_index,
+    write_defaults,
+)
 
 
 def make_model(folder):
@@ -61,3 +68,13 @@ def test_damaged_files_are_errors(tmp_path):
         read_defaults(tmp_path)
     with pytest.raises(CheckpointError, match=r"model_index\.json cannot be read"):
         read_index(tmp_path)
+
+
+def test_packed_weights_are_told_from_the_configs(tmp_path):
+    folder = make_model(tmp_path / "model")
+    for name, config in (("video_dit", {"dim": 8}), ("audio_dit", {"dim": 4})):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps(config))
+    assert not has_packed_weights(folder)
+    (folder / "audio_dit" / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "int8"}}))
+    assert has_packed_weights(folder)

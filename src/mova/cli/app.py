@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mova.cli import evaluate, generate, plan, toyworld, train, weights
+from mova.cli import bench, evaluate, generate, plan, toyworld, train, weights
 from mova.errors import MovaError
 
 EXIT_BUG = 1
@@ -56,7 +56,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for verb in (generate, train, evaluate, toyworld, weights, plan):
+    for verb in (generate, train, evaluate, toyworld, weights, plan, bench):
         verb.register(app)
     return app
 

@@ -118,18 +118,19 @@ def _make(
     request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, runtime: Runtime, rank: int
 ) -> GeneratedFile | None:
     """Make a clip; only the main one of several processes speaks, and returns something."""
+    from mova.cli.quick_start import UNASKED, quick_start
+    from mova.generate.locate import has_packed_weights
     from mova.generate.run import generate_file
-
-    if processes is None:
-        with _Bar() as bar:
-            return generate_file(request, folder, output, runtime=runtime, on_progress=bar.show)
-    from mova.distributed.mesh import leave_parallel
 
     is_main = rank == 0
     with _Bar() if is_main else nullcontext() as bar:
         show = bar.show if bar else lambda *_: None
-        made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=show)
-    if processes.launched:
+        is_packed = runtime.quantization is not None or has_packed_weights(folder)
+        with quick_start(show, needed=UNASKED if is_packed else ()) as report:
+            made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=report)
+    if processes is not None and processes.launched:
+        from mova.distributed.mesh import leave_parallel
+
         leave_parallel()
     return made if is_main else None
 

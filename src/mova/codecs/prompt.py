@@ -67,9 +67,11 @@ class PromptEmbeds:
 
 def clean_prompt(text: str) -> str:
     """Repair mojibake, resolve HTML entities (twice, as the release does) and join white space into single spaces."""
-    import ftfy
+    if not (text.isascii() and text.isprintable() and "&" not in text):
+        # Nothing of this changes plain text, and the tables of ftfy take longer to import than a step of a small model.
+        import ftfy
 
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -82,12 +84,12 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     Raises:
         CheckpointError: the folder holds no usable tokenizer.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     # transformers 5 rebuilds a T5 tokenizer with a fixed pre-tokenizer and other special ids than the file says; the
     # generic class takes `tokenizer.json` as it was published.
-    generic = (directory / "tokenizer.json").is_file()
-    loader = PreTrainedTokenizerFast if generic else AutoTokenizer
+    if (directory / "tokenizer.json").is_file():
+        from transformers import PreTrainedTokenizerFast as loader  # noqa: N813
+    else:
+        from transformers import AutoTokenizer as loader  # noqa: N813
     try:
         return loader.from_pretrained(directory, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:

@@ -44,6 +44,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release_memory() -> None:
     """Give back what nobody refers to any more."""
+    # What a quick start has set aside is to be found again.
+    gc.unfreeze()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -120,6 +120,11 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return value
 
 
+def has_packed_weights(folder: Path) -> bool:
+    """Say whether any component of a model is stored with packed weights, from the configs alone."""
+    return any("quantization_config" in read_config_file(path) for path in sorted(folder.glob("*/config.json")))
+
+
 def _download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

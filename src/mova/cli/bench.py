@@ -1,0 +1,174 @@
+"""`mova bench`: how fast a model is on this machine, as a note that can be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mova.cli.options import parse_size
+from mova.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mova.generate.runtime import Runtime
+
+MAX_RUNS = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `bench` command to the application."""
+    app.command("bench")(bench)
+
+
+def bench(
+    output: Annotated[Path, typer.Option(help="The note to write, a new .md file.")],
+    model: Annotated[
+        str, typer.Option(help="mova-tiny or a model directory; with random weights also mova-360p.")
+    ] = "mova-tiny",
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Of the model's sizes, without its download.")
+    ] = False,
+    speed: Annotated[str, typer.Option(help="exact, fast or fastest.")] = "exact",
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, 1 to 1000.")] = None,
+    memory: Annotated[str, typer.Option(help="As for generate.")] = "auto",
+    quantize: Annotated[str | None, typer.Option(help="As for generate.")] = None,
+    attention: Annotated[str | None, typer.Option(help="As for generate.")] = None,
+    compile_blocks: Annotated[bool, typer.Option("--compile", help="As for generate.")] = False,
+    runs: Annotated[int, typer.Option(help=f"Of the whole command, 1 to {MAX_RUNS}; the median counts.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
+) -> None:
+    """Measure a model on this machine: start-up, forward, steps, decoding, the whole clip.
+
+    Makes the clip once as `mova generate` does, and once in this process. What is not given takes the value that the
+    model recommends.
+    """
+    import datetime
+    import json
+
+    from mova.generate.published import find_defaults, find_dims
+    from mova.generate.request import SamplingSettings
+    from mova.generate.runtime import Runtime
+
+    check_note(output)
+    if not 1 <= runs <= MAX_RUNS:
+        raise ConfigError(
+            f"runs must lie between 1 and {MAX_RUNS}, got {runs}; nearest is {min(max(runs, 1), MAX_RUNS)}"
+        )
+    runtime = Runtime(memory, quantize, attention, compile_blocks)
+    width, height = parse_size(size) if size else (None, None)
+    given: dict[str, Any] = {"width": width, "height": height, "num_frames": frames, "num_inference_steps": steps}
+    dims = find_dims(model)
+    settings = SamplingSettings.for_model(find_defaults(model), dims.codec, speed=speed, **given)
+    options: list[str] | None = None
+    if random_weights:
+        check_random(runtime)
+    else:
+        options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime)]
+
+    from mova.generate.bench import measure
+    from mova.generate.bench_report import to_note, to_record
+
+    made = measure(
+        model,
+        dims,
+        settings,
+        options=options,
+        runtime=runtime,
+        runs=runs,
+        on_stage=lambda stage: typer.echo(f"measuring: {stage}", err=True),
+    )
+    line = ["mova", "bench", *_line(model, random_weights, speed), *_own(size, frames, steps, runtime)]
+    line += ["--runs", str(runs)] if runs > 1 else []
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    write_note(output, to_note(made, line, day))
+    typer.echo(json.dumps(to_record(made, line, day)) if as_json else str(output))
+
+
+def check_note(output: Path) -> None:
+    """Refuse a note that cannot be written, or that would replace one.
+
+    Raises:
+        ConfigError: not a new .md file in a directory that exists.
+    """
+    if output.suffix != ".md":
+        raise ConfigError(f"output must be an .md file, got {output}; nearest is {output.with_suffix('.md')}")
+    if not output.parent.is_dir():
+        raise ConfigError(f"output must lie in a directory that exists, got {output}")
+    if output.exists():
+        free = next(path for path in _numbered(output) if not path.exists())
+        raise ConfigError(
+            f"output must be a new file, since a measurement is not made again, got {output}; free is {free}"
+        )
+
+
+def write_note(output: Path, text: str) -> None:
+    """Write a note whole or not at all; one that has appeared meanwhile stays."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        whole = Path(folder) / output.name
+        whole.write_text(text, encoding="utf-8")
+        check_note(output)
+        whole.replace(output)
+
+
+def check_random(runtime: Runtime) -> None:
+    """Refuse choices that random weights do not follow.
+
+    Raises:
+        ConfigError: anything but resident weights as they are, with torch's own kernels.
+    """
+    chosen = {
+        "--memory": runtime.memory not in ("auto", "resident"),
+        "--quantize": runtime.quantization is not None,
+        "--attention": runtime.attention is not None,
+        "--compile": runtime.compile_blocks,
+    }
+    named = [option for option, is_chosen in chosen.items() if is_chosen]
+    if named:
+        raise ConfigError(
+            f"--random-weights measures resident weights as they are, got {', '.join(named)}; leave it out, or measure "
+            "a model that is stored"
+        )
+
+
+def find_weights(model: str) -> Path:
+    """Return the directory of a model's weights; nothing is downloaded.
+
+    Raises:
+        CheckpointError: a model that is known by its sizes only, or unknown.
+    """
+    from mova.errors import CheckpointError
+    from mova.generate.dims import SHIPPED_MODELS
+    from mova.generate.locate import find_model
+
+    if not (Path(model).is_dir() or (SHIPPED_MODELS / model).is_dir()):
+        raise CheckpointError(f"{model} is known by its sizes only; add --random-weights, or give its directory")
+    return find_model(model)
+
+
+def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runtime) -> list[str]:
+    """Return the options that were given, as a command line has them."""
+    values = {
+        "--size": size,
+        "--frames": frames,
+        "--steps": steps,
+        "--memory": None if runtime.memory == "auto" else runtime.memory,
+        "--quantize": runtime.quantization,
+        "--attention": runtime.attention,
+    }
+    given = [text for name, value in values.items() if value is not None for text in (name, str(value))]
+    return [*given, "--compile"] if runtime.compile_blocks else given
+
+
+def _line(model: str, random_weights: bool, speed: str) -> list[str]:
+    return ["--model", model, *(["--random-weights"] if random_weights else []), "--speed", speed]
+
+
+def _numbered(output: Path) -> Any:
+    from itertools import count
+
+    return (output.with_stem(f"{output.stem}_{number}") for number in count(2))
