@@ -41,7 +41,7 @@ def test_what_is_given_counts_on_every_rung():
 
 def test_steps_are_a_share_of_what_the_model_recommends():
     assert settings(speed="fast").num_inference_steps == SPEEDS["fast"].steps(20) == 12
-    assert Speed(0.01, (0, 1), 0, "").steps(20) == 1
+    assert Speed(0.01, (0, 1), 0, 0, 0, "").steps(20) == 1
 
 
 def test_exact_gives_the_bits_of_a_call_without_a_speed(latents_of):
@@ -59,7 +59,7 @@ def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short
     ("make", "text"),
     [
         (lambda: speed_named("faster"), "speed must be one of exact, fast, fastest; got 'faster'; nearest is fast"),
-        (lambda: Speed(0.0, (0, 1), 0, ""), r"step_share must lie in \(0, 1\], got 0.0"),
+        (lambda: Speed(0.0, (0, 1), 0, 0, 0, ""), r"step_share must lie in \(0, 1\], got 0.0"),
         (lambda: settings(step_cache=-0.1), "step_cache must be finite and 0 or more, got -0.1; nearest is 0"),
         (lambda: settings(step_cache=float("inf")), "step_cache must be finite"),
     ],

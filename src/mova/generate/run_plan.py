@@ -170,4 +170,5 @@ def guidance_of(settings: SamplingSettings) -> Guidance:
         audio_modality_scale=settings.audio_modality_scale,
         rescale=settings.guidance_rescale,
         interval=settings.guidance_interval,
+        tolerance=settings.adaptive_guidance,
     )

@@ -17,13 +17,17 @@ class Speed:
     Attributes:
         step_share: of the recommended steps, rounded up.
         guidance_interval: (low, high) in sigma where guidance acts; outside it one call per step is enough.
+        adaptive_guidance: tolerance of `mova.diffusion.adaptive_guidance`; 0 guides in the whole interval.
         cache_threshold: of `mova.generate.step_cache`; 0 computes everything at every step.
+        cache_order: of the same; 0 repeats, 1 and 2 forecast.
         words: what it changes, for people.
     """
 
     step_share: float
     guidance_interval: tuple[float, float]
+    adaptive_guidance: float
     cache_threshold: float
+    cache_order: int
     words: str
 
     def __post_init__(self) -> None:
@@ -37,10 +41,10 @@ class Speed:
 
 # Chosen on the toy world: benchmarks/bench_speed.py measures what each costs there.
 SPEEDS: Final[dict[str, Speed]] = {
-    "exact": Speed(1.0, (0.0, 1.0), 0.0, "nothing is left out"),
-    "fast": Speed(0.6, (0.3, 1.0), 0.0, "three fifths of the steps, text guidance above noise level 0.3 only"),
+    "exact": Speed(1.0, (0.0, 1.0), 0.0, 0.0, 0, "nothing is left out"),
+    "fast": Speed(0.6, (0.3, 1.0), 0.0, 0.0, 0, "three fifths of the steps, text guidance above noise level 0.3 only"),
     "fastest": Speed(
-        0.45, (0.5, 1.0), 0.15, "less than half of the steps, guidance above 0.5 only, picture blocks repeated"
+        0.45, (0.5, 1.0), 0.0, 0.15, 0, "less than half of the steps, guidance above 0.5 only, picture blocks repeated"
     ),
 }
 
