@@ -19,7 +19,7 @@ def settings(**given):
 
 def test_exact_is_the_default_and_changes_nothing():
     assert settings() == settings(speed="exact") == settings(speed="exact", num_inference_steps=20)
-    assert settings().step_cache == 0
+    assert (settings().adaptive_guidance, settings().step_cache, settings().step_cache_order) == (0, 0, 0)
     assert settings().guidance_interval == (0.0, 1.0)
 
 
@@ -37,6 +37,8 @@ def test_what_is_given_counts_on_every_rung():
     for name in SPEEDS:
         chosen = settings(speed=name, num_inference_steps=7, guidance_interval=(0.1, 0.9), step_cache=0.0)
         assert (chosen.num_inference_steps, chosen.guidance_interval, chosen.step_cache) == (7, (0.1, 0.9), 0.0)
+        chosen = settings(speed=name, adaptive_guidance=0.3, step_cache_order=2)
+        assert (chosen.adaptive_guidance, chosen.step_cache_order) == (0.3, 2)
 
 
 def test_steps_are_a_share_of_what_the_model_recommends():
@@ -62,6 +64,10 @@ def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short
         (lambda: Speed(0.0, (0, 1), 0, 0, 0, ""), r"step_share must lie in \(0, 1\], got 0.0"),
         (lambda: settings(step_cache=-0.1), "step_cache must be finite and 0 or more, got -0.1; nearest is 0"),
         (lambda: settings(step_cache=float("inf")), "step_cache must be finite"),
+        (lambda: settings(step_cache_order=3), "step_cache_order must be 0, 1 or 2, got 3; nearest is 2"),
+        (lambda: settings(step_cache_order=-1), "step_cache_order must be 0, 1 or 2, got -1; nearest is 0"),
+        (lambda: settings(adaptive_guidance=-0.1), r"adaptive_guidance must lie in \[0, 1\], got -0.1; nearest is 0"),
+        (lambda: settings(adaptive_guidance=2.0), r"adaptive_guidance must lie in \[0, 1\], got 2.0; nearest is 1"),
     ],
 )
 def test_wrong_values_are_explained(make, text):
