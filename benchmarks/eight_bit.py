@@ -54,20 +54,26 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, values: Values = "
     """
     if values not in get_args(Values):
         raise ConfigError(f"values must be one of {', '.join(get_args(Values))}; got {values!r}")
-    dtype = v.dtype
-    q, k, v = (x.float().transpose(1, 2) for x in (q, k, v))
+    heads = zip(*(x.float().transpose(1, 2).flatten(0, 1) for x in (q, k, v)), strict=True)
+    # One head at a time: the scores of all would not stay in a CPU's cache.
+    attended = torch.stack([_attend_head(*head, values) for head in heads])
+    return attended.unflatten(0, (len(q), -1)).transpose(1, 2).to(v.dtype)
+
+
+def _attend_head(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, values: Values) -> torch.Tensor:
+    """Do it for one head of one clip: (L, E), (K, E) and (K, E) to (L, E), float32."""
     # The same number leaves all scores of a query when the mean key does, so that softmax does not notice.
-    k = k - k.mean(-2, keepdim=True)
-    scores = round_int8(q, QUERIES_PER_SCALE) @ round_int8(k, KEYS_PER_SCALE).mT / q.shape[-1] ** 0.5
-    weights = (scores - scores.amax(-1, keepdim=True)).exp()
+    k = k - k.mean(0)
+    scores = (round_int8(q, QUERIES_PER_SCALE) / q.shape[-1] ** 0.5) @ round_int8(k, KEYS_PER_SCALE).T
+    weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
     total = weights.sum(-1, keepdim=True)
     if values == "float8":
         # The weights lie in [0, 1]: one fixed scale serves them all, and values have one per channel.
-        weights = (weights * FLOAT8_MAX).to(FLOAT8).float() / FLOAT8_MAX
-        v = round_float8(v, dim=-2)
+        weights = weights.mul_(FLOAT8_MAX).to(FLOAT8).float() / FLOAT8_MAX
+        v = round_float8(v, dim=0)
     else:
         weights, v = weights.half().float(), v.half().float()
-    return (weights @ v / total).transpose(1, 2).to(dtype)
+    return weights @ v / total
 
 
 class EightBitDispatch:
