@@ -37,13 +37,18 @@ def test_what_is_given_counts_on_every_rung():
     for name in SPEEDS:
         chosen = settings(speed=name, num_inference_steps=7, guidance_interval=(0.1, 0.9), step_cache=0.0)
         assert (chosen.num_inference_steps, chosen.guidance_interval, chosen.step_cache) == (7, (0.1, 0.9), 0.0)
-        chosen = settings(speed=name, adaptive_guidance=0.3, step_cache_order=2)
-        assert (chosen.adaptive_guidance, chosen.step_cache_order) == (0.3, 2)
+        chosen = settings(speed=name, adaptive_guidance=0.3, step_cache_order=2, sampler="euler")
+        assert (chosen.adaptive_guidance, chosen.step_cache_order, chosen.sampler) == (0.3, 2, "euler")
 
 
 def test_steps_are_a_share_of_what_the_model_recommends():
     assert settings(speed="fast").num_inference_steps == SPEEDS["fast"].steps(20) == 12
-    assert Speed(0.01, (0, 1), 0, 0, 0, "").steps(20) == 1
+    assert Speed(words="", step_share=0.01).steps(20) == 1
+
+
+def test_fewer_steps_are_taken_by_the_second_order_sampler():
+    assert settings().sampler == "euler"
+    assert {settings(speed=name).sampler for name in ("fast", "fastest")} == {"unipc"}
 
 
 def test_exact_gives_the_bits_of_a_call_without_a_speed(latents_of):
@@ -61,7 +66,7 @@ def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short
     ("make", "text"),
     [
         (lambda: speed_named("faster"), "speed must be one of exact, fast, fastest; got 'faster'; nearest is fast"),
-        (lambda: Speed(0.0, (0, 1), 0, 0, 0, ""), r"step_share must lie in \(0, 1\], got 0.0"),
+        (lambda: Speed(words="", step_share=0.0), r"step_share must lie in \(0, 1\], got 0.0"),
         (lambda: settings(step_cache=-0.1), "step_cache must be finite and 0 or more, got -0.1; nearest is 0"),
         (lambda: settings(step_cache=float("inf")), "step_cache must be finite"),
         (lambda: settings(step_cache_order=3), "step_cache_order must be 0, 1 or 2, got 3; nearest is 2"),

@@ -114,6 +114,7 @@ class SamplingSettings:
         chosen = {name: value for name, value in given.items() if value is not None}
         quicker = {
             "num_inference_steps": rung.steps(recommended["num_inference_steps"]),
+            "sampler": rung.sampler or recommended["sampler"],
             "guidance_interval": rung.guidance_interval,
             "adaptive_guidance": rung.adaptive_guidance,
             "step_cache": rung.cache_threshold,

@@ -10,25 +10,27 @@ from typing import Final
 from mova.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One rung.
+    """One rung. The defaults leave nothing out.
 
     Attributes:
+        words: what it changes, for people.
         step_share: of the recommended steps, rounded up.
+        sampler: instead of the recommended one; None keeps it.
         guidance_interval: (low, high) in sigma where guidance acts; outside it one call per step is enough.
         adaptive_guidance: tolerance of `mova.diffusion.adaptive_guidance`; 0 guides in the whole interval.
         cache_threshold: of `mova.generate.step_cache`; 0 computes everything at every step.
         cache_order: of the same; 0 repeats, 1 and 2 forecast.
-        words: what it changes, for people.
     """
 
-    step_share: float
-    guidance_interval: tuple[float, float]
-    adaptive_guidance: float
-    cache_threshold: float
-    cache_order: int
     words: str
+    step_share: float = 1.0
+    sampler: str | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    adaptive_guidance: float = 0.0
+    cache_threshold: float = 0.0
+    cache_order: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.step_share <= 1:
@@ -41,10 +43,19 @@ class Speed:
 
 # Chosen on the toy world: benchmarks/bench_speed.py measures what each costs there.
 SPEEDS: Final[dict[str, Speed]] = {
-    "exact": Speed(1.0, (0.0, 1.0), 0.0, 0.0, 0, "nothing is left out"),
-    "fast": Speed(0.6, (0.3, 1.0), 0.0, 0.0, 0, "three fifths of the steps, text guidance above noise level 0.3 only"),
+    "exact": Speed(words="nothing is left out"),
+    "fast": Speed(
+        words="three fifths of the steps, text guidance above noise level 0.3 only",
+        step_share=0.6,
+        sampler="unipc",
+        guidance_interval=(0.3, 1.0),
+    ),
     "fastest": Speed(
-        0.45, (0.5, 1.0), 0.0, 0.15, 0, "less than half of the steps, guidance above 0.5 only, picture blocks repeated"
+        words="less than half of the steps, guidance above 0.5 only, picture blocks repeated",
+        step_share=0.45,
+        sampler="unipc",
+        guidance_interval=(0.5, 1.0),
+        cache_threshold=0.15,
     ),
 }
 
