@@ -42,7 +42,7 @@ class Speed:
 
 
 # Chosen on the toy world: benchmarks/bench_speed.py measures what each costs there. With so few steps the step cache
-# costs more than it saves: what changes from one step to the next is then too much to repeat or to forecast.
+# loses more than it saves: what changes from one step to the next is then too much to repeat or to forecast.
 SPEEDS: Final[dict[str, Speed]] = {
     "exact": Speed(words="nothing is left out"),
     "fast": Speed(
