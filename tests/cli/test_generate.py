@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from mova.cli.app import main
+from mova.generate.speed import SPEEDS, Speed
 from mova.media.read import read_clip
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
@@ -85,7 +86,7 @@ def test_path_goes_to_stdout_and_the_closing_line_to_stderr(tmp_path, capsys):
 
 def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):
     assert generate(tmp_path / "a.mp4", "--speed", "fast") == 0
-    assert "fast: three fifths of the steps" in capsys.readouterr().err
+    assert "fast: half of the steps" in capsys.readouterr().err
     assert generate(tmp_path / "b.mp4") == 0
     assert "exact" not in capsys.readouterr().err
 
@@ -94,6 +95,15 @@ def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):
 def test_a_clip_can_be_made_wherever_the_weights_rest(tmp_path, memory):
     assert generate(tmp_path / "a.mp4", "--memory", memory) == 0
     assert (tmp_path / "a.mp4").is_file()
+
+
+def test_the_closing_line_counts_what_was_spared(tmp_path, capsys, monkeypatch):
+    assert generate(tmp_path / "a.mp4", "--steps", "4") == 0
+    assert "; 8 predictions\n" in capsys.readouterr().err
+    # Each of two experts has two steps, and is guided at the first.
+    monkeypatch.setitem(SPEEDS, "fast", Speed(words="guided once", adaptive_guidance=1.0))
+    assert generate(tmp_path / "b.mp4", "--steps", "4", "--speed", "fast") == 0
+    assert "; 6 predictions of 8 planned\n" in capsys.readouterr().err
 
 
 def test_json_tells_how_the_clip_was_made(tmp_path, capsys):

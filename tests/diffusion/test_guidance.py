@@ -137,6 +137,21 @@ def test_combination_is_float32_and_leaves_weightless_infinities_out():
     assert result.video.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("guidance", "guided"),
+    [
+        (Guidance(), (False, False)),
+        (Guidance(guidance_scale=2.0), (True, True)),
+        (Guidance(guidance_scale=0.0), (True, True)),
+        (Guidance(audio_modality_scale=2.0), (False, True)),
+        (Guidance(guidance_scale=2.0, audio_guidance_scale=1.0, rescale=0.5), (True, False)),
+    ],
+)
+def test_a_mix_says_which_modality_it_guides(guidance, guided):
+    assert guidance.at(0.5, 0.5).guided == guided
+    assert guidance.at(0.0, 0.5).guided == (False, guided[1])
+
+
 def test_number_of_predictions_must_match():
     with pytest.raises(ConfigError, match="got 1 for 2 branches"):
         Guidance(5.0).at(0.5, 0.5).combine([prediction(CONDITIONAL)])
@@ -153,6 +168,8 @@ def test_number_of_predictions_must_match():
         ({"interval": (0.5, 0.5)}, "low < high"),
         ({"interval": (-0.1, 0.5)}, "0 <= low"),
         ({"interval": (0.0, 1.1)}, "high <= 1"),
+        ({"tolerance": -0.1}, r"tolerance of guidance must lie in \[0, 1\], got -0.1; 0 is off"),
+        ({"tolerance": float("nan")}, "tolerance of guidance must lie"),
     ],
 )
 def test_wrong_scales_are_refused(arguments, rule):

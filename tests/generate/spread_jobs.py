@@ -29,6 +29,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "long": LONG | {"image": PICTURE, "sampler": "unipc"},
     "short": SHORT | {"last_image": PICTURE},
     "two clips": LONG | {"prompt": ["a dog", "a cat"], "guidance_interval": (0.0, 0.95), "batch_branches": False},
+    # Both experts are guided at their first step only: 1 of 3 steps has one branch, which another process waits for.
+    "adaptive": LONG | {"modality_scale": 1.5, "adaptive_guidance": 1.0, "batch_branches": False},
     "dual": SHORT | {"modality_scale": 1.5, "batch_branches": False},
     "film": LONG | {"video": FILM},
     "sound": SHORT | {"audio": np.sin(np.arange(12_000) / 9).astype(np.float32)},
@@ -97,7 +99,13 @@ def together(_rank: int, folder: Path) -> dict[str, float]:
     expected = torch.load(shared / "expected.pt")
     pipeline = load_pipeline(shared / "model")
     layouts = {
-        2: [("long", {"ulysses": 2}), ("long", {"ring": 2}), ("two clips", {"branches": 2}), ("dual", {"branches": 2})],
+        2: [
+            ("long", {"ulysses": 2}),
+            ("long", {"ring": 2}),
+            ("two clips", {"branches": 2}),
+            ("dual", {"branches": 2}),
+            ("adaptive", {"branches": 2}),
+        ],
         3: [("short", {"ring": 3}), ("dual", {"branches": 3})],
         4: [("long", {"ring": 2, "ulysses": 2}), ("two clips", {"branches": 2, "ulysses": 2})],
     }[world]

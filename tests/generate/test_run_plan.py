@@ -49,8 +49,9 @@ def test_every_scale_reaches_the_guidance():
         audio_modality_scale=5.0,
         guidance_rescale=0.5,
         guidance_interval=(0.1, 0.9),
+        adaptive_guidance=0.25,
     )
     guidance = guidance_of(settings)
     assert (guidance.guidance_scale, guidance.modality_scale) == (2.0, 3.0)
     assert (guidance.audio_guidance_scale, guidance.audio_modality_scale) == (4.0, 5.0)
-    assert (guidance.rescale, guidance.interval) == (0.5, (0.1, 0.9))
+    assert (guidance.rescale, guidance.interval, guidance.tolerance) == (0.5, (0.1, 0.9), 0.25)

@@ -1,6 +1,7 @@
 """What a run asks of the model, and that it is counted."""
 
 import pytest
+import torch
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,59 @@ import pytest
 )
 def test_predictions_are_counted_by_step_and_branch(pipe, short, options, predictions):
     made = pipe("a dog", **short | options, seed=0, output_type="latent")
-    assert (made.calls.predictions, made.calls.repeated) == (predictions, 0)
+    assert (made.calls.predictions, made.calls.repeated, made.calls.planned) == (predictions, 0, predictions)
+
+
+@pytest.fixture
+def count_forwards(pipe):
+    """Count joint forwards: each passes the head of the audio tower once."""
+    forwards = []
+    handle = pipe.audio_dit.head.register_forward_hook(lambda *_: forwards.append(1))
+    yield forwards
+    handle.remove()
+
+
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+@pytest.mark.parametrize(("modality_scale", "planned", "made"), [(1.0, 12, 8), (2.0, 18, 10)])
+def test_predictions_that_adaptive_guidance_spares_are_not_made_and_not_counted(
+    pipe, short, count_forwards, sampler, modality_scale, planned, made
+):
+    options = short | {"num_inference_steps": 6, "guidance_scale": 3.0, "video_shift": 5.0}
+    clips = pipe(
+        ["a dog", "a cat"],
+        **options,
+        modality_scale=modality_scale,
+        sampler=sampler,
+        seed=0,
+        output_type="latent",
+        batch_branches=False,
+        adaptive_guidance=1.0,
+    )
+    # Each of two experts is guided at its first step, which is enough for the widest tolerance.
+    assert len(count_forwards) == clips.calls.predictions == made
+    assert clips.calls.planned == planned
+    assert len(clips.frames) == 2
+
+
+@pytest.mark.parametrize("off", [{"adaptive_guidance": 0.0}, {"step_cache_order": 2}])
+def test_each_switch_is_exact_where_it_is_off(latents_of, off):
+    options = {"guidance_scale": 3.0, "sampler": "unipc"}
+    plain, switched = latents_of(**options), latents_of(**options, **off)
+    assert all(torch.equal(one, other) for one, other in zip(plain, switched, strict=True))
+
+
+def test_the_step_cache_and_adaptive_guidance_work_together(pipe, short):
+    made = pipe(
+        "a dog",
+        **short | {"num_inference_steps": 40, "guidance_scale": 3.0},
+        seed=0,
+        output_type="latent",
+        adaptive_guidance=1.0,
+        step_cache=0.5,
+        step_cache_order=1,
+    )
+    assert (made.calls.planned, made.calls.predictions) == (80, 42)
+    assert 0 < made.calls.repeated < 42
 
 
 def test_a_whole_clip_with_a_threshold_counts_what_it_repeats_and_stays_near(pipe, short):

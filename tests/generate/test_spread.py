@@ -26,7 +26,7 @@ def test_several_processes_make_the_clips_of_one(spread_home, world):
                 assert distance == -1, name
             else:
                 assert 0 <= distance < TOLERANCE, (rank, name)
-        assert len(found) == {2: 8, 3: 4, 4: 4}[world]
+        assert len(found) == {2: 9, 3: 4, 4: 4}[world]
 
 
 def test_a_number_of_processes_that_are_not_there_is_refused(pipe):

@@ -154,11 +154,13 @@ def _log_level() -> int:
 
 def _closing_line(made: GeneratedFile) -> str:
     parts = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in made.seconds.items())
-    repeated = f", {made.calls.repeated} of them mostly repeated" if made.calls.repeated else ""
+    calls = made.calls
+    spared = f" of {calls.planned} planned" if calls.predictions < calls.planned else ""
+    repeated = f", {calls.repeated} of them mostly repeated" if calls.repeated else ""
     return (
         f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with sound in "
         f"{sum(made.seconds.values()):.1f} s ({parts}); "
-        f"{made.calls.predictions} predictions{repeated}"
+        f"{calls.predictions} predictions{spared}{repeated}"
     )
 
 

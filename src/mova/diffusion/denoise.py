@@ -2,7 +2,8 @@
 
 Everything that can be known before the first call is a plan made of plain numbers (`plan_steps`): the expert, the
 timesteps and the branches of each step. So the number of model calls is known in advance, and the loop waits for the
-device once per step only, to look whether the latents are finite.
+device once per step only, to look whether the latents are finite. Adaptive guidance, on request, looks at the
+predictions as well, and may then make fewer calls than planned.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal, Protocol
 
 import torch
 
+from mova.diffusion.adaptive_guidance import AdaptiveGuidance, Agree
 from mova.diffusion.guidance import Branch, BranchMix, Guidance
 from mova.diffusion.sampler import SamplerName, make_sampler
 from mova.diffusion.schedule import PairedSchedule
@@ -86,7 +88,7 @@ def plan_steps(
 
 
 def num_model_calls(plan: Sequence[StepPlan]) -> int:
-    """Count the predictions of a run: one per step and branch."""
+    """Count the planned predictions of a run, one per step and branch; adaptive guidance may make fewer."""
     return sum(len(step.mix.branches) for step in plan)
 
 
@@ -99,6 +101,7 @@ def denoise(
     sampler: SamplerName = "euler",
     boundary_ratio: float | None = None,
     on_step: OnStep | None = None,
+    agree: Agree = lambda flag, _: flag,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
 
@@ -112,6 +115,7 @@ def denoise(
         sampler: "euler" or "unipc".
         boundary_ratio: see `plan_steps`.
         on_step: see `OnStep`.
+        agree: settles among several processes whether adaptive guidance ends.
 
     Returns:
         Latents at the last noise level, float32, on the device of `latents`.
@@ -120,7 +124,9 @@ def denoise(
         ConfigError: an unknown sampler or a value outside its range, before the first call.
         NumericalError: latents that are not finite; the text names the step.
     """
-    plan = plan_steps(schedule, guidance or Guidance(), boundary_ratio)
+    guidance = guidance or Guidance()
+    plan = plan_steps(schedule, guidance, boundary_ratio)
+    adaptive = AdaptiveGuidance([(step.expert, step.mix) for step in plan], schedule, guidance.tolerance, agree)
     solver = make_sampler(sampler, schedule)
     current = LatentPair(video=latents.video.float(), audio=latents.audio.float())
     _check_finite(current, "before the first step")
@@ -130,10 +136,13 @@ def denoise(
     audio_timesteps = schedule.audio_timesteps.to(device)[:, None].expand(-1, batch_size)
 
     for index, step in enumerate(plan):
+        mix = adaptive.mix(index)
         predictions = velocity_function(
-            step.mix.branches, current, video_timesteps[index], audio_timesteps[index], step.expert
+            mix.branches, current, video_timesteps[index], audio_timesteps[index], step.expert
         )
-        current = solver.step(index, current, step.mix.combine(predictions))
+        adaptive.compare(index, predictions, current)
+        # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
+        current = solver.step(index, current, mix.combine(predictions))
         _check_finite(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
         replaced = on_step(index + 1, len(plan), current) if on_step else None
         if replaced is not None:

@@ -56,6 +56,15 @@ class BranchMix:
     audio_weights: tuple[float, ...]
     rescale: float = 0.0
 
+    @property
+    def guided(self) -> tuple[bool, bool]:
+        """Whether video, and whether audio, takes anything but the conditional prediction."""
+        video, audio = (
+            any(weight != 0 and branch != CONDITIONAL for branch, weight in zip(self.branches, weights, strict=True))
+            for weights in (self.video_weights, self.audio_weights)
+        )
+        return video, audio
+
     def combine(self, predictions: Sequence[Velocities]) -> Velocities:
         """Combine one prediction per branch, in float32."""
         if len(predictions) != len(self.branches):
@@ -90,6 +99,8 @@ class Guidance:
         rescale: in [0, 1]; above 0 it counters over-saturation at high scales by bringing each sample's standard
             deviation back towards that of the conditional prediction (Lin et al. 2023, section 3.4).
         interval: (low, high) in sigma; a modality is guided where low < sigma <= high (Kynkaanniemi et al. 2024).
+        tolerance: in [0, 1]; guidance ends once all predictions of a step are as near to the conditional one, in cosine
+            distance of their clean latents (see `AdaptiveGuidance`); 0 follows the plan to its end.
 
     Raises:
         ConfigError: a value outside its range.
@@ -101,6 +112,7 @@ class Guidance:
     audio_modality_scale: float | None = None
     rescale: float = 0.0
     interval: tuple[float, float] = (0.0, 1.0)
+    tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("guidance_scale", "modality_scale", "audio_guidance_scale", "audio_modality_scale"):
@@ -111,6 +123,8 @@ class Guidance:
             raise ConfigError(
                 f"rescale must lie in [0, 1], got {self.rescale}; nearest is {min(max(self.rescale, 0.0), 1.0)}"
             )
+        if not 0 <= self.tolerance <= 1:
+            raise ConfigError(f"tolerance of guidance must lie in [0, 1], got {self.tolerance}; 0 is off")
         low, high = self.interval
         if not 0 <= low < high <= 1:
             raise ConfigError(f"interval must satisfy 0 <= low < high <= 1, got {self.interval}; default is (0.0, 1.0)")

@@ -23,12 +23,14 @@ class CallCount:
     """What a run asked of the model.
 
     Attributes:
-        predictions: one per step and branch of guidance.
-        repeated: how many of these took most of the picture from an earlier step (`step_cache`).
+        predictions: that were made, one per step and branch of guidance.
+        repeated: how many of these took most of the picture from earlier steps (`step_cache`).
+        planned: predictions that there would have been without `adaptive_guidance`.
     """
 
     predictions: int
     repeated: int
+    planned: int
 
 
 @dataclass

@@ -175,7 +175,9 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_branches: bool | None = None,
         speed: str = "exact",
+        adaptive_guidance: float | None = None,
         step_cache: float | None = None,
+        step_cache_order: int | None = None,
         output_type: OutputType = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -207,10 +209,13 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
                 None: where the calls are small.
-            speed: "exact", "fast" or "fastest": what is recommended for steps, guidance interval and step cache; what
-                is given here counts all the same (see `mova.generate.speed`).
+            speed: "exact", "fast" or "fastest": what is recommended for steps, guidance and step cache; what is given
+                here counts all the same (see `mova.generate.speed`).
+            adaptive_guidance: in [0, 1]; cosine distance of the predictions with and without the text below which
+                guidance ends; 0 is off (see `mova.diffusion.adaptive_guidance`).
             step_cache: relative change of the video tower's first block below which its other blocks repeat what they
                 added at an earlier step; 0 is off (see `mova.generate.step_cache`).
+            step_cache_order: 0 repeats what they added, 1 and 2 forecast it from two or three steps.
             output_type: see `MovaPipelineOutput`.
             return_dict: False returns (frames, audio).
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "audio_latents"}) after each step;
@@ -240,7 +245,9 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             sigma_lookup=sigma_lookup,
             null_image=null_image,
             speed=speed,
+            adaptive_guidance=adaptive_guidance,
             step_cache=step_cache,
+            step_cache_order=step_cache_order,
         )
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
         noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
@@ -357,6 +364,7 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
                 start,
                 batch_branches=batch_branches,
                 spread=self._spread.velocities,
+                agree=self.parallel.agree,
                 on_step=step_callback(self, plan, bar.update, on_step_end),
             )
 

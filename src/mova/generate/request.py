@@ -37,8 +37,11 @@ class SamplingSettings:
         sampler: one of `SAMPLERS`.
         sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.
         null_image: what stands in for a missing first frame, one of `NULL_IMAGES`.
+        adaptive_guidance: in [0, 1]; guidance ends once the predictions with and without the text (and the bridge) are
+            as near to each other, in cosine distance; 0 guides as planned.
         step_cache: change of the picture's first block below which its others are repeated from the step before; 0
             computes all of them.
+        step_cache_order: 0 repeats them as they were, 1 and 2 forecast them from two or three earlier steps.
         codec: strides of the model's autoencoders.
 
     Raises:
@@ -61,7 +64,9 @@ class SamplingSettings:
     sampler: str = "euler"
     sigma_lookup: str = "exact"
     null_image: str = "white"
+    adaptive_guidance: float = 0.0
     step_cache: float = 0.0
+    step_cache_order: int = 0
     codec: CodecGeometry = field(default_factory=CodecGeometry)
     geometry: ClipGeometry = field(init=False)
 
@@ -81,7 +86,12 @@ class SamplingSettings:
             raise ConfigError(
                 f"guidance_interval must satisfy 0 <= low < high <= 1, got {low} and {high}; all is 0 and 1"
             )
-        check_threshold(self.step_cache)
+        if not 0 <= self.adaptive_guidance <= 1:
+            nearest = 1 if self.adaptive_guidance > 1 else 0
+            raise ConfigError(
+                f"adaptive_guidance must lie in [0, 1], got {self.adaptive_guidance}; nearest is {nearest}"
+            )
+        check_cache(self.step_cache, self.step_cache_order)
         check_choice("sampler", self.sampler, SAMPLERS)
         check_choice("sigma_lookup", self.sigma_lookup, SIGMA_LOOKUPS)
         check_choice("null_image", self.null_image, NULL_IMAGES)
@@ -104,8 +114,11 @@ class SamplingSettings:
         chosen = {name: value for name, value in given.items() if value is not None}
         quicker = {
             "num_inference_steps": rung.steps(recommended["num_inference_steps"]),
+            "sampler": rung.sampler or recommended["sampler"],
             "guidance_interval": rung.guidance_interval,
+            "adaptive_guidance": rung.adaptive_guidance,
             "step_cache": rung.cache_threshold,
+            "step_cache_order": rung.cache_order,
         }
         return cls(codec=codec, **(recommended | quicker | chosen))
 
@@ -208,10 +221,13 @@ def check_shift(name: str, shift: float | None) -> None:
         raise ConfigError(f"{name} must be positive and finite, got {shift}; the released models use 5.0")
 
 
-def check_threshold(threshold: float) -> None:
-    """Refuse a threshold of the step cache that is not finite or below 0."""
+def check_cache(threshold: float, order: int) -> None:
+    """Refuse a threshold of the step cache that is not finite or below 0, and an order that is not 0, 1 or 2."""
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ConfigError(f"step_cache must be finite and 0 or more, got {threshold}; nearest is 0, which is off")
+    if isinstance(order, bool) or order not in (0, 1, 2):
+        nearest = 2 if order > 2 else 0
+        raise ConfigError(f"step_cache_order must be 0, 1 or 2, got {order}; nearest is {nearest}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

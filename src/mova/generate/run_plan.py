@@ -111,7 +111,7 @@ def plan_run(
     if settings.step_cache and num_processes > 1:
         raise ConfigError(
             f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
-            f"{num_processes}; nearest is 0, which `speed` exact and fast have"
+            f"{num_processes}; nearest is 0, which is off"
         )
     given.check()
     noise.check()
@@ -170,4 +170,5 @@ def guidance_of(settings: SamplingSettings) -> Guidance:
         audio_modality_scale=settings.audio_modality_scale,
         rescale=settings.guidance_rescale,
         interval=settings.guidance_interval,
+        tolerance=settings.adaptive_guidance,
     )

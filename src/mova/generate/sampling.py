@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
+from mova.diffusion.adaptive_guidance import Agree
+from mova.diffusion.denoise import Expert, OnStep, VelocityFunction, denoise, num_model_calls
+from mova.diffusion.guidance import Branch
 from mova.generate.output import CallCount
 from mova.generate.run_plan import RunPlan, Start
 from mova.generate.step_cache import StepCache
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
-from mova.types import LatentPair
+from mova.types import LatentPair, Velocities
 
 StepCallback = Callable[[Any, int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 """Called with (pipeline, step, timestep, {"latents", "audio_latents"}), as in diffusers; may return latents to use."""
@@ -30,6 +33,7 @@ def sample(
     batch_branches: bool | None = None,
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
+    agree: Agree = lambda flag, _: flag,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
@@ -41,13 +45,14 @@ def sample(
         batch_branches: see `VelocityModel`.
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
+        agree: settles among several processes whether guidance ends early.
 
     Raises:
         NumericalError: latents that are not finite.
     """
     threshold = plan.settings.step_cache
     whole = [model for model in (high_noise, low_noise) if isinstance(model, DualTower)]
-    cache = StepCache(whole, threshold) if threshold else None
+    cache = StepCache(whole, threshold, order=plan.settings.step_cache_order) if threshold else None
     model = VelocityModel(
         high_noise=high_noise,
         low_noise=low_noise,
@@ -57,17 +62,39 @@ def sample(
         batch_branches=batch_branches,
         cache=cache,
     )
+    counted = _Counted(spread(model))
     with cache or contextlib.nullcontext():
         latents = denoise(
-            spread(model),
+            counted,
             start.latents,
             plan.schedule,
             guidance=plan.guidance,
             sampler=plan.sampler,
             boundary_ratio=plan.boundary_ratio,
             on_step=on_step,
+            agree=agree,
         )
-    return latents, CallCount(num_model_calls(plan.steps), cache.repeated if cache else 0)
+    return latents, CallCount(counted.predictions, cache.repeated if cache else 0, num_model_calls(plan.steps))
+
+
+@dataclass
+class _Counted:
+    """A `VelocityFunction` that counts what it is asked for."""
+
+    inner: VelocityFunction
+    predictions: int = 0
+
+    def __call__(
+        self,
+        branches: Sequence[Branch],
+        latents: LatentPair,
+        video_timestep: torch.Tensor,
+        audio_timestep: torch.Tensor,
+        expert: Expert,
+    ) -> Sequence[Velocities]:
+        """See `VelocityFunction`."""
+        self.predictions += len(branches)
+        return self.inner(branches, latents, video_timestep, audio_timestep, expert)
 
 
 def step_callback(

@@ -10,21 +10,27 @@ from typing import Final
 from mova.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One rung.
+    """One rung. The defaults leave nothing out.
 
     Attributes:
-        step_share: of the recommended steps, rounded up.
-        guidance_interval: (low, high) in sigma where guidance acts; outside it one call per step is enough.
-        cache_threshold: of `mova.generate.step_cache`; 0 computes everything at every step.
         words: what it changes, for people.
+        step_share: of the recommended steps, rounded up.
+        sampler: instead of the recommended one; None keeps it.
+        guidance_interval: (low, high) in sigma where guidance acts; outside it one call per step is enough.
+        adaptive_guidance: tolerance of `mova.diffusion.adaptive_guidance`; 0 guides in the whole interval.
+        cache_threshold: of `mova.generate.step_cache`; 0 computes everything at every step.
+        cache_order: of the same; 0 repeats, 1 and 2 forecast.
     """
 
-    step_share: float
-    guidance_interval: tuple[float, float]
-    cache_threshold: float
     words: str
+    step_share: float = 1.0
+    sampler: str | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    adaptive_guidance: float = 0.0
+    cache_threshold: float = 0.0
+    cache_order: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.step_share <= 1:
@@ -35,12 +41,21 @@ class Speed:
         return max(1, math.ceil(self.step_share * recommended))
 
 
-# Chosen on the toy world: benchmarks/bench_speed.py measures what each costs there.
+# Chosen on the toy world: benchmarks/bench_speed.py measures what each costs there. With so few steps the step cache
+# loses more than it saves: what changes from one step to the next is then too much to repeat or to forecast.
 SPEEDS: Final[dict[str, Speed]] = {
-    "exact": Speed(1.0, (0.0, 1.0), 0.0, "nothing is left out"),
-    "fast": Speed(0.6, (0.3, 1.0), 0.0, "three fifths of the steps, text guidance above noise level 0.3 only"),
+    "exact": Speed(words="nothing is left out"),
+    "fast": Speed(
+        words="half of the steps, by the second-order sampler; text guidance ends once it hardly matters",
+        step_share=0.5,
+        sampler="unipc",
+        adaptive_guidance=0.005,
+    ),
     "fastest": Speed(
-        0.45, (0.5, 1.0), 0.15, "less than half of the steps, guidance above 0.5 only, picture blocks repeated"
+        words="a quarter of the steps, by the second-order sampler; text guidance ends once it matters little",
+        step_share=0.25,
+        sampler="unipc",
+        adaptive_guidance=0.02,
     ),
 }
 
