@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mova.models.attention_backends import find_backend
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -15,11 +17,18 @@ class Runtime:
     Attributes:
         memory: where weights rest while others compute, see `mova.generate.memory`.
         quantization: packs the large linear layers while they are loaded, see `mova.models.quantize`; None keeps them.
-        attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
+        attention: back-end of the attention, a name of `mova.models.attention_backends`; None leaves it to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
+
+    Raises:
+        ConfigError: a name that does not exist.
     """
 
     memory: str = "auto"
     quantization: str | None = None
     attention: str | None = None
     compile_blocks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.attention is not None:
+            find_backend(self.attention)

@@ -43,5 +43,22 @@ def _forward(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
     is_large = x.numel() >= MIN_ROWS * layer.in_features
     if not fits or not is_large or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return functional.linear(x, weight, layer.bias)
-    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, layer.bias, "none", [], "")
+    if torch.compiler.is_compiling():
+        # Under a name of ours: of torch's own operator the compiler knows a form with constant weights only.
+        compiled: torch.Tensor = torch.ops.mova.onednn_linear(x, weight, layer.bias)
+        return compiled
+    return _product(x, weight, layer.bias)
+
+
+def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
+
+
+def _shape_of_product(x: torch.Tensor, weight: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+    return x.new_empty(*x.shape[:-1], len(weight))
+
+
+torch.library.define("mova::onednn_linear", "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
+torch.library.impl("mova::onednn_linear", "CPU")(_product)
+torch.library.register_fake("mova::onednn_linear")(_shape_of_product)
