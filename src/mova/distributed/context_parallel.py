@@ -65,7 +65,9 @@ class ContextParallel:
         check_ulysses(parallel.ulysses, {name: int(tower.config.num_heads) for name, tower in towers.items()})
         if any(bridge.config.pooled_adaln for bridge in bridges):
             raise ConfigError("pooled_adaln pools whole frames of the picture, which context parallelism never gathers")
-        for layer in (layer for part in components.values() for layer in part.modules() if isinstance(layer, Attention)):
+        for layer in (
+            layer for part in components.values() for layer in part.modules() if isinstance(layer, Attention)
+        ):
             check_ring(layer.processor._attention_backend, parallel.ring)
         groups = _Groups.of(parallel)
         totals: dict[str, int] = {}

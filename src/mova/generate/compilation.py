@@ -55,7 +55,7 @@ def check_compiler(device: torch.device, *, num_sharing: int = 1) -> None:
 
 
 def compile_blocks(components: Iterable[nn.Module], *, backend: str | Callable[..., Any] = "inductor") -> int:
-    """Let the blocks of towers and the conditioners of bridges compute compiled, from their first call without gradients.
+    """Let the blocks of towers and the conditioners of bridges compute compiled code, made at the first call of a kind.
 
     A call with gradients computes as before. Blocks that are compiled already stay as they are.
 
@@ -66,10 +66,8 @@ def compile_blocks(components: Iterable[nn.Module], *, backend: str | Callable[.
     Returns:
         The number of blocks that were changed.
     """
-    compiled = {
-        kind: torch.compile(kind.forward, dynamic=False, backend=backend)  # type: ignore[attr-defined]
-        for kind in (DiTBlock, Conditioner)
-    }
+    kinds: tuple[type[nn.Module], ...] = (DiTBlock, Conditioner)
+    compiled = {kind: torch.compile(kind.forward, dynamic=False, backend=backend) for kind in kinds}
     blocks = [
         block
         for component in components
@@ -90,13 +88,15 @@ class _CompiledForward:
 
     def __call__(self, *inputs: Any, **named: Any) -> torch.Tensor:
         if torch.is_grad_enabled():
-            return self.plain(*inputs, **named)
+            plain: torch.Tensor = self.plain(*inputs, **named)
+            return plain
         for value in inputs:
             if isinstance(value, RememberedContext):
                 # Outside, or the first step would be a shape of its own.
                 self.block.get_submodule("cross_attn").fill(value)  # type: ignore[operator]
         with torch._dynamo.config.patch(recompile_limit=_MOST_SHAPES):
-            return self.compiled(self.block, *inputs, **named)
+            output: torch.Tensor = self.compiled(self.block, *inputs, **named)
+            return output
 
 
 def _trifle(x: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,6 @@ def check_kernels(
 
     Raises:
         ConfigError: they cannot: the rule, what was found, and the nearest choice that can.
-        MissingExtraError: kernels that are not installed.
     """
     if runtime.attention is not None:
         ring = 1 if parallel is None else parallel.ring

@@ -15,6 +15,7 @@ from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
+from mova.generate.kernels import check_kernels, use_kernels
 from mova.generate.locate import find_model, read_config_file, read_defaults, read_index
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
@@ -69,11 +70,10 @@ def load_pipeline(
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
-
         runtime: memory, quantisation and kernels; by default those of `Runtime`.
 
     Raises:
-        ConfigError: `shard_weights` without other processes.
+        ConfigError: `shard_weights` without other processes, or kernels that cannot run here.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -95,6 +95,7 @@ def load_pipeline(
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    check_kernels(runtime, folder, device, dtype, parallel)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
     for name in present:
@@ -108,6 +109,7 @@ def load_pipeline(
             networks[name] = load_component(folder / name, expected_class=expected, dtype=wanted, device=device)
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
+    use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None))
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults

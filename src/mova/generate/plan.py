@@ -224,9 +224,12 @@ def memory_plans(model: ModelDims, geometry: ClipGeometry) -> tuple[MemoryPlan, 
 
 def denoising_bytes(model: ModelDims, geometry: ClipGeometry, element_bytes: int) -> int:
     """Estimate what one forward needs besides weights: tokens, q, k, v, hidden feed-forward values, float32 norms."""
-    dim, hidden = model.video.dim, model.video.ffn_dim
-    per_token = max(8 * dim, 3 * dim + 2 * hidden) * element_bytes + 2 * dim * FLOAT32_BYTES
-    return geometry.num_video_tokens * per_token
+    return geometry.num_video_tokens * token_bytes(model.video.dim, model.video.ffn_dim, element_bytes)
+
+
+def token_bytes(dim: int, ffn_dim: int, element_bytes: int) -> int:
+    """Estimate what one video token of a forward needs besides weights, see `denoising_bytes`."""
+    return max(8 * dim, 3 * dim + 2 * ffn_dim) * element_bytes + 2 * dim * FLOAT32_BYTES
 
 
 def decoding_bytes(model: ModelDims, geometry: ClipGeometry) -> int:

@@ -11,6 +11,7 @@ import torch
 from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
 from mova.generate.output import CallCount
 from mova.generate.run_plan import RunPlan, Start
+from mova.generate.side_stream import beside_video
 from mova.generate.step_cache import StepCache
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
@@ -57,7 +58,7 @@ def sample(
         batch_branches=batch_branches,
         cache=cache,
     )
-    with cache or contextlib.nullcontext():
+    with cache or contextlib.nullcontext(), beside_video(whole, start.latents.video.device):
         latents = denoise(
             spread(model),
             start.latents,

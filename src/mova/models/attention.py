@@ -43,7 +43,8 @@ class RMSNorm(nn.Module):
             return functional.rms_norm(x, weight.shape, weight, self.eps)
         # PyTorch has one kernel for this on GPUs; on CPUs it makes four passes over the tokens where these are three.
         mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(len(weight))
-        return (x * mean_square.add_(self.eps).rsqrt_()).mul_(weight)
+        normed: torch.Tensor = (x * mean_square.add_(self.eps).rsqrt_()).mul_(weight)
+        return normed
 
 
 class AttentionDispatch:

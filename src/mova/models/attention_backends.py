@@ -13,11 +13,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mova.errors import ConfigError, MissingExtraError
+from mova.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+@dataclass(frozen=True)
+class Package:
+    """What brings kernels that are not torch's own.
+
+    Attributes:
+        name: as Python imports it.
+        how_to_get: it.
+    """
+
+    name: str
+    how_to_get: str
 
 
 @dataclass(frozen=True)
@@ -32,8 +45,7 @@ class Backend:
         needs_half: computes in bfloat16 or float16 only (on a GPU).
         capability: least compute capability of a CUDA device.
         below_capability: first compute capability that is too new, or None.
-        package: what has to be installed, as Python imports it; None where torch is enough.
-        how_to_get: it.
+        package: what has to be installed; None where torch is enough.
         max_head_dim: most channels per head; None without limit.
         is_exact: computes attention as defined, up to rounding; else queries and keys are rounded to 8 bits.
     """
@@ -45,63 +57,42 @@ class Backend:
     needs_half: bool = False
     capability: tuple[int, int] = (0, 0)
     below_capability: tuple[int, int] | None = None
-    package: str | None = None
-    how_to_get: str = ""
+    package: Package | None = None
     max_head_dim: int | None = None
     is_exact: bool = True
 
 
-_FLASH_2 = {"package": "flash_attn", "how_to_get": "pip install 'flash-attn>=2.6.3'"}
-_FLASH_3 = {"package": "flash_attn_interface", "how_to_get": "build FlashAttention's `hopper` folder from source"}
-_HUB = {"package": "kernels", "how_to_get": "pip install 'kernels>=0.12.3', which fetches the kernel from the hub"}
-_SAGE = {"package": "sageattention", "how_to_get": "pip install 'sageattention>=2.1.1'"}
+def _torch(name: str, words: str, devices: tuple[str, ...] = (), *, max_head_dim: int | None = None) -> Backend:
+    fast = name in ("native_flash", "native_cudnn")
+    dispatched = name if name == "native" else f"_{name}"
+    capability = (8, 0) if fast else (0, 0)
+    return Backend(name, dispatched, words, devices, fast, capability, max_head_dim=max_head_dim)
+
+
+def _sage(name: str, dispatched: str, words: str, capability: tuple[int, int] = (8, 0)) -> Backend:
+    package = Package("sageattention", "pip install 'sageattention>=2.1.1'")
+    words = f"SageAttention, int8 queries and keys, {words}"
+    return Backend(name, dispatched, words, ("cuda",), True, capability, None, package, 128, is_exact=False)
+
+
+_FLASH_2 = Package("flash_attn", "pip install 'flash-attn>=2.6.3'")
+_FLASH_3 = Package("flash_attn_interface", "build the folder `hopper` of FlashAttention from source")
+_FLASH_4 = Package("kernels", "pip install 'kernels>=0.12.3', which fetches the kernel from the hub")
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
-        Backend("native", "native", "torch's attention, torch chooses the kernel", ()),
-        Backend("native_flash", "_native_flash", "torch's FlashAttention", ("cpu", "cuda"), True, (8, 0), None),
-        Backend("native_cudnn", "_native_cudnn", "cuDNN's attention", ("cuda",), True, (8, 0), max_head_dim=128),
-        Backend("native_efficient", "_native_efficient", "torch's memory-efficient attention", ("cuda",)),
-        Backend("native_math", "_native_math", "the definition, for comparison: all weights in memory", ()),
-        Backend("flash_2", "flash", "FlashAttention 2", ("cuda",), True, (8, 0), max_head_dim=256, **_FLASH_2),
-        Backend(
-            "flash_3", "_flash_3", "FlashAttention 3", ("cuda",), True, (9, 0), (10, 0), max_head_dim=256, **_FLASH_3
-        ),
-        Backend("flash_4", "flash_4_hub", "FlashAttention 4", ("cuda",), True, (9, 0), max_head_dim=128, **_HUB),
-        Backend(
-            "sage",
-            "sage",
-            "SageAttention, int8 queries and keys, its choice of kernel",
-            ("cuda",),
-            True,
-            (8, 0),
-            max_head_dim=128,
-            is_exact=False,
-            **_SAGE,
-        ),
-        Backend(
-            "sage_fp16",
-            "_sage_qk_int8_pv_fp16_cuda",
-            "SageAttention, int8 queries and keys, float16 values",
-            ("cuda",),
-            True,
-            (8, 0),
-            max_head_dim=128,
-            is_exact=False,
-            **_SAGE,
-        ),
-        Backend(
-            "sage_fp8",
-            "_sage_qk_int8_pv_fp8_cuda",
-            "SageAttention, int8 queries and keys, float8 values",
-            ("cuda",),
-            True,
-            (8, 9),
-            max_head_dim=128,
-            is_exact=False,
-            **_SAGE,
-        ),
+        _torch("native", "torch's attention, torch chooses the kernel"),
+        _torch("native_flash", "torch's FlashAttention", ("cpu", "cuda"), max_head_dim=256),
+        _torch("native_cudnn", "cuDNN's attention", ("cuda",), max_head_dim=128),
+        _torch("native_efficient", "torch's memory-efficient attention", ("cuda",)),
+        _torch("native_math", "the definition, all weights in memory"),
+        Backend("flash", "flash", "FlashAttention 2", ("cuda",), True, (8, 0), None, _FLASH_2, 256),
+        Backend("flash_3", "_flash_3", "FlashAttention 3", ("cuda",), True, (9, 0), (10, 0), _FLASH_3, 256),
+        Backend("flash_4", "flash_4_hub", "FlashAttention 4", ("cuda",), True, (9, 0), None, _FLASH_4, 128),
+        _sage("sage", "sage", "its choice of kernel"),
+        _sage("sage_fp16", "_sage_qk_int8_pv_fp16_cuda", "float16 values"),
+        _sage("sage_fp8", "_sage_qk_int8_pv_fp8_cuda", "float8 values", (8, 9)),
     )
 }
 # Tried in this order where another one cannot run; the last one always can.
@@ -133,18 +124,14 @@ def check_backend(
         ring: processes around which keys are handed; they join parts with torch's own kernels.
 
     Raises:
-        ConfigError: it cannot: the rule, what was found, and the nearest one that can.
-        MissingExtraError: its package is not installed, or cannot be used; how to get it.
+        ConfigError: it cannot: the rule, what was found, how to get what is missing, and the nearest one that can.
     """
     backend = find_backend(name)
     head_dims = tuple(head_dims)
     nearest = next(other for other in _NEAREST if _obstacle(BACKENDS[other], device, dtype, head_dims, ring) is None)
-    reason = _obstacle(backend, device, dtype, head_dims, ring)
+    reason = _obstacle(backend, device, dtype, head_dims, ring) or _not_installed(backend)
     if reason is not None:
         raise ConfigError(f"attention {name} ({backend.words}) {reason}; nearest is {nearest}")
-    reason = _not_installed(backend)
-    if reason is not None:
-        raise MissingExtraError(f"attention {name} ({backend.words}) {reason}; nearest without it is {nearest}")
 
 
 def use_backend(name: str, modules: Iterable[nn.Module]) -> int:
@@ -162,9 +149,12 @@ def use_backend(name: str, modules: Iterable[nn.Module]) -> int:
     from mova.models.attention import Attention
 
     backend = find_backend(name)
-    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, Attention)]
+    layers: list[Attention] = [
+        layer for module in modules for layer in module.modules() if isinstance(layer, Attention)
+    ]
     for layer in layers:
-        layer.set_attention_backend(backend.dispatched)
+        # That of diffusers' mixin, which changes this layer only and no default of the process.
+        layer.set_attention_backend(backend.dispatched)  # type: ignore[operator]
     return len(layers)
 
 
@@ -222,8 +212,8 @@ def _wrong_gpu(backend: Backend, device: torch.device) -> str | None:
 def _not_installed(backend: Backend) -> str | None:
     if backend.package is None:
         return None
-    if importlib.util.find_spec(backend.package) is None:
-        return f"needs the package {backend.package}, which is not installed: {backend.how_to_get}"
+    if importlib.util.find_spec(backend.package.name) is None:
+        return f"needs the package {backend.package.name}, which is not installed: {backend.package.how_to_get}"
     from diffusers.models.attention_dispatch import attention_backend
 
     try:
@@ -231,5 +221,5 @@ def _not_installed(backend: Backend) -> str | None:
         with attention_backend(backend.dispatched):
             pass
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        return f"cannot use the installed package {backend.package} ({error}): {backend.how_to_get}"
+        return f"cannot use the installed package {backend.package.name} ({error}): {backend.package.how_to_get}"
     return None
