@@ -68,12 +68,8 @@ def compile_blocks(components: Iterable[nn.Module], *, backend: str | Callable[.
     """
     kinds: tuple[type[nn.Module], ...] = (DiTBlock, Conditioner)
     compiled = {kind: torch.compile(kind.forward, dynamic=False, backend=backend) for kind in kinds}
-    blocks = [
-        block
-        for component in components
-        for block in component.modules()
-        if type(block) in compiled and not isinstance(vars(block).get("forward"), _CompiledForward)
-    ]
+    found = {id(block): block for component in components for block in component.modules() if type(block) in compiled}
+    blocks = [block for block in found.values() if not isinstance(vars(block).get("forward"), _CompiledForward)]
     for block in blocks:
         setattr(block, "forward", _CompiledForward(block, compiled[type(block)]))  # noqa: B010
     return len(blocks)
