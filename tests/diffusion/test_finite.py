@@ -1,4 +1,4 @@
-"""Latents that are not finite: found at once on a CPU, and as soon as it is known on a device that is not waited for."""
+"""Latents that are not finite: found at once on a CPU, as soon as it is known on a device that is not waited for."""
 
 import pytest
 import torch

@@ -37,9 +37,7 @@ def experts():
     torch.manual_seed(0)
     towers = [VideoTower(**VIDEO, num_layers=3) for _ in range(2)]
     audio = AudioTower(**AUDIO, num_layers=3)
-    bridge = CrossModalBridge(
-        visual_layers=3, audio_layers=3, visual_hidden_dim=48, audio_hidden_dim=24, head_dim=24
-    )
+    bridge = CrossModalBridge(visual_layers=3, audio_layers=3, visual_hidden_dim=48, audio_hidden_dim=24, head_dim=24)
     return [DualTower(tower, audio, bridge).eval().requires_grad_(False) for tower in towers]
 
 

@@ -163,7 +163,7 @@ def test_audio_blocks_do_not_wait_for_the_video_blocks_beside_them():
     streams.side.wait_event = lambda event: (waited.append(event["main"]), plain(event))
     with SideStream([model], streams):
         model(*inputs(), frame_rate=24.0)
-    # Before the first meeting: patches and times of both towers; the bridge; not video block 0, which is queued already.
+    # Audio blocks wait for the bridge; not for the video block beside them, which is queued already.
     names = [name for name, stream in ledger.order if stream == "main"]
     assert [names[count - 1] for count in waited] == ["bridge", "bridge"]
     assert names[waited[0]] == "video.0"
@@ -204,7 +204,7 @@ def test_without_a_gpu_nothing_changes():
 
 def test_blocks_with_other_hooks_stay_in_line(monkeypatch):
     model = build()
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: object())
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: object())
     assert isinstance(beside_video([model], torch.device("cuda")), SideStream)
     model.audio_tower.blocks[1].self_attn.register_forward_pre_hook(lambda *_: None)
     assert isinstance(beside_video([model], torch.device("cuda")), contextlib.nullcontext)
