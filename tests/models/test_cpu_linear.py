@@ -129,12 +129,16 @@ def test_what_takes_the_place_of_a_layer_or_listens_to_it_gets_what_it_expects()
 
 
 @torch.no_grad()
-def test_compiled_code_calls_onednn_too():
-    layer, x = nn.Linear(16, 8), torch.randn(MIN_ROWS, 16)
-    plain = layer(x)
-    use_onednn_linears([layer])
+def test_compiled_code_calls_onednn_too_with_the_gelu():
+    sequence, x = nn.Sequential(nn.Linear(16, 8), nn.GELU()), torch.randn(MIN_ROWS, 16)
+    plain = sequence(x)
+    use_onednn_linears([sequence])
     torch._dynamo.reset()
-    compiled = torch.compile(lambda value: layer(value), backend="eager", fullgraph=True)
+    compiled = torch.compile(lambda value: sequence(value), backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), plain, atol=1e-6, rtol=1e-5)
-    assert calls_of_onednn(lambda: compiled(x)) == 1
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        compiled(x)
+    counts = {event.key: event.count for event in profile.key_averages()}
+    assert counts["mkldnn::_linear_pointwise"] == 1
+    assert "aten::gelu" not in counts
     torch._dynamo.reset()

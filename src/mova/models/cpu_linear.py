@@ -53,20 +53,16 @@ def _forward(layer: nn.Linear, x: torch.Tensor, gelu: nn.GELU | None = None) -> 
         return plain if gelu is None else functional.gelu(plain, approximate=gelu.approximate)
     if torch.compiler.is_compiling():
         # Under a name of ours: of torch's own operator the compiler knows a form with constant weights only.
-        compiled: torch.Tensor = torch.ops.mova.onednn_linear(x, weight, layer.bias)
+        compiled: torch.Tensor = torch.ops.mova.onednn_linear(x, weight, layer.bias, gelu and gelu.approximate)
         return compiled
-    return _product(x, weight, layer.bias, gelu)
+    return _product(x, weight, layer.bias, gelu and gelu.approximate)
 
 
 def _forward_sequence(sequence: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
     parts = list(sequence)
     while parts:
         part = parts.pop(0)
-        # A compiler joins them by itself.
-        if parts and _are_joined(part, parts[0]) and not torch.compiler.is_compiling():
-            x = part(x, parts.pop(0))
-        else:
-            x = part(x)
+        x = part(x, parts.pop(0)) if parts and _are_joined(part, parts[0]) else part(x)
     return x
 
 
@@ -76,18 +72,16 @@ def _are_joined(layer: nn.Module, gelu: nn.Module) -> bool:
     return is_ours and type(gelu) is nn.GELU and not (layer._forward_hooks or gelu._forward_pre_hooks)
 
 
-def _product(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, gelu: nn.GELU | None = None
-) -> torch.Tensor:
-    behind = ("none", [], "") if gelu is None else ("gelu", [], gelu.approximate)
+def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, gelu: str | None = None) -> torch.Tensor:
+    behind = ("none", [], "") if gelu is None else ("gelu", [], gelu)
     product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *behind)
     return product
 
 
-def _shape_of_product(x: torch.Tensor, weight: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+def _shape_of_product(x: torch.Tensor, weight: torch.Tensor, *_: torch.Tensor | str | None) -> torch.Tensor:
     return x.new_empty(*x.shape[:-1], len(weight))
 
 
-torch.library.define("mova::onednn_linear", "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
+torch.library.define("mova::onednn_linear", "(Tensor x, Tensor weight, Tensor? bias, str? gelu) -> Tensor")
 torch.library.impl("mova::onednn_linear", "CPU")(_product)
 torch.library.register_fake("mova::onednn_linear")(_shape_of_product)
