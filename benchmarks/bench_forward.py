@@ -253,11 +253,14 @@ def in_turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.
     """Return the median seconds of each call over rounds in which they take turns, after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+    order = list(calls)
     for _ in track(range(rounds + 1), "rounds", console=Console(stderr=True), transient=True):
-        for name, call in calls.items():
+        # Nobody always comes behind the same one.
+        order = [*order[1:], order[0]]
+        for name in order:
             wait()
             started = time.perf_counter()
-            call()
+            calls[name]()
             wait()
             times[name].append(time.perf_counter() - started)
     return {name: median(values[1:]) for name, values in times.items()}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -9,6 +11,7 @@ from mova.diffusion.guidance import CONDITIONAL, TEXTLESS, UNCONDITIONAL, Guidan
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.generate import velocity
 from mova.generate.plan import token_bytes
+from mova.generate.step_cache import StepCache
 from mova.generate.velocity import TextConditions, VelocityModel, free_gpu_bytes
 from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
@@ -193,10 +196,21 @@ def test_branches_that_do_not_fit_after_all_take_turns_from_then_on(pipe, model_
         if len(inputs[0]) > 2:
             raise torch.OutOfMemoryError("no memory")
 
-    expected = make(False)((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
-    model = make(None, free_bytes=lambda _: 10**12)
+
+    def with_cache(model):
+        cache = StepCache([model.high_noise, model.low_noise], threshold=1e-9)
+        return replace(model, cache=cache), cache
+
+    apart, cache = with_cache(make(False))
+    with cache:
+        expected = apart((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+        kept_bytes = cache.size_bytes()
+    model, cache = with_cache(make(None, free_bytes=lambda _: 10**12))
     handle = pipe.video_dit_2.blocks[1].register_forward_pre_hook(refuse_two_branches)
-    made = [model((CONDITIONAL, TEXTLESS), *arguments, "low_noise") for _ in range(2)]
+    with cache:
+        made = [model((CONDITIONAL, TEXTLESS), *arguments, "low_noise") for _ in range(2)]
+        # Nothing is left of the call that did not fit.
+        assert cache.size_bytes() == kept_bytes > 0
     with pytest.raises(torch.OutOfMemoryError):
         make(True)((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
     handle.remove()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers.models import attention_dispatch
 
+from mova.cli.app import main
 from mova.errors import ConfigError
 from mova.models.attention import Attention
 from mova.models.attention_backends import BACKENDS, check_backend, check_ring, find_backend, use_backend
@@ -35,6 +36,12 @@ def test_names_are_known_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_command_line_names_all_of_them(capsys):
+    assert main(["generate", "--help"]) == 0
+    help_text = "".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Kernelsoftheattention:" + ",".join([*BACKENDS][:-1]) + f"or{[*BACKENDS][-1]}." in help_text
+
+
 def test_every_name_stands_for_a_backend_of_the_dispatcher():
     assert {backend.dispatched for backend in BACKENDS.values()} <= {
         one.value for one in attention_dispatch.AttentionBackendName
@@ -51,7 +58,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
 @pytest.mark.parametrize("name", sorted(BACKENDS))
 def test_a_cpu_runs_torchs_own_and_no_others(name):
     if name in RUNS_ON_CPU:
-        check_backend(name, CPU, torch.float32, head_dims=(128, 24))
+        check_backend(name, CPU, torch.float32, head_dims=(512, 24))
         return
     with pytest.raises(ConfigError, match=rf"attention {name} \(.*\) runs on cuda, got cpu; nearest is native_flash"):
         check_backend(name, CPU, torch.float32)

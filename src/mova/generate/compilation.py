@@ -44,8 +44,10 @@ def check_compiler(device: torch.device, *, num_sharing: int = 1) -> None:
             "compile is for blocks that compute alone: with ring or ulysses they exchange tokens inside, "
             f"got {num_sharing} processes that share a clip; nearest is 1 (share the branches), or no compile"
         )
+    from torch._inductor import config
+
     try:
-        with torch._inductor.config.patch(force_disable_caches=True), warnings.catch_warnings():
+        with config.patch(force_disable_caches=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.compile(_trifle)(torch.zeros(8, device=device))
     except Exception as error:  # the compilers' errors have no common class

@@ -111,16 +111,28 @@ class VelocityModel:
         inputs = (video, latents.audio, video_timestep, audio_timestep)
         predictions: dict[Branch, Velocities] = {}
         for group in self._groups(branches, model, video):
-            try:
-                predictions |= self._predict(group, model, inputs, expert)
-            except torch.OutOfMemoryError:
-                if len(group) == 1 or self.batch_branches is not None or self.free_bytes is None:
-                    raise
-                logger.warning("%d branches do not fit in one call, from here on they take turns", len(group))
-                self._fits.update(dict.fromkeys(self._fits, False))
-                for branch in group:
-                    predictions |= self._predict([branch], model, inputs, expert)
+            made = self._predict_if_it_fits(group, model, inputs, expert)
+            for branch in group if made is None else ():
+                predictions |= self._predict([branch], model, inputs, expert)
+            predictions |= made or {}
         return [predictions[branch] for branch in branches]
+
+    def _predict_if_it_fits(
+        self, group: Sequence[Branch], model: JointModel, inputs: tuple[torch.Tensor, ...], expert: Expert
+    ) -> dict[Branch, Velocities] | None:
+        """Call the model once; None where branches that the estimate joined do not fit after all."""
+        try:
+            return self._predict(group, model, inputs, expert)
+        except torch.OutOfMemoryError:
+            if len(group) == 1 or self.batch_branches is not None or self.free_bytes is None:
+                raise
+        # Outside of the handler: the error would keep what the call had computed.
+        logger.warning("%d branches do not fit in one call, from here on they take turns", len(group))
+        self._fits.update(dict.fromkeys(self._fits, False))
+        self._texts.pop(tuple(group), None)
+        if self.cache:
+            self.cache.forget(expert, tuple(group))
+        return None
 
     def _predict(
         self, group: Sequence[Branch], model: JointModel, inputs: tuple[torch.Tensor, ...], expert: Expert

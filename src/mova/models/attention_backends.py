@@ -46,7 +46,7 @@ class Backend:
         capability: least compute capability of a CUDA device.
         below_capability: first compute capability that is too new, or None.
         package: what has to be installed; None where torch is enough.
-        max_head_dim: most channels per head; None without limit.
+        max_head_dim: most channels per head (on a GPU); None without limit.
         is_exact: computes attention as defined, up to rounding; else queries and keys are rounded to 8 bits.
     """
 
@@ -188,7 +188,7 @@ def _obstacle(
         return f"runs on {' and '.join(backend.devices)}, got {device.type}"
     if backend.needs_half and device.type == "cuda" and dtype.itemsize != 2:
         return f"computes in bfloat16 or float16, got {dtype}; load the model in bfloat16"
-    if backend.max_head_dim and max(head_dims, default=0) > backend.max_head_dim:
+    if backend.max_head_dim and device.type == "cuda" and max(head_dims, default=0) > backend.max_head_dim:
         return f"takes up to {backend.max_head_dim} channels per head, got {max(head_dims)}"
     if ring > 1 and backend.name != "native":
         return _ring_rule(ring)
