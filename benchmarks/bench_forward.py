@@ -11,8 +11,7 @@ The straightforward path: positions made anew at each call and applied as comple
 modulation as separate operations, linear layers as PyTorch computes them by itself, texts embedded and projected to
 keys and values in every call, guidance branches one after the other.
 
-The full sizes are those of the published model with 193 frames of 640x352, with random weights; they need a GPU of
-80 GB.
+The full sizes are those of the published model with 193 frames of 640x352, random weights; they need a GPU of 80 GB.
 """
 
 from __future__ import annotations
@@ -255,7 +254,6 @@ def in_turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     order = list(calls)
     for _ in track(range(rounds + 1), "rounds", console=Console(stderr=True), transient=True):
-        # Nobody always comes behind the same one.
         order = [*order[1:], order[0]]
         for name in order:
             wait()
@@ -279,13 +277,14 @@ def products(dtype: torch.dtype, device: torch.device) -> tuple[int, dict[str, C
 
 def backends(dtype: torch.dtype, device: torch.device, is_full: bool) -> list[str]:
     """Return the attention back-ends that run here, but for the default one."""
+    # All attention weights of the full sizes would be 149 GB.
+    left_out = ("native", "native_math") if is_full else ("native",)
     found = []
-    for name in BACKENDS:
+    for name in [name for name in BACKENDS if name not in left_out]:
         with contextlib.suppress(ConfigError):
             check_backend(name, device, dtype, head_dims=(HEAD_DIM,))
             found.append(name)
-    # All attention weights of the full sizes would be 149 GB.
-    return [name for name in found if name != "native" and not (is_full and name == "native_math")]
+    return found
 
 
 def count_operations(call: Callable[[], object]) -> int:
@@ -304,6 +303,12 @@ class Row:
     baseline: float
     operations: int
 
+    def to_markdown(self, ceiling: float) -> str:
+        """Return it as a row of a table; the ceiling in operations per second."""
+        share = self.operations / self.own / ceiling
+        times = f"{1000 * self.own:.0f} | {1000 * self.baseline:.0f} | {self.baseline / self.own:.2f}"
+        return f"| {self.what} | {times} | {self.operations / 1e9:.0f} | {share:.2f} |"
+
 
 def check_equal(bench: Bench, names: list[str], dtype: torch.dtype) -> None:
     """Make sure that all ways to compute the joint forward give the same."""
@@ -315,8 +320,7 @@ def check_equal(bench: Bench, names: list[str], dtype: torch.dtype) -> None:
         ways[COMPILED] = bench.compiled_forward
     limit = 1e-4 if dtype is torch.float32 else 5e-2
     for name, way in ways.items():
-        difference = (plain - way()).abs().max() / plain.std()
-        if difference > limit:
+        if (difference := (plain - way()).abs().max() / plain.std()) > limit:
             raise SystemExit(f"{name} and plain forward must agree within {limit}, got {difference:.1e}")
 
 
@@ -340,8 +344,7 @@ def measure(bench: Bench, rounds: int, dtype: torch.dtype, device: torch.device)
     }
     if bench._compiled:
         calls["joint " + COMPILED] = bench.compiled_forward
-    if not is_full:
-        # Beside the full model there is no room for it.
+    if not is_full:  # Beside the full model there is no room for it.
         calls["tower diffusers"] = bench.diffusers_tower()
     calls |= {name: partial(bench.forward_with, name) for name in names}
     product, ways = products(dtype, device)
@@ -377,28 +380,21 @@ def main() -> None:
     if chosen.sizes == "full" and (device.type, chosen.dtype) != ("cuda", "bfloat16"):
         parser.error(f"--sizes full needs --device cuda --dtype bfloat16, got {chosen.device} and {chosen.dtype}")
     rows, rates = measure(Bench(SIZES[chosen.sizes], dtype, device, chosen.steps), chosen.rounds, dtype, device)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "diffusers"))
+    versions = ", ".join(f"{package} {version(package)}" for package in ("mova", "torch", "diffusers"))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
-    ceiling = max(rates.values())
+    products_text = ", ".join(f"{product} {rate / 1e9:.0f} GFLOP/s" for product, rate in rates.items())
     lines = [
         f"# Joint forward, {name}, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",
         f"{versions}; {chosen.threads} threads, {chosen.dtype}; load of the machine {os.getloadavg()[0]:.1f}; "
         f"`benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
         "",
-        "Large matrix products in the same rounds: "
-        + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items())
-        + "; the fastest one is the ceiling.",
+        f"Large matrix products in the same rounds: {products_text}; the fastest one is the ceiling.",
         "",
         "| what | ms | baseline, ms | times faster | GFLOP | of the ceiling |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [
-        f"| {row.what} | {1000 * row.own:.0f} | {1000 * row.baseline:.0f} | {row.baseline / row.own:.2f} "
-        f"| {row.operations / 1e9:.0f} | {row.operations / row.own / ceiling:.2f} |"
-        for row in rows
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join([*lines, *(row.to_markdown(max(rates.values())) for row in rows)]) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,11 +36,6 @@ def test_compilation_that_cannot_run_is_refused_before_weights_are_read(checkpoi
         load_pipeline(checkpoint, runtime=Runtime(compile_blocks=True))
 
 
-def test_an_unknown_name_is_refused_where_it_is_chosen():
-    with pytest.raises(ConfigError, match="got 'fast'; nearest is"):
-        Runtime(attention="fast")
-
-
 @pytest.mark.parametrize(
     ("runtime", "parallel", "message"),
     [

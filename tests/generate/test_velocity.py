@@ -196,7 +196,6 @@ def test_branches_that_do_not_fit_after_all_take_turns_from_then_on(pipe, model_
         if len(inputs[0]) > 2:
             raise torch.OutOfMemoryError("no memory")
 
-
     def with_cache(model):
         cache = StepCache([model.high_noise, model.low_noise], threshold=1e-9)
         return replace(model, cache=cache), cache

@@ -51,11 +51,12 @@ def _forward(layer: nn.Linear, x: torch.Tensor, gelu: nn.GELU | None = None) -> 
     if not fits or not is_large or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         plain = functional.linear(x, weight, layer.bias)
         return plain if gelu is None else functional.gelu(plain, approximate=gelu.approximate)
+    behind = None if gelu is None else gelu.approximate
     if torch.compiler.is_compiling():
         # Under a name of ours: of torch's own operator the compiler knows a form with constant weights only.
-        compiled: torch.Tensor = torch.ops.mova.onednn_linear(x, weight, layer.bias, gelu and gelu.approximate)
+        compiled: torch.Tensor = torch.ops.mova.onednn_linear(x, weight, layer.bias, behind)
         return compiled
-    return _product(x, weight, layer.bias, gelu and gelu.approximate)
+    return _product(x, weight, layer.bias, behind)
 
 
 def _forward_sequence(sequence: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
@@ -73,8 +74,8 @@ def _are_joined(layer: nn.Module, gelu: nn.Module) -> bool:
 
 
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, gelu: str | None = None) -> torch.Tensor:
-    behind = ("none", [], "") if gelu is None else ("gelu", [], gelu)
-    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *behind)
+    behind = ("none", "") if gelu is None else ("gelu", gelu)
+    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, behind[0], [], behind[1])
     return product
 
 
