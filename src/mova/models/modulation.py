@@ -76,13 +76,8 @@ def modulate(
 
 
 def add_gated(x_BLD: torch.Tensor, update_BLD: torch.Tensor, gate_B1D: torch.Tensor) -> torch.Tensor:
-    """Return x + gate * update, (B, L, D) in the dtype of `x_BLD`; `gate` is float32.
-
-    Without gradients the result may take the memory of `update_BLD`, which is not to be read afterwards.
-    """
-    update = update_BLD.float()
-    memory = update if computes_plainly() else None
-    return torch.addcmul(x_BLD.float(), update, gate_B1D, out=memory).to(x_BLD.dtype)
+    """Return x + gate * update, (B, L, D) in the dtype of `x_BLD`; `gate` is float32."""
+    return torch.addcmul(x_BLD.float(), update_BLD.float(), gate_B1D).to(x_BLD.dtype)
 
 
 def computes_plainly() -> bool:
