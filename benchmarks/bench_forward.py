@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/bench_forward.py --sizes full --device cuda --dtype bfloat16 --rounds 5 --steps 4
 
 Everything is measured in turns in one process, so that a busy machine slows all of it alike; a figure is the median of
-the rounds, and the ratio is that of the medians. Printed beside the times: operations of matrix products and attention
-as torch counts them, and their rate as a share of the ceiling: the fastest large matrix product of the same rounds.
+the rounds, and the ratio is that of the medians. Processor time (of all threads) is steadier still. Printed beside: the
+operations of products and attention, and their rate as a share of the ceiling, the fastest large product of the rounds.
 
 The straightforward path: positions made anew at each call and applied as complex numbers in float64, norms and
 modulation as separate operations, linear layers as PyTorch computes them by itself, texts embedded and projected to
@@ -93,12 +93,10 @@ def build(sizes: Sizes, dtype: torch.dtype, device: torch.device) -> DualTower:
     widths = {"visual_hidden_dim": sizes.video["dim"], "audio_hidden_dim": sizes.audio["dim"]}
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
-    try:
-        with device:
-            bridge = CrossModalBridge(**layers, **widths, head_dim=HEAD_DIM)
-            model = DualTower(VideoTower(**sizes.video, **common), AudioTower(**sizes.audio, **common), bridge)
-    finally:
-        torch.set_default_dtype(default)
+    with device:
+        bridge = CrossModalBridge(**layers, **widths, head_dim=HEAD_DIM)
+        model = DualTower(VideoTower(**sizes.video, **common), AudioTower(**sizes.audio, **common), bridge)
+    torch.set_default_dtype(default)
     model = model.eval().requires_grad_(False)
     use_onednn_linears([model])
     return model
@@ -162,8 +160,7 @@ class Bench:
     """
 
     def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device, steps: int) -> None:
-        self.model, self.device, self.steps = build(sizes, dtype, device), device, steps
-        self.sizes = sizes
+        self.sizes, self.device, self.steps, self.model = sizes, device, steps, build(sizes, dtype, device)
         self.parts = [self.model.video_tower, self.model.audio_tower, self.model.bridge]
         self._compiled: dict[torch.nn.Module, Any] = {}
         generator = torch.Generator().manual_seed(1)
@@ -189,10 +186,9 @@ class Bench:
     def forward_with(self, attention_backend: str) -> torch.Tensor:
         """Call it once with another attention."""
         use_backend(attention_backend, self.parts)
-        try:
-            return self.forward(self.memory)
-        finally:
-            use_backend("native", self.parts)
+        velocity = self.forward(self.memory)
+        use_backend("native", self.parts)
+        return velocity
 
     def compile(self) -> None:
         """Prepare compiled blocks, which `compiled_forward` alone uses."""
@@ -204,11 +200,10 @@ class Bench:
         """Call it once with compiled blocks."""
         for block, forward in self._compiled.items():
             block.forward = forward
-        try:
-            return self.forward(self.memory)
-        finally:
-            for block in self._compiled:
-                del block.forward
+        velocity = self.forward(self.memory)
+        for block in self._compiled:
+            del block.forward
+        return velocity
 
     def clip(self, *, tuned: bool) -> torch.Tensor:
         """Follow a schedule with text guidance."""
@@ -237,8 +232,7 @@ class Bench:
             in_channels=video["in_dim"],
             out_channels=video["out_dim"],
             text_dim=self.sizes.text[1],
-            ffn_dim=video["ffn_dim"],
-            num_layers=video["num_layers"],
+            **{name: video[name] for name in ("ffn_dim", "num_layers")},
         )
         other = other.eval().to(self.device, next(self.model.parameters()).dtype)
         return lambda: other(self.video.to(other.dtype), self.time, self.text.to(other.dtype), return_dict=False)[0]
@@ -248,7 +242,9 @@ class Bench:
         return self.model.video_tower(self.video, self.time, self.text)
 
 
-def in_turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, float]:
+def in_turns(
+    calls: dict[str, Callable[[], object]], rounds: int, device: torch.device, clock: Callable[[], float]
+) -> dict[str, float]:
     """Return the median seconds of each call over rounds in which they take turns, after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
@@ -257,10 +253,10 @@ def in_turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.
         order = [*order[1:], order[0]]
         for name in order:
             wait()
-            started = time.perf_counter()
+            started = clock()
             calls[name]()
             wait()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
     return {name: median(values[1:]) for name, values in times.items()}
 
 
@@ -325,7 +321,9 @@ def check_equal(bench: Bench, names: list[str], dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-def measure(bench: Bench, rounds: int, dtype: torch.dtype, device: torch.device) -> tuple[list[Row], dict[str, float]]:
+def measure(
+    bench: Bench, rounds: int, dtype: torch.dtype, device: torch.device, clock: Callable[[], float]
+) -> tuple[list[Row], dict[str, float]]:
     """Return rows, and the rates of matrix products in operations per second."""
     is_full = bench.sizes is SIZES["full"]
     names = backends(dtype, device, is_full)
@@ -348,15 +346,14 @@ def measure(bench: Bench, rounds: int, dtype: torch.dtype, device: torch.device)
         calls["tower diffusers"] = bench.diffusers_tower()
     calls |= {name: partial(bench.forward_with, name) for name in names}
     product, ways = products(dtype, device)
-    times = in_turns(calls | ways, rounds, device)
-    clips = in_turns(
-        {PLAIN: lambda: bench.clip(tuned=False), TUNED: lambda: bench.clip(tuned=True)}, max(1, rounds // 5), device
-    )
+    times = in_turns(calls | ways, rounds, device, clock)
+    both = {PLAIN: lambda: bench.clip(tuned=False), TUNED: lambda: bench.clip(tuned=True)}
+    clips = in_turns(both, max(1, rounds // 5), device, clock)
     joint, own = times["joint " + TUNED], times["tower own"]
     rows = [Row("joint forward, against the straightforward path", joint, times["joint " + PLAIN], operations)]
     if bench._compiled:
-        compiled = times["joint " + COMPILED]
-        rows.append(Row("joint forward with compiled blocks, against it without", compiled, joint, operations))
+        what = "joint forward with compiled blocks, against it without"
+        rows.append(Row(what, times["joint " + COMPILED], joint, operations))
     rows += [Row(f"joint forward, attention {name}, against native", times[name], joint, operations) for name in names]
     if not is_full:
         rows.append(Row("video tower alone, against diffusers'", own, times["tower diffusers"], tower_operations))
@@ -374,20 +371,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--sizes", choices=tuple(SIZES), default="small")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="the latter on a busy CPU")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device, dtype = torch.device(chosen.device), getattr(torch, chosen.dtype)
     if chosen.sizes == "full" and (device.type, chosen.dtype) != ("cuda", "bfloat16"):
         parser.error(f"--sizes full needs --device cuda --dtype bfloat16, got {chosen.device} and {chosen.dtype}")
-    rows, rates = measure(Bench(SIZES[chosen.sizes], dtype, device, chosen.steps), chosen.rounds, dtype, device)
+    clock = {"wall": time.perf_counter, "processor": time.process_time}[chosen.clock]
+    rows, rates = measure(Bench(SIZES[chosen.sizes], dtype, device, chosen.steps), chosen.rounds, dtype, device, clock)
     versions = ", ".join(f"{package} {version(package)}" for package in ("mova", "torch", "diffusers"))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
     products_text = ", ".join(f"{product} {rate / 1e9:.0f} GFLOP/s" for product, rate in rates.items())
     lines = [
         f"# Joint forward, {name}, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",
-        f"{versions}; {chosen.threads} threads, {chosen.dtype}; load of the machine {os.getloadavg()[0]:.1f}; "
-        f"`benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
+        f"{versions}; {chosen.threads} threads, {chosen.dtype}, {chosen.clock} time; "
+        f"load of the machine {os.getloadavg()[0]:.1f}; `benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
         "",
         f"Large matrix products in the same rounds: {products_text}; the fastest one is the ceiling.",
         "",
