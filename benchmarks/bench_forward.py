@@ -1,14 +1,17 @@
 """The joint forward and a clip's denoising loop, tuned against the straightforward path and diffusers' own tower.
 
     .venv/bin/python benchmarks/bench_forward.py --threads 2 > benchmarks/results/forward_<machine>_<yyyymm>.md
+    .venv/bin/python benchmarks/bench_forward.py --sizes full --device cuda --dtype bfloat16 --rounds 5 --steps 4
 
 Everything is measured in turns in one process, so that a busy machine slows all of it alike; a figure is the median of
-the rounds, and the ratio is that of the medians. Printed beside the times: operations counted from the sizes, and their
-rate as a share of what plain matrix products of this machine reach.
+the rounds, and the ratio is that of the medians. Processor time (of all threads) is steadier still. Printed beside: the
+operations of products and attention, and their rate as a share of the ceiling, the fastest large product of the rounds.
 
 The straightforward path: positions made anew at each call and applied as complex numbers in float64, norms and
 modulation as separate operations, linear layers as PyTorch computes them by itself, texts embedded and projected to
 keys and values in every call, guidance branches one after the other.
+
+The full sizes are those of the published model with 193 frames of 640x352, random weights; they need a GPU of 80 GB.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from statistics import median
+from typing import Any
 from unittest import mock
 
 import torch
@@ -34,8 +39,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from mova.diffusion.denoise import denoise
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
+from mova.errors import ConfigError
+from mova.generate.compilation import check_compiler, compile_blocks
 from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models import attention, dit_block, rope, tower
+from mova.models.attention_backends import BACKENDS, check_backend, use_backend
 from mova.models.bridge import CrossModalBridge
 from mova.models.cpu_linear import use_onednn_linears
 from mova.models.dual_tower import DualTower
@@ -44,36 +52,60 @@ from mova.models.tower import AudioTower, VideoTower
 from mova.types import LatentPair
 
 FRAME_RATE = 24.0
-TEXT_ROWS, TEXT_WIDTH = 128, 256
-VIDEO_GRID = (7, 16, 28)
-AUDIO_STEPS = 100
-VIDEO = {"dim": 512, "ffn_dim": 2048, "num_heads": 4, "num_layers": 8, "in_dim": 36, "out_dim": 16}
-AUDIO = {"dim": 256, "ffn_dim": 1024, "num_heads": 2, "num_layers": 6, "in_dim": 64, "out_dim": 64}
-PLAIN, TUNED = "plain", "tuned"
+HEAD_DIM = 128
+PLAIN, TUNED, COMPILED = "plain", "tuned", "compiled"
 
 
-def build(dtype: torch.dtype, device: torch.device) -> DualTower:
-    """Return a joint model of the benchmark's size with random weights."""
+@dataclass(frozen=True)
+class Sizes:
+    """What is computed: arguments of the towers, latents, and prompt embeddings."""
+
+    video: dict[str, Any]
+    audio: dict[str, Any]
+    video_grid: tuple[int, int, int]
+    audio_steps: int
+    text: tuple[int, int]
+
+
+SIZES = {
+    "small": Sizes(
+        {"dim": 512, "ffn_dim": 2048, "num_heads": 4, "num_layers": 8, "in_dim": 36, "out_dim": 16},
+        {"dim": 256, "ffn_dim": 1024, "num_heads": 2, "num_layers": 6, "in_dim": 64, "out_dim": 64},
+        (7, 16, 28),
+        100,
+        (128, 256),
+    ),
+    "full": Sizes(
+        {"dim": 5120, "ffn_dim": 13824, "num_heads": 40, "num_layers": 40, "in_dim": 36, "out_dim": 16},
+        {"dim": 1536, "ffn_dim": 8960, "num_heads": 12, "num_layers": 30, "in_dim": 128, "out_dim": 128},
+        (49, 44, 80),
+        403,
+        (512, 4096),
+    ),
+}
+
+
+def build(sizes: Sizes, dtype: torch.dtype, device: torch.device) -> DualTower:
+    """Return a joint model with random weights, made where it computes."""
     torch.manual_seed(0)
-    common = {"text_dim": TEXT_WIDTH, "freq_dim": 256, "eps": 1e-6}
-    bridge = CrossModalBridge(
-        visual_layers=VIDEO["num_layers"],
-        audio_layers=AUDIO["num_layers"],
-        visual_hidden_dim=VIDEO["dim"],
-        audio_hidden_dim=AUDIO["dim"],
-        head_dim=128,
-    )
-    model = DualTower(VideoTower(**VIDEO, **common), AudioTower(**AUDIO, **common), bridge)
-    model = model.eval().to(device, dtype)
+    common = {"text_dim": sizes.text[1], "freq_dim": 256, "eps": 1e-6}
+    layers = {"visual_layers": sizes.video["num_layers"], "audio_layers": sizes.audio["num_layers"]}
+    widths = {"visual_hidden_dim": sizes.video["dim"], "audio_hidden_dim": sizes.audio["dim"]}
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    with device:
+        bridge = CrossModalBridge(**layers, **widths, head_dim=HEAD_DIM)
+        model = DualTower(VideoTower(**sizes.video, **common), AudioTower(**sizes.audio, **common), bridge)
+    torch.set_default_dtype(default)
+    model = model.eval().requires_grad_(False)
     use_onednn_linears([model])
     return model
 
 
 def rotate_in_float64(x: torch.Tensor, table: rope.RotaryTable) -> torch.Tensor:
     """Turn neighbouring channels as complex numbers in float64."""
-    turned = torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * torch.complex(
-        *(part.double() for part in table)
-    )
+    angles = torch.complex(*(part.double() for part in table))
+    turned = torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * angles
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)
 
 
@@ -85,6 +117,11 @@ def modulate_plainly(norm: torch.nn.Module, x: torch.Tensor, shift: torch.Tensor
 def add_gated_plainly(x: torch.Tensor, update: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
     """Multiply and add, one after the other."""
     return (x.float() + update.float() * gate).to(x.dtype)
+
+
+def plain_norm(norm: attention.RMSNorm, x: torch.Tensor) -> torch.Tensor:
+    """Root-mean-square norm as PyTorch has it."""
+    return torch.nn.functional.rms_norm(x.float(), norm.weight.shape, norm.weight.float(), norm.eps)
 
 
 def plain_linear(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
@@ -102,6 +139,8 @@ def straightforward(model: DualTower) -> Iterator[None]:
         for module in model.modules():
             if type(module) is torch.nn.Linear:
                 stack.enter_context(mock.patch.object(module, "forward", partial(plain_linear, module)))
+            if type(module) is attention.RMSNorm:
+                stack.enter_context(mock.patch.object(module, "forward", partial(plain_norm, module)))
         for part in (dit_block, tower):
             stack.enter_context(mock.patch.object(part, "modulate", modulate_plainly))
         stack.enter_context(mock.patch.object(dit_block, "add_gated", add_gated_plainly))
@@ -114,20 +153,24 @@ class Bench:
     """The model with its inputs.
 
     Args:
+        sizes: of both.
         dtype: of the weights.
         device: that computes.
         steps: of the denoising loop.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device, steps: int) -> None:
-        self.model, self.device, self.steps = build(dtype, device), device, steps
+    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device, steps: int) -> None:
+        self.sizes, self.device, self.steps, self.model = sizes, device, steps, build(sizes, dtype, device)
+        self.parts = [self.model.video_tower, self.model.audio_tower, self.model.bridge]
+        self._compiled: dict[torch.nn.Module, Any] = {}
         generator = torch.Generator().manual_seed(1)
 
         def draw(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=generator).to(device)
 
-        self.video, self.audio = draw(1, 36, *VIDEO_GRID), draw(1, 64, AUDIO_STEPS)
-        self.text, self.null = draw(1, TEXT_ROWS, TEXT_WIDTH), draw(1, TEXT_ROWS, TEXT_WIDTH)
+        self.video = draw(1, sizes.video["in_dim"], *sizes.video_grid)
+        self.audio = draw(1, sizes.audio["in_dim"], sizes.audio_steps)
+        self.text, self.null = draw(1, *sizes.text), draw(1, *sizes.text)
         self.time = torch.full((1,), 500.0, device=device)
         self.memory = PromptMemory(self.text)
 
@@ -139,6 +182,28 @@ class Bench:
         """Call it once on the straightforward path."""
         with straightforward(self.model):
             return self.forward(self.text)
+
+    def forward_with(self, attention_backend: str) -> torch.Tensor:
+        """Call it once with another attention."""
+        use_backend(attention_backend, self.parts)
+        velocity = self.forward(self.memory)
+        use_backend("native", self.parts)
+        return velocity
+
+    def compile(self) -> None:
+        """Prepare compiled blocks, which `compiled_forward` alone uses."""
+        compile_blocks(self.parts)
+        blocks = [block for block in self.model.modules() if "forward" in vars(block)]
+        self._compiled = {block: vars(block).pop("forward") for block in blocks if "compiled" in vars(block.forward)}
+
+    def compiled_forward(self) -> torch.Tensor:
+        """Call it once with compiled blocks."""
+        for block, forward in self._compiled.items():
+            block.forward = forward
+        velocity = self.forward(self.memory)
+        for block in self._compiled:
+            del block.forward
+        return velocity
 
     def clip(self, *, tuned: bool) -> torch.Tensor:
         """Follow a schedule with text guidance."""
@@ -160,14 +225,14 @@ class Bench:
         """Return a call of diffusers' own video tower of the same size."""
         from diffusers import WanTransformer3DModel
 
+        video = self.sizes.video
         other = WanTransformer3DModel(
-            num_attention_heads=VIDEO["num_heads"],
-            attention_head_dim=VIDEO["dim"] // VIDEO["num_heads"],
-            in_channels=VIDEO["in_dim"],
-            out_channels=VIDEO["out_dim"],
-            text_dim=TEXT_WIDTH,
-            ffn_dim=VIDEO["ffn_dim"],
-            num_layers=VIDEO["num_layers"],
+            num_attention_heads=video["num_heads"],
+            attention_head_dim=video["dim"] // video["num_heads"],
+            in_channels=video["in_dim"],
+            out_channels=video["out_dim"],
+            text_dim=self.sizes.text[1],
+            **{name: video[name] for name in ("ffn_dim", "num_layers")},
         )
         other = other.eval().to(self.device, next(self.model.parameters()).dtype)
         return lambda: other(self.video.to(other.dtype), self.time, self.text.to(other.dtype), return_dict=False)[0]
@@ -177,34 +242,45 @@ class Bench:
         return self.model.video_tower(self.video, self.time, self.text)
 
 
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Time one call."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
-
-
-def in_turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, float]:
+def in_turns(
+    calls: dict[str, Callable[[], object]], rounds: int, device: torch.device, clock: Callable[[], float]
+) -> dict[str, float]:
     """Return the median seconds of each call over rounds in which they take turns, after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in track(range(rounds + 1), "rounds", console=Console(stderr=True), transient=True):
-        for name, call in calls.items():
-            took = seconds(call, device)
-            if number:
-                times[name].append(took)
-    return {name: median(values) for name, values in times.items()}
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+    order = list(calls)
+    for _ in track(range(rounds + 1), "rounds", console=Console(stderr=True), transient=True):
+        order = [*order[1:], order[0]]
+        for name in order:
+            wait()
+            started = clock()
+            calls[name]()
+            wait()
+            times[name].append(clock() - started)
+    return {name: median(values[1:]) for name, values in times.items()}
 
 
-def product_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Return the operations per second of large matrix products, the ceiling of what this machine can do."""
+def products(dtype: torch.dtype, device: torch.device) -> tuple[int, dict[str, Callable[[], object]]]:
+    """Return the operations of a large matrix product, and calls that compute it, by name: the ceiling of a machine."""
     size = 2048 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
-    took = in_turns({"product": lambda: left @ right}, 5, device)["product"]
-    return 2 * size**3 / took
+    calls: dict[str, Callable[[], object]] = {"product": lambda: left @ right}
+    layer = torch.nn.Linear(size, size, bias=False, dtype=dtype, device=device)
+    if device.type == "cpu" and use_onednn_linears([layer]):
+        calls["product by oneDNN"] = lambda: layer(left)
+    return 2 * size**3, calls
+
+
+def backends(dtype: torch.dtype, device: torch.device, is_full: bool) -> list[str]:
+    """Return the attention back-ends that run here, but for the default one."""
+    # All attention weights of the full sizes would be 149 GB.
+    left_out = ("native", "native_math") if is_full else ("native",)
+    found = []
+    for name in [name for name in BACKENDS if name not in left_out]:
+        with contextlib.suppress(ConfigError):
+            check_backend(name, device, dtype, head_dims=(HEAD_DIM,))
+            found.append(name)
+    return found
 
 
 def count_operations(call: Callable[[], object]) -> int:
@@ -214,45 +290,76 @@ def count_operations(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-@torch.no_grad()
-def measure(rounds: int, steps: int, dtype: torch.dtype, device: torch.device) -> list[tuple[str, float, float, float]]:
-    """Return rows of what, seconds, baseline's seconds, share of the ceiling."""
-    bench = Bench(dtype, device, steps)
-    difference = (bench.plain_forward() - bench.forward(bench.memory)).abs().max() / bench.plain_forward().std()
+@dataclass(frozen=True)
+class Row:
+    """One line of the note: seconds of a call and of its baseline, and operations of the call."""
+
+    what: str
+    own: float
+    baseline: float
+    operations: int
+
+    def to_markdown(self, ceiling: float) -> str:
+        """Return it as a row of a table; the ceiling in operations per second."""
+        share = self.operations / self.own / ceiling
+        times = f"{1000 * self.own:.0f} | {1000 * self.baseline:.0f} | {self.baseline / self.own:.2f}"
+        return f"| {self.what} | {times} | {self.operations / 1e9:.0f} | {share:.2f} |"
+
+
+def check_equal(bench: Bench, names: list[str], dtype: torch.dtype) -> None:
+    """Make sure that all ways to compute the joint forward give the same."""
+    plain = bench.plain_forward()
+    ways = {TUNED: lambda: bench.forward(bench.memory)} | {
+        name: partial(bench.forward_with, name) for name in names if BACKENDS[name].is_exact
+    }
+    if bench._compiled:
+        ways[COMPILED] = bench.compiled_forward
     limit = 1e-4 if dtype is torch.float32 else 5e-2
-    if difference > limit:
-        raise SystemExit(f"tuned and plain forward must agree within {limit}, got {difference:.1e}")
+    for name, way in ways.items():
+        if (difference := (plain - way()).abs().max() / plain.std()) > limit:
+            raise SystemExit(f"{name} and plain forward must agree within {limit}, got {difference:.1e}")
+
+
+@torch.no_grad()
+def measure(
+    bench: Bench, rounds: int, dtype: torch.dtype, device: torch.device, clock: Callable[[], float]
+) -> tuple[list[Row], dict[str, float]]:
+    """Return rows, and the rates of matrix products in operations per second."""
+    is_full = bench.sizes is SIZES["full"]
+    names = backends(dtype, device, is_full)
+    with contextlib.suppress(ConfigError):
+        check_compiler(device)
+        bench.compile()
+    check_equal(bench, names, dtype)
     # On the plain path: the counter does not know the linear layers of the tuned one.
     operations = count_operations(bench.plain_forward)
-    calls = {
-        "joint " + PLAIN: bench.plain_forward,
-        "joint " + TUNED: lambda: bench.forward(bench.memory),
-        "tower diffusers": bench.diffusers_tower(),
-        "tower own": bench.own_tower,
-    }
-    times = in_turns(calls, rounds, device)
-    clips = in_turns(
-        {PLAIN: lambda: bench.clip(tuned=False), TUNED: lambda: bench.clip(tuned=True)}, max(1, rounds // 5), device
-    )
-    ceiling = product_rate(dtype, device)
     with straightforward(bench.model):
         tower_operations = count_operations(bench.own_tower)
+    calls: dict[str, Callable[[], object]] = {
+        "joint " + PLAIN: bench.plain_forward,
+        "joint " + TUNED: lambda: bench.forward(bench.memory),
+        "tower own": bench.own_tower,
+    }
+    if bench._compiled:
+        calls["joint " + COMPILED] = bench.compiled_forward
+    if not is_full:  # Beside the full model there is no room for it.
+        calls["tower diffusers"] = bench.diffusers_tower()
+    calls |= {name: partial(bench.forward_with, name) for name in names}
+    product, ways = products(dtype, device)
+    times = in_turns(calls | ways, rounds, device, clock)
+    both = {PLAIN: lambda: bench.clip(tuned=False), TUNED: lambda: bench.clip(tuned=True)}
+    clips = in_turns(both, max(1, rounds // 5), device, clock)
     joint, own = times["joint " + TUNED], times["tower own"]
-    return [
-        (
-            "joint forward, against the straightforward path",
-            joint,
-            times["joint " + PLAIN],
-            operations / joint / ceiling,
-        ),
-        ("video tower alone, against diffusers'", own, times["tower diffusers"], tower_operations / own / ceiling),
-        (
-            f"{steps} steps with text guidance, against two plain forwards per step",
-            clips[TUNED],
-            clips[PLAIN],
-            2 * steps * operations / clips[TUNED] / ceiling,
-        ),
-    ]
+    rows = [Row("joint forward, against the straightforward path", joint, times["joint " + PLAIN], operations)]
+    if bench._compiled:
+        what = "joint forward with compiled blocks, against it without"
+        rows.append(Row(what, times["joint " + COMPILED], joint, operations))
+    rows += [Row(f"joint forward, attention {name}, against native", times[name], joint, operations) for name in names]
+    if not is_full:
+        rows.append(Row("video tower alone, against diffusers'", own, times["tower diffusers"], tower_operations))
+    what = f"{bench.steps} steps with text guidance, against two plain forwards per step"
+    rows.append(Row(what, clips[TUNED], clips[PLAIN], 2 * bench.steps * operations))
+    return rows, {name: product / times[name] for name in ways}
 
 
 def main() -> None:
@@ -263,28 +370,30 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--sizes", choices=tuple(SIZES), default="small")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="the latter on a busy CPU")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device, dtype = torch.device(chosen.device), getattr(torch, chosen.dtype)
-    rows = measure(chosen.rounds, chosen.steps, dtype, device)
-    day = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
-    versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "diffusers"))
+    if chosen.sizes == "full" and (device.type, chosen.dtype) != ("cuda", "bfloat16"):
+        parser.error(f"--sizes full needs --device cuda --dtype bfloat16, got {chosen.device} and {chosen.dtype}")
+    clock = {"wall": time.perf_counter, "processor": time.process_time}[chosen.clock]
+    rows, rates = measure(Bench(SIZES[chosen.sizes], dtype, device, chosen.steps), chosen.rounds, dtype, device, clock)
+    versions = ", ".join(f"{package} {version(package)}" for package in ("mova", "torch", "diffusers"))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
-    load = os.getloadavg()[0]
+    products_text = ", ".join(f"{product} {rate / 1e9:.0f} GFLOP/s" for product, rate in rates.items())
     lines = [
-        f"# Joint forward, {name}, {day}",
+        f"# Joint forward, {name}, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",
-        f"{versions}; {chosen.threads} threads, {chosen.dtype}; load of the machine {load:.1f}; "
-        f"`benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
+        f"{versions}; {chosen.threads} threads, {chosen.dtype}, {chosen.clock} time; "
+        f"load of the machine {os.getloadavg()[0]:.1f}; `benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
         "",
-        "| what | ms | baseline, ms | times faster | of the rate of PyTorch's own matrix products |",
-        "| --- | --- | --- | --- | --- |",
+        f"Large matrix products in the same rounds: {products_text}; the fastest one is the ceiling.",
+        "",
+        "| what | ms | baseline, ms | times faster | GFLOP | of the ceiling |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [
-        f"| {what} | {1000 * own:.0f} | {1000 * base:.0f} | {base / own:.2f} | {share:.2f} |"
-        for what, own, base, share in rows
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join([*lines, *(row.to_markdown(max(rates.values())) for row in rows)]) + "\n")
 
 
 if __name__ == "__main__":

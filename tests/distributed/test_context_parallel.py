@@ -8,6 +8,7 @@ import pytest
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
+from mova.models.attention_backends import use_backend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_forward
@@ -44,3 +45,11 @@ def test_a_bridge_that_pools_whole_frames_is_refused():
     model = shared_forward.make_model(pooled_adaln=True)
     with pytest.raises(ConfigError, match="pooled_adaln"):
         ContextParallel({"dual_tower_bridge": model.bridge}, Parallel(ring=2))
+
+
+def test_a_ring_refuses_an_attention_that_cannot_join_its_parts():
+    components = shared_forward.parts(shared_forward.make_model())
+    use_backend("native_math", components.values())
+    with pytest.raises(ConfigError, match=r"attention native_math cannot hand keys around a ring.*got ring=2"):
+        ContextParallel(components, Parallel(ring=2))
+    assert not components["video_dit"].patch_embedding._forward_hooks

@@ -139,7 +139,9 @@ def test_memory_of_denoising_is_what_the_real_forward_allocates(shape, dtype):
         with Allocations() as counted:
             model(*inputs, prompt, frame_rate=24.0)
     texts = prompt.size_bytes()
-    assert denoising_bytes(DIMS, geometry, dtype.itemsize) == pytest.approx(counted.peak_bytes - texts, rel=0.06)
+    planned = denoising_bytes(DIMS, geometry, dtype.itemsize)
+    assert planned <= 1.15 * (counted.peak_bytes - texts)
+    assert planned >= 0.98 * (counted.peak_bytes - texts)
     layers = 2 / 40 * DIMS.video.dim * 40 + 2 / 30 * DIMS.audio.dim * 30
     per_layer = text_bytes(DIMS, dtype.itemsize, 1) / (DIMS.video.dim * 40 + DIMS.audio.dim * 30)
     assert texts == pytest.approx(per_layer * layers)

@@ -1,14 +1,29 @@
-"""What is said about a machine is checked when it is said."""
+"""The choices of a user for one machine: wrong names are refused where they are chosen."""
 
 import pytest
 
 from mova.errors import ConfigError
+from mova.generate.memory import MEMORY_CHOICES
 from mova.generate.runtime import Runtime
+from mova.models.attention_backends import BACKENDS
 from mova.models.packed_layout import METHODS
 
 
-def test_every_method_is_taken_and_another_refused():
-    assert Runtime().quantization is None
+def test_whatever_there_is_can_be_chosen():
+    assert Runtime() == Runtime(memory="auto", quantization=None, attention=None, compile_blocks=False)
+    assert [Runtime(memory=name).memory for name in MEMORY_CHOICES] == list(MEMORY_CHOICES)
     assert [Runtime(quantization=method).quantization for method in METHODS] == list(METHODS)
-    with pytest.raises(ConfigError, match="must be float8, float8_linear, int8 or nf4, got 'int4'"):
-        Runtime(quantization="int4")
+    assert [Runtime(attention=name).attention for name in BACKENDS] == list(BACKENDS)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"memory": "small"}, "memory must be one of auto, resident, phases, stream, disk; got 'small'"),
+        ({"quantization": "int4"}, "must be float8, float8_linear, int8 or nf4, got 'int4'"),
+        ({"attention": "sage2"}, "got 'sage2'; nearest is sage"),
+    ],
+)
+def test_whatever_there_is_not_is_refused(choice, said):
+    with pytest.raises(ConfigError, match=said):
+        Runtime(**choice)

@@ -1,9 +1,18 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from mova.diffusion.guidance import CONDITIONAL, TEXTLESS, UNCONDITIONAL
+from mova.diffusion import finite
+from mova.diffusion.denoise import denoise
+from mova.diffusion.guidance import CONDITIONAL, TEXTLESS, UNCONDITIONAL, Guidance
+from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.generate import velocity
-from mova.generate.velocity import TextConditions, VelocityModel
+from mova.generate.memory import token_bytes
+from mova.generate.step_cache import StepCache
+from mova.generate.velocity import TextConditions, VelocityModel, free_gpu_bytes
 from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
 
@@ -83,3 +92,135 @@ def test_what_follows_from_the_texts_is_computed_once_per_expert_with_the_same_r
     for plain, remembered in zip(results[False], results[True], strict=True):
         assert plain.video.equal(remembered.video)
         assert plain.audio.equal(remembered.audio)
+
+
+class _CopiesBetweenDevices(TorchDispatchMode):
+    """Notes operations that take tensors of one device and return those of another."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        given, made = (
+            {one.device.type for one in tree_leaves(tree) if isinstance(one, torch.Tensor)}
+            for tree in ((args, kwargs), output)
+        )
+        if given and made and given != made:
+            self.found.append(str(func))
+        return output
+
+
+class _NeverAsked:
+    def __init__(self, _):
+        pass
+
+    def has_arrived(self):
+        return False
+
+    def read(self):
+        return [True, True]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+def test_no_step_waits_for_the_device_or_sends_it_anything(pipe, monkeypatch, sampler):
+    # Tensors without values stand for those of a device: reading one of them raises, as in `item` or a condition.
+    with torch.device("meta"):
+        parts = [type(part).from_config(part.config) for part in (pipe.video_dit, pipe.audio_dit)]
+        model = DualTower(*parts, type(pipe.dual_tower_bridge).from_config(pipe.dual_tower_bridge.config))
+        text = TextConditions(positive=torch.empty(1, 8, 32), negative=torch.empty(1, 8, 32))
+        condition = torch.empty(1, 20, 2, 4, 4)
+        start = LatentPair(video=torch.empty(1, 16, 2, 4, 4), audio=torch.empty(1, 16, 11))
+    monkeypatch.setattr(finite, "send_flags", _NeverAsked)
+    schedule = PairedFlowMatchScheduler(shift=5.0, sigma_min=0.0, extra_one_step=True).make_schedule(5)
+    watch, by_step = _CopiesBetweenDevices(), []
+
+    def after_step(*_):
+        by_step.append(watch.found.copy())
+        watch.found.clear()
+
+    with watch:
+        end = denoise(
+            VelocityModel(model, model, text, condition, 24.0),
+            start,
+            schedule,
+            guidance=Guidance(3.0, 2.0, rescale=0.5),
+            sampler=sampler,
+            on_step=after_step,
+        )
+    assert end.video.is_meta
+    # The first step sends the positions and all timesteps.
+    assert by_step[0]
+    assert by_step[1:] == [[]] * 4
+
+
+@torch.no_grad()
+def test_reading_a_number_of_the_device_would_be_noticed():
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        bool(torch.empty((), device="meta") > 0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("share", "calls"), [(1.01, 2), (0.99, 4)])
+def test_on_a_gpu_branches_share_a_call_where_half_of_the_free_memory_holds_them(
+    pipe, model_and_arguments, share, calls
+):
+    make, arguments = model_and_arguments
+    config, num_tokens = pipe.video_dit.config, 2 * 2 * 2 * 2
+    needed = 2 * num_tokens * token_bytes(config.dim, config.ffn_dim, 4)
+    asked = []
+
+    def free_bytes(device):
+        asked.append(device)
+        return int(2 * needed * share)
+
+    counted = []
+    handle = pipe.audio_dit.head.register_forward_hook(lambda *_: counted.append(1))
+    model = make(None, free_bytes=free_bytes)
+    for _ in range(2):
+        model((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+    handle.remove()
+    assert len(counted) == calls
+    assert asked == [torch.device("cpu")]
+
+
+@torch.no_grad()
+def test_branches_that_do_not_fit_after_all_take_turns_from_then_on(pipe, model_and_arguments, caplog):
+    make, arguments = model_and_arguments
+    batches = []
+
+    def refuse_two_branches(_, inputs):
+        batches.append(len(inputs[0]))
+        if len(inputs[0]) > 2:
+            raise torch.OutOfMemoryError("no memory")
+
+    def with_cache(model):
+        cache = StepCache([model.high_noise, model.low_noise], threshold=1e-9)
+        return replace(model, cache=cache), cache
+
+    apart, cache = with_cache(make(False))
+    with cache:
+        expected = apart((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+        kept_bytes = cache.size_bytes()
+    model, cache = with_cache(make(None, free_bytes=lambda _: 10**12))
+    handle = pipe.video_dit_2.blocks[1].register_forward_pre_hook(refuse_two_branches)
+    with cache:
+        made = [model((CONDITIONAL, TEXTLESS), *arguments, "low_noise") for _ in range(2)]
+        # Nothing is left of the call that did not fit.
+        assert cache.size_bytes() == kept_bytes > 0
+    with pytest.raises(torch.OutOfMemoryError):
+        make(True)((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+    handle.remove()
+    # Two clips a branch: both branches once, and then each by itself.
+    assert batches == [4, 2, 2, 2, 2, 4]
+    assert "take turns" in caplog.text
+    for one in made:
+        for branch, alone in zip(one, expected, strict=True):
+            torch.testing.assert_close(branch.video, alone.video)
+            torch.testing.assert_close(branch.audio, alone.audio)
+
+
+def test_elsewhere_than_on_a_gpu_no_memory_is_asked_for():
+    assert free_gpu_bytes(torch.device("cpu")) is None

@@ -46,6 +46,20 @@ def test_norms_span_the_full_width_and_not_one_head():
     torch.testing.assert_close(norm(x), x / 5**0.5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_gradients_the_norm_is_the_same(dtype):
+    torch.manual_seed(0)
+    norm, x = RMSNorm(64, 1e-6), torch.randn(2, 7, 64).to(dtype)
+    norm.weight.data.normal_()
+    expected, kept = norm(x), x.clone()
+    with torch.no_grad():
+        made = norm(x)
+        assert torch.equal(norm(torch.zeros(1, 64)), torch.zeros(1, 64))
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made, expected, atol=1e-6, rtol=1e-5)
+    assert torch.equal(x, kept)
+
+
 def test_the_backend_can_be_set_from_outside(tokens):
     torch.manual_seed(0)
     layer = Attention(24, 2, eps=1e-6)

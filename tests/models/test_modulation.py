@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from mova.models.modulation import Float32LayerNorm, Float32Linear, add_gated, modulate, timestep_embedding
@@ -44,3 +45,19 @@ def test_modulation_and_gate_follow_their_formulas_and_keep_the_stream_dtype():
     low = x.to(torch.bfloat16)
     assert modulate(norm, low, shift, scale).dtype == torch.bfloat16
     assert add_gated(low, update.to(torch.bfloat16), scale).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_gradients_the_results_are_those_with_them(batch, dtype):
+    torch.manual_seed(0)
+    norm = Float32LayerNorm(64, elementwise_affine=False)
+    x, update = torch.randn(batch, 5, 64, dtype=dtype) + 1, torch.randn(batch, 5, 64, dtype=dtype)
+    shift, scale, gate = torch.randn(3, batch, 1, 64)
+    modulated, added = modulate(norm, x, shift, scale), add_gated(x, update, gate)
+    kept = x.clone()
+    with torch.no_grad():
+        atol, rtol = (1e-6, 1e-5) if dtype == torch.float32 else (0, 2**-7)
+        torch.testing.assert_close(modulate(norm, x, shift, scale), modulated, atol=atol, rtol=rtol)
+        torch.testing.assert_close(add_gated(x, update, gate), added, atol=atol, rtol=rtol)
+    assert torch.equal(x, kept)

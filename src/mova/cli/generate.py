@@ -53,7 +53,13 @@ def generate(
     ] = "exact",
     memory: Annotated[str, typer.Option(help="auto, resident, phases, stream or disk: where weights rest.")] = "auto",
     quantize: Annotated[str | None, typer.Option(help="Large weights in float8, float8_linear, int8 or nf4.")] = None,
-    attention: Annotated[str | None, typer.Option(help="Kernels of the attention, such as native or sage.")] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            help="Kernels of the attention: native, native_flash, native_cudnn, native_efficient, native_math, flash, "
+            "flash_3, flash_4, sage, sage_fp16 or sage_fp8."
+        ),
+    ] = None,
     compile_blocks: Annotated[
         bool, typer.Option("--compile", help="Compile the blocks first: slower start, faster steps.")
     ] = False,

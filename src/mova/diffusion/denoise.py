@@ -1,9 +1,9 @@
 """The denoising loop: from noise to clean latents of both modalities.
 
 Everything that can be known before the first call is a plan made of plain numbers (`plan_steps`): the expert, the
-timesteps and the branches of each step. So the number of model calls is known in advance, and the loop waits for the
-device once per step only, to look whether the latents are finite. Adaptive guidance, on request, looks at the
-predictions as well, and may then make fewer calls than planned.
+timesteps and the branches of each step. So the number of model calls is known in advance, and the loop never waits for
+the device before its end: whether latents are finite is found in the background (`mova.diffusion.finite`). Adaptive
+guidance, on request, looks at the predictions as well: it waits, and may make fewer calls than planned.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Literal, Protocol
 import torch
 
 from mova.diffusion.adaptive_guidance import AdaptiveGuidance, Agree
+from mova.diffusion.finite import FiniteCheck
 from mova.diffusion.guidance import Branch, BranchMix, Guidance
 from mova.diffusion.sampler import SamplerName, make_sampler
 from mova.diffusion.schedule import PairedSchedule
-from mova.errors import ConfigError, NumericalError
+from mova.errors import ConfigError
 from mova.types import LatentPair, Velocities
 
 Expert = Literal["high_noise", "low_noise"]
@@ -122,14 +123,15 @@ def denoise(
 
     Raises:
         ConfigError: an unknown sampler or a value outside its range, before the first call.
-        NumericalError: latents that are not finite; the text names the step.
+        NumericalError: latents that are not finite; the text names the step. On a GPU it may come some steps later.
     """
     guidance = guidance or Guidance()
     plan = plan_steps(schedule, guidance, boundary_ratio)
     adaptive = AdaptiveGuidance([(step.expert, step.mix) for step in plan], schedule, guidance.tolerance, agree)
     solver = make_sampler(sampler, schedule)
     current = LatentPair(video=latents.video.float(), audio=latents.audio.float())
-    _check_finite(current, "before the first step")
+    check = FiniteCheck()
+    check.note(current, "before the first step")
     batch_size, device = len(current.video), current.video.device
     # (steps, B): moved to the device once, not once per step.
     video_timesteps = schedule.video_timesteps.to(device)[:, None].expand(-1, batch_size)
@@ -143,17 +145,10 @@ def denoise(
         adaptive.compare(index, predictions, current)
         # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
         current = solver.step(index, current, mix.combine(predictions))
-        _check_finite(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
+        check.note(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
         replaced = on_step(index + 1, len(plan), current) if on_step else None
         if replaced is not None:
             current = LatentPair(video=replaced.video.float(), audio=replaced.audio.float())
             solver.restart(index + 1)
+    check.finish()
     return current
-
-
-def _check_finite(latents: LatentPair, when: str) -> None:
-    # Both flags are joined on the device, so that one wait serves both modalities.
-    if torch.logical_and(latents.video.isfinite().all(), latents.audio.isfinite().all()):
-        return
-    spoilt = [name for name in ("video", "audio") if not getattr(latents, name).isfinite().all()]
-    raise NumericalError(f"latents must stay finite, got NaN or infinity in {' and '.join(spoilt)} {when}")

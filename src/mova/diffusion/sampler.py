@@ -1,8 +1,7 @@
 """Steps from one noise level to the next along the predicted velocity.
 
-`euler` is the published sampler. `unipc` is the second-order multistep solver of diffusers (UniPC with corrector), one
-instance per modality, each with its own exact sigmas (it moves a sigma of 1 by 1e-6, where its logarithm ends): the
-same quality from fewer steps.
+`euler` is the published sampler. `unipc` is a second-order multistep solver (`mova.diffusion.unipc`), one instance per
+modality, each with its own exact sigmas: the same quality from fewer steps. Neither waits for the device.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from typing import Literal, Protocol, get_args
 
 import torch
-from diffusers import UniPCMultistepScheduler
 
 from mova.diffusion.schedule import PairedSchedule
+from mova.diffusion.unipc import UniPC
 from mova.errors import ConfigError
 from mova.types import LatentPair, Velocities
 
@@ -88,7 +87,7 @@ class UniPCSampler:
         self._video, self._audio = (make(index) for make in self._make_steppers)
 
 
-def _unipc_maker(name: str, sigmas: torch.Tensor) -> Callable[[int], UniPCMultistepScheduler | None]:
+def _unipc_maker(name: str, sigmas: torch.Tensor) -> Callable[[int], UniPC | None]:
     """Return what makes a fresh solver that starts at a given step; it makes None where the modality is held clean."""
     if not sigmas.any():
         return lambda _: None
@@ -98,24 +97,12 @@ def _unipc_maker(name: str, sigmas: torch.Tensor) -> Callable[[int], UniPCMultis
             "use 'euler' for this schedule"
         )
 
-    def make(index: int) -> UniPCMultistepScheduler:
-        stepper = UniPCMultistepScheduler(
-            solver_order=2, prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0
-        )
-        stepper.set_timesteps(sigmas=sigmas[:-1].double().numpy())
-        stepper.set_begin_index(index)
-        return stepper
-
-    return make
+    levels = sigmas.double().tolist()
+    return lambda index: UniPC(levels, index)
 
 
-def _unipc(
-    stepper: UniPCMultistepScheduler | None, index: int, latents: torch.Tensor, velocity: torch.Tensor
-) -> torch.Tensor:
-    if stepper is None:
-        return latents
-    stepped: torch.Tensor = stepper.step(velocity, index, latents, return_dict=False)[0]
-    return stepped
+def _unipc(stepper: UniPC | None, index: int, latents: torch.Tensor, velocity: torch.Tensor) -> torch.Tensor:
+    return latents if stepper is None else stepper.step(index, latents, velocity)
 
 
 def _euler(latents: torch.Tensor, velocity: torch.Tensor, sigma_step: float) -> torch.Tensor:

@@ -34,7 +34,8 @@ from mova.distributed.layout import check_ulysses
 from mova.distributed.mesh import Parallel
 from mova.distributed.partial_attention import ring_attention, spread_attention
 from mova.errors import ConfigError, GeometryError
-from mova.models.attention import AttentionDispatch
+from mova.models.attention import Attention, AttentionDispatch
+from mova.models.attention_backends import check_ring
 from mova.models.bridge import CrossModalBridge
 from mova.models.rope import RotaryTable
 from mova.models.tower import AudioTower, DiTTower
@@ -51,7 +52,8 @@ class ContextParallel:
         parallel: this process among the others.
 
     Raises:
-        ConfigError: a number of heads that the Ulysses degree does not divide, or a bridge that pools whole frames.
+        ConfigError: a number of heads that the Ulysses degree does not divide, a bridge that pools whole frames, or an
+            attention back-end whose keys cannot be handed around a ring.
     """
 
     def __init__(self, components: Mapping[str, nn.Module], parallel: Parallel) -> None:
@@ -63,6 +65,10 @@ class ContextParallel:
         check_ulysses(parallel.ulysses, {name: int(tower.config.num_heads) for name, tower in towers.items()})
         if any(bridge.config.pooled_adaln for bridge in bridges):
             raise ConfigError("pooled_adaln pools whole frames of the picture, which context parallelism never gathers")
+        for layer in (
+            layer for part in components.values() for layer in part.modules() if isinstance(layer, Attention)
+        ):
+            check_ring(layer.processor._attention_backend, parallel.ring)
         groups = _Groups.of(parallel)
         totals: dict[str, int] = {}
         for tower in towers.values():

@@ -18,6 +18,7 @@ from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.dims import dims_from_directory
 from mova.generate.free_memory import room_of
+from mova.generate.kernels import check_kernels, use_kernels
 from mova.generate.locate import ModelDefaults, find_model, read_config_file, read_defaults, read_index
 from mova.generate.lora import check_lora_scale
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
@@ -85,7 +86,7 @@ def load_pipeline(
 
     Raises:
         ConfigError: `shard_weights` without other processes, or of packed weights; a placement other than "resident"
-            with other processes; no placement has room for the clip.
+            with other processes; no placement has room for the clip; kernels that cannot run here.
         MissingExtraError: what packs weights is not installed.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
@@ -116,6 +117,7 @@ def load_pipeline(
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    check_kernels(runtime, folder, device, dtype, parallel)
     packed = next(iter(methods.values()), None)
     plan = _choose_memory(folder, defaults, geometry, device, runtime.memory, packed, parallel)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
@@ -125,6 +127,7 @@ def load_pipeline(
     networks |= {name: loading.network(name) for name in present if name in NETWORKS}
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
+    use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None))
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults

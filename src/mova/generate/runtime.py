@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mova.generate.memory import check_memory
+from mova.models.attention_backends import find_backend
 from mova.models.packed_layout import check_method
 
 
@@ -19,11 +20,11 @@ class Runtime:
         memory: where weights rest while others compute, see `mova.generate.memory`.
         quantization: how the large linear layers are packed while they are loaded, one of the methods in
             `mova.models.packed_layout`; None leaves them as they are stored.
-        attention: back-end of the attention, see `mova.models.attention`; None leaves the choice to torch.
+        attention: back-end of the attention, a name of `mova.models.attention_backends`; None leaves it to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
 
     Raises:
-        ConfigError: a placement or a method that there is not.
+        ConfigError: a placement, a method or a back-end that there is not.
     """
 
     memory: str = "auto"
@@ -35,3 +36,5 @@ class Runtime:
         check_memory(self.memory)
         if self.quantization is not None:
             check_method(self.quantization)
+        if self.attention is not None:
+            find_backend(self.attention)

@@ -14,6 +14,7 @@ from mova.diffusion.denoise import Expert, OnStep, VelocityFunction, denoise, nu
 from mova.diffusion.guidance import Branch
 from mova.generate.output import CallCount
 from mova.generate.run_plan import RunPlan, Start
+from mova.generate.side_stream import beside_video
 from mova.generate.step_cache import StepCache
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
@@ -63,7 +64,7 @@ def sample(
         cache=cache,
     )
     counted = _Counted(spread(model))
-    with cache or contextlib.nullcontext():
+    with cache or contextlib.nullcontext(), beside_video(whole, start.latents.video.device):
         latents = denoise(
             counted,
             start.latents,

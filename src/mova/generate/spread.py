@@ -77,6 +77,9 @@ class Spread:
 
     def velocities(self, model: VelocityModel) -> VelocityFunction:
         """Return what the loop asks for velocities: all branches here, or each group its own."""
+        if self.parallel.mesh is not None:
+            # All processes must make the same calls, and each has other memory free.
+            model = replace(model, free_bytes=None)
         return model if self.parallel.replicate == 1 else _SplitBranches(model, self.parallel)
 
     def decode_picture(

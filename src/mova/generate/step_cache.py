@@ -111,6 +111,11 @@ class StepCache:
             del self._memories[key]
         self._now = self._memories.setdefault((expert, branches), _Memory(len(branches)))
 
+    def forget(self, expert: str, branches: tuple[Hashable, ...]) -> None:
+        """Let go of what is kept of a kind of call that does not come again."""
+        self._memories.pop((expert, branches), None)
+        self._now = _Memory()
+
     def size_bytes(self) -> int:
         """Return the bytes that are kept: additions of each video block and bridge layer, for each kind of call.
 

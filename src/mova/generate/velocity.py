@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,13 +12,27 @@ import torch
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
+from mova.generate.memory import token_bytes
 from mova.generate.step_cache import StepCache
 from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import VideoTower
 from mova.types import LatentPair, Velocities
 
-# Video tokens of one call up to which branches share a call by default. Small calls are bound by overhead.
+logger = logging.getLogger(__name__)
+
+# Video tokens of one call up to which branches share a call on a CPU. Small calls are bound by overhead, large ones
+# gain nothing there.
 SMALL_CALL_TOKENS = 4096
+# Of the free memory of a GPU that branches in one call may take: the estimate leaves out what kernels need beside.
+MEMORY_SHARE = 0.5
+
+
+def free_gpu_bytes(device: torch.device) -> int | None:
+    """Return the bytes that a computation may take on a GPU, with those that torch holds unused; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 class JointModel(Protocol):
@@ -62,9 +77,12 @@ class VelocityModel:
         text: embeddings.
         condition: (B, 4 + C, T, h, w) of the known frames, in every branch.
         frame_rate: frames per second.
-        batch_branches: evaluate branches with the same bridge setting in one call; None: where calls are small.
+        batch_branches: evaluate branches with the same bridge setting in one call; None: on a GPU where memory allows
+            it, elsewhere where calls are small.
         cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
+        free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
+            of None, for no such rule.
     """
 
     high_noise: JointModel
@@ -75,7 +93,9 @@ class VelocityModel:
     batch_branches: bool | None = None
     cache: StepCache | None = None
     remember_text: bool = True
+    free_bytes: Callable[[torch.device], int | None] | None = free_gpu_bytes
     _texts: dict[tuple[Branch, ...], PromptMemory] = field(default_factory=dict, repr=False)
+    _fits: dict[int, bool] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -88,23 +108,47 @@ class VelocityModel:
         """Return one prediction per branch; see `VelocityFunction`."""
         model = self.high_noise if expert == "high_noise" else self.low_noise
         video = torch.cat([latents.video, self.condition], dim=1)
+        inputs = (video, latents.audio, video_timestep, audio_timestep)
         predictions: dict[Branch, Velocities] = {}
-        for group in self._groups(branches, video):
-            count = len(group)
-            if self.cache:
-                self.cache.begin(expert, tuple(group))
-            together = model(
-                _repeat(video, count),
-                _repeat(latents.audio, count),
-                _repeat(video_timestep, count),
-                _repeat(audio_timestep, count),
-                self._text(tuple(group), model),
-                frame_rate=self.frame_rate,
-                use_bridge=group[0].bridge,
-            )
-            parts = zip(together.video.chunk(count), together.audio.chunk(count), strict=True)
-            predictions |= {branch: Velocities(*part) for branch, part in zip(group, parts, strict=True)}
+        for group in self._groups(branches, model, video):
+            made = self._predict_if_it_fits(group, model, inputs, expert)
+            for branch in group if made is None else ():
+                predictions |= self._predict([branch], model, inputs, expert)
+            predictions |= made or {}
         return [predictions[branch] for branch in branches]
+
+    def _predict_if_it_fits(
+        self, group: Sequence[Branch], model: JointModel, inputs: tuple[torch.Tensor, ...], expert: Expert
+    ) -> dict[Branch, Velocities] | None:
+        """Call the model once; None where branches that the estimate joined do not fit after all."""
+        try:
+            return self._predict(group, model, inputs, expert)
+        except torch.OutOfMemoryError:
+            if len(group) == 1 or self.batch_branches is not None or self.free_bytes is None:
+                raise
+        # Outside of the handler: the error would keep what the call had computed.
+        logger.warning("%d branches do not fit in one call, from here on they take turns", len(group))
+        self._fits.update(dict.fromkeys(self._fits, False))
+        self._texts.pop(tuple(group), None)
+        if self.cache:
+            self.cache.forget(expert, tuple(group))
+        return None
+
+    def _predict(
+        self, group: Sequence[Branch], model: JointModel, inputs: tuple[torch.Tensor, ...], expert: Expert
+    ) -> dict[Branch, Velocities]:
+        """Call the model once."""
+        count = len(group)
+        if self.cache:
+            self.cache.begin(expert, tuple(group))
+        together = model(
+            *(_repeat(value, count) for value in inputs),
+            self._text(tuple(group), model),
+            frame_rate=self.frame_rate,
+            use_bridge=group[0].bridge,
+        )
+        parts = zip(together.video.chunk(count), together.audio.chunk(count), strict=True)
+        return {branch: Velocities(*part) for branch, part in zip(group, parts, strict=True)}
 
     def _text(self, group: tuple[Branch, ...], model: JointModel) -> torch.Tensor | PromptMemory:
         """Return the texts of branches that share a call, remembered from step to step unless told otherwise."""
@@ -118,17 +162,25 @@ class VelocityModel:
                 memory.forget(other)
         return memory
 
-    def _groups(self, branches: Sequence[Branch], video: torch.Tensor) -> list[list[Branch]]:
+    def _groups(self, branches: Sequence[Branch], model: JointModel, video: torch.Tensor) -> list[list[Branch]]:
         """Join branches that differ in their text only: the bridge is on or off for a whole call."""
+        by_bridge = [[branch for branch in branches if branch.bridge is bridge] for bridge in (True, False)]
+        most = max(len(group) for group in by_bridge)
         together = self.batch_branches
         if together is None:
-            patch_t, patch_h, patch_w = self.high_noise.video_tower.patch_size
-            num_tokens = video.shape[0] * video[0, 0].numel() // (patch_t * patch_h * patch_w)
-            together = num_tokens <= SMALL_CALL_TOKENS
-        if not together:
-            return [[branch] for branch in branches]
-        by_bridge = [[branch for branch in branches if branch.bridge is bridge] for bridge in (True, False)]
-        return [group for group in by_bridge if group]
+            if most not in self._fits:
+                self._fits[most] = self._fits_in_one_call(most, model.video_tower, video)
+            together = self._fits[most]
+        return [group for group in by_bridge if group] if together else [[branch] for branch in branches]
+
+    def _fits_in_one_call(self, count: int, tower: VideoTower, video: torch.Tensor) -> bool:
+        patch_t, patch_h, patch_w = tower.patch_size
+        num_tokens = video.shape[0] * video[0, 0].numel() // (patch_t * patch_h * patch_w)
+        free = self.free_bytes(video.device) if self.free_bytes else None
+        if free is None:
+            return num_tokens <= SMALL_CALL_TOKENS
+        needed = count * num_tokens * token_bytes(tower.config.dim, tower.config.ffn_dim, tower.dtype.itemsize)
+        return needed <= MEMORY_SHARE * free
 
 
 def _repeat(value: torch.Tensor, count: int) -> torch.Tensor:

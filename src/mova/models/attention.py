@@ -1,7 +1,7 @@
 """The one attention of the project: self, text cross-attention and the bridge, on diffusers' dispatcher.
 
-The back-end (native, flash, sage, ...) is diffusers' choice and is set from outside, with
-`set_attention_backend` of the component or the `attention_backend` context.
+The back-end (native, flash, sage, ...) is set from outside: by `mova.models.attention_backends`, or with diffusers'
+`set_attention_backend` and `attention_backend`.
 
 Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension, D hidden.
 """
@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from mova.errors import ConfigError
+from mova.models.modulation import computes_plainly
 from mova.models.prompt_memory import KeysAndValues, RememberedContext
 from mova.models.rope import RotaryTable, rotate_pairs
 
@@ -37,7 +38,13 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise (..., D) of any dtype to (..., D) float32."""
-        return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps)
+        x, weight = x.float(), self.weight.float()
+        if x.device.type != "cpu" or not computes_plainly():
+            return functional.rms_norm(x, weight.shape, weight, self.eps)
+        # PyTorch has one kernel for this on GPUs; on CPUs it makes four passes over the tokens where these are three.
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(len(weight))
+        normed: torch.Tensor = (x * mean_square.add_(self.eps).rsqrt_()).mul_(weight)
+        return normed
 
 
 class AttentionDispatch:
@@ -127,6 +134,10 @@ class Attention(nn.Module, AttentionModuleMixin):
         attended = self.processor(q.to(v.dtype), k, v, is_self)
         output: torch.Tensor = self.o(attended.flatten(2))
         return output
+
+    def fill(self, context: RememberedContext) -> None:
+        """Compute the keys and values of a remembered context, unless that has been done."""
+        context.read(self._keys_and_values)
 
     def _keys_and_values(self, context_BKC: torch.Tensor, rotary: RotaryTable | None = None) -> KeysAndValues:
         heads = (self.num_heads, -1)

@@ -58,13 +58,31 @@ def timestep_embedding(timestep: torch.Tensor, dim: int) -> torch.Tensor:
 def modulate(
     norm: Float32LayerNorm, x_BLD: torch.Tensor, shift_B1D: torch.Tensor, scale_B1D: torch.Tensor
 ) -> torch.Tensor:
-    """Return norm(x) * (1 + scale) + shift, (B, L, D) in the dtype of `x_BLD`; `shift` and `scale` are float32."""
-    return torch.addcmul(shift_B1D, norm(x_BLD), 1 + scale_B1D).to(x_BLD.dtype)
+    """Return norm(x) * (1 + scale) + shift, (B, L, D) in the dtype of `x_BLD`; `shift` and `scale` are float32.
+
+    Args:
+        norm: without a weight of its own.
+        x_BLD: tokens.
+        shift_B1D, scale_B1D: float32.
+    """
+    if not computes_plainly():
+        return torch.addcmul(shift_B1D, norm(x_BLD), 1 + scale_B1D).to(x_BLD.dtype)
+    if len(x_BLD) == 1:
+        # One sample has one scale and shift: they are the weight and bias of the norm, in one pass over the tokens.
+        weight, bias = (1 + scale_B1D).flatten(), shift_B1D.flatten()
+        return functional.layer_norm(x_BLD.float(), norm.normalized_shape, weight, bias, norm.eps).to(x_BLD.dtype)
+    normed = norm(x_BLD)
+    return torch.addcmul(shift_B1D, normed, 1 + scale_B1D, out=normed).to(x_BLD.dtype)
 
 
 def add_gated(x_BLD: torch.Tensor, update_BLD: torch.Tensor, gate_B1D: torch.Tensor) -> torch.Tensor:
     """Return x + gate * update, (B, L, D) in the dtype of `x_BLD`; `gate` is float32."""
     return torch.addcmul(x_BLD.float(), update_BLD.float(), gate_B1D).to(x_BLD.dtype)
+
+
+def computes_plainly() -> bool:
+    """Whether nothing but the result of an operation is wanted: no gradient, and no compiler that fuses by itself."""
+    return not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def _without_autocast(device_type: str) -> contextlib.AbstractContextManager[object]:
