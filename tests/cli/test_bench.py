@@ -76,8 +76,6 @@ def test_random_weights_give_a_note_and_json_on_request(tmp_path, capsys):
         (["--speed", "quick"], "speed must be one of"),
         (["--model", "mova-360p"], "mova-360p is known by its sizes only; add --random-weights"),
         (["--model", "no-such"], "model must be mova-tiny, mova-360p, mova-720p or a model directory"),
-        (["--random-weights", "--quantize", "int8", "--memory", "stream"], "got --memory, --quantize; leave it out"),
-        (["--random-weights", "--compile"], "got --compile"),
     ],
 )
 def test_what_cannot_be_measured_is_an_error_at_once(options, text, tmp_path, monkeypatch, capsys):
@@ -88,8 +86,24 @@ def test_what_cannot_be_measured_is_an_error_at_once(options, text, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--memory", "disk"], "random weights are in no file, got memory='disk'; nearest is stream"),
+        (["--attention", "flash"], "nearest"),
+    ],
+)
+def test_random_weights_that_cannot_be_used_so_are_an_error_before_they_are_made(
+    options, text, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("mova.generate.random_weights.random_pipeline", None)
+    assert bench(tmp_path / "note.md", "--random-weights", *options) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_size_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mova.generate.random_weights.room_of", lambda _: Room(8 * 10**9, 8 * 10**9, is_gpu=False))
+    monkeypatch.setattr("mova.generate.free_memory.room_of", lambda _: Room(8 * 10**9, 8 * 10**9, is_gpu=False))
     options = ["--model", "mova-360p", "--random-weights", "--output", str(tmp_path / "note.md")]
     assert main(["bench", *options]) == 2
     assert "random weights of mova-360p must fit the memory" in capsys.readouterr().err

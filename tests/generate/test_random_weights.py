@@ -5,9 +5,12 @@ import torch
 
 from mova.errors import ConfigError
 from mova.generate.load import load_pipeline
+from mova.generate.memory import Room
 from mova.generate.published import find_configs, find_dims
-from mova.generate.random_weights import check_room, random_pipeline
+from mova.generate.random_weights import plan_random, random_pipeline
+from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
+from mova.models.packing import is_packed
 
 CPU = torch.device("cpu")
 
@@ -40,21 +43,40 @@ def test_a_clip_of_random_weights_is_finite_and_the_same_again(checkpoint, short
     assert (results[0].audio == results[1].audio).all()
 
 
+@pytest.mark.parametrize(("memory", "method"), [("phases", None), ("stream", None), ("stream", "float8")])
+def test_random_weights_may_rest_and_be_packed(checkpoint, short, memory, method):
+    configs, dims = find_configs(str(checkpoint)), find_dims(str(checkpoint))
+    embeds = torch.randn(1, dims.num_prompt_tokens, dims.video.text_dim, generator=torch.Generator().manual_seed(0))
+    clip = ClipGeometry(32, 32, 5, 24.0, dims.codec)
+    results = []
+    for name in ("resident", memory):
+        runtime = Runtime(memory=name, quantization=method)
+        plan = plan_random(dims, clip, Room(2**36, 2**36, is_gpu=False), runtime)
+        assert plan.placement == name
+        pipeline = random_pipeline(configs, dtype=torch.float32, device=CPU, runtime=runtime, plan=plan)
+        pipeline.set_progress_bar_config(disable=True)
+        results.append(pipeline(prompt_embeds=embeds, seed=0, output_type="pt", **short))
+    assert pipeline.placement.resident_bytes() == 0
+    assert is_packed(pipeline.video_dit.blocks[0].self_attn.q.weight) == (method is not None)
+    torch.testing.assert_close(results[1].frames, results[0].frames, rtol=0, atol=2e-5)
+
+
 def test_what_memory_cannot_hold_is_refused_before_anything_is_made():
     dims = find_dims("mova-360p")
     clip = ClipGeometry(352, 640, 193, 24.0, dims.codec)
-    check_room(dims, clip, CPU, free=500 * 10**9)
-    with pytest.raises(ConfigError, match=r"mova-360p must fit the memory of the cpu: \d+\.\d GB .* got 8.0 GB free"):
-        check_room(dims, clip, CPU, free=8 * 10**9)
-    weights = 4 * sum(count for name, count in dims.parameters.items() if name not in ("text_encoder", "video_dit_2"))
-    with pytest.raises(ConfigError, match="a smaller size or fewer frames may fit"):
-        check_room(dims, clip, CPU, free=weights + 4 * 10**9)
-    check_room(dims, ClipGeometry(16, 16, 5, 24.0, dims.codec), CPU, free=weights + 4 * 10**9)
 
+    def plan(gigabytes, runtime, is_gpu=True, host=128):
+        return plan_random(dims, clip, Room(int(gigabytes * 1e9), int(host * 1e9), is_gpu=is_gpu), runtime)
 
-def test_weights_for_a_gpu_count_half(monkeypatch):
-    dims = find_dims("mova-360p")
-    clip = ClipGeometry(16, 16, 5, 24.0, dims.codec)
-    check_room(dims, clip, torch.device("cuda"), free=60 * 10**9)
-    with pytest.raises(ConfigError, match="memory of the cpu"):
-        check_room(dims, clip, CPU, free=60 * 10**9)
+    assert plan(80, Runtime()).placement == "resident"
+    assert plan(80, Runtime(quantization="float8")).total_bytes < 0.61 * plan(80, Runtime()).total_bytes
+    assert plan(24, Runtime()).placement == "stream"
+    with pytest.raises(ConfigError, match=r"mova-360p must fit the memory: \d+\.\d GB with memory=resident .*24.0"):
+        plan(24, Runtime(memory="resident"))
+    with pytest.raises(ConfigError, match="take another memory, a smaller size or packed weights"):
+        plan(5, Runtime())
+    with pytest.raises(ConfigError, match="random weights are in no file, got memory='disk'; nearest is stream"):
+        plan(80, Runtime(memory="disk"))
+    # On a CPU everything is in float32.
+    with pytest.raises(ConfigError, match="must fit the memory"):
+        plan(60, Runtime(memory="resident"), is_gpu=False)

@@ -63,9 +63,7 @@ def bench(
     dims = find_dims(model)
     settings = SamplingSettings.for_model(find_defaults(model), dims.codec, speed=speed, **given)
     options: list[str] | None = None
-    if random_weights:
-        check_random(runtime)
-    else:
+    if not random_weights:
         options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime)]
 
     from mova.generate.bench import measure
@@ -113,26 +111,6 @@ def write_note(output: Path, text: str) -> None:
         whole.write_text(text, encoding="utf-8")
         check_note(output)
         whole.replace(output)
-
-
-def check_random(runtime: Runtime) -> None:
-    """Refuse choices that random weights do not follow.
-
-    Raises:
-        ConfigError: anything but resident weights as they are, with torch's own kernels.
-    """
-    chosen = {
-        "--memory": runtime.memory not in ("auto", "resident"),
-        "--quantize": runtime.quantization is not None,
-        "--attention": runtime.attention is not None,
-        "--compile": runtime.compile_blocks,
-    }
-    named = [option for option, is_chosen in chosen.items() if is_chosen]
-    if named:
-        raise ConfigError(
-            f"--random-weights measures resident weights as they are, got {', '.join(named)}; leave it out, or measure "
-            "a model that is stored"
-        )
 
 
 def find_weights(model: str) -> Path:

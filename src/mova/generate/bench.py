@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from mova.generate.machine import Machine
+    from mova.generate.memory import MemoryPlan
     from mova.generate.pipeline import MovaPipeline
 
 OnStage = Callable[[str], None]
@@ -140,7 +141,7 @@ def measure(
         dims: its dimensions.
         settings: of the clip, checked.
         options: of `mova generate` that stand for the same; None measures random weights, which no command can load.
-        runtime: memory, quantisation and kernels; with random weights "resident" and nothing else.
+        runtime: memory, quantisation and kernels; random weights cannot rest on disk.
         runs: of the command.
         on_stage: told what is being measured.
 
@@ -157,15 +158,19 @@ def measure(
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     before = _load()
     command = None
+    plan = None
     if options is None:
-        from mova.generate.random_weights import check_room
+        from mova.generate.free_memory import room_of
+        from mova.generate.kernels import check_kernels_of
+        from mova.generate.random_weights import plan_random
 
-        check_room(dims, settings.geometry, device)
+        plan = plan_random(dims, settings.geometry, room_of(device), runtime)
+        check_kernels_of(runtime, find_configs(model), device, dtype)
     else:
         on_stage(f"the whole command, {runs} run{'s' if runs > 1 else ''}")
         command = run_command([*options, "--json"], runs)
     on_stage("random weights" if options is None else "weights")
-    pipeline, load_s = _pipeline(model, device, dtype, runtime, is_random=options is None)
+    pipeline, load_s = _pipeline(model, device, dtype, runtime, plan)
     text = _random_text(dims, dtype, device) if options is None else {"prompt": PROMPT}
     speed = measure_pipeline(pipeline, settings, text, device, load_s, on_stage)
     on_stage("matrix products")
@@ -314,15 +319,15 @@ def _timed(
 
 
 def _pipeline(
-    model: str, device: torch.device, dtype: torch.dtype, runtime: Runtime, *, is_random: bool
+    model: str, device: torch.device, dtype: torch.dtype, runtime: Runtime, plan: MemoryPlan | None
 ) -> tuple[MovaPipeline, float]:
-    """Return a pipeline and the seconds that it took, imports apart."""
-    if is_random:
+    """Return a pipeline and the seconds that it took, imports apart; with a plan one of random weights."""
+    if plan is not None:
         from mova.generate.random_weights import random_pipeline
 
         configs = find_configs(model)
         start = time.perf_counter()
-        made = random_pipeline(configs, dtype=dtype, device=device)
+        made = random_pipeline(configs, dtype=dtype, device=device, runtime=runtime, plan=plan)
     else:
         from mova.generate.load import load_pipeline
 

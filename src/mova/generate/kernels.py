@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,6 +38,26 @@ def check_kernels(
         check_compiler(device, num_sharing=1 if parallel is None else parallel.context_size)
 
 
+def check_kernels_of(
+    runtime: Runtime, configs: Mapping[str, Mapping[str, Any]], device: torch.device, dtype: torch.dtype
+) -> None:
+    """Make sure, as `check_kernels` does, for one process and a model that is known by its configs.
+
+    Args:
+        runtime: the choices.
+        configs: published keys of each component's config.json, by folder.
+        device: that computes.
+        dtype: of towers and bridge.
+
+    Raises:
+        ConfigError: the kernels cannot run here.
+    """
+    if runtime.attention is not None:
+        check_backend(runtime.attention, device, dtype, head_dims=_head_dims(configs), ring=1)
+    if runtime.compile_blocks:
+        check_compiler(device, num_sharing=1)
+
+
 def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
     """Let towers and bridge compute with the chosen kernels, which were checked."""
     components = list(components)
@@ -48,6 +69,11 @@ def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
 
 def head_dims(folder: Path) -> tuple[int, ...]:
     """Return the channels per head of towers and bridge, from their configurations."""
-    towers = [read_config_file(folder / name / "config.json") for name in ("video_dit", "audio_dit")]
-    bridge = read_config_file(folder / "dual_tower_bridge" / "config.json")
-    return (*(int(tower["dim"]) // int(tower["num_heads"]) for tower in towers), int(bridge["head_dim"]))
+    names = ("video_dit", "audio_dit", "dual_tower_bridge")
+    return _head_dims({name: read_config_file(folder / name / "config.json") for name in names})
+
+
+def _head_dims(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+    towers = [configs[name] for name in ("video_dit", "audio_dit")]
+    bridge = int(configs["dual_tower_bridge"]["head_dim"])
+    return (*(int(tower["dim"]) // int(tower["num_heads"]) for tower in towers), bridge)

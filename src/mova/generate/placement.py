@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
+from mova.distributed.block_homes import HomeKind
 from mova.distributed.residency import Sleeper, frozen_tensors
 from mova.distributed.streaming import BlockStreamer, lanes_of
 from mova.generate.memory import MemoryPlan
@@ -51,17 +52,17 @@ class Placement:
             component.requires_grad_(False)
         self._streamers: dict[str, BlockStreamer] = {}
         if plan.placement in ("stream", "disk"):
-            towers = [self._components[name] for name in TOWERS if name in self._components]
-            homes = "host" if plan.placement == "stream" else "files"
+            towers_home: HomeKind = "host" if plan.placement == "stream" else "files"
             # A text is read once per clip: not worth host memory of its own.
-            self._streamers = {
-                "towers": BlockStreamer(towers, device, homes=homes, computing=computing),  # type: ignore[arg-type]
-                "text": BlockStreamer(
-                    [self._components[name] for name in TEXT], device, homes="files", computing=computing
-                ),
-            }
-            for streamer in self._streamers.values():
-                streamer.release_slots()
+            streamed_from: tuple[tuple[str, tuple[str, ...], HomeKind], ...] = (
+                ("towers", TOWERS, towers_home),
+                ("text", TEXT, "files"),
+            )
+            for name, parts, homes in streamed_from:
+                present = [self._components[part] for part in parts if part in self._components]
+                if present:
+                    self._streamers[name] = BlockStreamer(present, device, homes=homes, computing=computing)
+                    self._streamers[name].release_slots()
         streamed = (*TOWERS, *TEXT) if self._streamers else ()
         self._sleepers = {
             name: Sleeper(
