@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.generate.component_bytes import component_bytes
 from mova.generate.dims import SHIPPED_MODELS, dims_from_directory
@@ -142,6 +143,12 @@ def test_packed_weights_rest_like_others(checkpoint, short, tmp_path, placement,
     assert_same(clip(while_loading, short), wanted)
     plain = load(checkpoint, placement).placement
     assert as_stored.placement.host_bytes() <= 0.5 * plain.host_bytes()
+
+
+def test_weights_that_rest_are_not_shared_with_other_processes(checkpoint):
+    pipeline = load(checkpoint, "disk")
+    with pytest.raises(ConfigError, match=r"memory must be resident .*got 'disk' with 2; shard_weights"):
+        pipeline.spread_over(Parallel(shard=2))
 
 
 def test_the_step_cache_works_on_weights_that_rest(checkpoint, pipe, short):

@@ -15,11 +15,13 @@ from torch import nn
 
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.distributed.block_homes import HomeKind
+from mova.distributed.mesh import Parallel
 from mova.distributed.residency import Sleeper, frozen_tensors
 from mova.distributed.streaming import BlockStreamer, lanes_of
-from mova.generate.memory import MemoryPlan
+from mova.generate.memory import MemoryPlan, check_memory
 from mova.models.convert import kept_in_float32
 from mova.models.dual_tower import DualTower
+from mova.models.experts import Experts
 
 EXPERTS = ("video_dit", "video_dit_2")
 TOWERS = (*EXPERTS, "audio_dit", "dual_tower_bridge")
@@ -163,6 +165,15 @@ class PlacedPipelineMixin:
             return self.placement.device
         device: torch.device = super()._execution_device  # type: ignore[misc]
         return device
+
+    def spread_over(self, parallel: Parallel, experts: Experts | None = None) -> None:
+        """Share every later call with other processes (see `SpreadPipelineMixin`).
+
+        Raises:
+            ConfigError: weights rest elsewhere than on the device.
+        """
+        check_memory(self.placement_name, parallel.world_size)
+        super().spread_over(parallel, experts)  # type: ignore[misc]
 
     def _reading_text(self) -> Any:
         return nullcontext() if self.placement is None else self.placement.reading_text()
