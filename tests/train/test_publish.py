@@ -41,9 +41,10 @@ def test_weights_are_stored_as_small_as_in_the_shipped_model(ladder_run):
         "dual_tower_bridge",
         "video_vae",
         "audio_vae",
-        "text_encoder",
     ):
         assert dtypes(folder / "mova-tiny" / name) == dtypes(SHIPPED_MODELS / "mova-tiny" / name), name
+    # The shipped one still has a third of its text encoder in float32.
+    assert set(dtypes(folder / "mova-tiny" / "text_encoder").values()) == {"BF16"}
     assert set(dtypes(folder / "mova-tiny" / "video_vae").values()) == {"BF16"}
     assert set(dtypes(folder / "mova-tiny" / "audio_vae").values()) == {"F16"}
 
