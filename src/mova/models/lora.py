@@ -89,6 +89,7 @@ class Lora:
         style: key style that it was read from.
         strays: keys that are no part of an adapter.
         name: of the file, for errors.
+        recommended: settings of sampling that it was made for, by their names in a pipeline's call; empty where any do.
     """
 
     layers: Mapping[str, Mapping[str, LoraLayer]]
@@ -96,6 +97,7 @@ class Lora:
     style: str = "mova"
     strays: tuple[str, ...] = ()
     name: str = "LoRA"
+    recommended: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def num_layers(self) -> int:
