@@ -116,7 +116,9 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     pipeline = load_pipeline(chosen.model)
     pipeline.set_progress_bar_config(disable=True)
-    rows = [Row(f"{name}: {speed.words}", {"speed": name}) for name, speed in SPEEDS.items()] + chosen.trials
+    # Other weights: bench_distill.py measures them.
+    ladder = {name: speed for name, speed in SPEEDS.items() if name != "distilled"}
+    rows = [Row(f"{name}: {speed.words}", {"speed": name}) for name, speed in ladder.items()] + chosen.trials
     for index in track(range(chosen.clips), "clips", console=Console(stderr=True)):
         scene = sample_scene(split_seed("heldout", 50_000 + index), kind=SHIPPED_KINDS[index % len(SHIPPED_KINDS)])
         run(pipeline, render(scene, size=pipeline.defaults.height), index, rows)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from mova.errors import ConfigError
+from mova.generate.few_steps import DISTILLED, FEW_STEPS_FILE, with_recommended
+from mova.generate.locate import ModelDefaults
 from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, Lora, fit_lora
 from mova.models.lora_file import read_lora
@@ -33,6 +35,7 @@ class LoraPipelineMixin:
 
     _adapters: Mapping[str, _Adapter] | None = None
     _merged: MergedLoras | None = None
+    defaults: ModelDefaults
     _lora_components: ClassVar[tuple[str, ...]] = COMPONENTS
 
     def load_lora_weights(
@@ -133,6 +136,23 @@ class LoraPipelineMixin:
     def unload_lora_weights(self) -> None:
         """Take all adapters out and forget them: the base, bit for bit."""
         self._act({})
+
+    def _defaults_at(self, speed: str) -> ModelDefaults:
+        """Return what is recommended on a rung: on "distilled" by the adapter that was made for few steps.
+
+        Raises:
+            ConfigError: no such adapter acts, or several do.
+        """
+        if speed != DISTILLED:
+            return self.defaults
+        acting = {name: entry.lora for name, entry in self._held().items() if entry.active and entry.lora.recommended}
+        if len(acting) != 1:
+            raise ConfigError(
+                f"speed {DISTILLED} needs one acting LoRA that says which steps it is for, got "
+                f"{', '.join(acting) or 'none'}; load_lora_weights the {FEW_STEPS_FILE} of the model, if it has one"
+            )
+        ((name, lora),) = acting.items()
+        return with_recommended(self.defaults, lora.recommended, name)
 
     def _held(self) -> Mapping[str, _Adapter]:
         return self._adapters or {}

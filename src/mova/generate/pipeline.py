@@ -207,7 +207,8 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
                 None: where the calls are small.
             speed: "exact", "fast" or "fastest": what is recommended for steps, guidance interval and step cache; what
-                is given here counts all the same (see `mova.generate.speed`).
+                is given here counts all the same (see `mova.generate.speed`). "distilled" takes what the acting LoRA
+                recommends.
             step_cache: relative change of the video tower's first block below which its other blocks repeat what they
                 added at an earlier step; 0 is off (see `mova.generate.step_cache`).
             output_type: see `MovaPipelineOutput`.
@@ -220,7 +221,7 @@ class MovaPipeline(LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
             NumericalError: latents that are not finite, with the step at which they appeared.
         """
         settings = SamplingSettings.for_model(
-            self.defaults,
+            self._defaults_at(speed),
             self.codec_geometry,
             height=height,
             width=width,

@@ -84,12 +84,12 @@ def without_adapters(components: Iterable[nn.Module]) -> Iterator[None]:
         layer for component in components for layer in component.modules() if isinstance(layer, BaseTunerLayer)
     ]
     for layer in layers:
-        layer._disable_adapters = True  # noqa: SLF001 - see above
+        layer._disable_adapters = True
     try:
         yield
     finally:
         for layer in layers:
-            layer._disable_adapters = False  # noqa: SLF001
+            layer._disable_adapters = False
 
 
 def check_targets(folder: Path, name: str, config: AdapterConfig) -> None:

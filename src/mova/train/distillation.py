@@ -75,8 +75,10 @@ def phase_grid(
         ConfigError: a scheduler whose schedule of K steps is no part of that of N steps, so that sampling in K steps
             would ask for levels that the student never saw. `extra_one_step` makes them nest.
     """
-    shifts = {"video_shift": video_shift, "audio_shift": audio_shift}
-    coarse, fine = (scheduler.make_schedule(count, **shifts) for count in (steps, teacher_steps))
+    coarse, fine = (
+        scheduler.make_schedule(count, video_shift=video_shift, audio_shift=audio_shift)
+        for count in (steps, teacher_steps)
+    )
     length = teacher_steps // steps
     for name in ("video_sigmas", "audio_sigmas"):
         wanted, found = getattr(coarse, name), getattr(fine, name)[::length]

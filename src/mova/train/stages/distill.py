@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -32,6 +31,7 @@ from mova.train.components import EXPERTS
 from mova.train.config.distill import DistillConfig
 from mova.train.distillation import (
     PhaseGrid,
+    Walk,
     distillation_loss,
     jump,
     mean_velocity,
@@ -139,7 +139,7 @@ class DistillStage(LoraStage):
     def lora(self) -> Lora:
         """Return the adapters as they are now, with the settings that they were made for."""
         config = self.distillation
-        recommended = {
+        recommended: dict[str, float | str] = {
             "num_inference_steps": config.steps,
             "guidance_scale": 1.0,
             "modality_scale": 1.0,
@@ -198,13 +198,13 @@ class DistillStage(LoraStage):
             conditions.prompts,
         )
 
-    def _student_walk(self, conditions: _Conditions) -> Any:
+    def _student_walk(self, conditions: _Conditions) -> Walk:
         def walk(start: LatentPair, piece: PairedSchedule) -> LatentPair:
             return jump(start, self._velocities(start, piece, conditions), piece)
 
         return walk
 
-    def _teacher_walk(self, conditions: _Conditions) -> Any:
+    def _teacher_walk(self, conditions: _Conditions) -> Walk:
         """Return the base without its adapters, guided, on the sampler's own loop."""
         bring = self.placement.use
         models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
