@@ -42,6 +42,10 @@ class DistillConfig(AdapterStageConfig):
     huber: float = Field(
         0.0, ge=0, description="c of the pseudo-Huber loss sqrt(error^2 + c^2) - c; 0 takes the squared error."
     )
+    max_parameters: int | None = Field(
+        None, gt=0, description="Of the file: the largest singular values of all adapters; all of them if not given."
+    )
+    output_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Of the file.")
     text_dropout: float = Field(0.0, ge=0, lt=1, description="The student is asked with its text only.")
 
     @model_validator(mode="after")

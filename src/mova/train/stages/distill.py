@@ -23,7 +23,7 @@ from mova.generate.load import load_scheduler
 from mova.generate.locate import find_model
 from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models.experts import ExpertForward
-from mova.models.lora import Lora
+from mova.models.lora import Lora, reduce_rank
 from mova.train.adapters import without_adapters
 from mova.train.batch import LatentSource
 from mova.train.checkpoint import ALONE
@@ -147,7 +147,10 @@ class DistillStage(LoraStage):
             "audio_shift": config.audio_shift,
             "sampler": "euler",
         }
-        return replace(super().lora(), recommended=recommended)
+        lora = replace(super().lora(), recommended=recommended)
+        if config.max_parameters:
+            lora = reduce_rank(lora, config.max_parameters)
+        return lora.to(getattr(torch, config.output_dtype))
 
     def _distances(
         self, part: Part, draws: StepDraws, noise: LatentPair, index: int, source: LatentSource, exact: bool = False
