@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/bench_distill.py --lora runs/tiny_distill/model/mova-tiny-4steps.safetensors --clips 32
 
-Three rows: the model as it recommends itself (the teacher's settings, guided), the model at the few steps of the LoRA
-without guidance, and the same with the LoRA. Every clip is made on all rows from the same caption, first frame and
+Rows: the model as it recommends itself, the guided Euler steps that were its teacher's, the model at the few steps of
+the LoRA without guidance, and the same with the LoRA. Every clip is made on all rows from the same caption, first frame and
 noise, one row after the other, so that a busy machine slows all alike. Other adapters are compared by repeating --lora.
 """
 
@@ -115,11 +115,12 @@ def cells(row: Row, exact: Row) -> list[str]:
     return [row.words, f"{mean(row.calls):.0f}", f"{median(row.seconds) / median(exact.seconds):.2f}", *found, *against]
 
 
-def make_rows(model: str, loras: list[Path]) -> list[Row]:
+def make_rows(model: str, loras: list[Path], teacher_steps: int) -> list[Row]:
     """Load the model plainly and with each LoRA."""
     plain = load_pipeline(model)
     plain.set_progress_bar_config(disable=True)
-    rows = [Row("as recommended", plain, {})]
+    teacher = {"num_inference_steps": teacher_steps, "sampler": "euler"}
+    rows = [Row("as recommended", plain, {}), Row(f"teacher: {teacher_steps} guided Euler steps", plain, teacher)]
     for steps in dict.fromkeys(read_recommended(lora)["num_inference_steps"] for lora in loras):
         options = {"num_inference_steps": steps, "guidance_scale": 1.0, "sampler": "euler"}
         rows.append(Row(f"{steps} Euler steps, no guidance", plain, options))
@@ -135,12 +136,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mova-tiny")
     parser.add_argument("--lora", type=Path, action="append", required=True)
+    parser.add_argument("--teacher-steps", type=int, default=12)
     parser.add_argument("--clips", type=int, default=32)
     parser.add_argument("--first", type=int, default=50_000, help="number of the first held-out scene")
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    rows = make_rows(chosen.model, chosen.lora)
+    rows = make_rows(chosen.model, chosen.lora, chosen.teacher_steps)
     for index in track(range(chosen.clips), "clips", console=Console(stderr=True)):
         scene = sample_scene(split_seed("heldout", chosen.first + index), kind=SHIPPED_KINDS[index % 2])
         run(render(scene, size=rows[0].pipeline.defaults.height), index, rows)

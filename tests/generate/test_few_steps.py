@@ -87,3 +87,24 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
         read_recommended(damaged)
     with pytest.raises(CheckpointError, match=r"few must recommend only .*; got steps"):
         with_recommended(ModelDefaults(), json.loads('{"steps": 4}'), "few")
+
+
+@pytest.mark.parametrize(("number", "kind"), [(0, "ball"), (1, "mallet")])
+def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
+    """A held-out scene: every visible event is heard within a frame, no other sound, and the object keeps its size."""
+    from mova.generate.locate import find_model
+    from mova.toyworld import first_frame, render, sample_scene, split_seed
+    from mova.toyworld.score import match_events, score_clip
+
+    file = find_few_steps("mova-tiny", find_model("mova-tiny"))
+    pipeline = load_pipeline("mova-tiny", loras=[(file, 1.0)])
+    pipeline.set_progress_bar_config(disable=True)
+    scene = sample_scene(split_seed("heldout", 60_000 + number), kind=kind)
+    rendered = render(scene)
+    made = pipeline(rendered.caption, image=rendered.clip.frames[0], seed=number, output_type="np", speed="distilled")
+    assert (made.calls.predictions, made.calls.repeated) == (4, 0)
+    score = score_clip(scene, made.clip(), first_frame=first_frame(rendered.clip))
+    pairs = match_events(score.seen_s, score.heard_s, score.tolerance_s)
+    assert len(pairs) == len(score.seen_s) == len(score.heard_s) > 0
+    assert score.size_kept
+    assert score.faithful

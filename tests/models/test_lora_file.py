@@ -252,5 +252,5 @@ def test_recommended_settings_travel_in_the_metadata_and_must_be_an_object(tmp_p
     (plain,) = write_lora(lora, tmp_path / "plain.safetensors")
     assert read_lora(plain).recommended == {}
     save_file(load_file(file), tmp_path / "bad.safetensors", metadata={"recommended": "[4]"})
-    with pytest.raises(CheckpointError, match="recommended in the metadata of .* must be a JSON object"):
+    with pytest.raises(CheckpointError, match=r"recommended in the metadata of .* must be a JSON object"):
         read_lora(tmp_path / "bad.safetensors")
