@@ -66,7 +66,10 @@ def test_several_processes_do_not_decide_by_the_tokens_that_each_has(pipe, short
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: speed_named("faster"), "speed must be one of exact, fast, fastest; got 'faster'; nearest is fast"),
+        (
+            lambda: speed_named("faster"),
+            "speed must be one of exact, fast, fastest, distilled; got 'faster'; nearest is fast",
+        ),
         (lambda: Speed(words="", step_share=0.0), r"step_share must lie in \(0, 1\], got 0.0"),
         (lambda: settings(step_cache=-0.1), "step_cache must be finite and 0 or more, got -0.1; nearest is 0"),
         (lambda: settings(step_cache=float("inf")), "step_cache must be finite"),

@@ -1,5 +1,6 @@
 """LoRA files of every style: read, written, refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -242,3 +243,14 @@ def test_one_adapter_for_two_components_is_written_for_both(tmp_path, lora):
 def test_weights_are_not_taken_for_adapters():
     assert is_lora({"a.lora_B.default.weight": None})
     assert not is_lora({"blocks.0.self_attn.q.weight": None, "x.alpha": None})
+
+
+def test_recommended_settings_travel_in_the_metadata_and_must_be_an_object(tmp_path, lora):
+    settings = {"num_inference_steps": 4, "guidance_scale": 1.0, "sampler": "euler"}
+    (file,) = write_lora(dataclasses.replace(lora, recommended=settings), tmp_path / "few.safetensors")
+    assert read_lora(file).recommended == settings
+    (plain,) = write_lora(lora, tmp_path / "plain.safetensors")
+    assert read_lora(plain).recommended == {}
+    save_file(load_file(file), tmp_path / "bad.safetensors", metadata={"recommended": "[4]"})
+    with pytest.raises(CheckpointError, match=r"recommended in the metadata of .* must be a JSON object"):
+        read_lora(tmp_path / "bad.safetensors")

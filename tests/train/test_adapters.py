@@ -9,7 +9,7 @@ from mova.models.lora_merge import MergedLoras
 from mova.models.presets import tiny_audio_tower
 from mova.models.rope import audio_rotary
 from mova.models.tower import AudioTower
-from mova.train.adapters import add_adapters, take_adapters
+from mova.train.adapters import add_adapters, take_adapters, without_adapters
 from mova.train.config import AdapterConfig
 
 INPUTS = (torch.randn(1, 32, 4), torch.tensor([500.0]), torch.randn(1, 3, 192))
@@ -110,3 +110,18 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
     assert torch.equal(lean[0], plain[0])
     assert torch.equal(lean[1], plain[1])
     assert all(torch.equal(one, other) for one, other in zip(lean[2], plain[2], strict=True))
+
+
+def test_the_base_computes_alone_for_the_time_of_a_block():
+    component = tower()
+    with torch.no_grad():
+        before = component(*INPUTS)
+        parts = add_adapters(component, "audio_dit", AdapterConfig(rank=3))
+        for parameter in parts.parameters():
+            parameter.normal_(std=0.1)
+        adapted = component(*INPUTS)
+        with without_adapters([component]):
+            assert torch.equal(component(*INPUTS), before)
+        assert torch.equal(component(*INPUTS), adapted)
+    assert not torch.equal(adapted, before)
+    assert all(parameter.requires_grad for parameter in parts.parameters())

@@ -49,7 +49,7 @@ def generate(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frames per second.")] = None,
     speed: Annotated[
-        str, typer.Option(help="exact, fast or fastest: how much is left out; steps that are given stay.")
+        str, typer.Option(help="exact, fast, fastest or distilled: how much is left out; given steps stay.")
     ] = "exact",
     memory: Annotated[str, typer.Option(help="auto, resident, phases, stream or disk: where weights rest.")] = "auto",
     quantize: Annotated[str | None, typer.Option(help="Large weights in float8, float8_linear, int8 or nf4.")] = None,

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from mova.errors import ConfigError
+from mova.generate.few_steps import DISTILLED, FEW_STEPS_FILE, with_recommended
+from mova.generate.locate import ModelDefaults
 from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, Lora, fit_lora
 from mova.models.lora_file import read_lora
@@ -37,6 +39,7 @@ class LoraPipelineMixin:
 
     _adapters: Mapping[str, _Adapter] | None = None
     _merged: MergedLoras | None = None
+    defaults: ModelDefaults
     _lora_components: ClassVar[tuple[str, ...]] = COMPONENTS
 
     def load_lora_weights(
@@ -160,6 +163,23 @@ class LoraPipelineMixin:
                 f"LoRAs are merged before weights are packed, got a pipeline with weights in {found}; load it again "
                 "with the LoRAs that it is to have (loras=..., or --lora)"
             )
+
+    def _defaults_at(self, speed: str) -> ModelDefaults:
+        """Return what is recommended on a rung: on "distilled" by the adapter that was made for few steps.
+
+        Raises:
+            ConfigError: no such adapter acts, or several do.
+        """
+        if speed != DISTILLED:
+            return self.defaults
+        acting = {name: entry.lora for name, entry in self._held().items() if entry.active and entry.lora.recommended}
+        if len(acting) != 1:
+            raise ConfigError(
+                f"speed {DISTILLED} needs one acting LoRA that says which steps it is for, got "
+                f"{', '.join(acting) or 'none'}; load_lora_weights the {FEW_STEPS_FILE} of the model, if it has one"
+            )
+        ((name, lora),) = acting.items()
+        return with_recommended(self.defaults, lora.recommended, name)
 
     def _held(self) -> Mapping[str, _Adapter]:
         return self._adapters or {}

@@ -210,7 +210,7 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
                 None: where the calls are small.
             speed: "exact", "fast" or "fastest": what is recommended for steps, guidance and step cache; what is given
-                here counts all the same (see `mova.generate.speed`).
+                here counts all the same (see `mova.generate.speed`). "distilled": what the acting LoRA recommends.
             adaptive_guidance: in [0, 1]; cosine distance of the predictions with and without the text below which
                 guidance ends; 0 is off (see `mova.diffusion.adaptive_guidance`).
             step_cache: relative change of the video tower's first block below which its other blocks repeat what they
@@ -226,7 +226,7 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             NumericalError: latents that are not finite, with the step at which they appeared.
         """
         settings = SamplingSettings.for_model(
-            self.defaults,
+            self._defaults_at(speed),
             self.codec_geometry,
             height=height,
             width=width,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError
 from mova.generate.dims import dims_from_directory
+from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
 from mova.generate.locate import find_model, read_defaults
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
@@ -92,6 +93,10 @@ def make_request(
     """
     folder = find_model(model)
     defaults = read_defaults(folder)
+    if speed == DISTILLED:
+        few_steps = find_few_steps(model, folder)
+        defaults = with_recommended(defaults, read_recommended(few_steps), few_steps.name)
+        loras = (LoraChoice(few_steps), *loras)
     settings = SamplingSettings.for_model(defaults, dims_from_directory(folder).codec, speed=speed, **given)
     return folder, GenerateRequest(
         prompt=prompt,

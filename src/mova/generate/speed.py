@@ -57,6 +57,8 @@ SPEEDS: Final[dict[str, Speed]] = {
         sampler="unipc",
         adaptive_guidance=0.02,
     ),
+    # Steps and guidance are those that the model's adapters were made for: `mova.generate.few_steps`.
+    "distilled": Speed(words="adapters with which few steps without guidance do"),
 }
 
 

@@ -89,6 +89,7 @@ class Lora:
         style: key style that it was read from.
         strays: keys that are no part of an adapter.
         name: of the file, for errors.
+        recommended: settings of sampling that it was made for, by their names in a pipeline's call; empty where any do.
     """
 
     layers: Mapping[str, Mapping[str, LoraLayer]]
@@ -96,11 +97,20 @@ class Lora:
     style: str = "mova"
     strays: tuple[str, ...] = ()
     name: str = "LoRA"
+    recommended: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def num_layers(self) -> int:
         """Number of adapted layers in all components."""
         return sum(len(layers) for layers in self.layers.values())
+
+    def to(self, dtype: torch.dtype) -> Lora:
+        """Return the same adapters with matrices of another dtype."""
+        layers = {
+            name: {path: replace(one, down=one.down.to(dtype), up=one.up.to(dtype)) for path, one in found.items()}
+            for name, found in self.layers.items()
+        }
+        return replace(self, layers=layers)
 
     def assigned_to(self, components: Sequence[str]) -> Lora:
         """Return the same adapters for the named components; each gets all of them.
@@ -145,6 +155,54 @@ def summarise(layers: Mapping[str, LoraLayer]) -> LoraSummary:
         targets=tuple(dict.fromkeys(".".join(path.split(".")[-2:]) for path in layers)),
         num_parameters=sum(layer.down.numel() + layer.up.numel() for layer in layers.values()),
     )
+
+
+def reduce_rank(lora: Lora, max_parameters: int) -> Lora:
+    """Return a smaller LoRA: of the singular values of all updates, those that change most for each stored number.
+
+    A layer keeps as many as fall to it, down to none: it is left out then. What is kept of a layer is the best
+    approximation of its update at that rank.
+
+    Args:
+        lora: of any ranks.
+        max_parameters: numbers in all matrices of the result.
+
+    Raises:
+        ConfigError: fewer parameters than one singular value takes.
+    """
+    parts = {
+        (name, path): _split_update(layer) for name, layers in lora.layers.items() for path, layer in layers.items()
+    }
+    sizes = {key: up.shape[0] + down.shape[1] for key, (up, _, down) in parts.items()}
+    ranked = [(float(value) ** 2 / sizes[key], key) for key, (_, values, _) in parts.items() for value in values]
+    kept = dict.fromkeys(parts, 0)
+    room = max_parameters
+    for _, key in sorted(ranked, reverse=True):
+        room -= sizes[key]
+        if room < 0:
+            break
+        kept[key] += 1
+    if not any(kept.values()):
+        raise ConfigError(
+            f"max_parameters must leave room for the first singular value, got {max_parameters}; nearest is "
+            f"{sizes[max(ranked)[1]]}"
+        )
+    layers: dict[str, dict[str, LoraLayer]] = {}
+    for (name, path), rank in kept.items():
+        if rank:
+            up, values, down = parts[name, path]
+            root = values[:rank].sqrt()
+            layer = LoraLayer(down=root[:, None] * down[:rank], up=up[:, :rank] * root, alpha=float(rank))
+            layers.setdefault(name, {})[path] = layer
+    return replace(lora, layers=layers)
+
+
+def _split_update(layer: LoraLayer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the singular value decomposition of an update, which is not multiplied out: (out, r), (r,), (r, in)."""
+    left, upper = torch.linalg.qr(layer.up.float())
+    right, lower = torch.linalg.qr(layer.down.float().T)
+    up, values, down = torch.linalg.svd((layer.alpha / layer.rank) * upper @ lower.T)
+    return left @ up, values, down @ right.T
 
 
 def select_layers(paths: Iterable[str], targets: Sequence[str]) -> list[str]:

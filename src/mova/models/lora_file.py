@@ -87,7 +87,14 @@ def read_lora(path: Path | str) -> Lora:
     for (component, layer_path), sides in found.items():
         layers.setdefault(component, {})[layer_path] = _layer(path, layer_path, sides)
     style = next(place.style for place in places.values() if place.side != "alpha")
-    return Lora(layers=layers, origin=_read_origin(path, metadata), style=style, strays=strays, name=path.name)
+    return Lora(
+        layers=layers,
+        origin=_read_origin(path, metadata),
+        style=style,
+        strays=strays,
+        name=path.name,
+        recommended=_read_recommended(path, metadata),
+    )
 
 
 def write_lora(lora: Lora, target: Path | str, style: str = "mova") -> list[Path]:
@@ -215,6 +222,7 @@ def _metadata(lora: Lora) -> dict[str, str]:
         "rank": json.dumps({component: list(summary.ranks) for component, summary in summaries.items()}),
         "alpha": json.dumps({component: list(summary.alphas) for component, summary in summaries.items()}),
         "targets": json.dumps({component: list(summary.targets) for component, summary in summaries.items()}),
+        **({"recommended": json.dumps(dict(lora.recommended))} if lora.recommended else {}),
     }
 
 
@@ -229,6 +237,14 @@ def _read_origin(file: Path, metadata: Mapping[str, str]) -> LoraOrigin:
         base_md5=fingerprints,
         recipe_sha256=metadata.get("recipe_sha256", ""),
     )
+
+
+def _read_recommended(file: Path, metadata: Mapping[str, str]) -> dict[str, float | str]:
+    try:
+        values = json.loads(metadata.get("recommended") or "{}")
+        return {str(name): value for name, value in values.items()}
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"recommended in the metadata of {file} must be a JSON object: {error}") from error
 
 
 def _write(target: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -68,6 +70,26 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
 def _cast_where_needed(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """Forward pre-hook: where autocast rounds to bfloat16 anyway, a float32 copy of the input is for nothing."""
     layer.cast_input_dtype_enabled = not torch.is_autocast_enabled(inputs[0].device.type)  # type: ignore[assignment]
+
+
+@contextmanager
+def without_adapters(components: Iterable[nn.Module]) -> Iterator[None]:
+    """Let the frozen base compute alone for the time of the block, without its adapters.
+
+    PEFT's own switch also says of every adapter anew whether it is trained, which sharded weights look at only once.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers: list[Any] = [
+        layer for component in components for layer in component.modules() if isinstance(layer, BaseTunerLayer)
+    ]
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
 
 
 def check_targets(folder: Path, name: str, config: AdapterConfig) -> None:

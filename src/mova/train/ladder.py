@@ -14,6 +14,7 @@ from mova.train.checkpoint import ALONE
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
+    DistillConfig,
     JointConfig,
     LadderConfig,
     LatentsConfig,
@@ -196,6 +197,10 @@ def _build_stage(
             from mova.train.stages.lora import LoraStage
 
             return LoraStage(config, cache, parallel, on_progress)
+        case DistillConfig():
+            from mova.train.stages.distill import DistillStage
+
+            return DistillStage(config, cache, parallel, on_progress)
 
 
 def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:

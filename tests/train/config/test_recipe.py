@@ -32,7 +32,8 @@ ALL_SCENES = [
 FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune"]
 FULL_SIZE += ["full_finetune_publish", "lora", "lora_low_vram"]
 ABLATIONS = ["ablation_bridge_first", "ablation_joint", "ablation_publish", "ablation_towers"]
-NAMES = sorted([*LADDER, *ALL_SCENES, *FULL_SIZE, *ABLATIONS, "tiny_lora"])
+DISTILLED = ["distill", "distill_4", "tiny_distill"]
+NAMES = sorted([*LADDER, *ALL_SCENES, *FULL_SIZE, *ABLATIONS, *DISTILLED, "tiny_lora"])
 
 
 def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):

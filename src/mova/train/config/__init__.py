@@ -1,9 +1,11 @@
 """Recipes as strict pydantic models, and how they are read from YAML."""
 
 from mova.train.config.data import ToyDataConfig
+from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import (
     AdapterConfig,
     AdaptersConfig,
+    AdapterStageConfig,
     AudioTowerConfig,
     JointConfig,
     JointObjectiveConfig,
@@ -22,9 +24,11 @@ from mova.train.config.stages import (
 
 __all__ = [
     "AdapterConfig",
+    "AdapterStageConfig",
     "AdaptersConfig",
     "AudioAutoencoderConfig",
     "AudioTowerConfig",
+    "DistillConfig",
     "JointConfig",
     "JointObjectiveConfig",
     "LadderConfig",

@@ -187,10 +187,9 @@ class AdaptersConfig(Strict):
         return {name: adapter for name, adapter in adapters.items() if adapter.rank}
 
 
-class LoraConfig(JointObjectiveConfig):
-    """Adapters of a trained model; everything else is frozen (paper release: fine-tuning)."""
+class AdapterStageConfig(JointObjectiveConfig):
+    """What every stage has that trains adapters of a finished model; everything else is frozen."""
 
-    stage: Literal["lora"]
     base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
     output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
     adapters: AdaptersConfig = AdaptersConfig()
@@ -201,3 +200,9 @@ class LoraConfig(JointObjectiveConfig):
         if self.memory.stream_blocks and self.run.compile:
             raise ValueError("memory.stream_blocks moves weights under the blocks; set run.compile to false")
         return self
+
+
+class LoraConfig(AdapterStageConfig):
+    """Adapters that learn from clips (paper release: fine-tuning)."""
+
+    stage: Literal["lora"]

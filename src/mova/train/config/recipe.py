@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from mova.errors import ConfigError
 from mova.train.config.base import nearest_name
 from mova.train.config.data import MediaDataConfig, ToyDataConfig
+from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
 from mova.train.config.stages import (
     AudioAutoencoderConfig,
@@ -25,7 +26,13 @@ from mova.train.config.stages import (
 )
 
 TrainedConfig = (
-    TextEncoderConfig | VideoAutoencoderConfig | AudioAutoencoderConfig | AudioTowerConfig | JointConfig | LoraConfig
+    TextEncoderConfig
+    | VideoAutoencoderConfig
+    | AudioAutoencoderConfig
+    | AudioTowerConfig
+    | JointConfig
+    | LoraConfig
+    | DistillConfig
 )
 StepConfig = TrainedConfig | LatentsConfig | PublishConfig
 StageConfig = StepConfig | LadderConfig

@@ -23,7 +23,7 @@ from mova.models.weight_files import key_shape_md5
 from mova.train.adapters import add_adapters, check_targets, take_adapters
 from mova.train.checkpoint import ALONE
 from mova.train.components import CLASSES, refuse_packed
-from mova.train.config.joint import ALL_COMPONENTS, Component, LoraConfig
+from mova.train.config.joint import ALL_COMPONENTS, AdapterStageConfig, Component
 from mova.train.optimizer import ParameterGroup
 from mova.train.placement import home_of
 from mova.train.stages.joint import JointObjective
@@ -55,7 +55,7 @@ class LoraStage(JointObjective):
     name = "lora"
 
     def __init__(
-        self, config: LoraConfig, cache: Path, parallel: Parallel = ALONE, on_progress: OnProgress | None = None
+        self, config: AdapterStageConfig, cache: Path, parallel: Parallel = ALONE, on_progress: OnProgress | None = None
     ) -> None:
         self.config = config
         device = choose_device(config.run.device)

@@ -1,0 +1,71 @@
+"""Adapters that a model brings along for few steps without guidance, and their settings (no torch here)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+
+from mova.errors import CheckpointError, ConfigError
+from mova.generate.dims import SHIPPED_MODELS
+from mova.generate.locate import ModelDefaults
+
+DISTILLED: Final = "distilled"
+FEW_STEPS_FILE: Final = "few_steps.safetensors"
+
+
+def find_few_steps(model: str, folder: Path) -> Path:
+    """Return the LoRA of a model that was distilled to few steps (`mova.train.stages.distill`).
+
+    Args:
+        model: what the model is called, for the error.
+        folder: the model's directory; the LoRA lies beside its `model_index.json`.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    file = folder / FEW_STEPS_FILE
+    if not file.is_file():
+        known = ", ".join(sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{FEW_STEPS_FILE}"))) or "none"
+        raise ConfigError(
+            f"speed {DISTILLED} is for models with a {FEW_STEPS_FILE} ({known}), got {model}; nearest is fastest"
+        )
+    return file
+
+
+def read_recommended(file: Path) -> dict[str, Any]:
+    """Return the settings that a LoRA was made for, from the header of its file.
+
+    Raises:
+        CheckpointError: a damaged file, or one that recommends nothing.
+    """
+    try:
+        with safe_open(file, framework="np") as stored:
+            found = json.loads((stored.metadata() or {}).get("recommended") or "{}")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} must be a whole safetensors file with JSON in its metadata: {error}") from error
+    if not found or not isinstance(found, dict):
+        raise CheckpointError(f"{file} must say in its metadata which settings it is for ('recommended'), got none")
+    return found
+
+
+def with_recommended(defaults: ModelDefaults, recommended: Mapping[str, Any], name: str) -> ModelDefaults:
+    """Return a model's defaults in which what a LoRA recommends takes the place of what the model does.
+
+    Args:
+        defaults: of the model.
+        recommended: of the LoRA.
+        name: of the LoRA, for the error.
+
+    Raises:
+        CheckpointError: a setting that models do not recommend.
+    """
+    known = {item.name for item in fields(ModelDefaults)}
+    unknown = sorted(set(recommended) - known)
+    if unknown:
+        raise CheckpointError(f"{name} must recommend only {', '.join(sorted(known))}; got {', '.join(unknown)}")
+    return replace(defaults, **recommended)
