@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/bench_distill.py --lora runs/tiny_distill/model/mova-tiny-4steps.safetensors --clips 32
 
-Rows: the model as it recommends itself, the guided Euler steps that were its teacher's, the model at the few steps of
-the LoRA without guidance, and the same with the LoRA. Every clip is made on all rows from the same caption, first frame
-and noise, one row after the other, so that a busy machine slows all alike. Other adapters are compared by repeating
---lora.
+Rows: the model as it recommends itself, the guided Euler steps that were the student's teacher, the model at the few
+steps of the LoRA without guidance, and the same with the LoRA. Every clip is made on all rows from the same caption,
+first frame and noise, one row after the other, so that a busy machine slows all alike. Other adapters are compared by
+repeating --lora.
 """
 
 from __future__ import annotations

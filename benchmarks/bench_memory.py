@@ -187,7 +187,7 @@ def main() -> None:
         f"# Memory of a clip by placement of the weights, {day}",
         "",
         f"{versions}; {platform.machine()}, {os.cpu_count()} cores, load at the end {os.getloadavg()[0]:.1f}; "
-        f"`benchmarks/bench_memory.py {' '.join(sys.argv[1:])}`".replace(" `", "`"),
+        f"`{' '.join(['benchmarks/bench_memory.py', *sys.argv[1:]])}`",
         "",
         f"Size {chosen.sizes}: {clip['width']}x{clip['height']}, {clip['num_frames']} frames.",
         "",
