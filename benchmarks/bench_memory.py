@@ -36,37 +36,33 @@ CLIPS: dict[str, dict[str, Any]] = {
 def write_model(folder: Path, sizes: str) -> None:
     """Write a model with random weights in bfloat16, and the text encoder of mova-tiny."""
     import torch
-    from diffusers import AutoencoderKLWan
 
-    from mova.generate.load import load_pipeline
-    from mova.models.audio_vae import AudioAutoencoder
-    from mova.models.bridge import CrossModalBridge
+    from mova.generate.load import PUBLISHED_COMPONENTS, load_pipeline
+    from mova.generate.random_weights import fill_randomly
+    from mova.models.convert import build_empty
     from mova.models.presets import mova_360p, tiny
-    from mova.models.tower import AudioTower, VideoTower
 
     pipeline = load_pipeline("mova-tiny")
     presets = mova_360p() if sizes == "full" else tiny()
+    text = {"text_dim": pipeline.text_encoder.config.d_model}
     video, audio, bridge = (presets[name] for name in ("video_dit", "audio_dit", "dual_tower_bridge"))
     if sizes != "full":
         video |= {"dim": 1024, "ffn_dim": 4096, "num_heads": 8, "num_layers": 16}
         audio |= {"dim": 512, "ffn_dim": 2048, "num_heads": 4, "num_layers": 16}
         bridge |= {"visual_layers": 16, "audio_layers": 16, "visual_hidden_dim": 1024, "audio_hidden_dim": 512}
         bridge["head_dim"] = 128
-    text_dim = pipeline.text_encoder.config.d_model
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    pipeline.register_modules(
-        video_dit=VideoTower(**video | {"text_dim": text_dim}),
-        video_dit_2=None if sizes == "full" else VideoTower(**video | {"text_dim": text_dim}),
-        audio_dit=AudioTower(**audio | {"text_dim": text_dim}),
-        dual_tower_bridge=CrossModalBridge(**bridge),
-    )
+    configs = {"video_dit": video | text, "audio_dit": audio | text, "dual_tower_bridge": bridge}
     if sizes == "full":
-        pipeline.register_modules(
-            video_vae=AutoencoderKLWan.from_config(presets["video_vae"]),
-            audio_vae=AudioAutoencoder(**presets["audio_vae"]),
-        )
-    torch.set_default_dtype(torch.float32)
+        pipeline.register_modules(video_dit_2=None)
+        configs |= {name: presets[name] for name in ("video_vae", "audio_vae")}
+    else:
+        configs["video_dit_2"] = configs["video_dit"]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    generator = torch.Generator(device).manual_seed(0)
+    for name, config in configs.items():
+        component = build_empty(PUBLISHED_COMPONENTS[name][1], config)
+        fill_randomly(component, torch.bfloat16, generator, home=torch.device("cpu"))
+        pipeline.register_modules(**{name: component})
     pipeline.save_pretrained(folder, torch_dtype=torch.bfloat16)
 
 

@@ -57,7 +57,7 @@ def test_a_file_takes_no_host_memory_and_a_copy_takes_the_smaller_dtype(stored):
 def test_a_reader_fills_slots_beside_the_caller_and_passes_errors_on(stored):
     mapped, values = stored
     pieces = pieces_of(mapped, torch.float32)
-    reader = Reader(CPU, None, pieces.total)
+    reader = Reader(None, pieces.total)
     buffer = torch.empty(pieces.total, dtype=torch.uint8)
     reader.read(FileHome(mapped, pieces), buffer, pieces.total, None, None).result()
     assert torch.equal(pieces.views(buffer)[0], values[0].float())

@@ -165,12 +165,11 @@ class Reader:
     """One thread that reads weights from files while others compute, through buffers that are pinned on CUDA.
 
     Args:
-        device: that computes.
-        stream: of the copies to it; None on a CPU, where the file is read into the slot itself.
+        stream: of the copies to the device; None on a CPU, where the file is read into the slot itself.
         num_bytes: of the largest block.
     """
 
-    def __init__(self, device: torch.device, stream: Any, num_bytes: int) -> None:
+    def __init__(self, stream: Any, num_bytes: int) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="weights")
@@ -178,7 +177,6 @@ class Reader:
         self._staging = [torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True) for _ in range(2 if stream else 0)]
         self._sent = [torch.cuda.Event() for _ in self._staging]
         self._turn = 0
-        self._device = device
 
     def read(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> Any:
         """Begin to fill a slot's buffer; return a future.
@@ -199,7 +197,6 @@ class Reader:
         self._threads.shutdown()
 
     def _send(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> None:
-        torch.cuda.set_device(self._device)
         turn, self._turn = self._turn, 1 - self._turn
         # The copy that used this buffer last must have left it.
         self._sent[turn].synchronize()

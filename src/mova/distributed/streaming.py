@@ -195,9 +195,7 @@ class BlockStreamer:
             slot.left.record(torch.cuda.current_stream(self.device))
         slot.take(block)
         if self._homes == "files":
-            self._reader = self._reader or Reader(
-                self.device, self.stream, max(one.num_bytes for one in self._pools.values())
-            )
+            self._reader = self._reader or Reader(self.stream, max(one.num_bytes for one in self._pools.values()))
             slot.reading = self._reader.read(block.home, slot.buffer, block.pieces.total, slot.left, slot.arrived)
         elif self.stream:
             self.stream.wait_event(slot.left)
