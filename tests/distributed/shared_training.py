@@ -76,7 +76,6 @@ def write_recipes(folder: Path) -> None:
 def two(_rank: int, folder: Path) -> dict[str, list[float]]:
     shared = folder.parent
     return {
-        "shard": train(shared, "shard", JOINT, ["parallel.shard=2"]),
         "replicate": train(shared, "replicate", JOINT, ["parallel.replicate=2", "run.micro_batch=1"]),
         "lora": train(shared, "lora_shard", LORA, ["parallel.shard=2"]),
         "audio": train(shared, "audio_shard", AUDIO, ["parallel.shard=2"]),

@@ -135,6 +135,7 @@ def kill_between_checkpoints(command, folder):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_ends_in_the_same_weights(recipes, tmp_path):
     """Through the real command line: SIGKILL after a checkpoint, then --resume."""
     shutil.copy(recipes / "tiny_text_encoder.yaml", tmp_path / "text.yaml")

@@ -24,6 +24,7 @@ def make_stage(make_config, ladder_run):
     return make
 
 
+@pytest.mark.slow
 def test_the_sound_is_learned(make_stage, tmp_path):
     stage, config = make_stage(
         tmp_path / "model", "run.max_steps=16", "segment_steps=10", "optimizer.warmup_steps=3", "run.ema_decay=0.5"

@@ -169,6 +169,7 @@ def test_phases_and_their_experts_take_turns(make_stage):
     assert [stage.expert(step) for step in range(3)] == ["high_noise", "low_noise", "low_noise"]
 
 
+@pytest.mark.slow
 def test_the_student_learns_to_land_at_the_end_of_both_phases(make_stage):
     """The same clips and noise again and again: adapters can hold what is asked of them."""
     stage = make_stage(optimizer=RECIPE["optimizer"] | {"lr": 4e-3})
