@@ -132,6 +132,7 @@ open_latents(data, "train", model=find_model("mova-tiny"), cache=Path(sys.argv[1
 """
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_cache_and_a_killed_one_is_gone_on_from(tmp_path):
     cache = tmp_path / "cache"
 

@@ -80,6 +80,7 @@ def assert_same_clips(some, others):
             torch.testing.assert_close(mine, theirs, rtol=0, atol=2e-5 * float(theirs.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("name", ["shard", "ring"])
 def test_several_processes_make_the_clips_of_one(clips, name, rank):

@@ -63,6 +63,7 @@ def make_stage(make_config, tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 def test_neighbouring_words_are_learned_in_a_few_steps(make_stage, tmp_path):
     """From the library's initial values nothing but word frequencies is learned in 1,500 steps (12 % right)."""
     stage, config = make_stage(

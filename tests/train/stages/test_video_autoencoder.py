@@ -24,6 +24,7 @@ def make_stage(make_config, ladder_run):
     return make
 
 
+@pytest.mark.slow
 def test_the_picture_is_learned(make_stage, ladder_run, tmp_path):
     stage, config = make_stage(tmp_path / "model", "run.max_steps=16", "optimizer.warmup_steps=3", "run.ema_decay=0.5")
     after = Trainer(stage, config.run, config.optimizer, tmp_path / "log").run()
