@@ -10,9 +10,10 @@ from mova.diffusion.denoise import denoise
 from mova.diffusion.guidance import CONDITIONAL, TEXTLESS, UNCONDITIONAL, Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.generate import velocity
+from mova.generate.free_memory import free_gpu_bytes
 from mova.generate.memory import token_bytes
 from mova.generate.step_cache import StepCache
-from mova.generate.velocity import TextConditions, VelocityModel, free_gpu_bytes
+from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
 from mova.types import LatentPair
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from mova.distributed.residency import frozen_tensors
-from mova.distributed.streaming import block_bytes
+from mova.distributed.streaming import block_bytes, outside_blocks
 from mova.generate.locate import find_model
 from mova.models.convert import load_component
 from mova.train.components import EXPERTS
 from mova.train.config.joint import ALL_COMPONENTS
 from mova.train.config.run import MemoryConfig
-from mova.train.placement import Placement, home_of, outside_blocks
+from mova.train.placement import Placement, home_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

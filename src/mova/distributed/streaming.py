@@ -57,6 +57,12 @@ def block_bytes(module: nn.Module) -> int:
     return layout([(tensor.numel() * tensor.element_size()) for tensor in frozen_tensors(module)])[1]
 
 
+def outside_blocks(component: nn.Module) -> list[torch.Tensor]:
+    """Return the frozen tensors of a tower, bridge or text encoder that belong to none of its blocks."""
+    inside = {id(tensor) for lane in lanes_of(component) for block in lane for tensor in frozen_tensors(block)}
+    return [tensor for tensor in frozen_tensors(component) if id(tensor) not in inside]
+
+
 class BlockStreamer:
     """Streams the blocks of towers and bridge from construction until `remove`.
 

@@ -15,12 +15,18 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def room_of(device: torch.device) -> Room:
     """Return what is free on a device and on the host."""
-    host_bytes = free_host_bytes()
-    if device.type != "cuda":
+    host_bytes, gpu_bytes = free_host_bytes(), free_gpu_bytes(device)
+    if gpu_bytes is None:
         return Room(host_bytes, host_bytes, is_gpu=False)
-    # What this process has reserved and does not use is free to it as well.
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return Room(torch.cuda.mem_get_info(device)[0] + unused, host_bytes, is_gpu=True)
+    return Room(gpu_bytes, host_bytes, is_gpu=True)
+
+
+def free_gpu_bytes(device: torch.device) -> int | None:
+    """Return the bytes that a computation may take on a GPU, with those that torch holds unused; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def free_host_bytes(cgroup: Path = _CGROUP) -> int:

@@ -17,7 +17,7 @@ from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.distributed.block_homes import HomeKind
 from mova.distributed.mesh import Parallel
 from mova.distributed.residency import Sleeper, frozen_tensors
-from mova.distributed.streaming import BlockStreamer, lanes_of
+from mova.distributed.streaming import BlockStreamer, outside_blocks
 from mova.generate.memory import MemoryPlan, check_memory
 from mova.models.convert import kept_in_float32
 from mova.models.dual_tower import DualTower
@@ -68,7 +68,7 @@ class Placement:
         streamed = (*TOWERS, *TEXT) if self._streamers else ()
         self._sleepers = {
             name: Sleeper(
-                _outside_blocks(component) if name in streamed else frozen_tensors(component), device, computing
+                outside_blocks(component) if name in streamed else frozen_tensors(component), device, computing
             )
             for name, component in self._components.items()
         }
@@ -211,8 +211,3 @@ def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Compu
                 is_kept = any(part in f"{path}.{key}".split(".") for part in kept)
                 found[id(tensor)] = torch.float32 if is_kept else wanted
     return lambda tensor: found[id(tensor)]
-
-
-def _outside_blocks(component: nn.Module) -> list[torch.Tensor]:
-    inside = {id(tensor) for lane in lanes_of(component) for block in lane for tensor in frozen_tensors(block)}
-    return [tensor for tensor in frozen_tensors(component) if id(tensor) not in inside]

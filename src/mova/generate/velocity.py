@@ -12,6 +12,7 @@ import torch
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
+from mova.generate.free_memory import free_gpu_bytes
 from mova.generate.memory import token_bytes
 from mova.generate.step_cache import StepCache
 from mova.models.prompt_memory import PromptMemory
@@ -25,14 +26,6 @@ logger = logging.getLogger(__name__)
 SMALL_CALL_TOKENS = 4096
 # Of the free memory of a GPU that branches in one call may take: the estimate leaves out what kernels need beside.
 MEMORY_SHARE = 0.5
-
-
-def free_gpu_bytes(device: torch.device) -> int | None:
-    """Return the bytes that a computation may take on a GPU, with those that torch holds unused; None elsewhere."""
-    if device.type != "cuda":
-        return None
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 class JointModel(Protocol):

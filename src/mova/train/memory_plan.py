@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from mova.distributed.residency import frozen_tensors
-from mova.distributed.streaming import block_bytes, lanes_of
+from mova.distributed.streaming import block_bytes, lanes_of, outside_blocks
 from mova.generate.dims import ModelDims
 from mova.generate.published import find_configs, find_dims
 from mova.geometry import ClipGeometry
@@ -27,7 +27,6 @@ from mova.models.quantize import pack_layers
 from mova.train.components import CLASSES, EXPERTS
 from mova.train.config.data import MediaDataConfig
 from mova.train.config.joint import ALL_COMPONENTS, AdapterConfig, Component, LoraConfig
-from mova.train.placement import outside_blocks
 from mova.train.sources.toy import ToySource
 from mova.train.unit_memory import UnitMemory, UnitSizes, cast_weights, measure_units
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from mova.distributed.activation import recompute_blocks
-from mova.distributed.residency import OneAtATime, frozen_tensors
-from mova.distributed.streaming import BlockStreamer, lanes_of
+from mova.distributed.residency import OneAtATime
+from mova.distributed.streaming import BlockStreamer, outside_blocks
 from mova.train.components import EXPERTS
 from mova.train.config.joint import Component, Expert
 from mova.train.config.run import MemoryConfig
@@ -56,12 +56,6 @@ class Placement:
         """Make an expert ready for a forward and its backward pass."""
         if self.experts:
             self.experts.use(str(expert))
-
-
-def outside_blocks(component: nn.Module) -> list[torch.Tensor]:
-    """Return the frozen tensors of a tower or bridge that belong to none of its blocks."""
-    inside = {id(tensor) for lane in lanes_of(component) for block in lane for tensor in frozen_tensors(block)}
-    return [tensor for tensor in frozen_tensors(component) if id(tensor) not in inside]
 
 
 def _without_blocks(tower: nn.Module) -> nn.Module:
