@@ -49,8 +49,15 @@ def test_splits_hold_different_clips(clips, home):
     assert not np.array_equal(held_out.frames[:2], clips.frames[:2])
 
 
+@pytest.mark.parametrize("change", [{"kinds": ("keys",)}, {"ranked_captions": True}])
+def test_other_scenes_of_equal_size_are_not_taken_for_these(tmp_path, change):
+    few = DATA.model_copy(update={"num_clips": 8})
+    these, others = (prepare_clips(tmp_path, data, "train") for data in (few, few.model_copy(update=change)))
+    assert others.captions != these.captions
+
+
 def test_what_is_there_is_not_rendered_again(clips, home):
-    folder = home / "train_16x5_70"
+    (folder,) = home.glob("train_16x5_70_*")
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     again = prepare_clips(home, DATA, "train")
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before

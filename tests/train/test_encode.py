@@ -12,7 +12,15 @@ from mova.errors import CheckpointError
 from mova.generate.locate import find_model
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.toyworld import render, sample_scene
-from mova.train.encode import CLIP_PARTS, LAST_FRAME_EVERY, ClipEncoder, TextEncoder, fingerprint, sample_rate_of
+from mova.train.encode import (
+    CLIP_PARTS,
+    LAST_FRAME_EVERY,
+    ClipEncoder,
+    Encoding,
+    TextEncoder,
+    fingerprint,
+    sample_rate_of,
+)
 from mova.train.sources.base import RawClip, fraction
 
 CPU = torch.device("cpu")
@@ -23,7 +31,7 @@ TOLERANCE = {"atol": 5e-3, "rtol": 2e-3}
 
 @pytest.fixture(scope="module")
 def encoder():
-    return ClipEncoder(MODEL, CPU)
+    return ClipEncoder(Encoding(MODEL, CPU))
 
 
 def raw(seed, own_frames=17, own_samples=None):
@@ -54,6 +62,16 @@ def test_latents_are_those_of_the_codecs(encoder, key):
     assert torch.equal(made.mask.float(), condition[:4, :, 0, 0])
     assert made.video_counted.tolist() == [1.0] * 5
     assert made.audio_counted.tolist() == [1.0] * made.audio.shape[1]
+
+
+def test_bfloat16_changes_latents_by_far_less_than_the_noise_that_decoders_bear(encoder):
+    clips, keys = [raw(3), raw(4)], [FIRST_ONLY, WITH_LAST]
+    exact = encoder.encode(clips, keys)
+    rounded = ClipEncoder(Encoding(MODEL, CPU, "bfloat16")).encode(clips, keys)
+    for one, other in zip(exact, rounded, strict=True):
+        for name in ("video", "condition"):
+            off = getattr(one, name).float() - getattr(other, name).float()
+            assert 0 < off.square().mean().sqrt() < 0.02
 
 
 def test_one_clip_in_so_many_is_conditioned_on_its_last_frame():

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from mova.errors import ConfigError
+from mova.models.cpu_attention import suits, written_out_attention
 from mova.models.modulation import computes_plainly
 from mova.models.prompt_memory import KeysAndValues, RememberedContext
 from mova.models.rope import RotaryTable, rotate_pairs
@@ -55,6 +56,9 @@ class AttentionDispatch:
 
     def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
         """Return softmax(q k) v without a mask, (B, L, N, E)."""
+        is_default = self._attention_backend is None and self._parallel_config is None
+        if is_default and suits(q_BLNE, k_BKNE):
+            return written_out_attention(q_BLNE, k_BKNE, v_BKNE)
         output: torch.Tensor = dispatch_attention_fn(
             q_BLNE,
             k_BKNE,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mova.geometry import num_samples
 from mova.train.config import ToyDataConfig
-from mova.train.sources.base import Split
+from mova.train.sources.base import Split, digest
 from mova.train.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,13 @@ def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: in
     count = num_clips or data.num_clips
     with ClipRenderer(data) as renderer:
         logger.info("preparing %d clips of split %s", count, split)
-        return renderer.prepare(folder / f"{split}_{data.size}x{data.num_frames}_{count}", split, 0, count)
+        home = folder / f"{split}_{data.size}x{data.num_frames}_{count}_{_scenes(data)}"
+        return renderer.prepare(home, split, 0, count)
+
+
+def _scenes(data: ToyDataConfig) -> str:
+    """Return what tells apart clips of equal size whose recipes draw other scenes or describe them otherwise."""
+    return digest(*data.kinds, data.combinations, data.ranked_captions, sorted(data.notes.items()))[:8]
 
 
 def _ensure_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:

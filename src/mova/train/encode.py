@@ -18,8 +18,10 @@ from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.models.convert import load_component, read_config
+from mova.train.config.run import Compute
 from mova.train.sources.base import RawClip, fraction
 from mova.train.stages.clip_pool import to_unit
+from mova.train.trainer import autocast
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -54,22 +56,36 @@ class ClipTensors:
     audio_counted: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """By what clips are encoded.
+
+    Attributes:
+        model: directory of the encoders.
+        device: that computes.
+        compute: what the video autoencoder's products are computed in, as in `RunConfig`.
+    """
+
+    model: Path
+    device: torch.device
+    compute: Compute = "auto"
+
+
 class ClipEncoder:
     """The autoencoders of a model.
 
     Args:
-        model: directory with `video_vae` and `audio_vae`.
-        device: that computes.
+        encoding: a model with `video_vae` and `audio_vae`, and how they compute.
 
     Raises:
         CheckpointError: a component is missing or damaged.
     """
 
-    def __init__(self, model: Path, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, encoding: Encoding) -> None:
+        self.device, self.compute = encoding.device, encoding.compute
         video, audio = (
             # Published in half precision; pixels and samples are float32.
-            load_component(model / name, expected_class=expected, device=device).float()
+            load_component(encoding.model / name, expected_class=expected, device=self.device).float()
             for name, expected in (("video_vae", "AutoencoderKLWan"), ("audio_vae", "DAC"))
         )
         self.video_vae = cast("AutoencoderKLWan", video)
@@ -89,7 +105,7 @@ class ClipEncoder:
         known = torch.zeros(len(clips), frames.shape[2], dtype=torch.bool)
         known[:, 0] = torch.tensor([clip.own_frames > 0 for clip in clips])
         known[:, -1] = whole & torch.tensor([fraction(key, "last") < 1 / LAST_FRAME_EVERY for key in keys])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device, self.compute):
             video = encode_video(self.video_vae, frames)
             condition = condition_from_frames(self.video_vae, frames, known)[:, 4:]
         audio = encode_audio(self.audio_vae, waveforms)

@@ -21,7 +21,8 @@ from mova.train.batch import ClipFacts, LatentBatch
 from mova.train.cache import LatentCache
 from mova.train.checkpoint import ALONE
 from mova.train.config.data import DataConfig, ToyDataConfig
-from mova.train.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, TextEncoder, fingerprint, sample_rate_of
+from mova.train.config.run import Compute
+from mova.train.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint, sample_rate_of
 from mova.train.sources.base import ClipEntry, ClipSource, RawClip, Split, digest, fraction
 from mova.train.sources.files import MediaSource
 from mova.train.sources.toy import ToySource
@@ -55,6 +56,7 @@ def open_latents(
     cache: Path,
     device: torch.device,
     online: bool = False,
+    compute: Compute = "auto",
     on_progress: OnProgress | None = None,
     parallel: Parallel = ALONE,
 ) -> CachedLatents | OnlineLatents:
@@ -66,6 +68,7 @@ def open_latents(
         model: directory with autoencoders, text encoder and tokenizer; of a full cache only their files are read.
         cache: folder of encoded clips.
         device: that trains.
+        compute: what the video autoencoder's products are computed in, as in `RunConfig`.
         online: encode at every step instead, with new random starts each time.
         on_progress: called while the cache is filled.
         parallel: this process among the others. The main one looks at the files and fills the cache; the others wait,
@@ -75,17 +78,19 @@ def open_latents(
         DataError: clips that cannot be used, or a cache of other weights or sizes that cannot be filled.
     """
 
+    encoding = Encoding(model, device, compute)
+
     def scan() -> ClipSource:
         return open_source(data, split, model, cache / "files.json")
 
     def fill() -> tuple[_Plan, dict[int, str]]:
         plan = _Plan.of(scan(), model, LatentCache(cache))
-        failed = plan.fill(model, device, data.workers, on_progress)
+        failed = plan.fill(encoding, data.workers, on_progress)
         _check_failures(data, len(plan.source.entries), failed)
         return plan, failed
 
     if online:
-        return OnlineLatents(parallel.from_main(scan), model, device)
+        return OnlineLatents(parallel.from_main(scan), encoding)
     plan, failed = parallel.from_main(fill)
     return CachedLatents(plan, device, left_out=failed)
 
@@ -138,30 +143,28 @@ class _Plan:
             )
         return [index for index, key in enumerate(self.clip_keys) if key not in sound]
 
-    def fill(self, model: Path, device: torch.device, workers: int, on_progress: OnProgress | None) -> dict[int, str]:
+    def fill(self, encoding: Encoding, workers: int, on_progress: OnProgress | None) -> dict[int, str]:
         """Encode what is missing; return the clips that could not be read, with the reason."""
-        failed = self._fill_clips(model, device, workers, on_progress)
+        failed = self._fill_clips(encoding, workers, on_progress)
         texts = [text for text, key in self.text_keys.items() if not self.cache.is_sound(key)]
         if texts:
-            encoder = TextEncoder(model, device)
+            encoder = TextEncoder(encoding.model, encoding.device)
             for start in range(0, len(texts), 64):
                 part = texts[start : start + 64]
                 for text, rows in zip(part, encoder.encode(part), strict=True):
                     self.cache.write(self.text_keys[text], {"prompt": rows}, text)
             del encoder
         self.cache.note(self.settings)
-        _let_go(device)
+        _let_go(encoding.device)
         return failed
 
-    def _fill_clips(
-        self, model: Path, device: torch.device, workers: int, on_progress: OnProgress | None
-    ) -> dict[int, str]:
+    def _fill_clips(self, encoding: Encoding, workers: int, on_progress: OnProgress | None) -> dict[int, str]:
         missing = self.missing()
         whites = [index for index, key in enumerate(self.white_keys) if not self.cache.is_sound(key)]
         if not missing and not whites:
             return {}
         self._say_what_differs()
-        encoder = ClipEncoder(model, device)
+        encoder = ClipEncoder(encoding)
         for index in whites:
             condition = encoder.white_condition(self.source.sizes[index], *self._length())
             self.cache.write(self.white_keys[index], {"condition": condition}, "a white first frame")
@@ -266,12 +269,12 @@ class OnlineLatents:
     A clip that cannot be read gives its place to the next one of its size, and is reported.
     """
 
-    def __init__(self, source: ClipSource, model: Path, device: torch.device) -> None:
-        self.source, self.device = source, device
+    def __init__(self, source: ClipSource, encoding: Encoding) -> None:
+        self.source, self.device = source, (device := encoding.device)
         self.frame_rate = source.frame_rate
         self.facts: Sequence[ClipFacts] = [_facts(entry) for entry in source.entries]
         self.fingerprint = digest(*(entry.identity for entry in source.entries))
-        self.clips, self.text = ClipEncoder(model, device), TextEncoder(model, device)
+        self.clips, self.text = ClipEncoder(encoding), TextEncoder(encoding.model, device)
         self.null_prompt = self.text.encode([""])[0].to(device).float()
         self._white = [
             self.clips.white_condition(size, source.num_frames, source.frame_rate).to(device).float()

@@ -64,6 +64,23 @@ def test_whole_frames_are_seen_every_second_step_from_the_recipes_progress_on(ma
     assert seen == {1: (3, 8), 2: (3, 8), 3: (1, 16)}
 
 
+def test_whole_single_frames_share_the_loss_with_clips(make_stage, tmp_path):
+    changes = "crop=16", "crop_frames=5", "run.batch_size=2", "images=3"
+    stage, _ = make_stage(tmp_path / "model", *changes, "image_share=0.25")
+    clips_only, _ = make_stage(tmp_path / "model", *changes[:-1])
+    stage.vae.load_state_dict(clips_only.vae.state_dict())
+    shapes = []
+    stage.vae.decoder.register_forward_hook(lambda *call: shapes.append(call[2].shape))
+    with torch.no_grad():
+        clips, images = stage.losses(1, 0.0)
+        (alone,) = clips_only.losses(1, 0.0)
+    # Patches of two pixels: crops of 16 pixels, frames of 32.
+    assert (shapes[0][0], *shapes[0][3:]) == (2, 8, 8)
+    assert (shapes[-1][0], *shapes[-1][2:]) == (3, 1, 16, 16)
+    assert clips["loss"].item() == pytest.approx(0.75 * alone["loss"].item())
+    assert images["loss"] > 0
+
+
 def test_what_moves_weighs_more(make_stage, tmp_path):
     """All weight on the moving pixels: the loss is that of another part of the picture."""
     plain, _ = make_stage(tmp_path / "model", "motion_weight=0")

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from mova.train.config.base import Strict
 
+Compute = Literal["auto", "float32", "bfloat16"]
+
 
 class RunConfig(Strict):
     """How long, how often, where."""
@@ -24,7 +26,7 @@ class RunConfig(Strict):
         description="Samples per forward of one process, accumulated; its whole share if not given.",
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    compute: Literal["auto", "float32", "bfloat16"] = Field(
+    compute: Compute = Field(
         "auto",
         description="What matrix products are computed in; auto takes bfloat16 on a GPU and float32 on a CPU, where "
         "bfloat16 is faster only with AVX512-BF16 or AMX.",

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from mova.generate.locate import ModelDefaults
 from mova.train.config.base import NumFrames, Size, Strict, nearest_name
 from mova.train.config.data import DataConfig, ToyDataConfig
-from mova.train.config.run import OptimizerConfig, RunConfig
+from mova.train.config.run import Compute, OptimizerConfig, RunConfig
 
 _START = "new draws the component at random, model takes the recipe's own, anything else is a model that has it."
 
@@ -46,6 +46,12 @@ class VideoAutoencoderConfig(StageBase):
         0.5, ge=0, le=1, description="Progress from which every second step sees full frames."
     )
     full_frame_batch: int = Field(8, gt=0)
+    images: int = Field(
+        0,
+        ge=0,
+        description="Whole single frames beside every batch of clips; a clip's first frame is learned from them.",
+    )
+    image_share: float = Field(0.3, ge=0, le=1, description="Of the loss, where there are images.")
     latent_noise: float = Field(0.1, ge=0, description="Standard deviation of the noise that the decoder must bear.")
     latent_penalty: float = Field(1e-3, ge=0, description="Weight of the mean square of the latents.")
     motion_weight: float = Field(8.0, ge=0, description="Extra weight of pixels that differ from the clip's median.")
@@ -88,6 +94,11 @@ class LatentsConfig(Strict):
     data: DataConfig
     model: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute: Compute = Field(
+        "auto",
+        description="What the video autoencoder's products are computed in, as run.compute; bfloat16 changes latents "
+        "by a twentieth of the noise that decoders learn to bear.",
+    )
 
 
 def _check_defaults(values: Any) -> Any:

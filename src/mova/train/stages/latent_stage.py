@@ -153,6 +153,7 @@ class OpenSplits:
                 model=model,
                 cache=cache,
                 device=device,
+                compute=config.run.compute,
                 online=config.online,
                 on_progress=show_encoding(on_progress, split),
                 parallel=parallel,

@@ -32,5 +32,6 @@ class LatentsStage:
                 model=self.config.model,
                 cache=self.cache,
                 device=choose_device(self.config.device),
+                compute=self.config.compute,
                 on_progress=show_encoding(on_progress, split),
             )

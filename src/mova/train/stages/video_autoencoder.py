@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,25 +70,34 @@ class VideoAutoencoderStage(SeededStage):
             ParameterGroup("ends", [p for name, p in named if is_end[name]], matrices=False),
         ]
 
-    def losses(self, step: int, progress: float, /) -> tuple[dict[str, torch.Tensor]]:
-        """Weighted L1 and L2 of the reconstruction, and the latent penalty."""
+    def losses(self, step: int, progress: float, /) -> Iterator[dict[str, torch.Tensor]]:
+        """Weighted L1 and L2 of the reconstruction, and the latent penalty: of clips, then of single frames."""
         config = self.config
-        generator = step_generator(config.run.seed, step)
+        choices = step_generator(config.run.seed, step)
+        noise = noise_generator(config.run.seed, step, self.device)
         whole = progress >= config.full_frame_from and step % 2 == 1
         batch, size = (config.full_frame_batch, None) if whole else (config.run.batch_size, config.crop)
-        frames, moving = self.pool.crops(generator, batch, size, config.crop_frames)
+        share = config.image_share if config.images else 0.0
+        yield self._loss(self.pool.crops(choices, batch, size, config.crop_frames), noise, 1 - share)
+        if config.images:
+            yield self._loss(self.pool.crops(choices, config.images, None, 1), noise, share)
+
+    def _loss(
+        self, crops: tuple[torch.Tensor, torch.Tensor], noise: torch.Generator, share: float
+    ) -> dict[str, torch.Tensor]:
+        config = self.config
+        frames, moving = crops
         with autocast(self.device, config.run.compute):
             mean, _ = encode_posterior(self.vae, frames)
-            noise = torch.randn(
-                mean.shape, generator=noise_generator(config.run.seed, step, self.device), device=self.device
-            )
-            decoded = decode_unclamped(self.vae, mean + config.latent_noise * noise)
+            drawn = torch.randn(mean.shape, generator=noise, device=self.device)
+            decoded = decode_unclamped(self.vae, mean + config.latent_noise * drawn)
         weight = 1 + config.motion_weight * moving
         error = decoded - frames
         reconstruction = (weight * (error.abs() + 2 * error.square())).sum() / (3 * weight.sum())
         penalty = mean.square().mean()
         parts = {"l1": error.abs().mean(), "latent_square": penalty}
-        return ({"loss": reconstruction + config.latent_penalty * penalty} | parts,)
+        loss = reconstruction + config.latent_penalty * penalty
+        return {name: share * part for name, part in ({"loss": loss} | parts).items()}
 
     def validate(self) -> dict[str, float]:
         """PSNR in dB over the frame and inside the box of what moves, on whole held-out clips."""

@@ -1,0 +1,33 @@
+"""Attention for training in bfloat16 on a CPU: three plain products, all weights in memory.
+
+PyTorch's fused kernel for CPUs widens bfloat16 to float32 and leaves the processor's bfloat16 products unused. Written
+out, the products go to oneDNN, which uses them (`benchmarks/bench_cpu_training.py` measures by how much).
+
+Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+# Weights of more elements than this leave the caches, and all memory in the end.
+MAX_WEIGHTS: Final = 2**25
+
+
+def suits(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor) -> bool:
+    """Return whether written-out attention is faster than PyTorch's: small, in bfloat16, on a CPU, with gradients."""
+    if q_BLNE.device.type != "cpu" or q_BLNE.dtype != torch.bfloat16 or not torch.is_grad_enabled():
+        return False
+    batch, length, heads, _ = q_BLNE.shape
+    fits = batch * heads * length * k_BKNE.shape[1] <= MAX_WEIGHTS
+    return fits and not torch.compiler.is_compiling() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def written_out_attention(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor) -> torch.Tensor:
+    """Return softmax(q k / sqrt(E)) v, (B, L, N, E); products and weights in the inputs' dtype."""
+    q, k, v = (x.transpose(1, 2) for x in (q_BLNE * q_BLNE.shape[-1] ** -0.5, k_BKNE, v_BKNE))
+    weights = (q @ k.transpose(-1, -2)).softmax(-1)
+    output: torch.Tensor = (weights @ v).transpose(1, 2)
+    return output
