@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from mova.models.attention import Attention
-from mova.models.cpu_attention import MAX_WEIGHTS, suits, written_out_attention
+from mova.models.cpu_attention import MAX_WEIGHTS, multiplies_bfloat16, suits, written_out_attention
 
-needs_bfloat16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16 products"
-)
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no bfloat16 products")
 
 
 def tensors(lengths: tuple[int, int], dtype: torch.dtype, heads: int = 2, dim: int = 16) -> list[torch.Tensor]:

@@ -1,7 +1,7 @@
 """Attention for training in bfloat16 on a CPU: three plain products, all weights in memory.
 
-PyTorch's fused kernel for CPUs widens bfloat16 to float32 and leaves the processor's bfloat16 products unused. Written
-out, the products go to oneDNN, which uses them (`benchmarks/bench_cpu_training.py` measures by how much).
+Written out, the products go to oneDNN, which uses the processor's bfloat16 instructions; with gradients that is faster
+than PyTorch's fused kernel for CPUs (`benchmarks/bench_cpu_training.py` measures by how much).
 
 Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension.
 """
@@ -16,13 +16,19 @@ import torch
 MAX_WEIGHTS: Final = 2**25
 
 
+def multiplies_bfloat16() -> bool:
+    """Return whether this processor and this PyTorch have products in bfloat16."""
+    # The operator is missing from builds without oneDNN.
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def suits(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor) -> bool:
     """Return whether written-out attention is faster than PyTorch's: small, in bfloat16, on a CPU, with gradients."""
     if q_BLNE.device.type != "cpu" or q_BLNE.dtype != torch.bfloat16 or not torch.is_grad_enabled():
         return False
     batch, length, heads, _ = q_BLNE.shape
     fits = batch * heads * length * k_BKNE.shape[1] <= MAX_WEIGHTS
-    return fits and not torch.compiler.is_compiling() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return fits and not torch.compiler.is_compiling() and multiplies_bfloat16()
 
 
 def written_out_attention(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor) -> torch.Tensor:
