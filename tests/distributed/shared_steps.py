@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from shared_forward import AUDIO, VIDEO, make_model, parts
@@ -13,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
-from mova.distributed.fsdp import clip_gradients, full_state, local, shard_model, whole
+from mova.distributed.fsdp import add_up_gradients, clip_gradients, full_state, local, shard_model, whole
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
@@ -92,7 +93,23 @@ def steps(rank: int, _folder: Path) -> dict[str, dict[str, float]]:
             scale = max((float(gradient.abs().max()) for gradient in expected.values()), default=1.0)
             far = [float((gradients[name] - expected[name]).abs().max()) / scale for name in expected]
             found[f"{layout} adapters on {base}"] = {"gradients": max(far, default=0.0)}
+    found["copies"] = {"wrong": _added_up(start_parallel(replicate=torch.distributed.get_world_size()))}
     return found
+
+
+def _added_up(parallel: Parallel) -> float:
+    """Add up the gradients of copies, in more than one exchange; return how far they are from their sum."""
+    layers = nn.Sequential(nn.Linear(5, 3, bias=False), nn.Linear(3, 2))
+    shard_model(layers, {}, parallel)
+    parameters = list(layers.parameters())
+    assert not any(isinstance(parameter, DTensor) for parameter in parameters)
+    for place, parameter in enumerate(parameters[:2]):
+        parameter.grad = torch.full_like(parameter, float((place + 1) * (parallel.rank + 1)))
+    with patch("mova.distributed.fsdp._BUCKET", 4):
+        add_up_gradients(parameters, parallel)
+    assert parameters[2].grad is None, "no process has it"
+    total = sum(range(1, parallel.world_size + 1))
+    return max(float((p.grad - (place + 1) * total).abs().max()) for place, p in enumerate(parameters[:2]))
 
 
 def _trained(run: Run, *, micro: int) -> tuple[list[float], list[float], States]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from mova.models.attention import Attention
@@ -75,3 +76,12 @@ def test_long_sequences_are_left_to_the_fused_kernel() -> None:
     length = int(MAX_WEIGHTS**0.5)
     assert not suits(*(torch.empty(1, n, 1, 8, dtype=torch.bfloat16) for n in (length + 1, length + 1)))
     assert not suits(*tensors((4, 4), torch.float32)[:2])
+
+
+@needs_bfloat16
+def test_imagined_tensors_stand_for_those_of_a_gpu() -> None:
+    """Memory plans are made with them: attention that keeps its weights would be counted where it is not used."""
+    shape = (1, 8, 2, 16)
+    assert suits(*(torch.empty(shape, dtype=torch.bfloat16) for _ in range(2)))
+    with FakeTensorMode():
+        assert not suits(*(torch.empty(shape, dtype=torch.bfloat16) for _ in range(2)))

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from mova.models.cpu_attention import multiplies_bfloat16
+from mova.train import muon
 from mova.train.muon import Muon, orthogonalise
+
+
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch):
+    """Exact comparisons, on processors that multiply bfloat16 as well."""
+    monkeypatch.setattr(muon, "multiplies_bfloat16", lambda: False)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -18,6 +26,17 @@ def test_singular_values_come_near_one_whatever_the_scale(shape, scale):
     values = torch.linalg.svdvals(update)
     assert values.min() > 0.3 if shape[0] == shape[1] else values.min() > 0.65
     assert values.max() < 1.35
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no bfloat16 products")
+def test_in_bfloat16_the_update_points_the_same_way(monkeypatch):
+    matrices = random(4, 24, 96)
+    exact = orthogonalise(matrices)
+    monkeypatch.setattr(muon, "multiplies_bfloat16", lambda: True)
+    rounded = orthogonalise(matrices)
+    assert rounded.dtype is torch.float32
+    assert not torch.equal(rounded, exact)
+    assert torch.cosine_similarity(rounded.flatten(1), exact.flatten(1)).min() > 0.99
 
 
 def test_directions_are_those_of_the_matrix():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mova.distributed.allocations import Allocations
+from mova.models import cpu_attention
 from mova.models.presets import tiny
 from mova.models.quantize import quantize_component
 from mova.models.rope import audio_rotary, video_rotary
@@ -14,6 +15,12 @@ from mova.train.config.joint import ALL_COMPONENTS
 from mova.train.unit_memory import UnitSizes, cast_weights, measure_units
 
 ADAPTER = AdapterConfig(rank=4, alpha=4)
+
+
+@pytest.fixture(autouse=True)
+def attention_of_a_gpu(monkeypatch):
+    """Real blocks stand for those of a GPU here: no attention of training on CPUs, which keeps its weights."""
+    monkeypatch.setattr(cpu_attention, "multiplies_bfloat16", lambda: False)
 
 
 def sizes(dtype=torch.float32, autocast=False, grid=(3, 6, 5)):

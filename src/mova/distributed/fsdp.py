@@ -1,4 +1,8 @@
-"""Weights on several processes (FSDP2): every called part is gathered for its use and let go again."""
+"""Weights on several processes (FSDP2): every called part is gathered for its use and let go again.
+
+Where every process holds all weights there is nothing to gather: parts stay as they are, and gradients are added up
+once per optimiser step (`add_up_gradients`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ from mova.distributed.mesh import Parallel
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 
+# Gradients of so many numbers travel at once: few exchanges, and little memory beside the gradients.
+_BUCKET = 2**24
+
 
 def shard_model(
     root: nn.Module,
@@ -28,7 +35,7 @@ def shard_model(
     """Spread the parameters of towers and bridge over all processes of a copy, part by part.
 
     Gradients are added up over all processes, also over those that share a sample and over the copies: each gives the
-    share of the loss that its samples have.
+    share of the loss that its samples have. Copies that are not spread are left alone; `add_up_gradients` is for them.
 
     Args:
         root: whose forward calls all of them.
@@ -37,7 +44,7 @@ def shard_model(
         param_dtype: that parts are gathered in; their own if not given.
         reduce_dtype: that gradients are added up in.
     """
-    if parallel.mesh is None:
+    if parallel.mesh is None or num_shards(parallel) == 1:
         return
     # About in-place changes of what a part returns; nothing here makes any, and there would be one for every part.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
@@ -63,6 +70,27 @@ def shard_model(
 def num_shards(parallel: Parallel) -> int:
     """Return over how many processes each weight is spread; those that are neighbours in rank hold one copy."""
     return parallel.world_size // parallel.replicate
+
+
+def add_up_gradients(parameters: Iterable[torch.Tensor], parallel: Parallel) -> None:
+    """Add up gradients of whole weights over all processes, in place; those of sharded weights are added up already.
+
+    Args:
+        parameters: every process must have gradients of the same ones.
+        parallel: this process among the others.
+    """
+    if parallel.mesh is None:
+        return
+    buckets: list[list[torch.Tensor]] = [[]]
+    for gradient in (p.grad for p in parameters if p.grad is not None and not isinstance(p.grad, DTensor)):
+        if sum(member.numel() for member in buckets[-1]) > _BUCKET:
+            buckets.append([])
+        buckets[-1].append(gradient)
+    for bucket in filter(None, buckets):
+        total = torch.cat([gradient.flatten() for gradient in bucket])
+        distributed.all_reduce(total)
+        pieces = total.split([gradient.numel() for gradient in bucket])
+        torch._foreach_copy_(bucket, [piece.view_as(own) for piece, own in zip(pieces, bucket, strict=True)])
 
 
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:

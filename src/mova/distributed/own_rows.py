@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from mova.distributed.fsdp import num_shards
+from mova.distributed.fsdp import local, num_shards
 from mova.distributed.mesh import Parallel
 from mova.models.bridge import Conditioner
 from mova.models.dit_block import DiTBlock
@@ -90,8 +90,9 @@ class OwnRows:
         self._sources.clear()
 
     def _filled(self, empty: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        assert isinstance(empty, DTensor), "weights are sharded before they are filled"
-        assert rows.shape == empty.to_local().shape, "rows are dealt out as the weights are sharded"
+        assert rows.shape == local(empty).shape, "weights are sharded before they are filled, and rows dealt out alike"
+        if not isinstance(empty, DTensor):
+            return rows.to(self.device, empty.dtype)
         return DTensor.from_local(
             rows.to(self.device, empty.dtype),
             empty.device_mesh,

@@ -1,8 +1,8 @@
 """Muon: momentum made orthogonal, for convolution kernels and matrices.
 
 `torch.optim.Muon` takes two-dimensional parameters only and computes in bfloat16, which a CPU without such
-instructions emulates (many times slower); this one flattens kernels to (out, rest), batches
-equal shapes and computes in float32 on the CPU.
+instructions emulates (many times slower); this one flattens kernels to (out, rest), batches equal shapes and computes
+in float32 on such a CPU.
 Source of the method: Jordan et al. 2024, "Muon: an optimizer for hidden layers".
 """
 
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+
+from mova.models.cpu_attention import multiplies_bfloat16
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -68,10 +70,10 @@ def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
         matrices: (N, rows, columns), each of any scale.
 
     Returns:
-        (N, rows, columns) float32; computed in bf16 on CUDA.
+        (N, rows, columns) float32; computed in bfloat16 where the device multiplies it.
     """
     first, second, third = _COEFFICIENTS
-    x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
+    x = matrices.to(torch.bfloat16 if matrices.is_cuda or multiplies_bfloat16() else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

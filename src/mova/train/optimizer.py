@@ -59,7 +59,7 @@ class OptimizerSet:
             self.optimizers.append(_adamw(adamw, config))
         if muon and any(isinstance(p, DTensor) for group in muon for p in group["params"]):
             raise ConfigError(
-                "optimizer.name muon needs whole matrices, got sharded ones; use adamw with several processes"
+                "optimizer.name muon needs whole matrices, got sharded ones; use adamw, or parallel.replicate alone"
             )
         if muon:
             self.optimizers.append(Muon(muon, weight_decay=config.weight_decay))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from mova.distributed.fsdp import local
+from mova.distributed.fsdp import add_up_gradients, local
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, NumericalError
 from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
@@ -231,6 +231,7 @@ class Trainer:
             micro["loss"].backward()  # type: ignore[no-untyped-call]
             for name, value in micro.items():
                 parts[name] = parts[name] + value.detach() if name in parts else value.detach()
+        add_up_gradients(self.optimizer.parameters, self.parallel)
         is_first = (self._bad_step < 0) & ~parts["loss"].isfinite()
         self._bad_step = torch.where(is_first, float(self.step), self._bad_step)
         return parts
