@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
-from mova.errors import MissingExtraError
+from mova.errors import ConfigError, MissingExtraError
 from mova.train.config import OptimizerConfig
 from mova.train.muon import Muon
 from mova.train.optimizer import OptimizerSet, ParameterGroup, lr_factor
@@ -146,3 +148,13 @@ def test_eight_bit_states_need_their_extra_or_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
         OptimizerSet(groups, config(name="adamw8bit"))
+
+
+def test_muon_refuses_sharded_matrices_and_names_what_it_takes():
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        sharded = distribute_tensor(torch.zeros(4, 3), init_device_mesh("cpu", (1,)), [Shard(0)])
+        with pytest.raises(ConfigError, match=r"got sharded ones; use adamw, or parallel\.replicate alone"):
+            OptimizerSet([ParameterGroup("all", [nn.Parameter(sharded)])], config(name="muon"))
+    finally:
+        distributed.destroy_process_group()
