@@ -53,3 +53,13 @@ def test_what_only_a_frozen_base_can_have_is_refused_where_it_learns(recipes, na
 def test_what_does_not_go_together_in_a_lora_recipe_is_explained(recipes, changes, text):
     with pytest.raises(ConfigError, match=text):
         load_recipe(recipes / "tiny_lora.yaml", ["memory.checkpoint_activations=true", *changes])
+
+
+@pytest.mark.parametrize("name", ["tiny_joint", "tiny_audio_tower"])
+def test_muon_is_refused_where_weights_are_spread_and_taken_with_copies(recipes, name):
+    muon = ["optimizer.name=muon", "parallel.replicate=2"]
+    assert load_recipe(recipes / f"{name}.yaml", muon).optimizer.name == "muon"
+    with pytest.raises(
+        ConfigError, match=r"got parallel that spreads them over 2 processes; .* parallel.replicate=4 alone"
+    ):
+        load_recipe(recipes / f"{name}.yaml", [*muon, "parallel.shard=2"])

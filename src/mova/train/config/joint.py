@@ -64,6 +64,16 @@ class LatentStageBase(Strict):
     weighting: Literal["none", "min_snr"] = Field("none", description="Of the loss by noise level (paper: none).")
     min_snr_gamma: float = Field(5.0, gt=0, description="Of `weighting: min_snr`.")
 
+    @model_validator(mode="after")
+    def _check_muon(self) -> Self:
+        spread = self.parallel.world_size // self.parallel.replicate
+        if self.optimizer.name == "muon" and spread > 1:
+            raise ValueError(
+                f"optimizer.name muon needs whole matrices, got parallel that spreads them over {spread} processes; "
+                f"use adamw, or parallel.replicate={self.parallel.world_size} alone"
+            )
+        return self
+
 
 def _refuse_with_sharding(memory: MemoryConfig, parallel: ParallelConfig) -> None:
     alone = {
