@@ -1,8 +1,11 @@
 """Encoding clips against encoding them directly."""
 
+from shutil import copytree
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mova.codecs.audio import encode_audio
 from mova.codecs.conditioning import frame_condition
@@ -115,6 +118,33 @@ def test_fingerprints_follow_from_the_files(tmp_path):
     first = fingerprint(tmp_path, ("part",))
     (tmp_path / "part" / "weights").write_bytes(b"two")
     assert fingerprint(tmp_path, ("part",)) != first
+
+
+@pytest.mark.parametrize("part", CLIP_PARTS)
+def test_another_decoder_leaves_what_was_encoded_true(tmp_path, part):
+    copytree(MODEL / part, tmp_path / part)
+    file = tmp_path / part / "diffusion_pytorch_model.safetensors"
+    seen = []
+    for changed in (None, "decoder.", "post_quant_conv.", "encoder.", "quant_conv."):
+        weights = load_file(MODEL / part / file.name)
+        for name in weights:
+            if changed and name.startswith(changed):
+                weights[name] += 1
+        save_file(weights, file)
+        seen.append(fingerprint(tmp_path, (part,)))
+    untouched, decoder, after, encoder, before = seen
+    assert untouched == decoder == after
+    assert len({untouched, encoder, before}) == 3
+
+
+def test_a_damaged_file_is_another_one(tmp_path):
+    (tmp_path / "part").mkdir()
+    file = tmp_path / "part" / "weights.safetensors"
+    prints = set()
+    for content in (b"cut short", b"cut"):
+        file.write_bytes(content)
+        prints.add(fingerprint(tmp_path, ("part",)))
+    assert len(prints) == 2
 
 
 def test_the_rate_of_the_sound_is_the_autoencoders(tmp_path):

@@ -53,7 +53,7 @@ class LatentCache:
         held = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(held, partial, metadata={_CHECKSUM: _checksum(held), "about": about})
+            save_file(held, partial, metadata={_CHECKSUM: checksum(held), "about": about})
             _flush(partial)
             partial.replace(path)
         except (OSError, SafetensorError) as error:
@@ -74,7 +74,7 @@ class LatentCache:
                 expected = (stored.metadata() or {}).get(_CHECKSUM)
         except (OSError, SafetensorError) as error:
             raise DataError(f"{path} must hold an encoded clip: {error}; remove it and it is made again") from error
-        if expected != _checksum(tensors):
+        if expected != checksum(tensors):
             raise DataError(f"{path} is not what was written; remove it and it is made again")
         return tensors
 
@@ -104,7 +104,8 @@ class LatentCache:
         partial.replace(self.folder / _INDEX)
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return a SHA-256 over names, types, shapes and values of tensors on the CPU, whatever their order."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
 from mova.codecs.audio import encode_audio
 from mova.codecs.conditioning import condition_from_frames, fold_mask, frame_condition
@@ -18,6 +20,7 @@ from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.models.convert import load_component, read_config
+from mova.train.cache import checksum
 from mova.train.config.run import Compute
 from mova.train.sources.base import RawClip, fraction
 from mova.train.stages.clip_pool import to_unit
@@ -34,6 +37,8 @@ TEXT_PARTS = ("text_encoder", "tokenizer")
 # One clip in this many is conditioned on its last frame as well as its first.
 LAST_FRAME_EVERY = 8
 _BLOCK = 2**20
+# What autoencoders turn latents back with, by the first part of the names of its weights.
+_DECODES = ("decoder.", "post_quant_conv.")
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,10 @@ def sample_rate_of(model: Path) -> int:
 
 
 def fingerprint(model: Path, parts: Sequence[str]) -> str | None:
-    """Return the SHA-256 over the files of some components, or None where one of them is missing."""
+    """Return a SHA-256 over what some components encode with, or None where one of them is missing.
+
+    The weights of decoders do not count: what was encoded stays true while a decoder is trained.
+    """
     digest = hashlib.sha256()
     for part in parts:
         files = sorted(path for path in (model / part).glob("*") if path.is_file())
@@ -171,6 +179,13 @@ def fingerprint(model: Path, parts: Sequence[str]) -> str | None:
 @lru_cache(maxsize=256)
 def _file_digest(file: Path, _changed_ns: int) -> bytes:
     digest = hashlib.sha256()
+    if file.suffix == ".safetensors":
+        # A damaged file is told of where it is loaded; here it is merely another one.
+        with contextlib.suppress(SafetensorError), safe_open(file, framework="pt") as stored:
+            for name in sorted(stored.keys()):
+                if not name.startswith(_DECODES):
+                    digest.update(checksum({name: stored.get_tensor(name)}).encode())
+            return digest.digest()
     with file.open("rb") as content:
         while block := content.read(_BLOCK):
             digest.update(block)
