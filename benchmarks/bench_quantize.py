@@ -34,7 +34,7 @@ from mova.models.packed_layout import METHODS
 from mova.models.packing import relative_error
 from mova.models.quantize import packed_layers
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed
-from mova.toyworld.vocabulary import SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS
 
 HEADS = (
     "weights",
@@ -143,7 +143,7 @@ def main() -> None:
     exact = pipelines[None]
     rows = {method: Row(method or "float32", {"speed": chosen.speed}) for method in pipelines}
     scenes = [
-        sample_scene(split_seed("heldout", 50_000 + index), kind=SHIPPED_KINDS[index % len(SHIPPED_KINDS)])
+        sample_scene(split_seed("heldout", 50_000 + index), kind=ALL_KINDS[index % len(ALL_KINDS)])
         for index in range(chosen.clips)
     ]
     clips = [render(scene, size=exact.defaults.height) for scene in scenes]

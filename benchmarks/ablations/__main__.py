@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from variants import SAMPLINGS, VARIANTS, Sampling, Variant
 
+from mova.toyworld.vocabulary import BASIC_KINDS
+
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 
 
@@ -82,6 +84,7 @@ class Runs:
                 str(self.clips),
                 "--seed",
                 "7",
+                *(f"--kind={kind}" for kind in BASIC_KINDS),
                 "--report",
                 str(destination),
                 *sampling.options,

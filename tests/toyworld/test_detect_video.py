@@ -7,7 +7,7 @@ from mova.errors import ConfigError
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.detect_video import detect_video
 from mova.toyworld.score import match_events
-from mova.toyworld.vocabulary import ALL_KINDS, COLOUR_RGB, COLOURS, SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS, COLOUR_RGB, COLOURS
 
 HALF_A_FRAME_S = 0.5 / 24
 
@@ -25,12 +25,12 @@ def _recall_and_precision(clips, frames_of):
 
 
 def test_events_of_60_clips_are_found_within_half_a_frame(rendered):
-    clips = [rendered(index, SHIPPED_KINDS[index % 2]) for index in range(60)]
+    clips = [rendered(index, BASIC_KINDS[index % 2]) for index in range(60)]
     assert min(_recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
 
 
 def test_events_are_found_through_wear(rendered, worn):
-    clips = [rendered(index, SHIPPED_KINDS[index % 2]) for index in range(24)]
+    clips = [rendered(index, BASIC_KINDS[index % 2]) for index in range(24)]
     assert min(_recall_and_precision(clips, lambda clip: worn(clip.clip.frames, clip.scene.seed))) >= 0.95
 
 
@@ -38,7 +38,7 @@ def test_events_are_found_through_wear(rendered, worn):
 def test_events_of_500_held_out_clips_are_found_within_half_a_frame():
     for size in (64, 128):
         clips = (
-            render(sample_scene(split_seed("heldout", index), kind=SHIPPED_KINDS[index % 2]), size=size)
+            render(sample_scene(split_seed("heldout", index), kind=BASIC_KINDS[index % 2]), size=size)
             for index in range(500)
         )
         assert min(_recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
@@ -67,7 +67,7 @@ def test_places_of_bounces_are_found(rendered):
 
 def test_other_frame_rates_and_wide_frames_are_read():
     for rates in ({"frame_rate": 30.0, "num_frames": 61}, {"frame_rate": 16.0, "num_frames": 33}):
-        for kind in SHIPPED_KINDS:
+        for kind in BASIC_KINDS:
             clip = render(sample_scene(11, kind=kind), size=(64, 112), **rates)
             events = detect_video(clip.clip.frames, rates["frame_rate"], kind).events
             assert [event.time_s for event in events] == pytest.approx(

@@ -5,7 +5,7 @@ import pytest
 
 from mova.errors import GeometryError
 from mova.geometry import num_samples
-from mova.toyworld import ALL_KINDS, SHIPPED_KINDS, first_frame, render, sample_scene
+from mova.toyworld import ALL_KINDS, BASIC_KINDS, first_frame, render, sample_scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOUR_RGB
 
 
@@ -33,7 +33,7 @@ def test_rendering_twice_gives_the_same_clip():
 
 def test_no_clip_is_silent_or_clips():
     for seed in range(150):
-        waveform = render(sample_scene(seed, kinds=ALL_KINDS if seed % 2 else SHIPPED_KINDS), size=16).clip.waveform
+        waveform = render(sample_scene(seed, kinds=ALL_KINDS if seed % 2 else BASIC_KINDS), size=16).clip.waveform
         assert 0.3 < np.abs(waveform).max() < 0.9
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from mova.errors import ConfigError
-from mova.toyworld import ALL_KINDS, SHIPPED_KINDS, sample_scene, split_seed
+from mova.toyworld import ALL_KINDS, BASIC_KINDS, sample_scene, split_seed
 from mova.toyworld.ball import END_X
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S
 
@@ -48,7 +48,7 @@ def test_both_kinds_are_equally_frequent():
 
 def test_shipped_kinds_are_the_default_and_all_kinds_are_equally_frequent_when_asked_for():
     for seed in range(300):
-        assert sample_scene(seed) == sample_scene(seed, kinds=SHIPPED_KINDS)
+        assert sample_scene(seed) == sample_scene(seed, kinds=BASIC_KINDS)
     kinds = Counter(sample_scene(seed, kinds=ALL_KINDS).kind for seed in range(600))
     assert set(kinds) == set(ALL_KINDS)
     assert min(kinds.values()) > 70
@@ -56,7 +56,7 @@ def test_shipped_kinds_are_the_default_and_all_kinds_are_equally_frequent_when_a
 
 def test_a_seed_and_a_kind_mean_one_scene_however_the_kind_was_chosen():
     for seed in range(100):
-        for kinds in (SHIPPED_KINDS, ALL_KINDS, ("keys", "duet")):
+        for kinds in (BASIC_KINDS, ALL_KINDS, ("keys", "duet")):
             scene = sample_scene(seed, kinds=kinds)
             assert scene == sample_scene(seed, kind=scene.kind)
 

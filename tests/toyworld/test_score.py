@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mova.errors import GeometryError
 from mova.toyworld import render, score_clip
 from mova.toyworld.score import match_events
-from mova.toyworld.vocabulary import COLOURS, FLOOR_RGB, SHIPPED_KINDS
+from mova.toyworld.vocabulary import BASIC_KINDS, COLOURS, FLOOR_RGB
 from mova.types import Clip
 
 PASSED = ("material_right", "pitch_right", "place_right", "colour_right", "size_kept", "background_kept", "start_kept")
@@ -33,7 +33,7 @@ def _rendered_as(rendered, **changes):
     return score_clip(rendered.scene, render(replace(rendered.scene, **changes), size=64).clip)
 
 
-@pytest.mark.parametrize("kind", SHIPPED_KINDS)
+@pytest.mark.parametrize("kind", BASIC_KINDS)
 def test_rendered_clip_passes_everything(rendered, kind):
     for index in range(5):
         clip = rendered(index, kind)
@@ -73,7 +73,7 @@ def test_wrong_material_fails_material_and_background(rendered):
 
 
 def test_other_background_fails_the_background_only(rendered):
-    for kind in SHIPPED_KINDS:
+    for kind in BASIC_KINDS:
         clip = rendered(1, kind)
         other = "pale green" if clip.scene.background != "pale green" else "pale pink"
         assert _failed(_rendered_as(clip, background=other)) == {"background_kept"}
@@ -120,7 +120,7 @@ def test_right_notes_on_wrong_bars_fail_the_pitch(rendered):
     assert len(score.offsets_ms) == len(clip.events)
 
 
-@pytest.mark.parametrize("kind", SHIPPED_KINDS)
+@pytest.mark.parametrize("kind", BASIC_KINDS)
 def test_still_and_silent_clip_is_reported_as_nothing(rendered, kind):
     clip = rendered(0, kind)
     score = score_clip(clip.scene, Clip(clip.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000))

@@ -46,9 +46,7 @@ def toyworld(
     no_bridge: Annotated[bool, typer.Option("--no-bridge", help="Let the towers run apart, to see chance.")] = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: ball and mallet."
-        ),
+        typer.Option(help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: all."),
     ] = None,
     by_combination: Annotated[
         bool,
@@ -67,7 +65,7 @@ def toyworld(
     between clips).
     """
     from mova.evaluate.toyworld import run_benchmark
-    from mova.toyworld.vocabulary import SHIPPED_KINDS
+    from mova.toyworld.vocabulary import ALL_KINDS
 
     if report is not None:
         # Before the work, so that a folder that cannot be written costs nothing.
@@ -80,7 +78,7 @@ def toyworld(
             lambda rendered, clip_seed: _generate(pipeline, rendered, given, clip_seed, settings),
             num_clips=clips,
             seed=seed,
-            kinds=kind or SHIPPED_KINDS,
+            kinds=kind or ALL_KINDS,
             by_combination=by_combination,
             reencode=lambda clip: _reencode(pipeline, clip),
             on_clip=lambda *_: advance(),

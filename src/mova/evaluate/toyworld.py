@@ -20,7 +20,7 @@ from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
 from mova.toyworld.score import ClipScore, match_events, score_clip
-from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS
 from mova.types import Clip
 
 MAX_CLIPS: Final = 10_000
@@ -190,7 +190,7 @@ def run_benchmark(
     *,
     num_clips: int,
     seed: int,
-    kinds: Sequence[str] = SHIPPED_KINDS,
+    kinds: Sequence[str] = ALL_KINDS,
     by_combination: bool = False,
     reencode: Callable[[Clip], Clip] | None = None,
     on_clip: OnClip | None = None,
@@ -206,7 +206,7 @@ def run_benchmark(
             picture or of the sound), and a seed; returns a clip of any length and rate.
         num_clips: 1 to 10,000.
         seed: 0 or more; another seed means other scenes and other noise.
-        kinds: of scenes; by default those that the shipped model knows.
+        kinds: of scenes; by default all.
         by_combination: whether scenes with combinations that training can be kept from are also reported apart.
         reencode: sends a clip through the autoencoders and back; gives the ceiling.
         on_clip: called after each clip with its number, the rendered clip, the generated clip and the score.

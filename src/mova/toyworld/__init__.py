@@ -19,11 +19,11 @@ from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
 from mova.toyworld.score import ClipScore, score_clip
-from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
 
 __all__ = [
     "ALL_KINDS",
-    "SHIPPED_KINDS",
+    "BASIC_KINDS",
     "BallScene",
     "BallsScene",
     "ClipScore",

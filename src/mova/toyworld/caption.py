@@ -91,7 +91,7 @@ _DUET_AUDIO: Final = (
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
-def caption(scene: Scene, *, ranked: bool = False) -> str:
+def caption(scene: Scene, *, ranked: bool = True) -> str:
     """Return the caption of a scene, picture first, then "The audio ...".
 
     Args:

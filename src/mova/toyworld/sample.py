@@ -16,7 +16,7 @@ from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.keys import draw_keys_scene
 from mova.toyworld.mallet import draw_mallet_scene
 from mova.toyworld.scene import Scene
-from mova.toyworld.vocabulary import ALL_KINDS, SHIPPED_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
 
 SPLITS: Final = ("train", "validation", "heldout")
 COMBINATIONS: Final = ("all", "training", "held_out")
@@ -55,7 +55,7 @@ def split_seed(split: str, index: int) -> int:
 
 
 def sample_scene(
-    seed: int, *, kind: str | None = None, kinds: Sequence[str] = SHIPPED_KINDS, combinations: str = "all"
+    seed: int, *, kind: str | None = None, kinds: Sequence[str] = BASIC_KINDS, combinations: str = "all"
 ) -> Scene:
     """Return the scene of a seed, the same on every machine.
 
@@ -65,7 +65,7 @@ def sample_scene(
     Args:
         seed: 0 or more.
         kind: one of `ALL_KINDS`; by default drawn from the seed.
-        kinds: to draw the kind from, all equally often; by default those that the shipped model knows.
+        kinds: to draw the kind from, all equally often; by default ball and mallet, as ever for a seed alone.
         combinations: "all"; "training" draws scenes with a held-out combination again; "held_out" those without.
 
     Raises:
@@ -82,8 +82,8 @@ def sample_scene(
         raise ConfigError(f"combinations must be one of {', '.join(COMBINATIONS)}, got {combinations!r}")
     rng = np.random.default_rng(seed)
     # Drawn for every scene, whatever the kinds, so that what follows does not depend on how the kind was chosen.
-    drawn = SHIPPED_KINDS[int(rng.integers(len(SHIPPED_KINDS)))]
-    if tuple(kinds) != SHIPPED_KINDS:
+    drawn = BASIC_KINDS[int(rng.integers(len(BASIC_KINDS)))]
+    if tuple(kinds) != BASIC_KINDS:
         drawn = kinds[int(np.random.default_rng([seed, _KIND_STREAM]).integers(len(kinds)))]
     draw = _DRAW[kind or drawn]
     scene = draw(seed, rng)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-# The scenes that the shipped model has seen, and all that there are.
-SHIPPED_KINDS: Final = ("ball", "mallet")
-ALL_KINDS: Final = (*SHIPPED_KINDS, "keys", "face", "duet", "balls")
+# The scenes that a seed alone stands for, and all that there are.
+BASIC_KINDS: Final = ("ball", "mallet")
+ALL_KINDS: Final = (*BASIC_KINDS, "keys", "face", "duet", "balls")
 COLOURS: Final = ("red", "yellow", "green", "blue", "purple")
 MATERIALS: Final = ("wood", "metal", "drum")
 BAR: Final = "bar"
