@@ -89,7 +89,7 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
         with_recommended(ModelDefaults(), json.loads('{"steps": 4}'), "few")
 
 
-@pytest.mark.parametrize(("number", "kind"), [(0, "ball"), (2, "face")])
+@pytest.mark.parametrize(("number", "kind"), [(0, "ball"), (4, "mallet"), (2, "face")])
 def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
     """A held-out scene: every visible event is heard within a frame, no other sound, and the object keeps its size."""
     from mova.generate.locate import find_model
@@ -106,5 +106,5 @@ def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
     score = score_clip(scene, made.clip(), first_frame=first_frame(rendered.clip))
     pairs = match_events(score.seen_s, score.heard_s, score.tolerance_s)
     assert len(pairs) == len(score.seen_s) == len(score.heard_s) > 0
-    assert score.size_kept is not False, "a face has no size to keep"
+    assert score.size_kept or kind == "face"  # a face has no size to keep
     assert score.faithful

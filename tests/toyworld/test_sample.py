@@ -46,7 +46,7 @@ def test_both_kinds_are_equally_frequent():
     assert 440 < kinds["ball"] < 560
 
 
-def test_shipped_kinds_are_the_default_and_all_kinds_are_equally_frequent_when_asked_for():
+def test_basic_kinds_are_the_default_and_all_kinds_are_equally_frequent_when_asked_for():
     for seed in range(300):
         assert sample_scene(seed) == sample_scene(seed, kinds=BASIC_KINDS)
     kinds = Counter(sample_scene(seed, kinds=ALL_KINDS).kind for seed in range(600))
