@@ -70,9 +70,9 @@ def test_adapters_on_sharded_weights_learn_the_same(runs):
     one, other = (read_lora(folder / name / "model" / "lora.safetensors") for name in ("lora_shard", "lora_alone"))
     for name, layers in other.layers.items():
         for path, layer in layers.items():
-            # The first updates of a matrix that begins at zero are rates times signs: of noise where gradients vanish.
+            # Compared by the size of the whole matrix: it begins at zero.
             scale = float(layer.up.abs().max())
-            torch.testing.assert_close(one.layers[name][path].up, layer.up, rtol=0, atol=0.02 * scale + 1e-8)
+            torch.testing.assert_close(one.layers[name][path].up, layer.up, rtol=0, atol=0.01 * scale + 1e-8)
 
 
 @pytest.mark.parametrize("world", [2, 4])

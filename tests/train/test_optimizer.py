@@ -100,6 +100,16 @@ def test_a_group_trains_at_its_multiple_of_the_base_rate():
     assert towers.weight.grad is None
 
 
+def test_a_gradient_well_below_eps_hardly_moves_a_weight():
+    for eps, moved in ((1e-8, 1e-3), (1e-3, 1e-6)):
+        layer = nn.Linear(2, 2, bias=False)
+        before = layer.weight.detach().clone()
+        optimizer = OptimizerSet([ParameterGroup("all", list(layer.parameters()))], config(lr=1e-3, eps=eps))
+        layer.weight.grad = torch.full((2, 2), 1e-6)
+        optimizer.step(1.0)
+        torch.testing.assert_close(before - layer.weight, torch.full((2, 2), moved), rtol=0.02, atol=1e-7)
+
+
 def test_matrices_go_to_muon_and_first_layers_and_vectors_to_adamw():
     body, ends = layers()
     groups = [

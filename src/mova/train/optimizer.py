@@ -82,10 +82,10 @@ def _adamw(groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim
             from bitsandbytes.optim import AdamW8bit
         except ModuleNotFoundError as error:
             raise MissingExtraError("bitsandbytes", "quantize") from error
-        eight_bit: torch.optim.Optimizer = AdamW8bit(groups, lr=config.lr, betas=config.betas)
+        eight_bit: torch.optim.Optimizer = AdamW8bit(groups, lr=config.lr, betas=config.betas, eps=config.eps)
         return eight_bit
     fused = any(p.is_cuda for group in groups for p in group["params"])
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=fused)
 
 
 def lr_factor(step: int, progress: float, config: OptimizerConfig) -> float:

@@ -176,15 +176,17 @@ def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, lef
     memory = {name: value for name, value in LOW_MEMORY.items() if name not in left_out}
     adapters = {name: setting | {"dropout": 0} for name, setting in RECIPE["adapters"].items()}
     written = []
+    # Not the sign of what rounding leaves of a gradient that vanishes.
+    optimizer = RECIPE["optimizer"] | {"eps": 1e-5}
     for name, settings in (("plain", {}), ("small", memory)):
         (tmp_path / name).mkdir()
-        run_recipe(write(tmp_path / name, memory=settings, adapters=adapters))
+        run_recipe(write(tmp_path / name, memory=settings, adapters=adapters, optimizer=optimizer))
         written.append(read_lora(tmp_path / name / "run" / "model" / "lora.safetensors"))
     for name, layers in written[0].layers.items():
         for path, layer in layers.items():
-            # What begins at zero moves by rates times signs at first: compared by the size of the whole matrix.
+            # Compared by the size of the whole matrix: it begins at zero.
             scale = float(layer.up.abs().max())
-            torch.testing.assert_close(written[1].layers[name][path].up, layer.up, rtol=0, atol=0.02 * scale + 1e-8)
+            torch.testing.assert_close(written[1].layers[name][path].up, layer.up, rtol=0, atol=0.01 * scale + 1e-8)
 
 
 @pytest.fixture(scope="module")
