@@ -50,7 +50,7 @@ class OptimizerConfig(Strict):
     lr: float = Field(gt=0, description="Base rate of the towers (of the matrices, with Muon).")
     adamw_lr: float = Field(1e-3, gt=0, description="With Muon: the rate of everything that is not a matrix.")
     betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = Field(1e-8, gt=0, description="Of AdamW: a root mean square gradient well below it hardly moves a weight.")
+    eps: float = Field(1e-8, gt=0, description="Of AdamW: a gradient well below it hardly moves a weight.")
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     warmup_steps: int = Field(50, ge=0)
