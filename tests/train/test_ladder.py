@@ -58,6 +58,25 @@ def test_a_finished_ladder_is_left_as_it_is(ladder_run, recipes, minimal):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_finished_stage_goes_on_where_more_steps_are_asked_for(recipes, minimal, tmp_path, caplog):
+    plain = load_recipe(recipes / "tiny_text_encoder.yaml")
+    overrides = [*(text for text in minimal if accepts(plain, text)), f"model={tmp_path}/run/model"]
+    names = ["first.yaml", "second.yaml"]
+    for name in names:
+        shutil.copy(recipes / "tiny_text_encoder.yaml", tmp_path / name)
+    (tmp_path / "ladder.yaml").write_text(json.dumps({"stage": "ladder", "recipes": names}))
+    run_recipe(tmp_path / "ladder.yaml", overrides=overrides)
+    more = [*overrides, "run.max_steps=3"]
+    assert [done for _, _, done in plan_recipe(tmp_path / "first.yaml", more)] == [False]
+    run_recipe(tmp_path / "first.yaml", overrides=more, resume=tmp_path / "run")
+    assert last_logged_step(tmp_path / "run" / "first") == 3
+    assert [done for _, _, done in plan_recipe(tmp_path / "first.yaml", more)] == [True]
+    # What came after it had learned from what it was.
+    (tmp_path / "run" / "first" / "done.json").unlink()
+    run_recipe(tmp_path / "ladder.yaml", overrides=overrides, resume=tmp_path / "run")
+    assert "first goes on; second, done before, will not be run again" in caplog.text
+
+
 def test_a_used_folder_needs_the_word_resume(ladder_run, recipes):
     folder, _ = ladder_run
     with pytest.raises(ConfigError, match=rf"already holds tiny_joint; go on with --resume {folder}"):

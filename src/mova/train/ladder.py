@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
@@ -28,6 +30,7 @@ from mova.train.config import (
     load_recipe,
 )
 from mova.train.config.joint import LatentStageBase
+from mova.train.config.run import RunConfig
 from mova.train.resume import check_same_recipe, with_later_keys
 from mova.train.trainer import OnProgress, Stage, Trainer, choose_device
 
@@ -72,7 +75,14 @@ def run_recipe(
         _check_recipe(folder / name, name, config)
     # Nobody writes before everybody has looked.
     everyone.barrier()
-    for name, config in steps:
+    finished = [_is_finished(folder / name, config) for name, config in steps]
+    _warn_of_later_ones([name for name, _ in steps], finished)
+    # What is finished is settled before the first process changes anything.
+    everyone.barrier()
+    for (name, config), done in zip(steps, finished, strict=True):
+        if done:
+            logger.info("%s is done: %s", name, _marker(folder / name).read_text(encoding="utf-8").strip())
+            continue
         parallel = _join(config) if isinstance(config, LatentStageBase) else ALONE
         run = partial(_run_step, folder, name, config, cache or folder / "latents", parallel, on_progress)
         if parallel.mesh is not None:
@@ -87,7 +97,7 @@ def run_recipe(
 def plan_recipe(path: Path, overrides: Sequence[str] = ()) -> list[tuple[str, StepConfig, bool]]:
     """Read a recipe without running it: name, settings and whether it is finished, for each stage in order."""
     return [
-        (name, config, (config.model.parent / name / "done.json").exists())
+        (name, config, _is_finished(config.model.parent / name, config))
         for name, config in _read_steps(path, overrides)
     ]
 
@@ -113,28 +123,62 @@ def _step(path: Path, overrides: Sequence[str]) -> StepConfig:
     return config
 
 
-def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
-    """Refuse to go on with another recipe than the stage was begun with."""
+def _marker(folder: Path) -> Path:
+    return folder / "done.json"
+
+
+def _saved_recipe(folder: Path) -> dict[str, Any] | None:
+    """Return the recipe that a stage was last run with, as JSON values."""
     saved = folder / "recipe.json"
     if not saved.exists():
-        return
+        return None
     try:
-        former = json.loads(saved.read_text(encoding="utf-8"))
+        recipe: dict[str, Any] = json.loads(saved.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{saved} cannot be read: {error}") from error
-    check_same_recipe(name, with_later_keys(former, type(config)), json.loads(config.model_dump_json()))
+    return recipe
+
+
+def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
+    """Refuse to go on with another recipe than the stage was begun with."""
+    former = _saved_recipe(folder)
+    if former is not None:
+        check_same_recipe(name, with_later_keys(former, type(config)), json.loads(config.model_dump_json()))
+
+
+def _is_finished(folder: Path, config: StepConfig) -> bool:
+    """Whether a stage came to its end and none further on is asked for now."""
+    if not _marker(folder).exists():
+        return False
+    run = getattr(config, "run", None)
+    former = (_saved_recipe(folder) or {}).get("run")
+    if not isinstance(run, RunConfig) or former is None:
+        return True
+    minutes = former.get("max_minutes") or math.inf
+    return run.max_steps <= former["max_steps"] and (run.max_minutes or math.inf) <= minutes
+
+
+def _warn_of_later_ones(names: Sequence[str], finished: Sequence[bool]) -> None:
+    """Say which finished stages follow one that is not: they learned from what it had left before."""
+    if False in finished:
+        first = finished.index(False)
+        later = [name for name, done in zip(names[first:], finished[first:], strict=True) if done]
+        if later:
+            logger.warning(
+                "%s goes on; %s, done before, will not be run again: delete done.json there if it shall",
+                names[first],
+                ", ".join(later),
+            )
 
 
 def _run_step(
     folder: Path, name: str, config: StepConfig, cache: Path, parallel: Parallel, on_progress: OnProgress | None
 ) -> None:
-    marker = folder / name / "done.json"
-    if marker.exists():
-        logger.info("%s is done: %s", name, marker.read_text(encoding="utf-8").strip())
-        return
+    marker = _marker(folder / name)
     logger.info("%s starts", name)
     marker.parent.mkdir(parents=True, exist_ok=True)
     if parallel.is_main:
+        marker.unlink(missing_ok=True)
         _write(marker.with_name("recipe.json"), config.model_dump_json(indent=1))
     figures: dict[str, float] = {}
     match config:
