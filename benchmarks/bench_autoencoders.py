@@ -25,7 +25,7 @@ from mova.generate.load import load_pipeline
 from mova.toyworld import BallScene, RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.score import match_events, score_clip
 from mova.toyworld.track import track_disc
-from mova.toyworld.vocabulary import ALL_KINDS
+from mova.toyworld.vocabulary import ALL_KINDS, SPEAKING_KINDS
 
 BOX_MARGIN = 3
 # How far a sound may move; the beginning of a voice is softer than a knock.
@@ -62,7 +62,7 @@ def hue_error(clip: RenderedClip, frames: np.ndarray) -> float | None:
 
 def family(clip: RenderedClip) -> str:
     """Return which of the tolerances counts for a clip's sounds."""
-    return "voices" if clip.scene.kind in ("face", "duet") else "events"
+    return "voices" if clip.scene.kind in SPEAKING_KINDS else "events"
 
 
 @dataclass

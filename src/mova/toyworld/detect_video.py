@@ -39,7 +39,7 @@ from mova.toyworld.mallet import (
     bar_x,
 )
 from mova.toyworld.track import DiscTrack, track_disc
-from mova.toyworld.vocabulary import ALL_KINDS, COLOURS, NOTES, SIDES, Rgb
+from mova.toyworld.vocabulary import ALL_KINDS, COLOURS, NOTES, SIDES, SPEAKING_KINDS, Rgb
 
 FloatArray = NDArray[np.float64]
 
@@ -133,7 +133,7 @@ def detect_video(frames: NDArray[np.uint8], frame_rate: float, kind: str) -> Vid
     if kind not in ALL_KINDS:
         raise ConfigError(f"kind of scene must be one of {', '.join(ALL_KINDS)}, got {kind!r}")
     times_s = np.arange(len(frames)) / frame_rate
-    if kind in ("face", "duet"):
+    if kind in SPEAKING_KINDS:
         return VideoReading(spoken(frames, times_s, kind), hat_rgb=hat_colours(frames, kind))
     if kind == "ball":
         track = track_disc(frames, kind)

@@ -24,7 +24,7 @@ from mova.toyworld.event import countable_until
 from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.measures import Observation, measures_of, start_of
 from mova.toyworld.scene import Scene
-from mova.toyworld.vocabulary import KEY, TIMBRES
+from mova.toyworld.vocabulary import KEY, SPEAKING_KINDS, TIMBRES
 from mova.types import Clip
 
 
@@ -180,6 +180,6 @@ def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | Non
 
 def hear(clip: Clip, kind: str) -> tuple[HeardEvent, ...]:
     """Return what is heard in a clip of a kind of scene: vowels where there are faces, else blows."""
-    if kind in ("face", "duet"):
+    if kind in SPEAKING_KINDS:
         return detect_voice(clip.waveform, clip.sample_rate)
     return detect_audio(clip.waveform, clip.sample_rate, timbres=(*TIMBRES, KEY) if kind == "keys" else TIMBRES)
