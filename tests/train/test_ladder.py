@@ -71,6 +71,12 @@ def test_a_finished_stage_goes_on_where_more_steps_are_asked_for(recipes, minima
     run_recipe(tmp_path / "first.yaml", overrides=more, resume=tmp_path / "run")
     assert last_logged_step(tmp_path / "run" / "first") == 3
     assert [done for _, _, done in plan_recipe(tmp_path / "first.yaml", more)] == [True]
+    # Without its states it would begin again, on its own result.
+    (tmp_path / "run" / "first" / "checkpoints").rename(tmp_path / "away")
+    with pytest.raises(ConfigError, match=r"first is done, and .* holds no state to go on from, got run.max_steps 4"):
+        run_recipe(tmp_path / "first.yaml", overrides=[*overrides, "run.max_steps=4"], resume=tmp_path / "run")
+    assert (tmp_path / "run" / "first" / "done.json").is_file()
+    (tmp_path / "away").rename(tmp_path / "run" / "first" / "checkpoints")
     # What came after it had learned from what it was.
     (tmp_path / "run" / "first" / "done.json").unlink()
     run_recipe(tmp_path / "ladder.yaml", overrides=overrides, resume=tmp_path / "run")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
-from mova.train.checkpoint import ALONE
+from mova.train.checkpoint import ALONE, list_states
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
@@ -147,7 +147,11 @@ def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
 
 
 def _is_finished(folder: Path, config: StepConfig) -> bool:
-    """Whether a stage came to its end and none further on is asked for now."""
+    """Whether a stage came to its end and none further on is asked for now.
+
+    Raises:
+        ConfigError: more is asked for, but the stage's states are gone: it would begin again, on its own result.
+    """
     if not _marker(folder).exists():
         return False
     run = getattr(config, "run", None)
@@ -155,7 +159,15 @@ def _is_finished(folder: Path, config: StepConfig) -> bool:
     if not isinstance(run, RunConfig) or former is None:
         return True
     minutes = former.get("max_minutes") or math.inf
-    return run.max_steps <= former["max_steps"] and (run.max_minutes or math.inf) <= minutes
+    if run.max_steps <= former["max_steps"] and (run.max_minutes or math.inf) <= minutes:
+        return True
+    if not list_states(folder / "checkpoints"):
+        raise ConfigError(
+            f"{folder.name} is done, and {folder / 'checkpoints'} holds no state to go on from, got run.max_steps "
+            f"{run.max_steps} and run.max_minutes {run.max_minutes}; it was done with {former['max_steps']} and "
+            f"{former.get('max_minutes')}"
+        )
+    return False
 
 
 def _warn_of_later_ones(names: Sequence[str], finished: Sequence[bool]) -> None:
