@@ -123,7 +123,7 @@ def make_rows(model: str, loras: list[Path], teacher_steps: int) -> list[Row]:
     teacher = {"num_inference_steps": teacher_steps, "sampler": "euler"}
     rows = [Row("as recommended", plain, {}), Row(f"teacher: {teacher_steps} guided Euler steps", plain, teacher)]
     for steps in dict.fromkeys(read_recommended(lora)["num_inference_steps"] for lora in loras):
-        options = {"num_inference_steps": steps, "guidance_scale": 1.0, "sampler": "euler"}
+        options = {"num_inference_steps": steps, "guidance_scale": 1.0, "modality_scale": 1.0, "sampler": "euler"}
         rows.append(Row(f"{steps} Euler steps, no guidance", plain, options))
     for lora in loras:
         adapted = load_pipeline(model, loras=[(lora, 1.0)])

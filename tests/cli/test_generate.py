@@ -289,6 +289,9 @@ def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
         str(tmp_path / "first.png"),
         "--guidance-scale",
         "2",
+        # Twice the bridge on a picture of noise gives clips of which the video codec makes 23 levels from rounding.
+        "--modality-scale",
+        "1",
     ]
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / "first.png")
     assert generate(tmp_path / "one.mp4", *options) == 0

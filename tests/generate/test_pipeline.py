@@ -203,6 +203,23 @@ def test_picture_is_made_for_a_sound_that_stays_as_it_is(pipe, short):
     assert not np.array_equal(results[0].frames, results[1].frames)
 
 
+def test_a_recommended_shift_is_no_obstacle_to_a_given_film_or_sound(pipe, short):
+    from mova.generate.locate import ModelDefaults
+
+    own = MovaPipeline(**pipe.components)
+    own.set_progress_bar_config(disable=True)
+    own.defaults = ModelDefaults(video_shift=2.0, audio_shift=3.0)
+    sound = np.random.default_rng(0).uniform(-1, 1, 10_000).astype(np.float32)
+    for media, other in (({"video": film()}, "audio_shift"), ({"audio": sound}, "video_shift")):
+        made = own("a dog", **media, **short, seed=0, output_type="latent")
+        same = pipe("a dog", **media, **short, seed=0, output_type="latent", **{other: getattr(own.defaults, other)})
+        assert torch.equal(made.frames, same.frames)
+        assert torch.equal(made.audio, same.audio)
+        asked = "audio_shift" if other == "video_shift" else "video_shift"
+        with pytest.raises(ConfigError, match=r"is held clean, so its shift and strength would do nothing, got 4\.0"):
+            own("a dog", **media, **short, seed=0, **{asked: 4.0})
+
+
 def test_held_latents_do_not_change(pipe, short):
     seen = []
 

@@ -80,6 +80,20 @@ def test_what_is_not_given_takes_the_models_value():
     assert chosen.geometry.num_samples == 32_666
 
 
+def test_a_modality_that_is_held_clean_takes_no_recommended_shift():
+    defaults = ModelDefaults(video_shift=5.0, audio_shift=3.0)
+
+    def shifts(**given):
+        chosen = SamplingSettings.for_model(defaults, SMALL, **given)
+        return chosen.video_shift, chosen.audio_shift
+
+    assert shifts() == (5.0, 3.0)
+    assert shifts(hold_video=True) == (None, 3.0)
+    assert shifts(hold_audio=True) == (5.0, None)
+    # What the caller asks for stays and is refused before the first computation.
+    assert shifts(hold_video=True, video_shift=2.0) == (2.0, 3.0)
+
+
 def test_request_needs_text_existing_files_and_one_task(tmp_path):
     chosen = SamplingSettings()
     file = tmp_path / "x.png"

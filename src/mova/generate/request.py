@@ -98,7 +98,14 @@ class SamplingSettings:
 
     @classmethod
     def for_model(
-        cls, defaults: ModelDefaults, codec: CodecGeometry, *, speed: str = "exact", **given: Any
+        cls,
+        defaults: ModelDefaults,
+        codec: CodecGeometry,
+        *,
+        speed: str = "exact",
+        hold_video: bool = False,
+        hold_audio: bool = False,
+        **given: Any,
     ) -> SamplingSettings:
         """Make settings in which what was not given (None) takes the model's recommended value.
 
@@ -106,6 +113,8 @@ class SamplingSettings:
             defaults: of the model.
             codec: of the model.
             speed: rung of the ladder (`mova.generate.speed`), which changes what is recommended, not what is given.
+            hold_video: the picture is given and stays clean; what the model recommends for its shift does not apply.
+            hold_audio: likewise for the sound.
             given: fields of this class.
         """
         rung = speed_named(speed)
@@ -120,7 +129,9 @@ class SamplingSettings:
             "step_cache": rung.cache_threshold,
             "step_cache_order": rung.cache_order,
         }
-        return cls(codec=codec, **(recommended | quicker | chosen))
+        held = {"video_shift": hold_video, "audio_shift": hold_audio}
+        without = {name: None for name, is_held in held.items() if is_held}
+        return cls(codec=codec, **(recommended | quicker | without | chosen))
 
 
 @dataclass(frozen=True)

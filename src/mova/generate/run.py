@@ -97,7 +97,15 @@ def make_request(
         few_steps = find_few_steps(model, folder)
         defaults = with_recommended(defaults, read_recommended(few_steps), few_steps.name)
         loras = (LoraChoice(few_steps), *loras)
-    settings = SamplingSettings.for_model(defaults, dims_from_directory(folder).codec, speed=speed, **given)
+    media = files or {}
+    settings = SamplingSettings.for_model(
+        defaults,
+        dims_from_directory(folder).codec,
+        speed=speed,
+        hold_video=media.get("video") is not None,
+        hold_audio=media.get("audio") is not None,
+        **given,
+    )
     return folder, GenerateRequest(
         prompt=prompt,
         negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
@@ -106,7 +114,7 @@ def make_request(
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
         loras=tuple(loras),
-        **(files or {}),
+        **media,
     )
 
 

@@ -32,10 +32,16 @@ ALL_SCENES = [
 GROWN = [
     "tiny_grow",
     "tiny_grow_audio_autoencoder",
+    "tiny_grow_audio_decoder",
+    "tiny_grow_audio_tower",
     "tiny_grow_joint",
+    "tiny_grow_joint_end",
+    "tiny_grow_joint_large_more",
     "tiny_grow_joint_last",
     "tiny_grow_joint_more",
     "tiny_grow_joint_small",
+    "tiny_grow_joint_small_more",
+    "tiny_grow_joint_turns",
     "tiny_grow_latents",
     "tiny_grow_publish",
     "tiny_grow_text_encoder",
@@ -55,13 +61,22 @@ def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
     assert sorted(path.stem for path in recipes.glob("*.yaml")) == NAMES
 
 
+# Stages that leave out what the towers know best, and decoders, which are not to put together what is held out.
+FEWER_KINDS = {"tiny_grow_joint_turns.yaml"}
+ALL_COMBINATIONS = {"tiny_grow_audio_decoder.yaml"}
+
+
 @pytest.mark.parametrize("names", [ALL_SCENES, GROWN], ids=lambda names: names[0])
 def test_a_ladder_over_all_scenes_gives_every_stage_the_same_captions(recipes, names):
     ladder = load_recipe(recipes / f"{names[0]}.yaml")
     assert sorted(ladder.recipes) == sorted(f"{name}.yaml" for name in names[1:])
-    data = [getattr(load_recipe(recipes / name), "data", None) for name in ladder.recipes]
-    facts = {(frozenset(one.kinds), one.combinations, one.ranked_captions) for one in data if one}
-    assert facts == {(frozenset(ALL_KINDS), "training", True)}
+    for name in ladder.recipes:
+        data = getattr(load_recipe(recipes / name), "data", None)
+        if data is None:
+            continue
+        assert data.ranked_captions
+        assert (set(data.kinds) < set(ALL_KINDS)) == (name in FEWER_KINDS)
+        assert data.combinations == ("all" if name in ALL_COMBINATIONS else "training")
 
 
 def test_full_size_phases_hold_the_papers_values(recipes):
