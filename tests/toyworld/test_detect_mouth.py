@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mova.toyworld import render, sample_scene, split_seed
-from mova.toyworld.detect_mouth import hat_colours, mouth_box, spoken
+from mova.toyworld.detect_mouth import PLACES, hat_colours, mouth_box, spoken
 from mova.toyworld.draw import Viewport
 from mova.toyworld.measures import nearest_colour
 from mova.toyworld.score import match_events
@@ -32,6 +32,30 @@ def test_vowels_and_speakers_of_30_clips_are_seen(rendered, kind):
 def test_vowels_are_seen_through_wear(rendered, worn, kind):
     clips = [rendered(index, kind) for index in range(16)]
     assert min(_rates(clips, lambda clip: worn(clip.clip.frames, clip.scene.seed))) >= 0.93
+
+
+@pytest.mark.parametrize("kind", ["face", "duet"])
+def test_vowels_are_seen_where_the_lines_of_shut_mouths_fade(rendered, kind):
+    def faded(clip):
+        """Take away more and more of the line, and leave a speck of it."""
+        frames = clip.clip.frames.astype(np.float64)
+        rng = np.random.default_rng(clip.scene.seed)
+        shut = np.stack([(event.time_s > TIMES_S) | (event.end_s + 0.1 < TIMES_S) for event in clip.events])
+        for place in PLACES[kind]:
+            own = [event.side == place[3] for event in clip.events]
+            when = np.flatnonzero(shut[own].all(axis=0))
+            rows, columns = mouth_box(Viewport.of(frames.shape[1]), place)
+            region = frames[when, rows, columns]
+            skin = np.median(region, axis=(1, 2), keepdims=True)
+            kept = np.interp(TIMES_S[when], [0.2, 1.2], [1, 0])[:, None, None, None]
+            frames[when, rows, columns] = skin + kept * (region - skin)
+            speck = rows.start + rng.integers(rows.stop - rows.start, size=(2, len(when)))
+            for row in speck:
+                frames[when, row, columns.start + rng.integers(columns.stop - columns.start, size=len(when))] = 60
+        return frames.round().astype(np.uint8)
+
+    clips = [rendered(index, kind) for index in range(16)]
+    assert min(_rates(clips, faded)) >= 0.93
 
 
 @pytest.mark.slow

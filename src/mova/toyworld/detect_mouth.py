@@ -15,7 +15,7 @@ from mova.toyworld.draw import Viewport
 from mova.toyworld.duet import FACES_RADIUS, FACES_X, FACES_Y
 from mova.toyworld.event import SeenEvent
 from mova.toyworld.face import FACE_RADIUS, FACE_X, FACE_Y
-from mova.toyworld.mouth import HAT, MOUTH_BELOW, MOUTH_RGB, OPENING_S, SHAPE
+from mova.toyworld.mouth import CLOSED, HAT, MOUTH_BELOW, MOUTH_RGB, OPENING_S, SHAPE
 from mova.toyworld.vocabulary import SIDES
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +30,8 @@ PLACES: Final[dict[str, tuple[Place, ...]]] = {
 REGION: Final = (-0.56, -0.42, 0.56, 0.42)
 SOFT_EDGE: Final = (0.25, 0.75)  # share of the contrast between skin and mouth that counts as none and as all
 MIN_CONTRAST: Final = 60.0
+FLAT: Final = (0.52, 0.1)  # width and height, in radii, of a line and not of an open mouth
+MIN_FILLED: Final = 0.5  # of the ellipse with the measured axes; scattered dark pixels are no mouth
 REST_SHARE: Final = 0.15  # of the frames, those with the flattest mouth, show it closed
 MIN_CHANGE: Final = 0.16  # of width and height, in radii, for an open mouth
 MIN_OPEN_FRAMES: Final = 3
@@ -77,7 +79,7 @@ def _box(viewport: Viewport, box: tuple[float, float, float, float]) -> tuple[sl
 
 
 def _sizes(frames: NDArray[np.uint8], place: Place) -> FloatArray:
-    """Return width and height (F, 2) of a mouth, in radii of the face."""
+    """Return width and height (F, 2) of a mouth, in radii of the face; where it is shut, `CLOSED`, however faint."""
     viewport = Viewport(*frames.shape[1:3])
     rows, columns = mouth_box(viewport, place)
     region = frames[:, rows, columns].astype(np.float64)
@@ -95,7 +97,12 @@ def _sizes(frames: NDArray[np.uint8], place: Place) -> FloatArray:
         spread = (along * (at - middle[:, None]) ** 2).sum(axis=1) / area
         # The axis of an even ellipse is four times its spread; a pixel's own width adds a twelfth.
         lengths.append(4 * np.sqrt(np.maximum(spread - 1 / 12, 0)))
-    return np.stack(lengths, axis=1) / (place[2] * viewport.scale)
+    filled = area / np.maximum(np.pi / 4 * lengths[0] * lengths[1], 1e-9)
+    sizes = np.stack(lengths, axis=1) / (place[2] * viewport.scale)
+    # The line of a shut mouth may be lost on the way through an autoencoder, and its width with it: were that taken for
+    # rest, a mouth whose line is still there would count as open.
+    sizes[(sizes <= FLAT).all(axis=1) | (filled < MIN_FILLED)] = CLOSED
+    return sizes
 
 
 def _openings(frames: NDArray[np.uint8], times_s: FloatArray, place: Place) -> list[SeenEvent]:
