@@ -25,7 +25,7 @@ from mova.diffusion.noise import draw_noise
 from mova.diffusion.unipc import UniPC
 from mova.evaluate.bootstrap import Estimate, mean, ratio
 from mova.generate.locate import find_model
-from mova.geometry import num_samples
+from mova.geometry import ClipGeometry, CodecGeometry
 from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
@@ -42,6 +42,7 @@ CHOICES = {
     "duet": len(VOWEL_WORD) * len(VOICE_HZ),
 }
 NUM_FRAMES, FRAME_RATE = 49, 24.0
+FILM_SIZE = 16, 16  # of a film that nobody looks at
 NUM_STEPS = 20
 BATCH = 16
 
@@ -61,6 +62,12 @@ class AudioTowerAlone:
         self.text_encoder, self.tower, self.autoencoder = (
             load_component(folder / name, dtype=torch.float32) for name in ("text_encoder", "audio_dit", "audio_vae")
         )
+        codec = CodecGeometry(
+            sample_rate=self.autoencoder.config.sample_rate,
+            hop_length=self.autoencoder.hop_length,
+            audio_channels=self.autoencoder.config.latent_dim,
+        )
+        self.geometry = ClipGeometry(*FILM_SIZE, NUM_FRAMES, FRAME_RATE, codec)
         self.guidance_scale = guidance_scale
         times = torch.linspace(1, 0, NUM_STEPS + 1, dtype=torch.float64)
         self.sigmas = shift_sigma(times, shift).tolist()
@@ -72,8 +79,7 @@ class AudioTowerAlone:
             encode_prompts(self.tokenizer, self.text_encoder, list(part)).embeds.float() for part in (prompts, ("",))
         )
         none = none.expand_as(texts)
-        samples = num_samples(NUM_FRAMES, FRAME_RATE, self.autoencoder.config.sample_rate)
-        shape = (self.autoencoder.config.latent_dim, -(-samples // self.autoencoder.hop_length))
+        shape = self.geometry.audio_latent_shape
         latents = torch.stack(
             [draw_noise(shape, seed=0, stream="audio", sample_index=first + row) for row in range(len(prompts))]
         )
@@ -83,12 +89,12 @@ class AudioTowerAlone:
             plain = self.tower(latents, timestep, none)
             velocity = plain + self.guidance_scale * (self.tower(latents, timestep, texts) - plain)
             latents = sampler.step(step, latents, velocity)
-        return decode_audio(self.autoencoder, latents, num_samples=samples).numpy()
+        return decode_audio(self.autoencoder, latents, num_samples=self.geometry.num_samples).numpy()
 
 
 def row_heard(waveform: np.ndarray, sample_rate: int, kind: str) -> list[str]:
     """Return what is heard, in order, in the words of `row_wanted`."""
-    silent_film = np.zeros((NUM_FRAMES, 16, 16, 3), np.uint8)
+    silent_film = np.zeros((NUM_FRAMES, *FILM_SIZE, 3), np.uint8)
     heard = hear(Clip(frames=silent_film, frame_rate=FRAME_RATE, waveform=waveform, sample_rate=sample_rate), kind)
     named = {"face": "{0.timbre}", "duet": "{0.colour} {0.timbre}"}.get(kind, "{0.colour}")
     return [named.format(event) for event in heard]
@@ -112,7 +118,7 @@ def measure(alone: AudioTowerAlone, kind: str, num_clips: int) -> tuple[Estimate
     for first in range(0, num_clips, BATCH):
         part = scenes[first : first + BATCH]
         waveforms = alone([caption(scene) for scene in part], first)
-        rate = alone.autoencoder.config.sample_rate
+        rate = alone.geometry.codec.sample_rate
         rows += [
             (row_wanted(scene), row_heard(waveform, rate, kind))
             for scene, waveform in zip(part, waveforms, strict=True)
