@@ -46,6 +46,7 @@ GROWN = [
     "tiny_grow_publish",
     "tiny_grow_text_encoder",
     "tiny_grow_video_decoder",
+    "tiny_grow_voice_decoder",
 ]
 FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune"]
 FULL_SIZE += ["full_finetune_publish", "lora", "lora_low_vram"]
@@ -63,7 +64,7 @@ def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
 
 # Stages that leave out what the towers know best, and decoders, which are not to put together what is held out.
 FEWER_KINDS = {"tiny_grow_joint_turns.yaml"}
-ALL_COMBINATIONS = {"tiny_grow_audio_decoder.yaml"}
+ALL_COMBINATIONS = {"tiny_grow_audio_decoder.yaml", "tiny_grow_voice_decoder.yaml"}
 
 
 @pytest.mark.parametrize("names", [ALL_SCENES, GROWN], ids=lambda names: names[0])
