@@ -24,9 +24,13 @@ PATCHED = {
 }
 
 
+# Of a picture that is computed in float64 and comes back in float32: on every CPU, more than that is a seam.
+ROUNDING = 3e-7
+
+
 def make_vae(settings):
     torch.manual_seed(0)
-    return AutoencoderKLWan(**settings).eval()
+    return AutoencoderKLWan(**settings).eval().double()
 
 
 @pytest.mark.parametrize("folded", [True, False])
@@ -37,7 +41,7 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
     vae = make_vae(settings)
     if folded:
         fold_causal_convolutions(vae)
-    latents = 0.2 * torch.randn(1, 16, 3, *size)
+    latents = 0.2 * torch.randn(1, 16, 3, *size, dtype=torch.float64)
     whole = decode_video(vae, latents)
     # A saturated picture would hide differences.
     assert (whole.abs() < 1).float().mean() > 0.95
@@ -45,7 +49,7 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
     assert len(bands) == 3
     decoded = torch.cat([decode_band(vae, latents, band) for band in bands], bands[0].dim)
     assert decoded.shape == whole.shape
-    assert (decoded - whole).abs().max() < 5e-6
+    assert (decoded - whole).abs().max() < ROUNDING
     # Nothing stays behind.
     assert torch.equal(decode_video(vae, latents), whole)
 
@@ -54,19 +58,19 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
 @torch.no_grad()
 def test_bands_that_take_turns_are_put_together_without_a_seam(num_bands):
     vae = make_vae(PUBLISHED)
-    latents = 0.2 * torch.randn(2, 16, 2, 8, 26)
+    latents = 0.2 * torch.randn(2, 16, 2, 8, 26, dtype=torch.float64)
     together = decode_in_bands(vae, latents, num_bands, home=torch.device("cpu"))
     whole = torch.cat([decode_video(vae, one) for one in latents.split(1)])
     assert together.shape == whole.shape
-    assert (together - whole).abs().max() < 5e-6
+    assert (together - whole).abs().max() < ROUNDING
     # A seam would be a step between columns that the whole picture does not have.
     steps = [(frames[..., 1:] - frames[..., :-1]).abs().amax() for frames in (together, whole)]
-    assert abs(steps[0] - steps[1]) < 1e-5
+    assert abs(steps[0] - steps[1]) < ROUNDING
 
 
 @torch.no_grad()
 def test_the_work_follows_the_band(monkeypatch):
-    vae, latents = make_vae(PUBLISHED), torch.zeros(1, 16, 1, 8, 64)
+    vae, latents = make_vae(PUBLISHED), torch.zeros(1, 16, 1, 8, 64, dtype=torch.float64)
     widths = []
     vae.decoder.conv_out.register_forward_hook(lambda _, inputs, __: widths.append(inputs[0].shape[-1]))
     decode_band(vae, latents, Band(4, 16, 32))
