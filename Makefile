@@ -14,6 +14,9 @@ SOURCES := src tests benchmarks .ci
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
+# Of tests at the same time, each with a share of the cores. Tests of one file share fixtures and stay together.
+TEST_PROCESSES ?= 2
+
 # A scene of the toy world that no training has seen.
 DEMO_SEED ?= 2000000007
 
@@ -31,7 +34,7 @@ demo: .venv/base.stamp ## set up, then make a clip of a picture and a sentence: 
 	@echo "clip: out/demo.mp4"
 
 test: .venv/dev.stamp ## set up, then run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -6,7 +6,8 @@ import signal
 # Idle threads must not spin on a shared machine.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["GOMP_SPINCOUNT"] = "0"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Beside other processes of pytest-xdist one thread each is fastest.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 # A shell starts what runs in its background with Ctrl-C ignored, and processes pass that on; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

