@@ -32,8 +32,15 @@ Generate = Callable[["RenderedClip", int], "Clip"]
 ROWS = ("recall", "precision", "pitch_right")
 
 
-def measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
+def measure(pipeline: MovaPipeline, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     """Return the figures of re-paired balls and of the base's own scenes, all of them held out."""
+    from tqdm import tqdm
+
+    with tqdm(total=2 * num_clips, desc="clips", unit="clip") as bar:
+        return _measure(generator(pipeline, bar.update), num_clips, notes)
+
+
+def _measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     from mova.evaluate.toyworld import run_benchmark, summarise
     from mova.toyworld import first_frame, render, sample_scene, score_clip, split_seed, with_notes
 
@@ -52,12 +59,14 @@ def measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[s
     return {"new pairing": summarise(scores), "known scenes": known.overall}
 
 
-def generator(pipeline: MovaPipeline) -> Generate:
+def generator(pipeline: MovaPipeline, done: Callable[[], object]) -> Generate:
     """Return the function that makes a clip from a rendered one's caption and first frame, and a seed."""
 
     def generate(asked: RenderedClip, seed: int) -> Clip:
         picture = asked.clip.frames[0]
-        return pipeline(asked.caption, image=picture, height=128, width=128, seed=seed, output_type="np").clip()
+        clip = pipeline(asked.caption, image=picture, height=128, width=128, seed=seed, output_type="np").clip()
+        done()
+        return clip
 
     return generate
 
@@ -88,14 +97,14 @@ def main() -> None:
     recipe = load_recipe(RECIPE, chosen.overrides)
     pipeline = load_pipeline(recipe.base)
     pipeline.set_progress_bar_config(disable=True)
-    before = measure(generator(pipeline), chosen.clips, recipe.data.notes)
+    before = measure(pipeline, chosen.clips, recipe.data.notes)
     with TemporaryDirectory() as folder:
         model = Path(folder, "model")
         start = time.perf_counter()
         run_recipe(RECIPE, overrides=[*chosen.overrides, f"model={model}"])
         minutes = (time.perf_counter() - start) / 60
         pipeline.load_lora_weights(model / recipe.output)
-    after = measure(generator(pipeline), chosen.clips, recipe.data.notes)
+    after = measure(pipeline, chosen.clips, recipe.data.notes)
     versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "peft", "diffusers"))
     lines = [
         f"# A LoRA from {recipe.data.num_clips} toy clips on {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
