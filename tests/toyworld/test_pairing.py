@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mova.errors import ConfigError
-from mova.toyworld import Scene, render, sample_scene, score_clip, with_notes
+from mova.toyworld import Scene, render, sample_scene, score_clip, with_notes, with_skins
 
 
 def ball(colour):
@@ -44,3 +44,24 @@ def test_other_kinds_and_unknown_colours_are_refused():
         with_notes(sample_scene(0, kind="mallet"), {"red": "blue"})
     with pytest.raises(ConfigError, match="got mauve"):
         with_notes(ball("red"), {"red": "mauve"})
+
+
+def test_skins_are_drawn_from_the_list_and_nothing_else_changes():
+    scenes = [sample_scene(seed, kind="duet") for seed in range(300)]
+    changed = [with_skins(scene, ["dark", "dark", "light"]) for scene in scenes]
+    skins = [skin for scene in changed for skin in scene.skins]
+    # 600 draws: three deviations are 0.06.
+    assert set(skins) == {"dark", "light"}
+    assert abs(skins.count("dark") / len(skins) - 2 / 3) < 0.06
+    assert len({scene.skins for scene in changed}) == 4
+    assert [replace(one, skins=two.skins) for one, two in zip(changed, scenes, strict=True)] == scenes
+    assert [with_skins(scene, ["dark", "dark", "light"]) for scene in scenes] == changed
+    face, mallet = sample_scene(1, kind="face"), sample_scene(1, kind="mallet")
+    assert with_skins(face, ["medium"]) == replace(face, skin="medium")
+    assert with_skins(mallet, ["medium"]) == mallet
+
+
+def test_skins_that_do_not_exist_are_refused():
+    for skins, got in ((["green", "dark"], "green"), ([], "none")):
+        with pytest.raises(ConfigError, match=f"skins must be of light, medium, dark; got {got}"):
+            with_skins(sample_scene(1, kind="face"), skins)

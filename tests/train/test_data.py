@@ -80,3 +80,12 @@ def test_only_the_part_that_an_interruption_lost_is_rendered_again(tmp_path):
     assert (again.frames[0] == 7).all()
     assert json.loads((tmp_path / "captions_0000064.json").read_text()) == list(again.captions[64:])
     assert again.captions[3] == rendered("train", 103).caption
+
+
+def test_clips_with_other_skins_have_a_folder_of_their_own(tmp_path):
+    data = ToyDataConfig(num_clips=6, size=16, num_frames=5, workers=1, kinds=("face",))
+    plain = prepare_clips(tmp_path, data, "train")
+    dark = prepare_clips(tmp_path, data.model_copy(update={"skins": ("dark",)}), "train")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert plain.captions == dark.captions
+    assert not np.array_equal(plain.frames, dark.frames)

@@ -14,7 +14,7 @@ from mova.toyworld.face import FaceScene
 from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.keys import KeysScene
 from mova.toyworld.mallet import MalletScene
-from mova.toyworld.pairing import with_notes
+from mova.toyworld.pairing import with_notes, with_skins
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scene import Scene
@@ -45,4 +45,5 @@ __all__ = [
     "score_clip",
     "split_seed",
     "with_notes",
+    "with_skins",
 ]

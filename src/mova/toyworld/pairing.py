@@ -1,14 +1,23 @@
-"""Another pairing of colours and notes: scenes as nobody has heard them, for measuring what a model learns anew."""
+"""Scenes with one thing exchanged: notes as nobody has heard them, to measure what is learned, and skins by choice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
+
+import numpy as np
 
 from mova.errors import ConfigError
 from mova.toyworld.ball import BallScene
+from mova.toyworld.duet import DuetScene
+from mova.toyworld.face import FaceScene
+from mova.toyworld.mouth import SKIN_RGB
 from mova.toyworld.scene import Scene
 from mova.toyworld.vocabulary import COLOURS
+
+# Second word of the seed that skins are drawn from; the scene itself and its caption use 0 to 3.
+_SKIN_STREAM: Final = 4
 
 
 def with_notes(scene: Scene, notes: Mapping[str, str]) -> Scene:
@@ -28,3 +37,26 @@ def with_notes(scene: Scene, notes: Mapping[str, str]) -> Scene:
         raise ConfigError(f"notes can be exchanged in scenes of the kind ball, got {scene.kind}")
     note = notes.get(scene.colour, scene.colour)
     return replace(scene, note=None if note == scene.colour else note)
+
+
+def with_skins(scene: Scene, skins: Sequence[str]) -> Scene:
+    """Return a scene whose faces have skins drawn from a list by the scene's seed; other scenes stay as they are.
+
+    A mouth stands out less from a dark skin, so that who speaks is learned more slowly there; a list that names it
+    more often makes up for that.
+
+    Args:
+        scene: of any kind.
+        skins: keys of `SKIN_RGB`, drawn equally often; one that is named twice twice as often.
+
+    Raises:
+        ConfigError: an unknown skin, or none.
+    """
+    unknown = sorted(set(skins) - set(SKIN_RGB))
+    if unknown or not skins:
+        raise ConfigError(f"skins must be of {', '.join(SKIN_RGB)}; got {', '.join(unknown) or 'none'}")
+    rng = np.random.default_rng([scene.seed, _SKIN_STREAM])
+    left, right = (skins[int(index)] for index in rng.integers(len(skins), size=2))
+    if isinstance(scene, DuetScene):
+        return replace(scene, skins=(left, right))
+    return replace(scene, skin=left) if isinstance(scene, FaceScene) else scene

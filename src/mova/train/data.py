@@ -102,7 +102,9 @@ def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: in
 
 def _scenes(data: ToyDataConfig) -> str:
     """Return what tells apart clips of equal size whose recipes draw other scenes or describe them otherwise."""
-    return digest(*data.kinds, data.combinations, data.ranked_captions, sorted(data.notes.items()))[:8]
+    facts = (*data.kinds, data.combinations, data.ranked_captions, sorted(data.notes.items()))
+    # Clips that were rendered before recipes could choose skins keep their folders.
+    return digest(*facts, *((data.skins,) if data.skins else ()))[:8]
 
 
 def _ensure_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:

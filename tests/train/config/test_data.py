@@ -15,6 +15,7 @@ ADAPTER: TypeAdapter = TypeAdapter(DataConfig)
         ({"kinds": ()}, "at least 1 item"),
         ({"notes": {"red": "blue"}}, r"with them kinds must be \[ball\], got"),
         ({"kinds": ("ball",), "notes": {"red": "mauve"}}, "notes must pair red, .*; got mauve"),
+        ({"skins": ("dark", "green")}, "skins must be of light, medium, dark; got green"),
     ],
 )
 def test_toy_scenes_that_do_not_exist_are_explained(values, text):

@@ -39,6 +39,7 @@ GROWN = [
     "tiny_grow_joint_large_more",
     "tiny_grow_joint_last",
     "tiny_grow_joint_more",
+    "tiny_grow_joint_skins",
     "tiny_grow_joint_small",
     "tiny_grow_joint_small_more",
     "tiny_grow_joint_turns",

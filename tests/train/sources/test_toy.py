@@ -42,6 +42,14 @@ def test_kinds_and_combinations_are_the_recipes():
     assert not any(has_held_out_combination(scene) for scene in scenes)
 
 
+def test_skins_are_the_recipes():
+    plain = ToyDataConfig(num_clips=20, kinds=("duet", "face"), size=32, num_frames=9)
+    dark = plain.model_copy(update={"skins": ("dark",)})
+    ours, theirs = ([ToySource(data, "train").scene(index) for index in range(20)] for data in (dark, plain))
+    assert {skin for scene in ours for skin in getattr(scene, "skins", [getattr(scene, "skin", "")])} == {"dark"}
+    assert [scene.times_s for scene in ours] == [scene.times_s for scene in theirs]
+
+
 def test_a_source_can_be_sent_to_another_process():
     source = ToySource(DATA, "train")
     assert pickle.loads(pickle.dumps(source)).entries == source.entries

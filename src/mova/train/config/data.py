@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from mova.toyworld.mouth import SKIN_RGB
 from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS, COLOURS
 from mova.train.config.base import NumFrames, Size, Strict, check_size
 
@@ -30,6 +31,9 @@ class ToyDataConfig(Strict):
     notes: dict[str, str] = Field(
         default_factory=dict, description="Colour whose note a ball of each colour sounds; with kinds: [ball]."
     )
+    skins: tuple[str, ...] = Field(
+        (), description="Skins of faces to draw from, one named twice twice as often; by default all, equally often."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -41,6 +45,9 @@ class ToyDataConfig(Strict):
         unknown = sorted({*self.notes, *self.notes.values()} - set(COLOURS))
         if unknown:
             raise ValueError(f"notes must pair {', '.join(COLOURS)}; got {', '.join(unknown)}")
+        unknown = sorted(set(self.skins) - set(SKIN_RGB))
+        if unknown:
+            raise ValueError(f"skins must be of {', '.join(SKIN_RGB)}; got {', '.join(unknown)}")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from mova.toyworld import render, sample_scene, split_seed, with_notes
+from mova.toyworld import render, sample_scene, split_seed, with_notes, with_skins
 from mova.toyworld.caption import caption
 from mova.toyworld.scene import Scene
 from mova.train.config.data import ToyDataConfig
@@ -43,6 +43,8 @@ class ToySource:
         """Return the scene of an entry."""
         data = self.data
         scene = sample_scene(split_seed(self.split, index), kinds=data.kinds, combinations=data.combinations)
+        if data.skins:
+            scene = with_skins(scene, data.skins)
         return with_notes(scene, data.notes) if data.notes else scene
 
     def caption(self, index: int) -> str:
