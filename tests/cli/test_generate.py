@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from mova.cli.app import main
 from mova.generate.speed import SPEEDS, Speed
 from mova.media.read import read_clip
+from mova.toyworld import render, sample_scene
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
@@ -293,14 +294,15 @@ def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
         "--modality-scale",
         "1",
     ]
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / "first.png")
+    # Of a picture that the model knows: from one of noise the video codec makes whole levels out of rounding.
+    Image.fromarray(render(sample_scene(3), size=64).clip.frames[0, 8:56]).save(tmp_path / "first.png")
     assert generate(tmp_path / "one.mp4", *options) == 0
     capsys.readouterr()
     assert generate(tmp_path / "two.mp4", *options, "--gpus", "2", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["metadata"]["device"].startswith("2 x ")
-    # Rounding to 8 bits may go the other way here and there, and the video codec spreads that over a block.
-    assert np.square(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).mean() < 0.1
+    # Rounding to 8 bits may go the other way here and there.
+    assert np.abs(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).max() <= 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "one.mp4", "two.mp4"]
 
 
