@@ -14,7 +14,7 @@ SOURCES := src tests benchmarks .ci
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-# Of tests at the same time, each with a share of the cores. Tests of one file share fixtures and stay together.
+# Processes that run tests at the same time. Tests of one file share fixtures and stay together.
 TEST_PROCESSES ?= 2
 
 # A scene of the toy world that no training has seen.
