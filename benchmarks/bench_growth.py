@@ -34,11 +34,13 @@ from rich.progress import track
 from mova.cli.options import parse_size
 from mova.generate.bench import product_rate
 from mova.generate.dims import ModelDims
+from mova.generate.free_memory import room_of
 from mova.generate.machine import describe_machine
 from mova.generate.plan import forward_cost
 from mova.generate.published import find_configs, find_defaults, find_dims
-from mova.generate.random_weights import check_room, random_pipeline
+from mova.generate.random_weights import plan_random, random_pipeline
 from mova.generate.request import SamplingSettings
+from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
 
 FORWARDS = 3
@@ -214,7 +216,8 @@ def main() -> None:
     device, dims = torch.device("cuda" if torch.cuda.is_available() else "cpu"), find_dims(chosen.model)
     sizes, frames, loops = make_points(chosen, dims)
     points = [*sizes, *frames, *loops]
-    check_room(dims, max((point.geometry for point in points), key=lambda clip: clip.num_video_tokens), device)
+    largest = max((point.geometry for point in points), key=lambda clip: clip.num_video_tokens)
+    plan_random(dims, largest, room_of(device), Runtime(memory="resident"))
     if chosen.clock == "cpu" and device.type != "cpu":
         parser.error("--clock cpu is for computation on the CPU")
     runner = Runner(chosen.model, dims, device, is_cpu_time=chosen.clock == "cpu")

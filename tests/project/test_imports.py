@@ -1,6 +1,9 @@
 """What can be imported without what."""
 
+import ast
+import importlib
 import importlib.metadata
+import importlib.util
 import json
 import re
 import subprocess
@@ -8,9 +11,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 # Files that need an extra, and the packages that it brings.
 NEED_EXTRA = {"train": ("mova.train",)}
 
@@ -110,3 +115,13 @@ def test_constraints_pin_every_direct_dependency():
     direct = {re.sub(r"[-_.]+", "-", Requirement(text).name).lower() for text in named}
     assert direct - pinned - {"mova"} == set()
     assert all("==" in line for line in lines if line and line[0] != "#")
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_benchmark_finds_what_it_imports_from_the_package(path):
+    """Some import where they measure, which nobody sees until the script has run for a while."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mova":
+            module = importlib.import_module(node.module)
+            missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            assert not [name for name in missing if not importlib.util.find_spec(f"{node.module}.{name}")]

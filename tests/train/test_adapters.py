@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mova.distributed.activation import recompute_blocks
 from mova.errors import ConfigError
 from mova.models.lora import Lora
 from mova.models.lora_merge import MergedLoras
@@ -87,7 +88,7 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
     # Compiled blocks use PyTorch's attention: so do the others here, on processors that multiply bfloat16 too.
     monkeypatch.setattr(cpu_attention, "multiplies_bfloat16", lambda: False)
 
-    def run(compiled=False):
+    def run(compiled=False, recomputed=False):
         torch.manual_seed(0)
         tower = AudioTower(**tiny_audio_tower() | {"num_layers": 1}).requires_grad_(False)
         if method:
@@ -96,6 +97,8 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
         for name, parameter in parts.named_parameters():
             # What begins at zero would hide everything.
             parameter.data.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(name))))
+        if recomputed:
+            recompute_blocks([tower])
         if compiled:
             tower.blocks[0].compile(backend="aot_eager", fullgraph=True)
         drawn = torch.Generator().manual_seed(1)
@@ -109,6 +112,11 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
 
     lean, compiled = run(), run(compiled=True)
     torch.testing.assert_close(compiled[0], lean[0], rtol=0.05, atol=0.05)
+    # A block that is computed again is compiled as a whole too, and not given up in silence.
+    again = run(compiled=True, recomputed=True)
+    torch.testing.assert_close(again[0], compiled[0])
+    torch.testing.assert_close(again[1], compiled[1])
+    torch.testing.assert_close(again[2], compiled[2])
     monkeypatch.setattr(adapters, "_cast_where_needed", lambda *_: None)
     plain = run()
     assert torch.equal(lean[0], plain[0])

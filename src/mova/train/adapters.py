@@ -68,7 +68,13 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
 
 
 def _cast_where_needed(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Forward pre-hook: where autocast rounds to bfloat16 anyway, a float32 copy of the input is for nothing."""
+    """Forward pre-hook: where autocast rounds to bfloat16 anyway, a float32 copy of the input is for nothing.
+
+    Not while a block is compiled: the compiler leaves the copy out by itself, and gives up a block that is computed
+    again in its backward pass (and says nothing) if an attribute changes in it.
+    """
+    if torch.compiler.is_compiling():
+        return
     layer.cast_input_dtype_enabled = not torch.is_autocast_enabled(inputs[0].device.type)  # type: ignore[assignment]
 
 
