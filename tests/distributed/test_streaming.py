@@ -285,6 +285,11 @@ def test_gradients_without_recomputing_are_refused_before_anything_is_computed()
         experts["high"](*make_inputs(), frame_rate=24.0)
 
 
+def is_pinned(buffer):
+    # A tensor asks for the beginning of its storage, which in a view may lie before the pages that are pinned.
+    return torch.from_numpy(buffer.numpy()).is_pinned()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("offload", [False, True])
@@ -304,7 +309,7 @@ def test_on_a_gpu_the_numbers_are_those_of_resident_blocks(offload):
             for name, child in part.named_children():
                 if name != "blocks" and not name.endswith("conditioners"):
                     child.to(device)
-    assert all(block.home.buffer.is_pinned() for block in streamer._blocks)
+    assert all(is_pinned(block.home.buffer) for block in streamer._blocks)
     inputs = [tensor.to(device) for tensor in make_inputs()]
     for name in ("high", "low", "high"):
         losses = []
@@ -319,4 +324,4 @@ def test_on_a_gpu_the_numbers_are_those_of_resident_blocks(offload):
             if expected.grad is not None:
                 torch.testing.assert_close(found.grad, expected.grad)
     streamer.remove()
-    assert not any(block.home.buffer.is_pinned() for block in streamer._blocks)
+    assert not any(is_pinned(block.home.buffer) for block in streamer._blocks)

@@ -170,4 +170,5 @@ def test_on_a_gpu_a_clip_is_the_same_wherever_the_weights_rest(checkpoint, short
     expected = clip(load(checkpoint, "resident", device="cuda"), short)
     found = clip(load(checkpoint, placement, device="cuda"), short)
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+        # Bands of a picture are put together on the host.
+        torch.testing.assert_close(one.cpu(), other.cpu(), rtol=1e-2, atol=1e-2)

@@ -39,7 +39,8 @@ class MovaPipelineOutput(BaseOutput):
 
     Attributes:
         frames: "pil": B lists of F pictures; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0, 1];
-            "latent": (B, C, T, h, w) normalised.
+            "latent": (B, C, T, h, w) normalised. Tensors are on the pipeline's device, decoded ones on the CPU where
+            the placement of the weights saves its memory.
         audio: (B, 1, S) float32 in [-1, 1], an array or (for "pt") a tensor; "latent": (B, C, A).
         sample_rate: of `audio`, in Hz.
         frame_rate: of `frames`, in frames per second.
