@@ -4,8 +4,8 @@
 
 The model has random weights and is built in place, without a file; `--sizes full` is MOVA-360p (a GPU of 141 GB, or
 `--layers 12` for a smaller one). The first row, all weights on the device and blocks recomputed as in
-`recipes/train/lora.yaml`, is what the others are compared with; it is measured again at the end. Prints a note in
-Markdown.
+`recipes/train/lora.yaml`, is what the others are compared with; it is measured again at the end. Compiled blocks are
+measured on a GPU only. Prints a note in Markdown, each row as soon as it is there.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ RECOMPUTED = {"checkpoint_activations": True}
 STREAMED = RECOMPUTED | {"stream_blocks": True}
 SETTINGS: dict[str, dict[str, Any]] = {
     "resident": RECOMPUTED,
+    "resident, compiled": RECOMPUTED | {"compile": True},
     "blocks streamed": STREAMED,
     "base in int8": RECOMPUTED | {"base_quantization": "int8"},
     "base in nf4": RECOMPUTED | {"base_quantization": "nf4"},
@@ -97,15 +98,17 @@ def recipe(sizes: str, memory: dict[str, Any], rank: int, device: str) -> LoraCo
     from mova.train.config.joint import ALL_COMPONENTS
 
     size, frames = CLIPS[sizes]
+    kept = {name: value for name, value in memory.items() if name != "compile"}
+    compiled = memory.get("compile", False)
     return LoraConfig.model_validate(
         {
             "stage": "lora",
             "model": "unused/model",
             "adapters": {name: {"rank": rank, "alpha": rank} for name in ALL_COMPONENTS},
             "data": {"source": "metadata", "path": "unused.json", "sizes": [size], "num_frames": frames},
-            "run": {"max_steps": 1, "batch_size": 1, "device": device, "ema_decay": 0.0},
+            "run": {"max_steps": 1, "batch_size": 1, "device": device, "ema_decay": 0.0, "compile": compiled},
             "optimizer": {"lr": 1e-4, "name": "adamw8bit" if memory.get("one_expert") else "adamw"},
-            "memory": memory,
+            "memory": kept,
         }
     )
 
@@ -215,12 +218,15 @@ def _measure(
 
     from mova.distributed.allocations import Allocations
     from mova.distributed.residency import frozen_tensors
-    from mova.train.components import pair_towers
+    from mova.models.experts import pair_towers
     from mova.train.objective import joint_loss
     from mova.train.optimizer import OptimizerSet, ParameterGroup
     from mova.train.placement import Placement
 
     components, adapters = build(model, config, device)
+    if config.run.compile:
+        for component in components.values():
+            component.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
     placement = Placement(components, config.memory, device)
     placement.use("high_noise")
     tower = pair_towers(components)["high_noise"]
@@ -275,26 +281,24 @@ def _on_device(placement: Placement, tensors: dict[int, torch.Tensor]) -> int:
     return resident + (streamer.slot_bytes() if streamer else 0)
 
 
-def lines_of(rows: dict[str, Row], operations: int) -> list[str]:
-    """Return the table."""
-    lines = [
-        "| | seconds per step | against resident | TFLOP/s | weights on the device, GB (plan) | peak, GB (plan) |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    base = statistics.median(rows["resident"].seconds) if rows["resident"].seconds else None
-    for name, row in rows.items():
-        if row.problem:
-            planned = f"({row.planned_frozen / 1e9:.3f}) | ({row.planned_peak / 1e9:.3f})"
-            lines.append(f"| {name} | {row.problem} | - | - | {planned} |")
-            continue
-        middle = statistics.median(row.seconds)
-        ratio = f"{middle / base:.2f}" if base else "-"
-        lines.append(
-            f"| {name} | {middle:.3f} ({min(row.seconds):.3f} to {max(row.seconds):.3f}) | {ratio} | "
-            f"{operations / middle / 1e12:.3g} | {row.frozen_bytes / 1e9:.3f} ({row.planned_frozen / 1e9:.3f}) | "
-            f"{row.peak_bytes / 1e9:.3f} ({row.planned_peak / 1e9:.3f}) |"
-        )
-    return lines
+HEAD = (
+    "| | seconds per step | against resident | TFLOP/s | weights on the device, GB (plan) | peak, GB (plan) |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
+
+def line_of(name: str, row: Row, base: Row, operations: int) -> str:
+    """Return one line of the table; `base` is what times are compared with."""
+    if row.problem:
+        planned = f"({row.planned_frozen / 1e9:.3f}) | ({row.planned_peak / 1e9:.3f})"
+        return f"| {name} | {row.problem} | - | - | {planned} |"
+    middle = statistics.median(row.seconds)
+    ratio = f"{middle / statistics.median(base.seconds):.2f}" if base.seconds else "-"
+    return (
+        f"| {name} | {middle:.3f} ({min(row.seconds):.3f} to {max(row.seconds):.3f}) | {ratio} | "
+        f"{operations / middle / 1e12:.3g} | {row.frozen_bytes / 1e9:.3f} ({row.planned_frozen / 1e9:.3f}) | "
+        f"{row.peak_bytes / 1e9:.3f} ({row.planned_peak / 1e9:.3f}) |"
+    )
 
 
 def main() -> None:
@@ -321,8 +325,9 @@ def main() -> None:
     dims = dims_from_configs(chosen.sizes, model, NO_CODECS, num_prompt_tokens=512 if chosen.sizes == "full" else 64)
     # The row that the others are compared with cannot be left out.
     names = list(dict.fromkeys(["resident", *chosen.settings]))
+    if device.type == "cpu":
+        names = [name for name in names if not SETTINGS[name].get("compile")]
     configs = {name: recipe(chosen.sizes, SETTINGS[name], chosen.rank, device.type) for name in names}
-    rows = {name: measure(model, dims, config, device, chosen.steps) for name, config in configs.items()}
     geometry = largest_geometry(configs["resident"], dims)
     num_weights = sum(dims.parameters.values())
     operations = step_operations(dims, geometry)
@@ -338,11 +343,18 @@ def main() -> None:
         f"{geometry.width}x{geometry.height} and {geometry.num_frames} frames ({geometry.num_video_tokens:,} tokens)",
         f"- {operations / 1e12:.4g} TFLOP per step without what is computed again; median of {chosen.steps} steps"
         + ("" if device.type == "cuda" else ", in seconds of the process on the processor"),
-        f"- load of the machine at the end: {', '.join(f'{load:.1f}' for load in os.getloadavg())}",
         "",
-        *lines_of(rows, operations),
+        *HEAD,
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+    base = Row()
+    for name, config in configs.items():
+        row = measure(model, dims, config, device, chosen.steps)
+        base = base if base.seconds else row
+        sys.stdout.write(line_of(name, row, base, operations) + "\n")
+        sys.stdout.flush()
+    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    sys.stdout.write(f"\nLoad of the machine at the end: {loads}.\n")
 
 
 if __name__ == "__main__":
