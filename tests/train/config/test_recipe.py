@@ -35,6 +35,7 @@ GROWN = [
     "tiny_grow_audio_decoder",
     "tiny_grow_audio_tower",
     "tiny_grow_joint",
+    "tiny_grow_joint_all",
     "tiny_grow_joint_end",
     "tiny_grow_joint_large_more",
     "tiny_grow_joint_last",
@@ -47,6 +48,7 @@ GROWN = [
     "tiny_grow_publish",
     "tiny_grow_text_encoder",
     "tiny_grow_video_decoder",
+    "tiny_grow_video_decoder_more",
     "tiny_grow_voice_decoder",
 ]
 FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "full_finetune"]
