@@ -38,7 +38,7 @@ RECOMPUTED = {"checkpoint_activations": True}
 STREAMED = RECOMPUTED | {"stream_blocks": True}
 SETTINGS: dict[str, dict[str, Any]] = {
     "resident": RECOMPUTED,
-    "resident, compiled": RECOMPUTED | {"compile": True},
+    "resident, compiled": RECOMPUTED,
     "blocks streamed": STREAMED,
     "base in int8": RECOMPUTED | {"base_quantization": "int8"},
     "base in nf4": RECOMPUTED | {"base_quantization": "nf4"},
@@ -47,6 +47,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lora_low_vram": STREAMED | {"base_quantization": "nf4", "offload_activations": True, "one_expert": True},
     "resident, again": RECOMPUTED,
 }
+COMPILED = ("resident, compiled",)
 CLIPS = {"tiny": ("64x64", 25), "small": ("128x128", 25), "full": ("640x352", 193)}
 # Not in the configs: of the autoencoders and the text encoder, which no step needs.
 NO_CODECS = {"text_encoder": 0, "video_vae": 0, "audio_vae": 0}
@@ -92,14 +93,13 @@ def configs_of(sizes: str, layers: int | None) -> dict[str, dict[str, Any]]:
     return model
 
 
-def recipe(sizes: str, memory: dict[str, Any], rank: int, device: str) -> LoraConfig:
+def recipe(sizes: str, setting: str, rank: int, device: str) -> LoraConfig:
     """Return the recipe that the plan reads."""
     from mova.train.config import LoraConfig
     from mova.train.config.joint import ALL_COMPONENTS
 
-    size, frames = CLIPS[sizes]
-    kept = {name: value for name, value in memory.items() if name != "compile"}
-    compiled = memory.get("compile", False)
+    (size, frames), memory = CLIPS[sizes], SETTINGS[setting]
+    compiled = setting in COMPILED
     return LoraConfig.model_validate(
         {
             "stage": "lora",
@@ -108,7 +108,7 @@ def recipe(sizes: str, memory: dict[str, Any], rank: int, device: str) -> LoraCo
             "data": {"source": "metadata", "path": "unused.json", "sizes": [size], "num_frames": frames},
             "run": {"max_steps": 1, "batch_size": 1, "device": device, "ema_decay": 0.0, "compile": compiled},
             "optimizer": {"lr": 1e-4, "name": "adamw8bit" if memory.get("one_expert") else "adamw"},
-            "memory": kept,
+            "memory": memory,
         }
     )
 
@@ -326,8 +326,8 @@ def main() -> None:
     # The row that the others are compared with cannot be left out.
     names = list(dict.fromkeys(["resident", *chosen.settings]))
     if device.type == "cpu":
-        names = [name for name in names if not SETTINGS[name].get("compile")]
-    configs = {name: recipe(chosen.sizes, SETTINGS[name], chosen.rank, device.type) for name in names}
+        names = [name for name in names if name not in COMPILED]
+    configs = {name: recipe(chosen.sizes, name, chosen.rank, device.type) for name in names}
     geometry = largest_geometry(configs["resident"], dims)
     num_weights = sum(dims.parameters.values())
     operations = step_operations(dims, geometry)
