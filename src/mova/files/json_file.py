@@ -67,11 +67,6 @@ class Fields:
             self._refuse(key, "a finite number", value)
         return float(self._inside(key, value, least, most))
 
-    def list(self, key: str, default: list[Any] = _MISSING) -> list[Any]:
-        """Return a list of anything."""
-        value = self._get(key, default)
-        return value if isinstance(value, list) else self._refuse(key, "a list", value)
-
     def texts(self, key: str, default: list[str] = _MISSING) -> list[str]:
         """Return a list of strings."""
         values = self.list(key, default)
@@ -79,6 +74,11 @@ class Fields:
             if not isinstance(value, str):
                 self._refuse(key, "a list of texts", value)
         return values
+
+    def list(self, key: str, default: list[Any] = _MISSING) -> list[Any]:
+        """Return a list of anything."""
+        value = self._get(key, default)
+        return value if isinstance(value, list) else self._refuse(key, "a list", value)
 
     def fields(self, key: str) -> Fields:
         """Return an object inside this one."""
