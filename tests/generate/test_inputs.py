@@ -9,7 +9,6 @@ from mova.generate.inputs import (
     draw_from_generator,
     expand_batch,
     image_tensor,
-    sample_seeds,
     video_tensor,
     waveform_tensor,
 )
@@ -80,14 +79,6 @@ def test_rows_are_expanded_prompt_by_prompt():
     assert expand_batch(torch.arange(4), 2, 2, "image").tolist() == [0, 1, 2, 3]
     with pytest.raises(ConfigError, match="image must hold 1 or 2 items for 2 prompts, got 3"):
         expand_batch(torch.arange(3), 2, 2, "image")
-
-
-def test_seeds_name_the_noise():
-    assert sample_seeds(7, 3) == ((7, 0), (7, 1), (7, 2))
-    assert sample_seeds([7, 8], 2) == ((7, 0), (8, 0))
-    assert sample_seeds(None, 1) != sample_seeds(None, 1)
-    with pytest.raises(ConfigError, match="got True"):
-        sample_seeds([True], 1)
 
 
 def test_noise_of_a_sample_does_not_depend_on_its_batch():

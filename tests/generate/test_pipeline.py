@@ -81,7 +81,8 @@ def test_clips_per_prompt_stand_side_by_side_and_differ(pipe, short, latents_of)
 
 
 def test_given_latents_are_used_exactly(pipe, latents_of, short):
-    from mova.generate.inputs import draw_batch, sample_seeds
+    from mova.generate.inputs import draw_batch
+    from mova.generate.seeds import sample_seeds
     from mova.geometry import ClipGeometry
 
     geometry = ClipGeometry(32, 32, 5, 24.0, pipe.codec_geometry)
@@ -100,6 +101,15 @@ def test_generator_draws_video_first_then_audio(latents_of):
     assert are_equal(by_generator, latents_of(seed=None, latents=video, audio_latents=audio))
     each = latents_of(["a dog"] * 2, seed=None, generator=[torch.Generator().manual_seed(seed) for seed in (4, 5)])
     assert_same([part[:1] for part in each], by_generator)
+
+
+def test_one_clip_of_a_batch_is_made_again_alone(pipe, short, latents_of):
+    together = pipe(["a dog"] * 2, **short, seed=3, output_type="latent")
+    (_, (seed, index)) = together.seeds
+    again = pipe("a dog", **short, seed=seed, index=index, output_type="latent")
+    assert again.seeds == ((3, 1),)
+    assert_same((together.frames[1:], together.audio[1:]), (again.frames, again.audio))
+    assert not are_equal((again.frames, again.audio), latents_of(seed=3))
 
 
 def test_missing_seed_is_drawn_and_named(pipe, short, latents_of):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,12 @@ from mova.codecs.video import frames_to_tensor
 from mova.diffusion.noise import draw_latents
 from mova.errors import ConfigError, GeometryError
 from mova.generate.request import check_tasks
+from mova.generate.seeds import Seeds, WholeNumbers, check_index, is_sequence, sample_seeds
 from mova.geometry import ClipGeometry
 from mova.media.frames import cover, cover_frames
 from mova.types import LatentPair
 
 ImageInput = Image.Image | np.ndarray | torch.Tensor
-Seeds = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +49,18 @@ class GivenMedia:
 class GivenNoise:
     """Where the initial noise of a call comes from: seeds, generators, or the caller's own tensors for one or both."""
 
-    seed: int | Sequence[int] | None = None
+    seed: WholeNumbers | None = None
     generator: torch.Generator | Sequence[torch.Generator] | None = None
     video: torch.Tensor | None = None
     audio: torch.Tensor | None = None
+    index: WholeNumbers = 0
 
     def check(self) -> None:
         """Refuse what contradicts itself."""
         if self.seed is not None and self.generator is not None:
             raise ConfigError("seed and generator are both given; give one of them")
+        if self.generator is not None and (is_sequence(self.index) or check_index(self.index)):
+            raise ConfigError(f"index counts the clips of a seed, got {self.index} with a generator; leave one out")
 
     def draw(self, geometry: ClipGeometry, batch_size: int) -> tuple[LatentPair, Seeds | None]:
         """Return the noise of B clips, float32, and the seeds that it came from (None where there are none)."""
@@ -68,7 +70,7 @@ class GivenNoise:
         elif self.video is not None and self.audio is not None:
             noise = LatentPair(video=self.video, audio=self.audio)
         else:
-            seeds = sample_seeds(self.seed, batch_size)
+            seeds = sample_seeds(self.seed, batch_size, self.index)
             noise = draw_batch(geometry, seeds)
         video, audio = self.video, self.audio
         video = (
@@ -174,26 +176,6 @@ def expand_batch(value: torch.Tensor, num_prompts: int, per_prompt: int, name: s
     return value.repeat_interleave(per_item, dim=0)
 
 
-def sample_seeds(seed: int | Sequence[int] | None, batch_size: int) -> Seeds:
-    """Name the noise of each sample of a batch.
-
-    Args:
-        seed: one seed: sample i is number i of it. A list: one seed per sample, each its number 0, so that a sample can
-            be made again alone. None: a seed is drawn.
-        batch_size: B.
-
-    Returns:
-        (seed, sample index) per sample.
-    """
-    if seed is None:
-        seed = secrets.randbelow(2**32)
-    if isinstance(seed, int):
-        return tuple((_checked_seed(seed), index) for index in range(batch_size))
-    if len(seed) != batch_size:
-        raise ConfigError(f"seed must be one number or one per clip ({batch_size}), got {len(seed)}")
-    return tuple((_checked_seed(one), 0) for one in seed)
-
-
 def draw_batch(geometry: ClipGeometry, seeds: Seeds) -> LatentPair:
     """Draw the initial noise of a batch: float32 on the CPU."""
     shapes = geometry.video_latent_shape, geometry.audio_latent_shape
@@ -222,12 +204,6 @@ def check_latents(latents: torch.Tensor, shape: tuple[int, ...], name: str) -> t
     if tuple(latents.shape) != shape:
         raise GeometryError(f"{name} must be {shape} for this clip, got {tuple(latents.shape)}")
     return latents.float()
-
-
-def _checked_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"seed must be a whole number of 0 or more, got {seed!r}; nearest is 0")
-    return seed
 
 
 def _describe(value: Any) -> str:

@@ -33,6 +33,7 @@ from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start, plan_run
 from mova.generate.runtime import Runtime
 from mova.generate.sampling import StepCallback, sample, step_callback
+from mova.generate.seeds import WholeNumbers
 from mova.generate.spread import SpreadPipelineMixin
 from mova.generate.velocity import TextConditions
 from mova.geometry import CodecGeometry
@@ -167,7 +168,8 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
         sigma_lookup: SigmaLookup = "exact",
         null_image: NullImage = "white",
         num_videos_per_prompt: int = 1,
-        seed: int | Sequence[int] | None = None,
+        seed: WholeNumbers | None = None,
+        index: WholeNumbers = 0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         latents: torch.Tensor | None = None,
         audio_latents: torch.Tensor | None = None,
@@ -203,9 +205,9 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             sigma_lookup: "nearest" for the quantised sigmas of the published code.
             null_image: what stands in for a missing first frame: "white", or "none" for no known frame at all.
             num_videos_per_prompt: clips per prompt.
-            seed: one number, or one per clip; None draws one, which the result names.
-            generator: instead of a seed: one, or one per clip.
-            latents, audio_latents: initial noise, used exactly.
+            seed: one number, or one per clip; None draws one. index: number of the first clip among those of its seed,
+                or one per clip: clip 1 of `seed=1` alone is `seed=1, index=1`. The result names both for every clip.
+            generator: instead of a seed: one, or one per clip. latents, audio_latents: initial noise, used exactly.
             prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
                 None: where the calls are small.
@@ -252,7 +254,7 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             step_cache_order=step_cache_order,
         )
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
-        noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents)
+        noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents, index=index)
         plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
         text, start = self._spread.prepare(
             lambda: (

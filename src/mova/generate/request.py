@@ -9,6 +9,7 @@ from typing import Any
 
 from mova.errors import ConfigError, ReadError
 from mova.generate.locate import ModelDefaults
+from mova.generate.seeds import check_index, check_seed
 from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry, CodecGeometry
 
@@ -170,6 +171,7 @@ class GenerateRequest:
         audio: sound, or film with sound, to make a picture for; its sound is kept.
         loras: what the model is adapted with.
         seed: 0 or more.
+        index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
         model: name of the model, for the record in the file.
 
     Raises:
@@ -185,13 +187,14 @@ class GenerateRequest:
     audio: Path | None = None
     loras: tuple[LoraChoice, ...] = ()
     seed: int = 0
+    index: int = 0
     model: str = ""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ConfigError(f"prompt must hold text, got {self.prompt!r}")
-        if isinstance(self.seed, bool) or self.seed < 0:
-            raise ConfigError(f"seed must be a whole number of 0 or more, got {self.seed}; nearest is 0")
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "index", check_index(self.index))
         for name in ("image", "last_image", "video", "audio"):
             path = getattr(self, name)
             if path is not None and not path.is_file():

@@ -68,6 +68,7 @@ def make_request(
     prompt: str,
     negative_prompt: str | None = None,
     seed: int = 0,
+    index: int = 0,
     files: Mapping[str, Any] | None = None,
     loras: Sequence[LoraChoice] = (),
     speed: str = "exact",
@@ -80,6 +81,7 @@ def make_request(
         prompt: what happens and what is heard.
         negative_prompt: what guidance leads away from.
         seed: 0 or more.
+        index: number of the clip among those of its seed.
         files: paths of `image`, `last_image`, `video`, `audio`.
         loras: what to adapt the model with.
         speed: rung of the ladder in `mova.generate.speed`; what is given counts all the same.
@@ -110,6 +112,7 @@ def make_request(
         prompt=prompt,
         negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
         seed=seed,
+        index=index,
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
@@ -190,6 +193,7 @@ def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
         "seed": str(request.seed),
+        **({"index": str(request.index)} if request.index else {}),
         "settings": json.dumps(_sampling_arguments(request.settings)),
         "model": request.model,
         "weights_sha256": weights_hash(folder),
@@ -223,6 +227,7 @@ def _generate(
                 request.prompt,
                 negative_prompt=request.negative_prompt,
                 seed=request.seed,
+                index=request.index,
                 callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
                 **inputs,
                 **_sampling_arguments(request.settings),

@@ -15,9 +15,10 @@ from mova.diffusion.guidance import Guidance
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import PairedFlowMatchScheduler, PairedSchedule, SigmaLookup
 from mova.errors import ConfigError
-from mova.generate.inputs import GivenMedia, GivenNoise, Seeds, expand_batch
+from mova.generate.inputs import GivenMedia, GivenNoise, expand_batch
 from mova.generate.output import OutputType, check_output_type
 from mova.generate.request import SamplingSettings
+from mova.generate.seeds import Seeds
 from mova.geometry import ClipGeometry
 from mova.types import LatentPair
 
