@@ -17,6 +17,7 @@ from mova.generate.memory import decoding_bytes
 from mova.generate.plan import (
     calls_per_step,
     forward_cost,
+    in_words,
     make_plan,
     seconds,
     time_estimates,
@@ -197,3 +198,20 @@ def test_operations_are_those_that_torch_counts_in_the_real_networks():
         model(video, audio, timestep, timestep, prompt, frame_rate=24.0)
     assert counter.get_total_flops() == pytest.approx(forward_cost(dims, geometry).total, rel=1e-3)
     assert sum(p.numel() for p in model.parameters()) == sum(dims.parameters[part] for part in ONE_EXPERT)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "words"),
+    [
+        (0.2, "less than a second"),
+        (1.0, "about 1 second"),
+        (40.4, "about 40 seconds"),
+        (731, "about 12 minutes"),
+        (150, "about 2.5 minutes"),
+        (6419, "about 1.8 hours"),
+        (100_000, "about 28 hours"),
+        (20 * 86400, "about 20 days"),
+    ],
+)
+def test_a_duration_is_said_in_two_digits(duration_s, words):
+    assert in_words(duration_s) == words

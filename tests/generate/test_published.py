@@ -38,3 +38,13 @@ def test_an_unknown_model_is_refused_and_never_downloaded(model):
     for find in (find_dims, find_defaults):
         with pytest.raises(CheckpointError, match=r"mova-tiny, mova-360p, mova-720p or a model directory|model_index"):
             find(model)
+
+
+@pytest.mark.parametrize("spelt", ["MOVA-360p", "mova_360p", "Mova 360P"])
+def test_a_name_is_known_however_it_is_spelt(spelt):
+    assert find_dims(spelt) == find_dims("mova-360p")
+
+
+def test_an_unknown_name_is_told_the_nearest():
+    with pytest.raises(CheckpointError, match="nearest is mova-720p"):
+        find_dims("mova-72p")

@@ -24,7 +24,10 @@ def plan(
     guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
     modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
     quantize: Annotated[str | None, typer.Option(help="Bits of the large weights: float8, int8 or nf4.")] = None,
-    gpu: Annotated[str | None, typer.Option(help="Name of a GPU; all known ones by default.")] = None,
+    speed: Annotated[str, typer.Option(help="exact, fast, fastest or distilled, as for generate.")] = "exact",
+    gpu: Annotated[str | None, typer.Option(help="Name of a GPU, such as rtx-4090; all known ones by default.")] = None,
+    gpu_memory: Annotated[float | None, typer.Option(metavar="GB", help="Memory of a GPU, in 10^9 bytes.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs that make the clip together.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a clip costs, before anything is loaded.
@@ -32,15 +35,16 @@ def plan(
     Operations and weights are counted, activations and times are estimates. What is not given is what the model
     recommends.
     """
+    import os
     from dataclasses import replace
 
-    from mova.generate.gpus import GPUS, find_gpu
+    from mova.generate.gpus import choose_gpus
     from mova.generate.plan import make_plan
     from mova.generate.plan_report import to_record, to_text
-    from mova.generate.published import find_defaults, find_dims
+    from mova.generate.published import find_dims, find_settings
     from mova.geometry import ClipGeometry
 
-    gpus = list(GPUS.values()) if gpu is None else [find_gpu(gpu)]
+    chosen = choose_gpus(gpu, gpu_memory)
     width, height = (None, None) if size is None else parse_size(size)
     dims = find_dims(model)
     given: dict[str, Any] = {
@@ -52,7 +56,7 @@ def plan(
         "guidance_scale": guidance_scale,
         "modality_scale": modality_scale,
     }
-    wanted = replace(find_defaults(model), **{name: value for name, value in given.items() if value is not None})
+    wanted = replace(find_settings(model, speed), **{name: value for name, value in given.items() if value is not None})
     geometry = ClipGeometry(wanted.height, wanted.width, wanted.num_frames, wanted.frame_rate, dims.codec)
     made = make_plan(
         dims,
@@ -61,5 +65,8 @@ def plan(
         guidance_scale=wanted.guidance_scale,
         modality_scale=wanted.modality_scale,
         quantization=quantize,
+        num_gpus=gpus,
+        speed=speed,
     )
-    typer.echo(json.dumps(to_record(made, gpus), indent=2) if as_json else to_text(made, gpus))
+    cores = os.cpu_count() or 1
+    typer.echo(json.dumps(to_record(made, chosen, cores), indent=2) if as_json else to_text(made, chosen, cores))

@@ -126,6 +126,38 @@ def plan_memory(
     return need.resident(parts), need.phases(parts), need.stream(parts, at_rest), need.disk(parts, at_rest)
 
 
+def plan_shared_memory(
+    model: ModelDims, geometry: ClipGeometry, *, num_gpus: int, num_branches: int, quantization: str | None = None
+) -> tuple[MemoryPlan, ...]:
+    """Estimate the peak on the GPU that takes most, of several that make one clip: weights whole on each, and shared.
+
+    Args:
+        model: dimensions.
+        geometry: of the clip.
+        num_gpus: 2 or more.
+        num_branches: predictions of a guided step; groups of GPUs take one each where they can be split evenly.
+        quantization: of towers and bridge.
+    """
+    parts = component_bytes(model, BFLOAT16_BYTES, quantization)
+    forward = denoising_bytes(model, geometry, BFLOAT16_BYTES)
+    texts = text_bytes(model, BFLOAT16_BYTES)
+    decoding = decoding_bytes(model, geometry, is_gpu=True, bands=min(num_gpus, MAX_BANDS))
+    encoding = encoding_bytes(model, geometry, is_gpu=True)
+    towers = sum(part.total for name, part in parts.items() if name not in ("text_encoder", *_AUTOENCODERS))
+    others = sum(part.total for name, part in parts.items() if name in ("text_encoder", *_AUTOENCODERS))
+    gathered = sum(parts[part].slots for part in _TOWERS)
+    in_group = num_gpus // num_branches if num_gpus % num_branches == 0 else num_gpus
+    plans = []
+    for name, weights, sharing in (
+        ("resident", others + towers, in_group),
+        ("shard-weights", others + towers // num_gpus + gathered, num_gpus),
+    ):
+        phases = {"encoding": encoding, "denoising": forward // sharing + texts, "decoding": decoding}
+        highest = max(phases, key=lambda phase: phases[phase])
+        plans.append(MemoryPlan(f"gpu, {name}", name, weights, phases[highest], highest))
+    return tuple(plans)
+
+
 def choose_placement(
     model: ModelDims, geometry: ClipGeometry, room: Room, *, quantization: str | None = None, batch_size: int = 1
 ) -> MemoryPlan:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from mova.errors import ConfigError
 from mova.generate.dims import BridgeDims, ModelDims, TowerDims
-from mova.generate.gpus import Gpu
-from mova.generate.memory import MemoryPlan, plan_memory
+from mova.generate.gpus import CPU_TFLOPS_PER_CORE, MAX_GPUS, Gpu
+from mova.generate.memory import MemoryPlan, plan_memory, plan_shared_memory
 from mova.generate.request import check_scale, check_steps
+from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry
 
 
@@ -101,6 +103,9 @@ class Plan:
         calls: forwards of one step.
         forward: operations of one forward.
         memory: one entry per placement, of GPUs first.
+        quantization: of the weights of towers and bridge.
+        num_gpus: that make the clip together.
+        speed: rung of the ladder, which `num_steps` and `calls` are of.
     """
 
     model: ModelDims
@@ -109,6 +114,14 @@ class Plan:
     calls: Calls
     forward: ForwardCost
     memory: tuple[MemoryPlan, ...]
+    quantization: str | None = None
+    num_gpus: int = 1
+    speed: str = "exact"
+
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether text guidance may end before the last step, which spares calls that are counted here."""
+        return speed_named(self.speed).adaptive_guidance > 0 and self.calls.total > 1
 
     @property
     def step_operations(self) -> int:
@@ -131,6 +144,8 @@ def make_plan(
     guidance_scale: float,
     modality_scale: float,
     quantization: str | None = None,
+    num_gpus: int = 1,
+    speed: str = "exact",
 ) -> Plan:
     """Count what a run costs.
 
@@ -141,23 +156,41 @@ def make_plan(
         guidance_scale: of the text.
         modality_scale: of the bridge.
         quantization: of the weights of towers and bridge.
+        num_gpus: that make the clip together, 1 to 4096.
+        speed: rung of the ladder that steps and scales are of.
 
     Raises:
-        ConfigError: a number of steps or a scale that no request may have.
+        ConfigError: a number of steps or of GPUs, a scale, or a speed that no request may have.
     """
     check_steps(num_steps)
+    speed_named(speed)
+    if not 1 <= num_gpus <= MAX_GPUS:
+        raise ConfigError(f"gpus must be 1 to {MAX_GPUS}, got {num_gpus}; nearest is {min(max(num_gpus, 1), MAX_GPUS)}")
+    calls = calls_per_step(guidance_scale, modality_scale)
     return Plan(
         model=model,
         geometry=geometry,
         num_steps=num_steps,
-        calls=calls_per_step(guidance_scale, modality_scale),
+        calls=calls,
         forward=forward_cost(model, geometry),
-        memory=tuple(
-            plan
-            for is_gpu in (True, False)
-            for plan in plan_memory(model, geometry, is_gpu=is_gpu, quantization=quantization)
-        ),
+        memory=memory_plans(model, geometry, quantization, num_gpus=num_gpus, num_branches=calls.total),
+        quantization=quantization,
+        num_gpus=num_gpus,
+        speed=speed,
     )
+
+
+def memory_plans(
+    model: ModelDims, geometry: ClipGeometry, quantization: str | None, *, num_gpus: int = 1, num_branches: int = 1
+) -> tuple[MemoryPlan, ...]:
+    """Return the peak memory of each placement, of GPUs first; several GPUs hold weights whole or share them."""
+    if num_gpus == 1:
+        on_gpu = plan_memory(model, geometry, is_gpu=True, quantization=quantization)
+    else:
+        on_gpu = plan_shared_memory(
+            model, geometry, num_gpus=num_gpus, num_branches=num_branches, quantization=quantization
+        )
+    return (*on_gpu, *plan_memory(model, geometry, is_gpu=False, quantization=quantization))
 
 
 def forward_cost(model: ModelDims, geometry: ClipGeometry) -> ForwardCost:
@@ -190,8 +223,27 @@ def seconds(operations: float, tflops: float) -> float:
 
 
 def time_estimates(plan: Plan, gpu: Gpu) -> dict[str, float]:
-    """Return the duration of the denoising loop in seconds, by the rate assumed; text and decoding come on top."""
-    return {label: seconds(plan.total_operations, rate) for label, rate in gpu.rates.items()}
+    """Return the duration of the denoising loop in seconds, by the rate assumed; text and decoding come on top.
+
+    Several GPUs are taken to share the work evenly, which is the best that can happen.
+    """
+    return {label: seconds(plan.total_operations, plan.num_gpus * rate) for label, rate in gpu.rates.items()}
+
+
+def cpu_estimate(plan: Plan, num_cores: int) -> float:
+    """Return the duration of the denoising loop in seconds on so many cores, at the rate of `CPU_TFLOPS_PER_CORE`."""
+    return seconds(plan.total_operations, num_cores * CPU_TFLOPS_PER_CORE)
+
+
+def in_words(duration_s: float) -> str:
+    """Return a duration as people say it: "about 12 minutes"; two digits, as an estimate has no more."""
+    units = ((90, 1, "second"), (90 * 60, 60, "minute"), (48 * 3600, 3600, "hour"), (math.inf, 86400, "day"))
+    unit_s, unit = next((size, name) for limit, size, name in units if duration_s < limit)
+    count = duration_s / unit_s
+    if unit == "second" and count < 1:
+        return "less than a second"
+    rounded = float(f"{count:.1f}") if count < 3 and unit != "second" else float(f"{count:.2g}")
+    return f"about {rounded:,g} {unit}{'' if rounded == 1 else 's'}"
 
 
 def _tower_cost(tower: TowerDims, num_tokens: int, num_prompt_tokens: int) -> TowerCost:

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mova.generate.gpus import Gpu
+from mova.generate.gpus import CPU_TFLOPS_PER_CORE, Gpu
 from mova.generate.memory import GB, USABLE_SHARE, MemoryPlan
-from mova.generate.plan import Plan, seconds, time_estimates
+from mova.generate.plan import Plan, cpu_estimate, in_words, memory_plans, seconds, time_estimates
+from mova.generate.speed import speed_named
 
 TERA = 1e12
 
 
-def to_record(made: Plan, gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return the plan as plain values; operations are whole numbers, times are in seconds by GPU and assumed rate."""
+def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, Any]:
+    """Return the plan as plain values; operations are whole numbers, times are in seconds by GPU and assumed rate.
+
+    Args:
+        made: the plan.
+        gpus: whose times and placements are wanted.
+        num_cores: of the CPU whose time is wanted.
+    """
     geometry = made.geometry
     return {
         "model": made.model.name,
@@ -27,16 +34,22 @@ def to_record(made: Plan, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "audio_tokens": geometry.num_audio_latents,
         "forward_operations": {**asdict(made.forward), "total": made.forward.total},
         "calls_per_step": asdict(made.calls),
+        "speed": made.speed,
+        "gpus": made.num_gpus,
+        "quantization": made.quantization,
         "steps": made.num_steps,
         "step_operations": made.step_operations,
         "total_operations": made.total_operations,
         "memory_estimates": [{**asdict(memory), "total_bytes": memory.total_bytes} for memory in made.memory],
         "denoising_seconds": {gpu.name: time_estimates(made, gpu) for gpu in gpus},
+        "denoising_is_upper_bound": made.is_upper_bound,
+        "fits": {gpu.name: fit.placement if (fit := _fitting(made.memory, gpu)) else None for gpu in gpus},
+        "cpu": {"cores": num_cores, "denoising_seconds": cpu_estimate(made, num_cores)},
     }
 
 
-def to_text(made: Plan, gpus: Sequence[Gpu]) -> str:
-    """Return the plan as lines that say which figures are counted and which are estimated."""
+def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
+    """Return the plan as lines that say which figures are counted and which are estimated; arguments as `to_record`."""
     geometry, calls = made.geometry, made.calls
     return "\n".join(
         [
@@ -50,11 +63,16 @@ def to_text(made: Plan, gpus: Sequence[Gpu]) -> str:
             *(f"  {name:<34}{value / TERA:>16,.6g}" for name, value in parts(made).items()),
             f"one step: {calls.total} forwards, {calls.without_bridge} of them without the bridge: "
             f"{made.step_operations / TERA:,.6g} TFLOP",
-            f"{made.num_steps} steps: {made.total_operations / TERA:,.6g} TFLOP",
-            "memory at the peak, one clip (weights are counted, the rest is estimated; the program itself adds 0.5 GB)",
+            f"{made.num_steps} steps{_speed_words(made)}: {made.total_operations / TERA:,.6g} TFLOP"
+            + (" at most, as text guidance ends earlier" if made.is_upper_bound else ""),
+            f"memory at the peak{' of each GPU' if made.num_gpus > 1 else ''}, one clip (weights are counted, the rest "
+            "is estimated; the program itself adds 0.5 GB)",
             *(_memory_line(memory) for memory in made.memory),
-            "time of the denoising loop (an estimate for a GPU that is kept busy, which tiny models cannot do)",
+            "time of the denoising loop (an estimate for a GPU that is kept busy, which tiny models cannot do; "
+            "loading, text and decoding come on top)",
             *(line for gpu in gpus for line in _time_lines(made, gpu)),
+            f"  CPU, {num_cores} cores at {1000 * CPU_TFLOPS_PER_CORE:g} GFLOP/s (AVX-512; others are slower): "
+            f"{in_words(cpu_estimate(made, num_cores))}; memory as above",
         ]
     )
 
@@ -97,12 +115,37 @@ def _memory_line(memory: MemoryPlan) -> str:
     )
 
 
+def _speed_words(made: Plan) -> str:
+    return "" if made.speed == "exact" else f" ({made.speed}: {speed_named(made.speed).words})"
+
+
+def _fitting(plans: Sequence[MemoryPlan], gpu: Gpu) -> MemoryPlan | None:
+    """Return the fastest placement that fits a GPU."""
+    on_gpu = [memory for memory in plans if memory.name.startswith("gpu")]
+    return next((memory for memory in on_gpu if memory.total_bytes <= USABLE_SHARE * gpu.memory_gb * GB), None)
+
+
+def _fit_words(made: Plan, gpu: Gpu) -> str:
+    fit = _fitting(made.memory, gpu)
+    if fit is not None:
+        option = "--shard-weights" if fit.placement == "shard-weights" else f"memory={fit.placement}"
+        host = f", with {fit.host_bytes / GB:.3g} GB of host memory" if fit.host_bytes >= GB else ""
+        return f"{option} fits{host}"
+    for method in ("float8", "nf4"):
+        packed = memory_plans(made.model, made.geometry, method, num_gpus=made.num_gpus, num_branches=made.calls.total)
+        if _fitting(packed, gpu):
+            return f"too small as it is; --quantize {method} fits"
+    return "too small for any placement; fewer frames or a smaller size take less"
+
+
 def _time_lines(made: Plan, gpu: Gpu) -> list[str]:
-    on_gpu = [memory for memory in made.memory if memory.name.startswith("gpu")]
-    fitting = [memory.placement for memory in on_gpu if memory.total_bytes <= USABLE_SHARE * gpu.memory_gb * GB]
-    fits = f"memory={fitting[0]} fits" if fitting else "too small for any placement"
-    lines = [f"  {gpu.name} ({gpu.memory_gb:g} GB): {fits}"]
+    several = "" if made.num_gpus == 1 else f"{made.num_gpus} x "
+    size = "" if gpu.peak_tflops is None else f" ({gpu.memory_gb:g} GB)"
+    lines = [f"  {several}{gpu.name}{size}: {_fit_words(made, gpu)}"]
     for label, duration in time_estimates(made, gpu).items():
-        step = seconds(made.step_operations, gpu.rates[label])
-        lines.append(f"    {gpu.rates[label]:>6.4g} TFLOP/s, {label}: {step:.4g} s per step, {duration:,.4g} s in all")
+        step = seconds(made.step_operations, made.num_gpus * gpu.rates[label])
+        lines.append(
+            f"    {several}{gpu.rates[label]:>6.4g} TFLOP/s, {label}: {step:.4g} s per step, {duration:,.4g} s in all, "
+            f"{in_words(duration)}"
+        )
     return lines
