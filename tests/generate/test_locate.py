@@ -8,6 +8,7 @@ from mova.generate.locate import (
     ModelDefaults,
     find_model,
     has_packed_weights,
+    note_unknown_size,
     read_defaults,
     read_index,
     write_defaults,
@@ -61,13 +62,69 @@ def test_damaged_files_are_errors(tmp_path):
     with pytest.raises(CheckpointError, match="got heigth"):
         read_defaults(tmp_path)
     file.write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match=r"mova_defaults\.json must be JSON"):
         read_defaults(tmp_path)
     file.write_text("[]")
-    with pytest.raises(CheckpointError, match="must hold a JSON object, got list"):
+    with pytest.raises(CheckpointError, match=r"must be a JSON object, got \[\]"):
         read_defaults(tmp_path)
     with pytest.raises(CheckpointError, match=r"model_index\.json cannot be read"):
         read_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("height", "tall"),
+        ("height", -16),
+        ("num_frames", 1e30),
+        ("num_inference_steps", True),
+        ("frame_rate", 0),
+        ("guidance_scale", [1]),
+        ("video_shift", {}),
+        ("sampler", 3),
+        ("negative_prompt", None),
+    ],
+)
+def test_a_recommendation_of_another_kind_is_refused_with_file_and_key(tmp_path, key, value):
+    (tmp_path / "mova_defaults.json").write_text(json.dumps({key: value}))
+    with pytest.raises(CheckpointError, match=rf"mova_defaults\.json: {key} must be "):
+        read_defaults(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "size"),
+    [
+        ("MOVA-720p", None, (720, 1280)),
+        ("MOVA-360p", None, (352, 640)),
+        ("mova_720p-bf16", None, (720, 1280)),
+        ("models--OpenMOSS-Team--MOVA-720p/snapshots/0123abc", None, (720, 1280)),
+        ("somewhere", "OpenMOSS-Team/MOVA-720p", (720, 1280)),
+        ("somewhere", "models/MOVA-720p/", (720, 1280)),
+        ("somewhere", None, (352, 640)),
+        ("mova-7200p", None, (352, 640)),
+        ("MOVA-360p-from-MOVA-720p", None, (352, 640)),
+    ],
+)
+def test_the_published_model_is_told_by_any_of_its_names(tmp_path, place, name, size):
+    defaults = read_defaults(make_model(tmp_path / place), name)
+    assert (defaults.height, defaults.width) == size
+
+
+def test_the_published_model_is_told_by_its_card_or_a_link_where_the_folder_was_renamed(tmp_path):
+    folder = make_model(tmp_path / "renamed")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# MOVA-720p\n\nBeside it there is MOVA-360p.\n")
+    assert read_defaults(folder).height == 720
+    (tmp_path / "short").symlink_to(make_model(tmp_path / "MOVA-720p"))
+    assert read_defaults(tmp_path / "short").height == 720
+    write_defaults(folder, ModelDefaults(height=128))
+    assert read_defaults(folder, "OpenMOSS-Team/MOVA-720p").height == 128, "the file decides"
+
+
+def test_a_model_of_the_published_size_without_a_name_is_said_in_the_log(tmp_path, caplog):
+    for name, video_dim, expected in (("a", 5120, 1), ("b", 192, 0), ("MOVA-720p", 5120, 0)):
+        caplog.clear()
+        note_unknown_size(make_model(tmp_path / name), None, video_dim)
+        assert caplog.text.count("whether its weights are those of MOVA-360p or of MOVA-720p") == expected
 
 
 def test_packed_weights_are_told_from_the_configs(tmp_path):

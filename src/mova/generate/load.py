@@ -19,7 +19,14 @@ from mova.errors import CheckpointError, ConfigError
 from mova.generate.dims import dims_from_directory
 from mova.generate.free_memory import room_of
 from mova.generate.kernels import check_kernels, use_kernels
-from mova.generate.locate import ModelDefaults, find_model, read_config_file, read_defaults, read_index
+from mova.generate.locate import (
+    ModelDefaults,
+    find_model,
+    note_unknown_size,
+    read_config_file,
+    read_defaults,
+    read_index,
+)
 from mova.generate.lora import check_lora_scale
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
 from mova.generate.placement import Placement
@@ -112,14 +119,14 @@ def load_pipeline(
             if name in COMPONENTS:
                 shapes[name] = key_shapes(verified)
     fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
-    defaults, scheduler = read_defaults(folder), load_scheduler(folder / "scheduler")
+    defaults, scheduler = read_defaults(folder, model), load_scheduler(folder / "scheduler")
     tokenizer = load_tokenizer(folder / "tokenizer")
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     check_kernels(runtime, folder, device, dtype, parallel)
     packed = next(iter(methods.values()), None)
-    plan = _choose_memory(folder, defaults, geometry, device, runtime.memory, packed, parallel)
+    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, packed, parallel)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     is_placed = plan.placement != "resident"
     loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
@@ -180,6 +187,7 @@ class _Loading:
 
 
 def _choose_memory(
+    model: str | Path,
     folder: Path,
     defaults: ModelDefaults,
     geometry: ClipGeometry | None,
@@ -190,6 +198,7 @@ def _choose_memory(
 ) -> MemoryPlan:
     """Return the placement that was asked for, or the fastest that fits."""
     dims = dims_from_directory(folder)
+    note_unknown_size(folder, model, dims.video.dim)
     if geometry is None:
         geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
     check_memory(memory, 1 if parallel is None else parallel.world_size)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mova.errors import CheckpointError
+from mova.files.json_file import Fields, read_object, shorten_text
 from mova.generate.dims import SHIPPED_MODELS
 
+logger = logging.getLogger(__name__)
+
 DEFAULTS_FILE = "mova_defaults.json"
+_PUBLISHED_VIDEO_DIM = 5120
+_MOST = 1_000_000
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -83,20 +89,94 @@ def read_index(folder: Path) -> dict[str, Any]:
     return read_config_file(folder / "model_index.json")
 
 
-def read_defaults(folder: Path) -> ModelDefaults:
-    """Return what a model recommends, or the values of the published models where it says nothing.
+# The published models differ in their weights alone, so that only a name says which one it is.
+PUBLISHED_DEFAULTS: Final = {"mova-360p": ModelDefaults(), "mova-720p": ModelDefaults(height=720, width=1280)}
+_PUBLISHED_NAME = re.compile(r"(?<![a-z0-9])mova[-_. ]?(360|720)p(?![a-z0-9])")
+# `models--OWNER--NAME/snapshots/REVISION` is where the hub's client keeps a download.
+_HUB_CACHE_DEPTH = 2
+_MODEL_CARD_BYTES = 2**16
+
+
+def read_defaults(folder: Path, name: str | Path | None = None) -> ModelDefaults:
+    """Return what a model recommends: the one look-up of the whole package.
+
+    Args:
+        folder: the model's directory. Its `mova_defaults.json` decides where there is one.
+        name: that the user called the model by, such as a hub id.
+
+    Returns:
+        What the file says; without one, the values of the published model that the name, the folder, its place in the
+        cache of the hub, or its model card tells; those of MOVA-360p where nothing tells.
 
     Raises:
-        CheckpointError: the file is damaged or has an unknown key.
+        CheckpointError: the file is damaged, has an unknown key or a value of another kind.
     """
     file = folder / DEFAULTS_FILE
-    if not file.is_file():
-        return ModelDefaults()
-    values = read_config_file(file)
+    if file.is_file():
+        return _parse_defaults(read_object(file, error=CheckpointError), file)
+    published = published_name(folder, name)
+    return ModelDefaults() if published is None else PUBLISHED_DEFAULTS[published]
+
+
+def published_name(folder: Path, name: str | Path | None = None) -> str | None:
+    """Return which published model a directory holds, a key of `PUBLISHED_DEFAULTS`; None where nothing tells.
+
+    Args:
+        folder: of the model; where it is a link, what it points to counts as well.
+        name: that the user called it by.
+    """
+    candidates = [] if name is None else [str(name).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]]
+    for path in (folder.absolute(), folder.resolve()):
+        candidates.append(path.name)
+        if path.parent.name == "snapshots":
+            candidates.append(path.parents[_HUB_CACHE_DEPTH - 1].name)
+    candidates.append(_title_of_model_card(folder))
+    for candidate in candidates:
+        found = {f"mova-{size}p" for size in _PUBLISHED_NAME.findall(candidate.lower())}
+        if len(found) == 1:
+            return found.pop()
+    return None
+
+
+def note_unknown_size(folder: Path, name: str | Path | None, video_dim: int) -> None:
+    """Say in one line of the log that nothing tells whether a model of the published size is for 360p or for 720p."""
+    is_published_size = video_dim == _PUBLISHED_VIDEO_DIM
+    if is_published_size and not (folder / DEFAULTS_FILE).is_file() and published_name(folder, name) is None:
+        logger.warning(
+            "nothing in %s says whether its weights are those of MOVA-360p or of MOVA-720p; clips are 640x352 unless "
+            "height and width are given (a %s beside its model_index.json, or a folder called MOVA-720p, would say)",
+            folder,
+            DEFAULTS_FILE,
+        )
+
+
+def _title_of_model_card(folder: Path) -> str:
+    try:
+        with (folder / "README.md").open("rb") as stream:
+            text = stream.read(_MODEL_CARD_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return next((line for line in text.splitlines() if line.startswith("# ")), "")
+
+
+def _parse_defaults(stored: Fields, file: Path) -> ModelDefaults:
     known = {item.name for item in fields(ModelDefaults)}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(stored.values) - known)
     if unknown:
-        raise CheckpointError(f"{file} must hold only {', '.join(sorted(known))}; got {', '.join(unknown)}")
+        raise CheckpointError(
+            f"{file} must hold only {', '.join(sorted(known))}; got {', '.join(map(shorten_text, unknown[:4]))}"
+        )
+    usual = ModelDefaults()
+    values: dict[str, Any] = {
+        key: stored.integer(key, getattr(usual, key), least=1, most=_MOST)
+        for key in ("height", "width", "num_frames", "num_inference_steps")
+    }
+    for key in ("guidance_scale", "modality_scale", "guidance_rescale"):
+        values[key] = stored.number(key, getattr(usual, key), least=0, most=_MOST)
+    values["frame_rate"] = stored.number("frame_rate", usual.frame_rate, least=0.001, most=_MOST)
+    for key in ("video_shift", "audio_shift"):
+        values[key] = None if stored.values.get(key) is None else stored.number(key, least=0, most=_MOST)
+    values |= {key: stored.text(key, getattr(usual, key)) for key in ("sampler", "negative_prompt")}
     return ModelDefaults(**values)
 
 

@@ -13,7 +13,7 @@ from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
 from mova.generate.dims import SHIPPED_MODELS, ModelDims, dims_from_configs, dims_from_directory
 from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
-from mova.generate.locate import ModelDefaults, find_model, read_config_file, read_defaults
+from mova.generate.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_config_file, read_defaults
 from mova.generate.speed import speed_named
 from mova.models.presets import mova_360p, mova_720p
 
@@ -38,10 +38,8 @@ def find_dims(model: str) -> ModelDims:
 
 def find_defaults(model: str) -> ModelDefaults:
     """Return the clip and the settings that a model recommends; names and errors as in `find_dims`."""
-    model = _known(model)
-    if model in _PRESETS:
-        return ModelDefaults(height=720, width=1280) if model == "mova-720p" else ModelDefaults()
-    return read_defaults(_find_folder(model))
+    known = _known(model)
+    return PUBLISHED_DEFAULTS[known] if known in _PRESETS else read_defaults(_find_folder(known), model)
 
 
 def find_settings(model: str, speed: str) -> ModelDefaults:

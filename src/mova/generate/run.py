@@ -94,7 +94,7 @@ def make_request(
         MovaError: a value that cannot be used, or a model that is not there.
     """
     folder = find_model(model)
-    defaults = read_defaults(folder)
+    defaults = read_defaults(folder, model)
     if speed == DISTILLED:
         few_steps = find_few_steps(model, folder)
         defaults = with_recommended(defaults, read_recommended(few_steps), few_steps.name)
