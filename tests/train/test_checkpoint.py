@@ -117,16 +117,6 @@ def test_a_damaged_only_state_can_only_be_begun_anew(tmp_path):
         newest_state(tmp_path)
 
 
-def test_the_pickled_part_is_not_read_before_its_checksum_is_right(tmp_path):
-    path = save(tmp_path, 4)
-    # This pickle would make a file when it is read.
-    evil = tmp_path / "evil"
-    (path / ".metadata").write_bytes(b"cos\nsystem\n(S'touch " + str(evil).encode() + b"'\ntR.")
-    with pytest.raises(CheckpointError, match="is not what was written"):
-        newest_state(tmp_path)
-    assert not evil.exists()
-
-
 def test_names_and_shapes_are_compared(tmp_path):
     state = StoredState(save(tmp_path, 4))
     with pytest.raises(CheckpointError, match=r"must hold other of \[2\], it holds nothing of that name"):

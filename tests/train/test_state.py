@@ -94,3 +94,32 @@ def test_global_generators_go_on_where_they_were(tmp_path):
     draw()
     run.state.restore(stored)
     assert draw() == expected
+
+
+@pytest.mark.parametrize("number", ["text", float("inf"), [1], None])
+def test_what_an_optimiser_holds_beside_tensors_must_be_numbers(tmp_path, number):
+    first = Run()
+    first.step()
+    tensors, values = first.state.collect()
+    save_state(tmp_path, 1, tensors, values | {"optimizer": {"optimizer/0/one/weight/step": number}}, keep=1)
+    with pytest.raises(CheckpointError, match="optimizer/0/one/weight/step must be a finite number"):
+        Run().state.restore(newest_state(tmp_path))
+
+
+def numpy_position_out_of_its_words(states):
+    states["random/0/numpy"][624] = 10**6
+
+
+def python_words_that_are_none(states):
+    states["random/0/python"][0] = -1
+
+
+@pytest.mark.parametrize("damage", [numpy_position_out_of_its_words, python_words_that_are_none])
+def test_generators_take_only_states_of_generators(tmp_path, damage):
+    first = Run()
+    first.step()
+    tensors, values = first.state.collect()
+    damage(tensors)
+    save_state(tmp_path, 1, tensors, values, keep=1)
+    with pytest.raises(CheckpointError, match="holds states of generators that are none"):
+        Run().state.restore(newest_state(tmp_path))

@@ -4,7 +4,8 @@ A state is a flat mapping of tensors (plain ones, or sharded ones of FSDP2, of w
 a JSON object for everything else. It is written under a temporary name, flushed and renamed; a manifest holds the
 SHA-256 of every file. The layout of the files does not depend on the number of processes that read them.
 
-The library's own metadata is a pickle; it is only read after its checksum agrees with the manifest.
+The library's index of a state is a pickle. It is read as plain data (`state_index`): nothing of a state is unpickled,
+whatever its manifest says, and no file outside of its folder is touched.
 """
 
 from __future__ import annotations
@@ -18,20 +19,24 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
 from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError
+from mova.files.json_file import Fields, read_object, shorten
+from mova.train.state_index import IndexedReader, check_stored_plainly, read_index
 
 _NAME = re.compile(r"step_\d{8,}")
 _MANIFEST = "state.json"
+_INDEX = ".metadata"
 _PARTIAL = ".partial"
 _FORMER_FILE = "state.pt"
 _BLOCK = 2**20
@@ -110,25 +115,21 @@ class StoredState:
         path: its folder.
 
     Raises:
-        CheckpointError: a file is missing, cut short or changed.
+        CheckpointError: a file is missing, cut short, changed, or none of a state.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-            self.step, self.values = int(manifest["step"]), dict(manifest["values"])
-            for name, entry in manifest["files"].items():
-                file = path / name
-                changed = entry["sha256"] is not None and _sha256(file) != entry["sha256"]
-                if changed or file.stat().st_size != entry["bytes"]:
-                    raise ValueError(f"{name} is not what was written")
-            stored = FileSystemReader(path).read_metadata().state_dict_metadata
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            manifest = read_object(path / _MANIFEST, error=CheckpointError)
+            self.step, self.values = manifest.integer("step", least=0), manifest.fields("values").values
+            sizes = _check_files(path, manifest.fields("files"))
+            self._index = read_index(path / _INDEX, sizes)
+        except (OSError, ValueError, CheckpointError) as error:
             raise self._damaged(error) from error
         self.tensors = {
             name: (tuple(entry.size), entry.properties.dtype)
-            for name, entry in stored.items()
+            for name, entry in self._index.state_dict_metadata.items()
             if isinstance(entry, TensorStorageMetadata)
         }
 
@@ -144,10 +145,11 @@ class StoredState:
                 held = "nothing of that name" if shape is None else f"one of {list(shape)}"
                 raise CheckpointError(f"{self.path} must hold {name} of {list(tensor.shape)}, it holds {held}")
         try:
+            check_stored_plainly(self.path, self._index, frozenset(tensors))
             with _alone_is_meant():
-                reader = FileSystemReader(self.path)
+                reader = IndexedReader(self.path, self._index)
                 load_sharded(dict(tensors), storage_reader=reader, no_dist=parallel.mesh is None)
-        except (OSError, RuntimeError, ValueError, EOFError, CheckpointException) as error:
+        except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, CheckpointException) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: BaseException) -> CheckpointError:
@@ -187,7 +189,13 @@ def _is_complete(path: Path) -> bool:
 def _finish(partial: Path, target: Path, manifest: dict[str, Any]) -> None:
     written = sorted(partial.iterdir())
     hashed = sum(file.stat().st_size for file in written) <= _MAX_HASHED
-    files = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file) if hashed else None} for file in written}
+    files = {
+        file.name: {
+            "bytes": file.stat().st_size,
+            "sha256": _sha256(file) if hashed or file.name == _INDEX else None,
+        }
+        for file in written
+    }
     text = json.dumps(manifest | {"files": files}, indent=1)
     with (partial / _MANIFEST).open("w", encoding="utf-8") as file:
         file.write(text)
@@ -198,6 +206,31 @@ def _finish(partial: Path, target: Path, manifest: dict[str, Any]) -> None:
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     _sync_folder(target.parent)
+
+
+def _check_files(path: Path, listed: Fields) -> dict[str, int]:
+    """Hold the files of a state against its manifest; return their bytes by name.
+
+    Raises:
+        ValueError: one is not what was written, or not named by its manifest.
+        OSError: one cannot be read.
+    """
+    if _INDEX not in listed:
+        raise ValueError(f"{_INDEX} is not in its manifest")
+    # Only what the folder has is opened: a name of the manifest is no path. Other files beside them do not matter.
+    present = {file.name for file in path.iterdir()}
+    sizes: dict[str, int] = {}
+    for name in listed.values:
+        if name not in present:
+            raise ValueError(f"{shorten(name)} is missing")
+        file, entry = path / name, listed.fields(name)
+        sizes[name] = entry.integer("bytes", least=0)
+        # A link leads to what may be of any size, or never end.
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != sizes[name]:
+            raise ValueError(f"{name} is not what was written")
+        if entry.values.get("sha256") is not None and _sha256(file) != entry.text("sha256"):
+            raise ValueError(f"{name} is not what was written")
+    return sizes
 
 
 def _prune(folder: Path, keep: int) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError
+from mova.files.json_file import as_fields
 from mova.train.checkpoint import StoredState
 
 # An integer or a number that an optimiser keeps for a parameter goes to the values, not to the tensors.
@@ -88,7 +89,10 @@ class TrainingState:
             weights = dict(self._weights())
             for name, shadow in self.average.items():
                 shadow.copy_(weights[f"modules/{name}"])
-        self._set_random_states(states)
+        try:
+            self._set_random_states(states)
+        except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+            raise CheckpointError(f"{stored.path} holds states of generators that are none: {error}") from error
 
     def _weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, module in self.modules.items():
@@ -103,7 +107,7 @@ class TrainingState:
     def _optimizer_templates(self, stored: StoredState) -> dict[str, torch.Tensor]:
         """Make room for what the stored optimiser holds of each parameter; return it by name."""
         templates: dict[str, torch.Tensor] = {}
-        numbers: Values = stored.values.get("optimizer", {})
+        numbers = _numbers(stored)
         for index, optimizer in enumerate(self.optimizers):
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
@@ -145,8 +149,24 @@ class TrainingState:
                     random.setstate((3, *_unpack(state)))
                 case "numpy":
                     (*keys, position, has_gauss), second = _unpack(state)
+                    if not 0 <= position <= len(keys):
+                        # NumPy would read beyond its words.
+                        raise ValueError(f"position {position} of {len(keys)} words")
                     now = ("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, second or 0.0)
                     np.random.set_state(now)
+
+
+def _numbers(stored: StoredState) -> Values:
+    """Return what the optimisers of a state hold beside tensors.
+
+    Raises:
+        CheckpointError: something else than finite numbers.
+    """
+    numbers = as_fields(stored.values.get("optimizer", {}), f"{stored.path}: optimizer", error=CheckpointError)
+    for key in numbers.values:
+        if not isinstance(numbers.values[key], bool):
+            numbers.number(key)
+    return dict(numbers.values)
 
 
 def _room_for(parameter: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype, fused: bool) -> torch.Tensor:

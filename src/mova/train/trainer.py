@@ -17,6 +17,8 @@ from torch import nn
 from mova.distributed.fsdp import add_up_gradients, local
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError, NumericalError
+from mova.files.json_file import as_fields
+from mova.train.average import WeightAverage
 from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
 from mova.train.config import OptimizerConfig, RunConfig
 from mova.train.interrupt import Interrupts
@@ -324,40 +326,16 @@ class Trainer:
         stored = newest_state(self.folder / "checkpoints")
         if stored is None:
             return
-        self.stage.resume_at(stored.values["position"])
+        values = as_fields(stored.values, str(stored.path), error=CheckpointError)
+        trained_s = values.number("trained_s", least=0)
+        self.stage.resume_at(values.fields("position").values)
         try:
             self.state.restore(stored)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; remove {self.folder} to begin anew") from error
-        self.step, self.trained_s = stored.step, float(stored.values["trained_s"])
+        self.step, self.trained_s = stored.step, trained_s
         self.log.write("resume", step=self.step)
         logger.info("%s resumes at step %d", self.stage.name, self.step)
-
-
-class WeightAverage:
-    """Exponential moving average with a ramp: decay at step n is min(decay, (1 + n) / (10 + n)).
-
-    diffusers' EMAModel keeps a copy besides and copies thrice per swap; here the two sets trade places.
-    """
-
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
-        self.parameters: list[torch.Tensor] = [p for p in parameters if p.requires_grad]
-        self.decay = decay
-        self.shadow = [p.detach().clone() for p in self.parameters]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Move the average towards the current weights."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_([local(one) for one in self.shadow], [local(one) for one in self.parameters], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange averaged and current weights."""
-        for parameter, shadow in zip(self.parameters, self.shadow, strict=True):
-            current = parameter.detach().clone()
-            parameter.copy_(shadow)
-            shadow.copy_(current)
 
 
 def choose_device(name: str) -> torch.device:
