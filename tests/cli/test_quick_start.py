@@ -93,6 +93,7 @@ def test_packages_are_hidden_in_the_block_and_found_after_it(monkeypatch):
     absent, present = "mova_no_such_package", "mova.cli.options"
     importlib.import_module(present)
     monkeypatch.setattr("mova.cli.quick_start.UNASKED", ("wave", absent, present))
+    monkeypatch.setattr("mova.cli.quick_start.ASKING", ())
     monkeypatch.delitem(sys.modules, "wave", raising=False)
     with quick_start(lambda *_: None):
         assert importlib.util.find_spec("wave") is None
@@ -105,7 +106,17 @@ def test_packages_are_hidden_in_the_block_and_found_after_it(monkeypatch):
     assert absent not in sys.modules
 
 
+def test_nothing_is_hidden_from_libraries_that_have_found_it_already(monkeypatch):
+    monkeypatch.setattr("mova.cli.quick_start.UNASKED", ("wave",))
+    monkeypatch.setattr("mova.cli.quick_start.ASKING", ("mova.cli.options",))
+    importlib.import_module("mova.cli.options")
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with quick_start(lambda *_: None):
+        assert importlib.util.find_spec("wave") is not None
+
+
 def test_needed_packages_are_not_hidden(monkeypatch):
+    monkeypatch.setattr("mova.cli.quick_start.ASKING", ())
     monkeypatch.setattr("mova.cli.quick_start.UNASKED", ("wave",))
     monkeypatch.delitem(sys.modules, "wave", raising=False)
     with quick_start(lambda *_: None, needed=("wave",)):

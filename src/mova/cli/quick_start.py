@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # What diffusers and transformers import for themselves if they can: nothing that a base installation brings.
 UNASKED = ("bitsandbytes", "peft", "scipy", "sklearn")
+ASKING = ("diffusers", "transformers")
 
 
 @contextmanager
@@ -55,9 +56,14 @@ def quick_start(on_progress: OnProgress, *, needed: Collection[str] = ()) -> Ite
 
 @contextmanager
 def _hidden(names: Collection[str]) -> Iterator[None]:
-    """Let nothing in the block import these packages; one that is imported already stays."""
+    """Let nothing in the block import these packages; one that is imported already stays.
+
+    Libraries look once for what is installed, when they are imported. Where one of them is there already, it has been
+    promised these packages and nothing is hidden.
+    """
+    has_looked = any(name in sys.modules for name in ASKING)
     # None is the import system's own mark of what must not be found, for `import` and for `find_spec` alike.
-    hidden = {name: None for name in names if name not in sys.modules}
+    hidden = {} if has_looked else {name: None for name in names if name not in sys.modules}
     sys.modules.update(hidden)  # type: ignore[arg-type]
     try:
         yield
