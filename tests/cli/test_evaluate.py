@@ -1,15 +1,20 @@
 """`mova evaluate` from the command line, on a model of random weights."""
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from mova.cli import evaluate
 from mova.cli.app import main
 from mova.cli.evaluate import Given, _generate, _load
 from mova.generate.locate import ModelDefaults, write_defaults
+from mova.media.read import read_clip
 from mova.toyworld import render, sample_scene
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
@@ -23,17 +28,77 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def test_a_table_and_a_report_are_written(model, tmp_path, capsys):
-    report = tmp_path / "report"
+@pytest.fixture(scope="module")
+def reported(model, tmp_path_factory):
+    """A report of two clips, and what was printed."""
+    report = tmp_path_factory.mktemp("report") / "new" / "report"
     options = ["--model", model, "--clips", "2", "--seed", "3", "--steps", "2", "--report", str(report)]
-    assert main(["evaluate", "toyworld", *options]) == 0
-    table = capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["evaluate", "toyworld", *options]) == 0
+    return report, options, printed.getvalue()
+
+
+def test_a_table_and_a_report_are_written(reported):
+    report, _, table = reported
     assert "| all (2 clips) | ball (1) | mallet (1) |" in table
     assert "ceiling |" in table
-    assert (report / "report.md").read_text().strip() == table.strip()
+    assert table.strip() in (report / "report.md").read_text()
     document = json.loads((report / "report.json").read_text())
     assert document["num_clips"] == len(document["clips"]) == 2
     assert document["ceiling"] is not None
+
+
+def test_a_report_says_how_its_clips_were_made_and_keeps_them(reported):
+    report = reported[0]
+    run = json.loads((report / "report.json").read_text())["run"]
+    assert run["seed"] == 3
+    assert len(run["weights_sha256"]) == 64
+    assert {"model", "settings", "command", "date", "speed", "device"} <= set(run)
+    assert {"python", "torch", "mova"} <= set(run["versions"])
+    clips = sorted((report / "clips").glob("*.mp4"))
+    assert [clip.name for clip in clips] == ["0000_ball.mp4", "0001_mallet.mp4"]
+    assert read_clip(clips[0]).frames.shape == (9, 64, 64, 3)
+
+
+def test_an_interrupted_report_goes_on_with_the_clips_that_it_has(reported, tmp_path, capsys, monkeypatch):
+    report, options, table = reported
+    folder = tmp_path / "report"
+    shutil.copytree(report, folder)
+    for path in (folder / "report.json", folder / "report.md", *(folder / "clips").glob("0001*")):
+        path.unlink()
+    made = []
+    generate = evaluate._generate
+    monkeypatch.setattr(evaluate, "_generate", lambda *args: made.append(1) or generate(*args))
+    assert main(["evaluate", "toyworld", *options[:-1], str(folder)]) == 0
+    assert capsys.readouterr().out == table
+    assert len(made) == 1
+    figures = [json.loads((place / "report.json").read_text())["overall"] for place in (report, folder)]
+    assert figures[0] == figures[1]
+
+
+def test_a_report_of_other_settings_is_refused(reported, capsys):
+    _, options, _ = reported
+    assert main(["evaluate", "toyworld", *options, "--steps", "1"]) == 2
+    assert "report must be a new folder or that of the same run" in capsys.readouterr().err
+
+
+def test_a_lora_a_speed_and_a_size_reach_the_clips(model, tmp_path, capsys):
+    pipeline = _load(model, with_bridge=True)
+    weight = pipeline.video_dit.blocks[0].self_attn.q.weight
+    file = tmp_path / "style.safetensors"
+    parts = {"lora_A.weight": (1, weight.shape[1]), "lora_B.weight": (weight.shape[0], 1)}
+    save_file(
+        {f"video_dit.blocks.0.self_attn.q.{name}": np.ones(shape, np.float32) for name, shape in parts.items()}, file
+    )
+    report = tmp_path / "report"
+    options = ["--model", model, "--clips", "1", "--seed", "0", "--lora", f"{file}:0.5", "--speed", "fast"]
+    assert main(["evaluate", "toyworld", *options, "--size", "48x48", "--report", str(report)]) == 0
+    capsys.readouterr()
+    run = json.loads((report / "run.json").read_text())
+    assert run["speed"] == "fast"
+    assert "style.safetensors" in json.dumps(run["loras"])
+    assert "unipc" in json.dumps(run["settings"])
+    assert read_clip(report / "clips" / "0000_ball.mp4").frames.shape[1:3] == (48, 48)
 
 
 def test_kinds_and_combinations_can_be_asked_for(model, capsys):
@@ -84,6 +149,9 @@ def test_the_bridge_can_be_switched_off(model):
         (["--steps", "0"], "steps must"),
         (["--kind", "piano"], "must be one of ball, mallet, keys, face, duet, balls, got 'piano'"),
         (["--model", "no/such/folder/here"], "model must be"),
+        (["--size", "64x48"], "size must be square, as the toy world is, got 64x48; nearest is 48x48"),
+        (["--speed", "quick"], "speed must be one of"),
+        (["--lora", "none.safetensors"], "lora must be a file that exists"),
     ],
 )
 def test_wrong_input_is_exit_code_2(model, capsys, options, text):

@@ -93,9 +93,44 @@ def test_each_clip_is_reported_as_it_comes():
     seen = []
     run_benchmark(_truth(), num_clips=3, seed=1, size=64, kinds=BASIC_KINDS, on_clip=lambda *args: seen.append(args))
     assert [index for index, *_ in seen] == [0, 1, 2]
-    for _, rendered, clip, score in seen:
-        assert score.seed == rendered.scene.seed
+    for _, rendered, clip, scored in seen:
+        assert scored.score.seed == rendered.scene.seed
         assert np.array_equal(clip.frames, rendered.clip.frames)
+
+
+def test_known_clips_are_counted_and_not_made_again():
+    made = {}
+    whole = run_benchmark(
+        _truth(),
+        num_clips=4,
+        seed=1,
+        size=64,
+        kinds=BASIC_KINDS,
+        on_clip=lambda index, _, __, s: made.update({index: s}),
+    )
+    asked = []
+
+    def rest(rendered, seed):
+        asked.append(seed % 10_000)
+        return _truth()(rendered, seed)
+
+    first = {index: made[index] for index in (0, 2)}
+    again = run_benchmark(rest, num_clips=4, seed=1, size=64, kinds=BASIC_KINDS, known=first)
+    assert asked == [1, 3]
+    assert again == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kinds": ("bal",)}, "kind must be one of ball, .*, got 'bal'; nearest is ball"),
+        ({"seed": -1}, "seed must be 0 to 99999, got -1; nearest is 0"),
+        ({"seed": 10**30}, "nearest is 99999"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_the_first_clip(changes, text):
+    with pytest.raises(ConfigError, match=text):
+        run_benchmark(lambda *_: pytest.fail("a clip was made"), **({"num_clips": 1, "seed": 0} | changes))
 
 
 def test_another_seed_means_other_held_out_scenes():

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from mova.cli.options import parse_lora, parse_size
 from mova.cli.progress import counting_bar
+from mova.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mova.evaluate.report import ReportFolder
+    from mova.evaluate.toyworld import Scored, ToyworldReport
     from mova.generate.pipeline import MovaPipeline
+    from mova.generate.request import GenerateRequest
     from mova.toyworld.render import RenderedClip
     from mova.types import Clip
+
+
+# What of a clip's origin every clip of a run has in common.
+_ORIGIN: Final = ("model", "weights_sha256", "settings", "loras", "mova")
 
 
 class Given(StrEnum):
@@ -56,7 +67,13 @@ def toyworld(
         Given,
         typer.Option(help="Besides the caption: the first frame; the whole video, to make its sound; or the audio."),
     ] = Given.FRAME,
-    report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
+    lora: Annotated[list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="A LoRA; may be repeated.")] = None,
+    speed: Annotated[str, typer.Option(help="exact, fast, fastest or distilled, as for generate.")] = "exact",
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels, both the same.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures, every clip and how they were made; given again, the run goes on."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every clip instead of a table.")] = False,
 ) -> None:
     """Generate from held-out captions and first frames and measure the clips against the exact truth.
@@ -64,41 +81,137 @@ def toyworld(
     Beside the figures stand the ceiling (rendered clips sent through the autoencoders) and chance (sounds exchanged
     between clips).
     """
-    from mova.evaluate.toyworld import run_benchmark
+    from mova.evaluate.toyworld import check_benchmark
+    from mova.generate.request import LoraChoice
+    from mova.generate.run import make_request
     from mova.toyworld.vocabulary import ALL_KINDS
 
-    if report is not None:
-        # Before the work, so that a folder that cannot be written costs nothing.
-        report.mkdir(parents=True, exist_ok=True)
+    kinds = kind or ALL_KINDS
+    check_benchmark(clips, seed, kinds)
+    side = _side(size)
+    folder, request = make_request(
+        model,
+        prompt="a clip of the toy world",
+        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
+        speed=speed,
+        height=side,
+        width=side,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        modality_scale=modality_scale,
+    )
     settings = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "modality_scale": modality_scale}
-    pipeline = _load(model, with_bridge=not no_bridge)
-    size, frame_rate = pipeline.defaults.height, pipeline.defaults.frame_rate
-    with counting_bar("clips", clips) as advance:
-        result = run_benchmark(
-            lambda rendered, clip_seed: _generate(pipeline, rendered, given, clip_seed, settings),
-            num_clips=clips,
-            seed=seed,
-            kinds=kind or ALL_KINDS,
-            by_combination=by_combination,
-            reencode=lambda clip: _reencode(pipeline, clip),
-            on_clip=lambda *_: advance(),
-            size=size,
-            num_frames=pipeline.defaults.num_frames,
-            frame_rate=frame_rate,
-            sample_rate=pipeline.codec_geometry.sample_rate,
-        )
-    if report is not None:
-        (report / "report.json").write_text(result.to_json() + "\n", encoding="utf-8")
-        (report / "report.md").write_text(result.to_markdown(), encoding="utf-8")
+    task = _Task(
+        num_clips=clips,
+        seed=seed,
+        kinds=tuple(kinds),
+        by_combination=by_combination,
+        given=given,
+        size=side,
+        settings={**settings, "speed": speed},
+        with_bridge=not no_bridge,
+    )
+    if report is None:
+        result = _measure(task, folder, request, None)
+    else:
+        from mova.evaluate.report import open_report
+
+        # Before the work, so that a folder that cannot be written costs nothing.
+        with open_report(report, _describe(task, folder, request)) as kept:
+            result = _measure(task, folder, request, kept)
+            kept.finish(result)
     typer.echo(result.to_json() if as_json else result.to_markdown().rstrip())
 
 
-def _load(model: str, *, with_bridge: bool) -> MovaPipeline:
+@dataclass(frozen=True)
+class _Task:
+    """What is measured: arguments of the command, checked."""
+
+    num_clips: int
+    seed: int
+    kinds: tuple[str, ...]
+    by_combination: bool
+    given: Given
+    size: int | None
+    settings: dict[str, Any]
+    with_bridge: bool
+
+
+def _measure(task: _Task, folder: Path, request: GenerateRequest, kept: ReportFolder | None) -> ToyworldReport:
+    """Generate and measure; what a report folder has is not made again."""
+    from mova.evaluate.toyworld import run_benchmark
+
+    known = {} if kept is None else kept.known(task.num_clips)
+    pipeline = _load(folder, loras=[(lora.path, lora.scale) for lora in request.loras], with_bridge=task.with_bridge)
+    with counting_bar("clips", task.num_clips) as advance:
+        for _ in known:
+            advance()
+
+        def on_clip(index: int, rendered: RenderedClip, clip: Clip, scored: Scored) -> None:
+            if kept is not None:
+                kept.add(index, rendered, clip, scored)
+            advance()
+
+        return run_benchmark(
+            lambda rendered, clip_seed: _generate(pipeline, rendered, task.given, clip_seed, task.settings),
+            num_clips=task.num_clips,
+            seed=task.seed,
+            kinds=task.kinds,
+            by_combination=task.by_combination,
+            reencode=lambda clip: _reencode(pipeline, clip),
+            on_clip=on_clip,
+            known=known,
+            size=task.size or pipeline.defaults.height,
+            num_frames=pipeline.defaults.num_frames,
+            frame_rate=pipeline.defaults.frame_rate,
+            sample_rate=pipeline.codec_geometry.sample_rate,
+        )
+
+
+def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, Any]:
+    """Return what a report says of how its clips were made."""
+    import shlex
+    import sys
+    from datetime import UTC, datetime
+
+    import torch
+
+    from mova.generate.machine import describe_machine
+    from mova.generate.run import describe
+
+    origin = {key: value for key, value in describe(request, folder).items() if key in _ORIGIN}
+    machine = describe_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return {
+        **origin,
+        "speed": task.settings["speed"],
+        "num_clips": task.num_clips,
+        "seed": task.seed,
+        "kinds": list(task.kinds),
+        "given": task.given.value,
+        "bridge": task.with_bridge,
+        "command": shlex.join(["mova", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": machine.python, **machine.packages},
+        "device": machine.gpu or machine.cpu,
+    }
+
+
+def _side(size: str | None) -> int | None:
+    """Return the side of the square frames of the toy world."""
+    if size is None:
+        return None
+    width, height = parse_size(size)
+    if width != height:
+        raise ConfigError(f"size must be square, as the toy world is, got {size}; nearest is {height}x{height}")
+    return height
+
+
+def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()) -> MovaPipeline:
     import torch
 
     from mova.generate.load import load_pipeline
 
-    pipeline = load_pipeline(model, device="cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = load_pipeline(model, device="cuda" if torch.cuda.is_available() else "cpu", loras=loras)
     pipeline.set_progress_bar_config(disable=True)
     if not with_bridge:
         # Guidance stays as it is; only the towers do not meet.

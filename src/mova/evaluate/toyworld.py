@@ -6,8 +6,9 @@ and back, and chance, each clip with the sound of another clip of its kind.
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from mova.errors import ConfigError
 from mova.evaluate.bootstrap import Estimate, mean, of_pooled, ratio
 from mova.toyworld.render import RenderedClip, first_frame, render
-from mova.toyworld.sample import sample_scene, split_seed
+from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
 from mova.toyworld.scene import Scene
 from mova.toyworld.score import ClipScore, match_events, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS
 from mova.types import Clip
 
 MAX_CLIPS: Final = 10_000
+MAX_SEED: Final = SEEDS_PER_SPLIT // MAX_CLIPS - 1
 HELD_OUT_WORDS: Final = "with held-out combinations"
 TRAINED_WORDS: Final = "without"
 NUM_SHUFFLES: Final = 8
@@ -31,7 +33,21 @@ NUM_SHUFFLES: Final = 8
 FloatArray = NDArray[np.float64]
 Summary = dict[str, Estimate]
 Generate = Callable[[RenderedClip, int], Clip]
-OnClip = Callable[[int, RenderedClip, Clip, ClipScore], None]
+OnClip = Callable[[int, RenderedClip, Clip, "Scored"], None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The measures of one scene.
+
+    Attributes:
+        score: of the generated clip.
+        ceiling: of the rendered clip sent through the autoencoders; None where there are none.
+    """
+
+    score: ClipScore
+    ceiling: ClipScore | None = None
+
 
 # One row of the report each: the words that it is printed with, and how it is written.
 ROWS: Final[dict[str, tuple[str, str]]] = {
@@ -194,6 +210,7 @@ def run_benchmark(
     by_combination: bool = False,
     reencode: Callable[[Clip], Clip] | None = None,
     on_clip: OnClip | None = None,
+    known: Mapping[int, Scored] | None = None,
     size: int = 128,
     num_frames: int = 49,
     frame_rate: float = 24.0,
@@ -209,8 +226,38 @@ def run_benchmark(
         kinds: of scenes; by default all.
         by_combination: whether scenes with combinations that training can be kept from are also reported apart.
         reencode: sends a clip through the autoencoders and back; gives the ceiling.
-        on_clip: called after each clip with its number, the rendered clip, the generated clip and the score.
+        on_clip: called after each clip with its number, the rendered clip, the generated clip and the measures.
+        known: measures of clips that need not be made again, by number; `on_clip` is not called for them.
         size, num_frames, frame_rate, sample_rate: of the rendered clips, from which the first frames are taken.
+
+    Raises:
+        ConfigError: number of clips or seed out of range, no kind or an unknown one.
+    """
+    check_benchmark(num_clips, seed, kinds)
+    scored: list[Scored] = []
+    for index in range(num_clips):
+        if known is not None and index in known:
+            scored.append(known[index])
+            continue
+        clip_seed = seed * MAX_CLIPS + index
+        scene = sample_scene(split_seed("heldout", clip_seed), kind=kinds[index % len(kinds)])
+        rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
+        clip = generate(rendered, clip_seed)
+        first = first_frame(rendered.clip)
+        ceiling = None if reencode is None else score_clip(scene, reencode(rendered.clip), first_frame=first)
+        scored.append(Scored(score_clip(scene, clip, first_frame=first), ceiling))
+        if on_clip is not None:
+            on_clip(index, rendered, clip, scored[-1])
+    return report_on(
+        [made.score for made in scored],
+        ceiling=[made.ceiling for made in scored if made.ceiling is not None],
+        seed=seed,
+        by_combination=by_combination,
+    )
+
+
+def check_benchmark(num_clips: int, seed: int, kinds: Sequence[str]) -> None:
+    """Refuse what `run_benchmark` cannot measure.
 
     Raises:
         ConfigError: number of clips or seed out of range, no kind or an unknown one.
@@ -219,21 +266,14 @@ def run_benchmark(
         raise ConfigError(
             f"clips must be 1 to {MAX_CLIPS}, got {num_clips}; nearest is {min(max(num_clips, 1), MAX_CLIPS)}"
         )
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed must be 0 to {MAX_SEED}, got {seed}; nearest is {min(max(seed, 0), MAX_SEED)}")
     if not kinds:
         raise ConfigError(f"kinds must name at least one of {', '.join(ALL_KINDS)}, got none")
-    scores: list[ClipScore] = []
-    ceiling: list[ClipScore] = []
-    for index in range(num_clips):
-        clip_seed = seed * MAX_CLIPS + index
-        scene = sample_scene(split_seed("heldout", clip_seed), kind=kinds[index % len(kinds)])
-        rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
-        clip = generate(rendered, clip_seed)
-        scores.append(score_clip(scene, clip, first_frame=first_frame(rendered.clip)))
-        if reencode is not None:
-            ceiling.append(score_clip(scene, reencode(rendered.clip), first_frame=first_frame(rendered.clip)))
-        if on_clip is not None:
-            on_clip(index, rendered, clip, scores[-1])
-    return report_on(scores, ceiling=ceiling, seed=seed, by_combination=by_combination)
+    for kind in kinds:
+        if kind not in ALL_KINDS:
+            nearest = difflib.get_close_matches(kind, ALL_KINDS, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"kind must be one of {', '.join(ALL_KINDS)}, got {kind!r}; nearest is {nearest}")
 
 
 def _counts(score: ClipScore, heard_s: Sequence[float]) -> FloatArray:
