@@ -14,11 +14,13 @@
 
 A text states the rule, the value received and, where there is one, the nearest valid value. The command line turns the
 class into an exit code (`exit_code`): 2 for what the caller can correct, 3 for a missing extra, 1 for everything else.
+`Interrupted` stands outside the tree, as KeyboardInterrupt does: nothing that handles errors may stop it.
 """
 
 from __future__ import annotations
 
 import pickle
+import signal
 from typing import ClassVar
 
 
@@ -88,6 +90,23 @@ class MissingExtraError(MovaError, ImportError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         """Let it travel between processes: an error is made again from what it was made from, not from its text."""
         return type(self), (self.package, self.extra)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has asked this process to end: Ctrl-C, a scheduler's SIGTERM, or a terminal that goes away.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for what ends a process from outside."""
+        return 130 if self.number == signal.SIGINT else 143
 
 
 def portable(error: BaseException) -> BaseException:

@@ -1,7 +1,5 @@
 """`python -m mova.cli`: the same command where no script is installed."""
 
-import sys
+from mova.cli.entry import run
 
-from mova.cli.app import main
-
-sys.exit(main())
+run()

@@ -1,12 +1,13 @@
 """The `mova` command: the list of verbs, logging, and the exit code of every outcome.
 
-0 done; 1 our bug; 2 wrong input or configuration; 3 missing extra; 130 interrupted.
+0 done; 1 our bug; 2 wrong input or configuration; 3 missing extra; 130 interrupted, 143 ended by SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,7 +15,9 @@ from typing import Annotated
 import typer
 
 from mova.cli import bench, evaluate, generate, plan, toyworld, train, weights
-from mova.errors import MovaError
+from mova.cli.process import ending_signals
+from mova.cli.streams import tolerant_streams
+from mova.errors import Interrupted, MovaError
 
 EXIT_BUG = 1
 EXIT_WRONG_INPUT = 2
@@ -31,19 +34,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _prefer_passive_threads()
+    with tolerant_streams(), ending_signals() as ending:
+        try:
+            code = _run(arguments)
+        except BaseException as error:
+            # A library that was interrupted may have made another error of it, as numpy does inside an import.
+            code = _code_of(error if ending.number is None else Interrupted(ending.number))
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         build_app()(args=None if arguments is None else list(arguments), prog_name="mova")
     except SystemExit as stop:
-        return _code_of(stop)
-    except KeyboardInterrupt:
-        return _complain("interrupted", EXIT_INTERRUPTED)
-    except MovaError as error:
-        return _complain(f"error: {error}", error.exit_code)
-    except OSError as error:
-        # A file that is missing or full is the caller's to correct, wherever the call that met it was made.
-        return _complain(f"error: {error}", EXIT_WRONG_INPUT)
-    except Exception:
-        return _complain(f"{traceback.format_exc()}error: this is a bug in mova, please report it", EXIT_BUG)
+        # typer makes exit codes of these two, which say less than they do.
+        cause = _first_of(stop, KeyboardInterrupt) or _first_of(stop, BrokenPipeError)
+        if cause is not None:
+            raise cause from None
+        return stop.code if isinstance(stop.code, int) else EXIT_BUG if stop.code else 0
     return 0
 
 
@@ -120,9 +128,31 @@ def _prefer_passive_threads() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
-def _code_of(stop: SystemExit) -> int:
-    code = stop.code if isinstance(stop.code, int) else EXIT_BUG if stop.code else 0
-    return _complain("interrupted", code) if code == EXIT_INTERRUPTED else code
+def _code_of(error: BaseException) -> int:
+    """Say what was wrong and return its exit code."""
+    if isinstance(error, Interrupted):
+        return _complain(f"interrupted ({signal.Signals(error.number).name})", error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    if isinstance(error, MovaError):
+        return _complain(f"error: {error}", error.exit_code)
+    if isinstance(error, OSError):
+        # A file that is missing or full is the caller's to correct, wherever the call that met it was made.
+        return _complain(f"error: {error}", EXIT_WRONG_INPUT)
+    if isinstance(error, MemoryError):
+        return _complain("error: memory ran out; fewer frames or a smaller size need less", EXIT_WRONG_INPUT)
+    trace = "".join(traceback.format_exception(error))
+    return _complain(f"{trace}error: this is a bug in mova, please report it", EXIT_BUG)
+
+
+def _first_of(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """Return what made an error, if it is of a kind."""
+    met: BaseException | None = error
+    for _ in range(5):
+        if met is None or isinstance(met, kind):
+            break
+        met = met.__cause__ or met.__context__
+    return met if isinstance(met, kind) else None
 
 
 def _complain(text: str, code: int) -> int:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mova.cli.options import parse_lora, parse_size
+from mova.cli.process import stop_if_asked
+from mova.cli.streams import is_stdout_broken
 
 if TYPE_CHECKING:
     from mova.generate.processes import Processes
@@ -118,6 +120,8 @@ def generate(
             typer.echo(f"{speed}: {SPEEDS[speed].words}", err=True)
         typer.echo(_closing_line(made), err=True)
         typer.echo(made.to_json() if as_json else made.path)
+        if is_stdout_broken():
+            typer.echo(f"stdout was closed; {made.path} is complete", err=True)
 
 
 def _make(
@@ -205,6 +209,7 @@ class _Bar:
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Move the bar; a new stage ends the one before."""
+        stop_if_asked()
         if stage not in self._tasks:
             for earlier in self._progress.tasks:
                 self._progress.update(earlier.id, completed=earlier.total)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mova.cli.process import stop_if_asked
+
 
 @contextmanager
 def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
@@ -29,4 +31,9 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda: progress.advance(task)
+
+        def advance() -> None:
+            stop_if_asked()
+            progress.advance(task)
+
+        yield advance

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,7 @@ OnStage = Callable[[str], None]
 PROMPT = "a red ball falls on a drum and bounces; a dull beat at each bounce"
 PRODUCT_SIZES = {"cpu": 2048, "cuda": 8192}
 _ROUNDS = 5
+_TIDY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -353,8 +355,7 @@ def _run(command: list[str], folder: Path) -> tuple[str, int]:
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            process.kill()
-            process.wait()
+            _end(process)
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -362,6 +363,15 @@ def _run(command: list[str], folder: Path) -> tuple[str, int]:
             raise StageError(f"{' '.join(command[3:])} ended with {process.returncode}: {errors.read().strip()}")
         printed.seek(0)
         return printed.read().splitlines()[-1], usage.ru_maxrss * _rss_unit()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command, which may take a moment to remove what it was making."""
+    with suppress(subprocess.TimeoutExpired):
+        process.terminate()
+        process.wait(_TIDY_S)
+    process.kill()
+    process.wait()
 
 
 def _now(device: torch.device) -> float:

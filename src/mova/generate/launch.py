@@ -9,6 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,8 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import ConfigError, MovaError, StageError, portable
+from mova.files.unfinished import remove_unfinished, unfinished
 
 _Job = tuple[Callable[..., Any], Sequence[Any]]
+# What ends a command, and what of it a terminal sends to all processes at once.
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_OF_TERMINALS = [number for number in _ENDING if number != signal.SIGTERM]
 # How long an ended main process may take to remove what it was writing.
 _TIDY_S = 5.0
 # The loss of one process makes the others fail; what came first may be noticed last.
@@ -67,12 +73,14 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
     """
     if num_processes < 1:
         raise ConfigError(f"processes must be 1 or more, got {num_processes}; nearest is 1")
-    with tempfile.TemporaryDirectory(prefix="mova-") as folder:
+    # Noted before it is made: an interruption in between must not leave it.
+    with unfinished(Path(tempfile.gettempdir(), f"mova-{secrets.token_hex(8)}")) as folder:
+        folder.mkdir(mode=0o700)
         crew: list[_Member] = []
         try:
-            with _interrupts_for_this_process_only():
+            with _interrupts_after(), _interrupts_for_this_process_only():
                 for rank in range(num_processes):
-                    crew.append(_start(rank, num_processes, Path(folder, "meeting"), (entry, arguments)))
+                    crew.append(_start(rank, num_processes, folder / "meeting", (entry, arguments)))
             reports = _listen(crew)
             failure = _first_failure(reports, crew)
             if failure is not None:
@@ -81,7 +89,8 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
             assert found is not None, "no process failed"
             return found.value
         finally:
-            _end(crew)
+            with _interrupts_after():
+                _end(crew)
 
 
 def _start(rank: int, num_processes: int, meeting: Path, job: _Job) -> _Member:
@@ -146,27 +155,51 @@ def _end(crew: Sequence[_Member]) -> None:
 
 
 @contextmanager
-def _interrupts_for_this_process_only() -> Iterator[None]:
-    """Let processes that are started meanwhile ignore Ctrl-C, which reaches them too: this one ends them."""
+def _interrupts_after() -> Iterator[None]:
+    """Let signals that end this process wait for the end of the block: a list of processes is never half made."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    numbers = [number for number in _ENDING if callable(signal.getsignal(number))]
+    former = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
+def _interrupts_for_this_process_only() -> Iterator[None]:
+    """Let processes that are started meanwhile not be reached by Ctrl-C, which goes to them too: this one ends them.
+
+    A mask is passed on, and unlike a signal that is ignored one that is masked is not lost to this process.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _enter(rank: int, num_processes: int, meeting: str, line: Connection, job: _Job) -> None:
     """Be one of the processes."""
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(Path(meeting).parent,), daemon=True).start()
     with suppress(BaseException):
         line.send(_report_of(lambda: _do(rank, num_processes, meeting, job)))
         sys.stderr.flush()
         # Nobody hangs up before everybody is done.
         line.recv()
+    remove_unfinished()
     # Without farewell: threads of the exchange may still be running, and taking them down in order can abort.
     os._exit(0)
 
@@ -210,10 +243,13 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "this process was started by another"
     wait([parent.sentinel])
+    # A parent that ends in order has done this itself; one that was killed could not.
+    shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_TIDY_S)
+    remove_unfinished()
     os._exit(1)

@@ -58,8 +58,8 @@ class GeneratedFile:
     seconds: Mapping[str, float]
 
     def to_json(self) -> str:
-        """Return one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """Return one line of JSON; of ASCII letters, which every encoding has."""
+        return json.dumps(asdict(self))
 
 
 def make_request(
@@ -145,11 +145,12 @@ def generate_file(
             that do not fit, latents that are not finite.
     """
     from mova.generate.media_files import read_inputs
-    from mova.media.write import check_writable, write_clip
+    from mova.media.write import check_writable, remove_stale, write_clip
 
     clock = _Clock(on_progress)
     clock.begin(LOADING)
     target = check_writable(output)
+    remove_stale(target.parent)
     inputs = read_inputs(request)
     metadata = describe(request, folder)
     pipeline, device, result = _generate(request, folder, inputs, processes, runtime or Runtime(), clock)

@@ -15,6 +15,7 @@ import av.error
 import numpy as np
 
 from mova.errors import MuxError
+from mova.files.unfinished import unfinished
 from mova.geometry import num_samples
 from mova.media.probe import PRECISE, open_media
 
@@ -30,6 +31,7 @@ _MAX_BIT_RATE = 160_000  # per channel
 _AUDIO_CHUNK = 1024
 # Decoders end in tanh; more than rounding above full scale is a fault upstream, and clipping would hide it.
 _PEAK_LIMIT = 1.0 + 1e-3
+_PREFIX, _SUFFIX = ".mova-", ".part"
 _SURROGATES = range(0xD800, 0xE000)
 _BT709, _LIMITED_RANGE = 1, 1  # numbers of ITU-T H.273
 
@@ -52,14 +54,24 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         raise MuxError(f"output must be a regular file that may be replaced, got {path}")
     if not target.parent.is_dir():
         raise MuxError(f"output must lie in a directory that exists, got {path}; create {target.parent} first")
-    trial = _temporary_name(target)
     try:
-        _create(trial)
+        with unfinished(_temporary_name(target)) as trial:
+            os.close(_create(trial))
     except OSError as error:
         raise MuxError(f"output must lie in a directory that can be written, got {path}: {error.strerror}") from error
-    finally:
-        trial.unlink(missing_ok=True)
     return target
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove what a writer that was killed has left in a directory; what another one is still writing stays."""
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            number = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if _lock(number):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(number)
 
 
 def write_clip(
@@ -93,19 +105,19 @@ def write_clip(
     _check_picture(clip, path, crf)
     _check_sound(clip, path, allow_silent=allow_silent)
     tags = _tags(metadata or {}, path)
-    temporary = _temporary_name(target)
     try:
-        _create(temporary)
-        _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
-        _check_complete(temporary, clip)
-        _flush(temporary)
-        temporary.replace(target)
+        with unfinished(_temporary_name(target)) as temporary:
+            held = _create(temporary)
+            try:
+                _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
+                _check_complete(temporary, clip)
+                _flush(temporary)
+                temporary.replace(target)
+            finally:
+                os.close(held)
     except (OSError, ValueError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MuxError(f"a clip must be written whole, got stopped at {path}: {reason}; nothing was kept") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -171,12 +183,29 @@ def _tags(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict[str
 
 
 def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".mova-{secrets.token_hex(8)}.part")
+    return target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
 
 
-def _create(path: Path) -> None:
-    """Make an empty file with the permissions that the user's mask gives, never through an existing one."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+def _create(path: Path) -> int:
+    """Make an empty file with the permissions that the user's mask gives, never through an existing one.
+
+    Returns:
+        Its number, locked while it is open: a file without a lock has no writer any more.
+    """
+    number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    _lock(number)
+    return number
+
+
+def _lock(number: int) -> bool:
+    """Lock an open file; False where another process has it, or where files cannot be locked."""
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str]) -> None:

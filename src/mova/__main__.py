@@ -1,0 +1,5 @@
+"""`python -m mova`: the command where no script is installed."""
+
+from mova.cli.entry import run
+
+run()
