@@ -77,5 +77,21 @@ def test_what_is_too_short_or_damaged_is_an_error(tmp_path):
 def test_film_without_sound_has_no_sound_to_give(tmp_path):
     silent = Clip(np.zeros((9, 32, 48, 3), np.uint8), None, 24.0, 16_000)
     write_clip(tmp_path / "silent.mp4", silent, allow_silent=True)
-    with pytest.raises(ReadError, match="without an audio stream"):
+    with pytest.raises(ReadError, match=r"must have an audio stream, got .*silent"):
         read_sound(tmp_path / "silent.mp4", ClipGeometry(32, 48, 9, float(Fraction(24)), SMALL))
+
+
+def test_the_part_of_a_longer_file_is_chosen_and_told(tmp_path):
+    film = make_film(tmp_path / "a.mp4", num_frames=48)
+    parts = []
+    frames = read_inputs(request(video=film), start_s=0.25, on_part=parts.append)["video"]
+    assert abs(frames.mean((1, 2, 3)) - (6 + np.arange(9)) * 20 % 256).max() < 4
+    assert str(parts[0]) == "video: 0.25 s to 0.62 s of a.mp4, which lasts 2.00 s"
+    sound = make_wav(tmp_path / "a.wav", 1.0)
+    audio = read_inputs(request(audio=sound), start_s=0.05, on_part=parts.append)["audio"]
+    assert abs(np.flatnonzero(abs(audio[0]) > 0.2)[0] - 800) < 32, "the click is at 0.1 s of the file"
+    assert (parts[1].name, parts[1].begin_s, parts[1].file_s) == ("audio", 0.05, 1.0)
+    read_inputs(request(video=make_film(tmp_path / "b.mp4", num_frames=9)), on_part=parts.append)
+    assert len(parts) == 2, "nothing is left out of a file of the clip's length"
+    with pytest.raises(ReadError, match=r"from 0\.9 s on, got .*a\.wav of 1\.000 s"):
+        read_inputs(request(audio=sound), start_s=0.9)

@@ -138,6 +138,14 @@ def make_with_clicks(path: Path, *, rate: Fraction | int = 24, seconds: float = 
     return make_film(path, numbered(round(seconds * rate)), rate=rate, sound=sound, **options)
 
 
+def make_sound(path: Path, sound: np.ndarray, *, codec: str, start_s: float = 0.0, sample_rate: int = 48_000) -> Path:
+    """Write a file of audio alone whose clock begins at `start_s`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=sample_rate, layout="mono")
+        container.mux(_encode_sound(stream, sound, sample_rate, "mono", start_s, (0.0, 0.0)))
+    return path
+
+
 def numbered(num_pictures: int, first: int = 0) -> list[np.ndarray]:
     """Return pictures that show their numbers."""
     return [stamp(first + index) for index in range(num_pictures)]
@@ -160,6 +168,7 @@ def films() -> SimpleNamespace:
     """The functions above."""
     return SimpleNamespace(
         make=make_film,
+        make_sound=make_sound,
         make_with_clicks=make_with_clicks,
         numbered=numbered,
         stamp=stamp,

@@ -7,6 +7,7 @@ import pytest
 
 from mova.errors import ReadError
 from mova.media.probe import probe, probe_sound
+from mova.media.read import read_clip
 
 
 def test_says_what_a_film_holds(films, tmp_path):
@@ -99,3 +100,17 @@ def test_the_sound_of_a_film_and_of_a_sound_file_is_described(films, tmp_path):
     silent = films.make(tmp_path / "silent.mp4", films.numbered(5))
     with pytest.raises(ReadError, match="must have an audio stream"):
         probe_sound(silent)
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.webm", "film.flv", "film.ts"])
+def test_the_length_of_a_video_is_its_own_also_where_only_the_files_is_stated(films, tmp_path, name):
+    codec, audio_codec = ("libvpx-vp9", "libopus") if name.endswith("webm") else ("libx264", "aac")
+    sound = films.clicks([0.5], 3.0, 48_000)
+    options = {"codec": codec, "audio_codec": audio_codec, "sound": sound}
+    # Written as a recorder or a stream does it: nothing is filled in at the end.
+    live = {"live": "1"} if name.endswith(("mkv", "webm")) else {"flvflags": "no_duration_filesize"}
+    for extra in ({}, {"options": live}):
+        info = probe(films.make(tmp_path / name, films.numbered(24), **options, **extra))
+        assert info.video.duration_s == pytest.approx(1.0, abs=0.003)
+        assert info.audio.duration_s == pytest.approx(3.0, abs=0.06)
+        assert len(read_clip(tmp_path / name).frames) == 24

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mova.errors import ConfigError, GeometryError, ReadError
 from mova.geometry import num_samples
-from mova.media.read import read_clip, read_sound
+from mova.media.read import read_audio, read_clip, read_sound, read_span
 
 NTSC = Fraction(24_000, 1001)
 
@@ -144,3 +144,27 @@ def test_sound_alone_is_read_from_any_start_with_its_own_length(films, tmp_path)
     waveform, own_s = read_sound(film, sample_rate=16_000, length=32_000, start_s=1.0)
     assert own_s == pytest.approx(1.0, abs=0.05)
     assert not waveform[:, 17_600:].any()
+
+
+def test_what_is_the_files_own_is_told_apart_from_what_is_filled_in(films, tmp_path):
+    sound = films.clicks([0.1], 0.6, 16_000)
+    options = {"sound": sound, "sample_rate": 16_000, "audio_codec": "pcm_s16le"}
+    path = films.make(tmp_path / "film.mkv", films.numbered(48), sound_start_s=0.5, pause=(0.2, 0.3), **options)
+    span = read_span(path, num_frames=72, pad=True)
+    assert span.own_frames == 48
+    assert span.own_samples == ((8_000, 11_200), (16_000, 22_400))
+    assert read_span(path, start_s=1.5, num_frames=12).own_samples == ()
+    later = read_audio(path, sample_rate=16_000, length=16_000, start_s=0.75)
+    assert later.own_samples == ((4_000, 10_400),)
+    assert later.end_s == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize("name", ["sound.mp3", "sound.ts", "sound.mka", "sound.mp4", "sound.ogg", "sound.flac"])
+@pytest.mark.parametrize("clock_s", [0, 10])
+def test_audio_alone_counts_from_its_first_sample_wherever_its_clock_stands(films, tmp_path, name, clock_s):
+    codec = {"mp3": "libmp3lame", "ogg": "libopus", "flac": "flac"}.get(name.split(".")[1], "aac")
+    path = films.make_sound(tmp_path / name, films.clicks([0.5, 1.5], 2.0, 48_000), codec=codec, start_s=clock_s)
+    audio = read_audio(path, sample_rate=16_000, length=30_000)
+    np.testing.assert_allclose(films.onsets_s(audio.waveform, 16_000), [0.5, 1.5], atol=0.03)
+    audio = read_audio(path, sample_rate=16_000, length=16_000, start_s=1.2)
+    np.testing.assert_allclose(films.onsets_s(audio.waveform, 16_000), [0.3], atol=0.03)

@@ -1,7 +1,9 @@
-"""The picture, film and sound files of a request, read before any weights are loaded."""
+"""The image, video and audio files of a request, read before any weights are loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,53 @@ import numpy as np
 from mova.errors import ReadError
 from mova.generate.request import GenerateRequest
 from mova.geometry import ClipGeometry
-from mova.media.decode_audio import decode_sound
 from mova.media.frames import read_image
-from mova.media.probe import probe
-from mova.media.read import read_clip
+from mova.media.probe import probe_sound, probe_video
+from mova.media.read import read_audio, read_frames
 
 
-def read_inputs(request: GenerateRequest) -> dict[str, Any]:
+@dataclass(frozen=True)
+class UsedPart:
+    """What of a file a clip uses.
+
+    Attributes:
+        name: of the request's field, "video" or "audio".
+        path: of the file.
+        begin_s, end_s: of the part, in seconds after the file's start.
+        file_s: how long the file's video or audio is.
+    """
+
+    name: str
+    path: Path
+    begin_s: float
+    end_s: float
+    file_s: float
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        part = f"{self.begin_s:.2f} s to {self.end_s:.2f} s"
+        return f"{self.name}: {part} of {self.path.name}, which lasts {self.file_s:.2f} s"
+
+
+def read_inputs(
+    request: GenerateRequest,
+    *,
+    start_s: float = 0.0,
+    on_part: Callable[[UsedPart], None] = lambda _: None,
+) -> dict[str, Any]:
     """Read what a request names, as arguments of the pipeline.
+
+    Args:
+        request: names the files.
+        start_s: where in the video or audio file the clip begins, in seconds after the file's start.
+        on_part: told about a video or audio file of which a part is left out.
 
     Returns:
         `image` and `last_image`: (H, W, 3) uint8; `video`: (F, H, W, 3) uint8 at the clip's size and rate; `audio`:
         (1, S) float32 at the model's rate. Only what was named.
 
     Raises:
+        ConfigError: a start below 0.
         ReadError: a file that cannot be decoded or is too short.
     """
     geometry = request.settings.geometry
@@ -35,32 +70,47 @@ def read_inputs(request: GenerateRequest) -> dict[str, Any]:
     if request.video:
         size = (geometry.height, geometry.width)
         rate, count = geometry.frame_rate, geometry.num_frames
-        inputs["video"] = read_clip(request.video, frame_rate=rate, num_frames=count, size=size).frames
+        inputs["video"] = read_frames(request.video, frame_rate=rate, num_frames=count, size=size, start_s=start_s)
+        _tell("video", request.video, start_s, geometry, probe_video(request.video).duration_s, on_part)
     if request.audio:
-        inputs["audio"] = read_sound(request.audio, geometry)
+        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s)
+        _tell("audio", request.audio, start_s, geometry, probe_sound(request.audio).duration_s, on_part)
     return inputs
 
 
-def read_sound(path: Path, geometry: ClipGeometry) -> np.ndarray:
-    """Read the sound of a clip's length from a sound file, or from a film (from its first picture on).
+def read_sound(path: Path, geometry: ClipGeometry, *, start_s: float = 0.0) -> np.ndarray:
+    """Read the audio of a clip's length from a file.
+
+    Args:
+        path: an audio file, or a video file with audio.
+        geometry: of the clip.
+        start_s: seconds after the video's first frame; of a file without video, after its first sample.
 
     Returns:
         (1, S) float32 in [-1, 1] at the model's sample rate.
 
     Raises:
-        ReadError: no sound, damaged, or shorter than the clip.
+        ConfigError: a start below 0.
+        ReadError: no audio, damaged, or too short for the clip.
     """
-    try:
-        origin_s = probe(path).video.start_s
-    except ReadError:
-        # A sound file has no picture to count from; one that is damaged is refused below.
-        origin_s = 0.0
-    span = decode_sound(path, origin_s=origin_s, start_s=0.0, duration_s=geometry.duration_s)
-    if span is None:
-        raise ReadError(f"audio must be a file with sound, got {path} without an audio stream")
-    if span.end_s is not None and span.end_s < geometry.duration_s - 1 / geometry.frame_rate:
+    audio = read_audio(path, sample_rate=geometry.codec.sample_rate, length=geometry.num_samples, start_s=start_s)
+    if audio.end_s is not None and audio.end_s < start_s + geometry.duration_s - 1 / geometry.frame_rate:
+        start = f" from {start_s:g} s on" if start_s else ""
         raise ReadError(
-            f"audio must last as long as the clip ({geometry.num_frames} frames, {geometry.duration_s:.3f} s), "
-            f"got {path} of {span.end_s:.3f} s"
+            f"audio must last as long as the clip ({geometry.num_frames} frames, {geometry.duration_s:.3f} s){start}, "
+            f"got {path} of {audio.end_s:.3f} s"
         )
-    return span.cut(geometry.codec.sample_rate, geometry.num_samples, mono=True)
+    return audio.waveform
+
+
+def _tell(
+    name: str,
+    path: Path,
+    start_s: float,
+    geometry: ClipGeometry,
+    file_s: float | None,
+    on_part: Callable[[UsedPart], None],
+) -> None:
+    end_s = start_s + geometry.duration_s
+    if file_s is not None and (start_s > 0.0 or file_s > end_s + 1 / geometry.frame_rate):
+        on_part(UsedPart(name, path, start_s, min(end_s, file_s), file_s))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mova.errors import ConfigError, ReadError
-from mova.media import probe
+from mova.media import limits, media_file
 from mova.media.waveform import downmix, resample
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _JITTER_S = 0.010
 # Decoding starts this much before the span and ends after it: codecs need a run-up, the resampler a margin.
 _MARGIN_S = 0.25
 _SEEK_FROM_S = 1.0
+# FFmpeg seeks these by their average bit rate and then takes the time that was asked for as the time that was found.
+_GUESSED_SEEKS = {"mp3", "aac"}
 # What a sample format's values mean: (zero, full scale).
 _SCALES = {"u8": (128.0, 2.0**7), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31), "flt": (0.0, 1.0), "dbl": (0.0, 1.0)}
 # As FFmpeg assumes them.
@@ -44,18 +46,33 @@ class AudioSpan:
     """Samples of a span with a margin on both sides, as stored.
 
     Attributes:
-        waveform: (channels, S) float32.
+        waveform: (channels, S) float32; zero where the file has nothing.
         speakers: FFmpeg's name of each channel's place.
         sample_rate: in Hz.
         lead_s: how long before the span the first sample lies.
-        end_s: where the sound ends, after the file's first picture; None where decoding stopped before.
+        parts: (begin, end) of what is the file's own inside the span, in seconds after its start, in order and apart;
+            what lies between and around them is filled in.
+        file_end_s: where the file's audio ends, on the clock of `start_s`; None where decoding stopped before.
+        declared_end_s: where the file says that its audio ends; None where it does not say.
     """
 
     waveform: np.ndarray
     speakers: tuple[str, ...]
     sample_rate: int
     lead_s: float
-    end_s: float | None
+    parts: tuple[tuple[float, float], ...]
+    file_end_s: float | None
+    declared_end_s: float | None
+
+    @property
+    def begin_s(self) -> float:
+        """Where the file's own audio begins inside the span, in seconds after its start; 0 where there is none."""
+        return self.parts[0][0] if self.parts else 0.0
+
+    @property
+    def end_s(self) -> float:
+        """Where the file's own audio ends inside the span, in seconds after its start; 0 where there is none."""
+        return self.parts[-1][1] if self.parts else 0.0
 
     def cut(self, sample_rate: int, length: int, *, mono: bool) -> np.ndarray:
         """Mix down, resample and cut to the span: (1, length), or up to two channels if not `mono`; in [-1, 1]."""
@@ -64,46 +81,100 @@ class AudioSpan:
         return np.ascontiguousarray(np.clip(moved[:, first : first + length], -1.0, 1.0))
 
 
-def decode_sound(path: PathArgument, *, origin_s: float, start_s: float, duration_s: float) -> AudioSpan | None:
-    """Decode the sound of a span; None where there is no audio stream.
+def decode_sound(path: PathArgument, *, origin_s: float | None, start_s: float, duration_s: float) -> AudioSpan | None:
+    """Decode the audio of a span; None where there is no audio stream.
 
     Args:
-        path: the film.
-        origin_s: time of its first picture on its own clock.
-        start_s: of the span, after the first picture.
+        path: a file that FFmpeg decodes.
+        origin_s: what `start_s` counts from on the file's own clock: the time of its first frame; None counts from the
+            first sample, wherever its clock stands.
+        start_s: of the span.
         duration_s: of the span.
 
     Raises:
-        ReadError: damaged, or of a kind that cannot be placed or mixed.
+        ReadError: damaged, not finite, or of a kind that cannot be placed or mixed.
     """
-    with probe.open_media(path) as container:
-        stream = probe.audio_stream(container, path)
+    with media_file.open_media(path) as container:
+        stream = media_file.audio_stream(container, path)
         if stream is None:
             return None
+        origin_s = _first_sample_s(path) if origin_s is None else origin_s
         frames = _frames(container, stream, path, origin_s, start_s - 2 * _MARGIN_S)
         first = next(frames, None)
         # Some AAC streams decode to another rate and layout than they declare.
         rate, speakers = _kind(stream.codec_context if first is None else first)
+        limits.check_audio(rate, len(speakers), path)
         _check_speakers(speakers, path)
-        first_sample = math.floor((start_s - _MARGIN_S) * rate)
-        waveform = np.zeros((len(speakers), math.ceil((duration_s + 2 * _MARGIN_S) * rate) + 1), dtype=np.float32)
-        cursor, is_at_end = None, True
+        window = _Window(rate, speakers, start_s, duration_s, path)
+        is_at_end = True
         for frame in frames if first is None else itertools.chain([first], frames):
             if _kind(frame) != (rate, speakers):
                 raise ReadError(f"sound must keep its rate and channels, got {path} where they change")
-            time_s = probe.frame_time_s(frame, path) - origin_s
-            if frame.is_corrupt:
-                raise ReadError(f"a film must be undamaged, got {path} with broken sound at {time_s:.3f} s")
-            position = round(time_s * rate) - first_sample
-            if cursor is not None and abs(position - cursor) <= _JITTER_S * rate:
-                position = cursor
-            _lay(waveform, _samples(frame, path), position)
-            cursor = position + frame.samples
-            if cursor >= waveform.shape[1]:
+            window.add(frame, origin_s)
+            if window.is_full:
                 is_at_end = False
                 break
-        end_s = None if cursor is None or not is_at_end else (first_sample + cursor) / rate
-        return AudioSpan(waveform, speakers, rate, start_s - first_sample / rate, end_s)
+        stated_s = media_file.stated_duration_s(container, stream)
+        declared_s = None if stated_s is None else media_file.start_s(container, stream) - origin_s + stated_s
+        return window.span(declared_s, is_at_end=is_at_end)
+
+
+class _Window:
+    """The samples of a span and of a margin around it, filled frame by frame."""
+
+    def __init__(
+        self, rate: int, speakers: tuple[str, ...], start_s: float, duration_s: float, path: PathArgument
+    ) -> None:
+        num_samples = math.ceil((duration_s + 2 * _MARGIN_S) * rate) + 1
+        limits.check_waveform(num_samples, len(speakers), path)
+        self._rate, self._speakers, self._path = rate, speakers, path
+        self._start_s, self._duration_s = start_s, duration_s
+        self._first = math.floor((start_s - _MARGIN_S) * rate)
+        self._waveform = np.zeros((len(speakers), num_samples), dtype=np.float32)
+        self._cursor: int | None = None
+        self._filled: list[tuple[int, int]] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self._cursor is not None and self._cursor >= self._waveform.shape[1]
+
+    def add(self, frame: Any, origin_s: float) -> None:
+        """Put a decoded frame in its place; what lies outside is dropped."""
+        if frame.pts is None:
+            # Follows the one before; the first one is the origin.
+            position = -self._first if self._cursor is None else self._cursor
+        else:
+            position = round((media_file.frame_time_s(frame, self._path) - origin_s) * self._rate) - self._first
+        if self._cursor is not None and abs(position - self._cursor) <= _JITTER_S * self._rate:
+            position = self._cursor
+        time_s = (position + self._first) / self._rate
+        if frame.is_corrupt:
+            raise ReadError(f"a film must be undamaged, got {self._path} with broken sound at {time_s:.3f} s")
+        self._cursor = position + frame.samples
+        begin, end = max(position, 0), min(self._cursor, self._waveform.shape[1])
+        if begin < end:
+            samples = _samples(frame, self._path, time_s)
+            self._waveform[:, begin:end] = samples[:, begin - position : end - position]
+            if self._filled and begin <= self._filled[-1][1]:
+                begin = self._filled.pop()[0]
+            self._filled.append((begin, end))
+
+    def span(self, declared_end_s: float | None, *, is_at_end: bool) -> AudioSpan:
+        shift_s = self._start_s - self._first / self._rate
+        inside = [
+            (max(begin / self._rate - shift_s, 0.0), min(end / self._rate - shift_s, self._duration_s))
+            for begin, end in sorted(self._filled)
+        ]
+        end_s = None if self._cursor is None or not is_at_end else (self._first + self._cursor) / self._rate
+        parts = tuple((begin, end) for begin, end in inside if begin < end)
+        return AudioSpan(self._waveform, self._speakers, self._rate, shift_s, parts, end_s, declared_end_s)
+
+
+def _first_sample_s(path: PathArgument) -> float:
+    """Return when the first sample that is heard lies on the file's clock, after what the codec needs as a run-up."""
+    with media_file.open_media(path) as container:
+        frame = next(media_file.decode(container, media_file.audio_stream(container, path), path), None)
+        return 0.0 if frame is None or frame.pts is None else media_file.frame_time_s(frame, path)
 
 
 def _kind(source: Any) -> tuple[int, tuple[str, ...]]:
@@ -123,22 +194,26 @@ def _check_speakers(speakers: tuple[str, ...], path: PathArgument) -> None:
 
 def _frames(container: Any, stream: Any, path: PathArgument, origin_s: float, from_s: float) -> Iterator[Any]:
     """Yield frames from `from_s` at the latest, unless the sound starts later."""
-    if from_s < _SEEK_FROM_S:
-        yield from probe.decode(container, stream, path)
+    if from_s < _SEEK_FROM_S or container.format.name in _GUESSED_SEEKS:
+        yield from media_file.decode(container, stream, path)
         return
     container.seek(math.floor((origin_s + from_s) / stream.time_base), stream=stream)
-    decoded = probe.decode(container, stream, path)
+    decoded = media_file.decode(container, stream, path)
     landed = next(decoded, None)
-    if landed is not None and probe.frame_time_s(landed, path) <= origin_s + from_s + _MARGIN_S:
+    if (
+        landed is not None
+        and landed.pts is not None
+        and media_file.frame_time_s(landed, path) <= origin_s + from_s + _MARGIN_S
+    ):
         yield landed
         yield from decoded
         return
     # Sound that starts later, or a seek that ended too late: only reading from the start tells.
-    with probe.open_media(path) as unmoved:
-        yield from probe.decode(unmoved, probe.audio_stream(unmoved, path), path)
+    with media_file.open_media(path) as unmoved:
+        yield from media_file.decode(unmoved, media_file.audio_stream(unmoved, path), path)
 
 
-def _samples(frame: Any, path: PathArgument) -> np.ndarray:
+def _samples(frame: Any, path: PathArgument, time_s: float) -> np.ndarray:
     """Return (channels, S) float32 in about [-1, 1] from any sample format."""
     name = frame.format.name.removesuffix("p")
     if name not in _SCALES:
@@ -147,12 +222,14 @@ def _samples(frame: Any, path: PathArgument) -> np.ndarray:
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, len(frame.layout.channels)).T
+    if scale == 1.0:
+        # False for NaN too.
+        is_usable = np.abs(values) <= limits.MAX_SAMPLE
+        if not is_usable.all():
+            worst = values[~is_usable][0]
+            raise ReadError(
+                f"floating-point audio must hold finite numbers within {limits.MAX_SAMPLE:g} times full scale, got "
+                f"{worst} at {time_s:.3f} s in {path}"
+            )
     scaled: np.ndarray = ((values - zero) / scale).astype(np.float32)
     return scaled
-
-
-def _lay(waveform: np.ndarray, samples: np.ndarray, position: int) -> None:
-    """Write `samples` into `waveform` from `position` on; what lies outside is dropped."""
-    begin, end = max(position, 0), min(position + samples.shape[1], waveform.shape[1])
-    if begin < end:
-        waveform[:, begin:end] = samples[:, begin - position : end - position]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mova.errors import ReadError
-from mova.media import probe
+from mova.media import limits, media_file
 from mova.media.frames import cover, display_size, orient
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ class VideoSpan:
         frames: (F, H, W, 3) uint8.
         frame_rate: frames per second.
         origin_s: time of the file's first picture on its own clock.
+        num_own: how many of the frames are the file's own; those after them hold its last picture.
         end_s: where the file's last picture ends, after the first picture; None where decoding stopped before.
         declared_end_s: where the file says that it ends; None where it does not say.
     """
 
     frames: np.ndarray
+    num_own: int
     frame_rate: Fraction
     origin_s: float
     end_s: float | None
@@ -70,7 +72,7 @@ class _Renderer:
         if frame.colorspace == _UNSPECIFIED:
             space = "itu709" if frame.height >= _HD_HEIGHT else "itu601"
         stored = frame.to_ndarray(
-            format="rgb24", src_colorspace=space, dst_color_range="JPEG", interpolation=probe.PRECISE
+            format="rgb24", src_colorspace=space, dst_color_range="JPEG", interpolation=media_file.PRECISE
         )
         upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
         return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
@@ -87,26 +89,27 @@ def decode_frames(
     pad: bool,
 ) -> VideoSpan:
     """Decode the frames of a span; arguments and errors as in `read.read_clip`."""
-    with probe.open_media(path) as container:
-        stream = probe.video_stream(container, path)
+    with media_file.open_media(path) as container:
+        stream = media_file.video_stream(container, path)
         pictures = _pictures(container, stream, path, start_s)
         origin_s, first = next(pictures)
-        source_rate = probe.frame_rate(stream)
+        source_rate = media_file.frame_rate(stream)
         rate = source_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1_000_000)
         if rate is None:
             raise ReadError(f"a film must state its frame rate when none is asked for, got {path} without one")
-        aspect = probe.pixel_aspect(stream)
+        if frame_rate is None:
+            limits.check_frame_rate(float(rate), path)
+        aspect = media_file.pixel_aspect(stream)
         # Of the first picture only: a frame whose side data was looked at lives until the garbage collector runs.
-        turns, is_mirrored = probe.orientation(first)
+        turns, is_mirrored = media_file.orientation(first)
         upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
+        limits.check_video_size(upright[1], upright[0], path)
         render = _Renderer(path, size or upright, crop, 1.0 / aspect if turns % 2 else aspect, turns, is_mirrored)
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
         since_first = ((time_s - origin_s, frame) for time_s, frame in pictures)
-        shown, end_s = _place(first, since_first, times, render)
-        declared_s = probe.declared_duration_s(container, stream)
-        if declared_s is None and container.duration is not None:
-            declared_s = container.duration / probe.CLOCK_RATE
-        return VideoSpan(_stack(shown), Fraction(rate), origin_s, end_s, declared_s)
+        shown, num_own, end_s = _place(first, since_first, times, render)
+        declared_s = media_file.declared_end_s(container, stream)
+        return VideoSpan(_stack(shown), num_own, Fraction(rate), origin_s, end_s, declared_s)
 
 
 @dataclass(frozen=True)
@@ -125,19 +128,24 @@ class _Times:
     def is_complete(self, num_shown: int) -> bool:
         return self.num_frames is not None and num_shown >= self.num_frames
 
-    def num_until(self, end_s: float, path: PathArgument) -> int:
-        """Return how many frames to deliver from a film that ends at `end_s`: to the nearest, and at least one."""
+    def check_length(self, num_frames: int, render: _Renderer) -> None:
+        """Refuse to go on for ever where no length was asked for."""
+        if self.num_frames is None:
+            limits.check_unasked_frames(num_frames, render.size, render.path)
+
+    def num_until(self, end_s: float, path: PathArgument) -> tuple[int, int]:
+        """Return how many frames there are until `end_s`, to the nearest and at least one, and how many to give."""
         if end_s <= self.start_s + _TIME_TOLERANCE_S:
             raise ReadError(f"start_s must lie inside the film, got {self.start_s:g} s for {path} of {end_s:.3f} s")
         available = max(1, math.floor((end_s - self.start_s + _TIME_TOLERANCE_S) * float(self.rate) + 0.5))
         if self.num_frames is None:
-            return available
+            return available, available
         if available < self.num_frames and not self.pad:
             raise ReadError(
                 f"a film must be as long as what is read, got {path} of {end_s:.3f} s, too short for {self.num_frames} "
                 f"frames at {float(self.rate):g} per second from {self.start_s:g} s; nearest is {available} frames"
             )
-        return self.num_frames
+        return min(available, self.num_frames), self.num_frames
 
 
 def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -> Iterator[tuple[float, Any]]:
@@ -166,8 +174,8 @@ def _seek(
             yield landed
             yield from pictures
             return
-    with probe.open_media(path) as unmoved:
-        yield from _timed(unmoved, probe.video_stream(unmoved, path), path)
+    with media_file.open_media(path) as unmoved:
+        yield from _timed(unmoved, media_file.video_stream(unmoved, path), path)
 
 
 def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[tuple[float, Any]]:
@@ -176,9 +184,9 @@ def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[tuple[fl
     # the decoding times come out in order.
     has_decoding_times_only = container.format.name == "avi"
     previous_s = None
-    for frame in probe.decode(container, stream, path):
+    for frame in media_file.decode(container, stream, path):
         if not has_decoding_times_only:
-            time_s = probe.frame_time_s(frame, path)
+            time_s = media_file.frame_time_s(frame, path)
         elif frame.dts is not None or previous_s is None:
             time_s = float((frame.pts if frame.dts is None else frame.dts) * frame.time_base)
         else:
@@ -189,8 +197,8 @@ def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[tuple[fl
 
 def _place(
     first: Any, pictures: Iterator[tuple[float, Any]], times: _Times, render: _Renderer
-) -> tuple[list[np.ndarray], float | None]:
-    """Return the frames that are due, and the end of the last picture if the file was read that far.
+) -> tuple[list[np.ndarray], int, float | None]:
+    """Return the frames that are due, how many are the file's own, and its end if it was read that far.
 
     Args:
         first: the first picture.
@@ -201,15 +209,18 @@ def _place(
     for next_s, following in pictures:
         while times.due_s(len(shown)) < next_s - _TIME_TOLERANCE_S and not times.is_complete(len(shown)):
             rendered = render(current, current_s) if rendered is None else rendered
+            times.check_length(len(shown) + 1, render)
             shown.append(rendered)
         if times.is_complete(len(shown)):
-            return shown, None
+            return shown, len(shown), None
         current_s, current, rendered = next_s, following, None
     end_s = current_s + (float(current.duration * current.time_base) if current.duration else times.source_length_s)
-    missing = times.num_until(end_s, render.path) - len(shown)
+    num_own, wanted = times.num_until(end_s, render.path)
+    times.check_length(wanted, render)
+    missing = wanted - len(shown)
     if missing > 0:
         shown += [render(current, current_s) if rendered is None else rendered] * missing
-    return shown[: len(shown) + min(missing, 0)], end_s
+    return shown[: len(shown) + min(missing, 0)], num_own, end_s
 
 
 def _stack(shown: list[np.ndarray]) -> np.ndarray:

@@ -1,35 +1,19 @@
-"""What a media file holds, and the one way to open it."""
+"""What a media file holds."""
 
 from __future__ import annotations
 
-import math
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import av
-import av.error
 import numpy as np
-from av.video.reformatter import Interpolation
 
 from mova.errors import ReadError
+from mova.media import limits, media_file
 from mova.media.frames import display_size
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
-
-# Formats that hold one film in one file. Not in the list: playlists, which open other files; text and image readers,
-# which turn anything into a picture.
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,ivf,ogg,mxf,nut,rm,wav,w64,mp3,flac,aac,aiff,caf"
-)
-CLOCK_RATE = 1_000_000  # ticks per second of a container's own times
-# FFmpeg's fast paths between RGB and subsampled colour are off by several steps of 256.
-PRECISE = (
-    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-)
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -47,7 +31,7 @@ class VideoInfo:
         is_variable_rate: whether frames last differently long; None where only reading the whole file would tell.
         num_frames: as stored, of which an edit list may show fewer; None where the file does not say.
         start_s: time of the first frame on the file's own clock.
-        duration_s: None where the file does not say.
+        duration_s: as the file says of this stream, else measured from the time stamps of its packets.
     """
 
     codec: str
@@ -95,145 +79,76 @@ class MediaInfo:
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
-    """Say what a film holds. Decodes its first picture, so that success means that the file can be read.
+    """Say what a video file holds. Decodes its first frame, so that success means that the file can be read.
 
     Raises:
-        ReadError: the file is missing, has no picture, or cannot be decoded; the text names it and the reason.
+        ReadError: the file is missing, has no video, or cannot be decoded; the text names it and the reason.
     """
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        first = next(decode(container, stream, path), None)
-        if first is None:
-            raise ReadError(f"a film must have at least one picture, got none in {path}")
-        sound = audio_stream(container, path)
+    with media_file.open_media(path) as container:
+        video = _video_info(container, path)
+        audio = media_file.audio_stream(container, path)
         return MediaInfo(
             container=container.format.name,
-            video=_video_info(container, stream, first),
-            audio=None if sound is None else _audio_info(container, sound),
-            duration_s=None if container.duration is None else container.duration / CLOCK_RATE,
+            video=video,
+            audio=None if audio is None else _audio_info(container, audio, path),
+            duration_s=None if container.duration is None else container.duration / media_file.CLOCK_RATE,
             metadata=dict(container.metadata),
         )
 
 
-def probe_sound(path: str | os.PathLike[str]) -> AudioInfo:
-    """Say what the sound of a file is, with or without a picture; its length is the file's where the stream is silent.
+def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
+    """Say what the video of a file is, whatever its audio is.
 
     Raises:
-        ReadError: the file is missing, has no sound, or cannot be decoded.
+        ReadError: as `probe`.
     """
-    with open_media(path) as container:
-        stream = audio_stream(container, path)
+    with media_file.open_media(path) as container:
+        return _video_info(container, path)
+
+
+def probe_sound(path: str | os.PathLike[str]) -> AudioInfo:
+    """Say what the audio of a file is, with or without a video.
+
+    Raises:
+        ReadError: the file is missing, has no audio, or cannot be decoded.
+    """
+    with media_file.open_media(path) as container:
+        stream = media_file.audio_stream(container, path)
         if stream is None:
             raise ReadError(f"a sound file must have an audio stream, got {path} without one")
-        if next(decode(container, stream, path), None) is None:
+        if next(media_file.decode(container, stream, path), None) is None:
             raise ReadError(f"a sound file must have at least one sample, got none in {path}")
-        info = _audio_info(container, stream)
-        whole_s = None if container.duration is None else container.duration / CLOCK_RATE
-        return replace(info, duration_s=whole_s if info.duration_s is None else info.duration_s)
+        return _audio_info(container, stream, path)
 
 
-@contextmanager
-def open_media(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open a file for reading; what FFmpeg finds wrong, now or while the block reads, becomes a `ReadError`."""
-    file = Path(path)
-    if not file.is_file():
-        state = "is a directory" if file.is_dir() else "does not exist"
-        raise ReadError(f"a media file must exist, got {file}, which {state}")
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-    try:
-        # Absolute, since FFmpeg takes what stands before a colon in a relative path for a protocol.
-        with av.open(str(file.absolute()), "r", options=options, metadata_errors="replace") as container:
-            yield container
-    except av.error.FFmpegError as error:
-        raise ReadError(f"a media file must be decodable, got {file}: {error.strerror or error}") from error
+def video_start_s(path: str | os.PathLike[str]) -> float | None:
+    """Return when the first frame of a file is due on its clock; None where the file has no video.
 
-
-def best_stream(container: Any, kind: str) -> Any | None:
-    """Return the stream that a player would choose, or None. Cover pictures do not count as video."""
-    cover = av.stream.Disposition.attached_pic
-    usable = [stream for stream in getattr(container.streams, kind) if not stream.disposition & cover]
-    best = container.streams.best(kind)
-    if best is not None and any(stream.index == best.index for stream in usable):
-        return best
-    return usable[0] if usable else None
-
-
-def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
-    """Return the picture's stream, ready to decode with several threads, or raise `ReadError`."""
-    stream = best_stream(container, "video")
-    if stream is None:
-        raise ReadError(f"a film must have a video stream, got {path} without one")
-    if stream.codec_context is None:
-        raise ReadError(f"a video codec must be one that FFmpeg decodes, got {path} with an unknown one")
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def audio_stream(container: Any, path: str | os.PathLike[str]) -> Any | None:
-    """Return the sound's stream, or None; raise `ReadError` where there is no decoder for it."""
-    stream = best_stream(container, "audio")
-    if stream is not None and stream.codec_context is None:
-        raise ReadError(f"an audio codec must be one that FFmpeg decodes, got {path} with an unknown one")
-    return stream
-
-
-def decode(container: Any, stream: Any, path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Yield the decoded frames of a stream from where the container stands."""
-    try:
-        yield from container.decode(stream)
-    except IndexError as error:
-        # PyAV looks packets up in the list of streams that it made when it opened the file.
-        raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
-
-
-def frame_rate(stream: Any) -> Any | None:
-    """Return the average rate as a fraction, or None."""
-    return stream.average_rate or stream.guessed_rate or stream.base_rate or None
-
-
-def frame_time_s(frame: Any, path: str | os.PathLike[str]) -> float:
-    """Return when a decoded frame is due, on the file's clock."""
-    if frame.pts is None:
-        raise ReadError(f"every frame must have a time stamp, got one without in {path}; remux the file first")
-    return float(frame.pts * frame.time_base)
-
-
-def pixel_aspect(stream: Any) -> float:
-    """Return width divided by height of a stored pixel; 1 where the file does not say."""
-    ratio = stream.sample_aspect_ratio
-    return float(ratio) if ratio else 1.0
-
-
-def orientation(frame: Any) -> tuple[int, bool]:
-    """Return (counter-clockwise quarter turns, mirrored) that make a decoded frame upright, nearest to its matrix.
-
-    The matrix maps stored to shown coordinates as (x, y) -> (a x + c y, b x + d y), with y pointing down.
+    Raises:
+        ReadError: the file is missing or cannot be opened.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(float)
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a, b = -a, -b
-    return round(math.degrees(math.atan2(-b, a)) / 90.0) % 4, mirrored
+    with media_file.open_media(path) as container:
+        if media_file.best_stream(container, "video") is None:
+            return None
+        stated_s = media_file.start_s(container, media_file.best_stream(container, "video"))
+        try:
+            return _video_info(container, path, measure=False).start_s
+        except ReadError:
+            # Its audio may be sound all the same.
+            return stated_s
 
 
-def declared_duration_s(container: Any, stream: Any) -> float | None:
-    """Return how long a stream says that it is: its own field, or Matroska's tag."""
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    parts = stream.metadata.get("DURATION", "").split(":")
-    try:
-        hours, minutes, seconds = (float(part.strip("\0 ")) for part in parts)
-    except ValueError:
-        return None
-    return hours * 3600.0 + minutes * 60.0 + seconds - _start_s(container, stream)
-
-
-def _video_info(container: Any, stream: Any, first: Any) -> VideoInfo:
-    turns, mirrored = orientation(first)
-    aspect, rate = pixel_aspect(stream), frame_rate(stream)
+def _video_info(container: Any, path: str | os.PathLike[str], *, measure: bool = True) -> VideoInfo:
+    stream = media_file.video_stream(container, path)
+    first = next(media_file.decode(container, stream, path), None)
+    if first is None:
+        raise ReadError(f"a film must have at least one picture, got none in {path}")
+    limits.check_video_size(first.width, first.height, path)
+    turns, mirrored = media_file.orientation(first)
+    aspect, rate = media_file.pixel_aspect(stream), media_file.frame_rate(stream)
+    stated_s = media_file.stated_duration_s(container, stream)
+    if stated_s is None and measure:
+        stated_s = media_file.measured_duration_s(path, stream.index)
     return VideoInfo(
         codec=stream.codec_context.name,
         coded_size=(first.height, first.width),
@@ -244,26 +159,21 @@ def _video_info(container: Any, stream: Any, first: Any) -> VideoInfo:
         frame_rate=None if rate is None else float(rate),
         is_variable_rate=_is_variable(stream),
         num_frames=stream.frames or None,
-        start_s=float(first.pts * first.time_base) if first.pts is not None else _start_s(container, stream),
-        duration_s=declared_duration_s(container, stream),
+        start_s=media_file.start_s(container, stream) if first.pts is None else media_file.frame_time_s(first, path),
+        duration_s=stated_s,
     )
 
 
-def _audio_info(container: Any, stream: Any) -> AudioInfo:
+def _audio_info(container: Any, stream: Any, path: str | os.PathLike[str]) -> AudioInfo:
+    stated_s = media_file.stated_duration_s(container, stream)
     return AudioInfo(
         codec=stream.codec_context.name,
         channels=stream.channels,
         layout=stream.layout.name,
         sample_rate=stream.sample_rate,
-        start_s=_start_s(container, stream),
-        duration_s=declared_duration_s(container, stream),
+        start_s=media_file.start_s(container, stream),
+        duration_s=media_file.measured_duration_s(path, stream.index) if stated_s is None else stated_s,
     )
-
-
-def _start_s(container: Any, stream: Any) -> float:
-    if stream.start_time is not None:
-        return float(stream.start_time * stream.time_base)
-    return (container.start_time or 0) / CLOCK_RATE
 
 
 def _is_variable(stream: Any) -> bool | None:

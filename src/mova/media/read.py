@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mova.errors import ConfigError, ReadError
 from mova.geometry import num_samples
+from mova.media import media_file
 from mova.media.decode_audio import AudioSpan, decode_sound
 from mova.media.decode_video import VideoSpan, decode_frames
+from mova.media.probe import video_start_s
 from mova.types import Clip
 
 if TYPE_CHECKING:
@@ -17,8 +20,37 @@ if TYPE_CHECKING:
     import numpy as np
 
 _DEFAULT_SAMPLE_RATE = 48_000
-# A file may fall short of the length that it declares by this much before it counts as damaged.
-_SHORTFALL_S = 0.5
+
+
+@dataclass(frozen=True)
+class ReadSpan:
+    """A span of a video file, and what of it is the file's own.
+
+    Attributes:
+        clip: frames and waveform.
+        own_frames: how many of the frames are the file's; those after them hold its last one.
+        own_samples: (first, end) samples of the waveform that are the file's, in order and apart; silence is filled in
+            elsewhere. Empty where the span has no audio.
+    """
+
+    clip: Clip
+    own_frames: int
+    own_samples: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ReadAudio:
+    """A span of the audio of a file, and what of it is the file's own.
+
+    Attributes:
+        waveform: (1, S) float32 in [-1, 1].
+        own_samples: as in `ReadSpan`.
+        end_s: where the file's audio ends, on the clock of `start_s`; None where reading stopped before.
+    """
+
+    waveform: np.ndarray
+    own_samples: tuple[tuple[int, int], ...]
+    end_s: float | None
 
 
 def read_clip(
@@ -61,6 +93,38 @@ def read_clip(
         GeometryError: a size or crop outside its range.
         ReadError: the file is missing, damaged, without a needed stream, or shorter than asked for.
     """
+    return read_span(
+        path,
+        frame_rate=frame_rate,
+        num_frames=num_frames,
+        size=size,
+        crop=crop,
+        sample_rate=sample_rate,
+        start_s=start_s,
+        mono=mono,
+        require_audio=require_audio,
+        pad=pad,
+    ).clip
+
+
+def read_span(
+    path: str | os.PathLike[str],
+    *,
+    frame_rate: float | None = None,
+    num_frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    crop: tuple[float, float] = (0.5, 0.5),
+    sample_rate: int | None = None,
+    start_s: float = 0.0,
+    mono: bool = True,
+    require_audio: bool = False,
+    pad: bool = False,
+) -> ReadSpan:
+    """Read a span of a video file as `read_clip` does, and say what of it is the file's own.
+
+    Raises:
+        MovaError: as `read_clip`.
+    """
     _check_arguments(frame_rate, num_frames, sample_rate, start_s)
     picture = decode_frames(
         path, frame_rate=frame_rate, num_frames=num_frames, size=size, crop=crop, start_s=start_s, pad=pad
@@ -71,37 +135,82 @@ def read_clip(
     if sound is None:
         if require_audio:
             raise ReadError(f"a film must have sound here, got {path} without an audio stream")
-        return Clip(picture.frames, None, rate, sample_rate or _DEFAULT_SAMPLE_RATE)
+        return ReadSpan(Clip(picture.frames, None, rate, sample_rate or _DEFAULT_SAMPLE_RATE), picture.num_own, ())
     target_rate = sample_rate or sound.sample_rate
     length = num_samples(len(picture.frames), rate, target_rate)
-    return Clip(picture.frames, sound.cut(target_rate, length, mono=mono), rate, target_rate)
+    clip = Clip(picture.frames, sound.cut(target_rate, length, mono=mono), rate, target_rate)
+    return ReadSpan(clip, picture.num_own, _own_samples(sound, target_rate, length))
 
 
-def read_sound(
-    path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0
-) -> tuple[np.ndarray, float]:
-    """Read a span of the sound of a file, with or without a picture, folded to one channel.
+def read_frames(
+    path: str | os.PathLike[str],
+    *,
+    frame_rate: float,
+    num_frames: int,
+    size: tuple[int, int] | None = None,
+    start_s: float = 0.0,
+) -> np.ndarray:
+    """Read the frames of a span and nothing of its audio, which may be one that cannot be decoded.
+
+    Returns:
+        (F, H, W, 3) uint8; arguments as in `read_clip`.
+
+    Raises:
+        MovaError: as `read_clip`.
+    """
+    _check_arguments(frame_rate, num_frames, None, start_s)
+    return decode_frames(
+        path,
+        frame_rate=frame_rate,
+        num_frames=num_frames,
+        size=size,
+        crop=(0.5, 0.5),
+        start_s=start_s,
+        pad=False,
+    ).frames
+
+
+def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0) -> ReadAudio:
+    """Read a span of the audio of a file, folded to one channel.
 
     Args:
         path: a file that FFmpeg decodes.
         sample_rate: of the result in Hz.
         length: S, samples of the result; silence past the end of the file.
-        start_s: seconds after the first sample.
-
-    Returns:
-        (1, S) float32 in [-1, 1], and how many seconds of it are the file's.
+        start_s: seconds after the first frame; of a file without video, after its first sample.
 
     Raises:
         ConfigError: a rate, a length or a start outside its range.
-        ReadError: the file is missing, damaged or without sound.
+        ReadError: the file is missing, damaged or without audio.
     """
     _check_arguments(None, length, sample_rate, start_s)
-    duration_s = length / sample_rate
-    sound = decode_sound(path, origin_s=0.0, start_s=start_s, duration_s=duration_s)
-    if sound is None:
+    origin_s = video_start_s(path)
+    audio = decode_sound(path, origin_s=origin_s, start_s=start_s, duration_s=length / sample_rate)
+    if audio is None:
         raise ReadError(f"a sound file must have an audio stream, got {path} without one")
-    own_s = duration_s if sound.end_s is None else min(max(sound.end_s - start_s, 0.0), duration_s)
-    return sound.cut(sample_rate, length, mono=True), own_s
+    _check_audio_whole(path, audio)
+    own = _own_samples(audio, sample_rate, length)
+    return ReadAudio(audio.cut(sample_rate, length, mono=True), own, audio.file_end_s)
+
+
+def read_sound(
+    path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0
+) -> tuple[np.ndarray, float]:
+    """Read a span of audio as `read_audio` does.
+
+    Returns:
+        (1, S) float32 in [-1, 1], and up to how many seconds of it the file's audio lasts.
+
+    Raises:
+        MovaError: as `read_audio`.
+    """
+    audio = read_audio(path, sample_rate=sample_rate, length=length, start_s=start_s)
+    return audio.waveform, audio.own_samples[-1][1] / sample_rate if audio.own_samples else 0.0
+
+
+def _own_samples(audio: AudioSpan, sample_rate: int, length: int) -> tuple[tuple[int, int], ...]:
+    rounded = [(round(begin * sample_rate), min(round(end * sample_rate), length)) for begin, end in audio.parts]
+    return tuple((begin, end) for begin, end in rounded if begin < end)
 
 
 def _check_arguments(frame_rate: float | None, num_frames: int | None, sample_rate: int | None, start_s: float) -> None:
@@ -117,11 +226,14 @@ def _check_arguments(frame_rate: float | None, num_frames: int | None, sample_ra
 
 def _check_not_truncated(path: str | os.PathLike[str], picture: VideoSpan, sound: AudioSpan | None) -> None:
     """Refuse a file that was read to its end and is shorter than it says: a download or a copy that broke off."""
-    if picture.end_s is None or picture.declared_end_s is None or (sound is not None and sound.end_s is None):
+    if sound is not None:
+        _check_audio_whole(path, sound)
+    if picture.end_s is None or (sound is not None and sound.file_end_s is None):
         return
-    end_s = max(picture.end_s, 0.0 if sound is None or sound.end_s is None else sound.end_s)
-    if end_s < picture.declared_end_s - _SHORTFALL_S:
-        raise ReadError(
-            f"a film must be as long as it declares, got {path} of {picture.declared_end_s:.3f} s that breaks off "
-            f"at {end_s:.3f} s"
-        )
+    end_s = max(picture.end_s, 0.0 if sound is None or sound.file_end_s is None else sound.file_end_s)
+    media_file.check_length(path, "video", picture.declared_end_s, end_s)
+
+
+def _check_audio_whole(path: str | os.PathLike[str], audio: AudioSpan) -> None:
+    if audio.file_end_s is not None:
+        media_file.check_length(path, "audio", audio.declared_end_s, audio.file_end_s)

@@ -17,7 +17,7 @@ import numpy as np
 from mova.errors import MuxError
 from mova.files.unfinished import unfinished
 from mova.geometry import num_samples
-from mova.media.probe import PRECISE, open_media
+from mova.media.media_file import PRECISE, open_media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,255 @@
+"""The one way to open a media file: containers, streams, time stamps and what they state, within the limits."""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from mova.errors import MovaError, ReadError
+from mova.media import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    PathArgument = str | os.PathLike[str]
+
+CLOCK_RATE = 1_000_000  # ticks per second of a container's own times
+# FFmpeg's fast paths between RGB and subsampled colour are off by several steps of 256.
+PRECISE = (
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
+# A file may fall short of the length that it declares by this much before it counts as damaged.
+_SHORTFALL_S = 0.5
+# Containers that state the length of each stream. What FFmpeg says for the others is the whole file's, or a guess.
+_STATE_LENGTHS = {"mov", "avi", "wav", "w64", "flac", "aiff", "caf", "mxf", "nut"}
+
+
+@contextmanager
+def open_media(path: PathArgument) -> Iterator[Any]:
+    """Open a file for reading; what FFmpeg finds wrong, now or while the block reads, becomes a `ReadError`."""
+    file = Path(path)
+    if not file.is_file():
+        state = "is a directory" if file.is_dir() else "does not exist"
+        raise ReadError(f"a media file must exist, got {file}, which {state}")
+    limits.check_file_size(file.stat().st_size, path)
+    options = {
+        "format_whitelist": limits.CONTAINERS,
+        "protocol_whitelist": "file",
+        "max_streams": str(limits.MAX_STREAMS),
+        "max_pixels": str(limits.MAX_VIDEO_PIXELS),
+    }
+    try:
+        # Absolute, since FFmpeg takes what stands before a colon in a relative path for a protocol.
+        with av.open(str(file.absolute()), "r", options=options, metadata_errors="replace") as container:
+            yield container
+    except MovaError:
+        raise
+    except av.error.FFmpegError as error:
+        raise ReadError(f"a media file must be decodable, got {file}: {error.strerror or error}") from error
+    except (ValueError, OverflowError, ZeroDivisionError, MemoryError, NotImplementedError) as error:
+        # PyAV's own, for headers with numbers that it does not expect.
+        raise ReadError(f"a media file must be decodable, got {file}: {error or type(error).__name__}") from error
+
+
+def best_stream(container: Any, kind: str) -> Any | None:
+    """Return the stream that a player would choose, or None. Cover pictures do not count as video."""
+    ranked = _ranked_streams(container, kind)
+    return ranked[0] if ranked else None
+
+
+def video_stream(container: Any, path: PathArgument) -> Any:
+    """Return the video's stream, ready to decode with several threads, or raise `ReadError`."""
+    stream = best_stream(container, "video")
+    if stream is None:
+        raise ReadError(f"a film must have a video stream, got {path} without one")
+    context = stream.codec_context
+    if context is None:
+        raise ReadError(f"a video codec must be one that FFmpeg decodes, got {path} with an unknown one")
+    limits.check_video_size(context.width, context.height, path)
+    threads = min(os.cpu_count() or 1, limits.MAX_DECODER_THREADS)
+    stream.thread_type = "AUTO"
+    context.thread_count = min(threads, 2) if context.width * context.height >= limits.LARGE_PIXELS else threads
+    context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}
+    return stream
+
+
+def audio_stream(container: Any, path: PathArgument) -> Any | None:
+    """Return the audio's stream: the one that a player would choose, or the next that can be decoded.
+
+    Returns:
+        None where there is no audio at all.
+
+    Raises:
+        ReadError: there is audio, none of which can be decoded, or of a rate or number of channels that is refused.
+    """
+    streams = _ranked_streams(container, "audio")
+    if not streams:
+        return None
+    chosen = next((stream for stream in streams if _has_decoder(stream)), None)
+    if chosen is None:
+        raise ReadError(f"an audio codec must be one that FFmpeg decodes, got {path} with an unknown one")
+    limits.check_audio(chosen.codec_context.sample_rate, chosen.codec_context.channels, path)
+    return chosen
+
+
+def decode(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
+    """Yield the decoded frames of a stream from where the container stands."""
+    try:
+        yield from container.decode(stream)
+    except IndexError as error:
+        # PyAV looks packets up in the list of streams that it made when it opened the file.
+        raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
+
+
+def frame_rate(stream: Any) -> Any | None:
+    """Return the average rate as a fraction, or None."""
+    return stream.average_rate or stream.guessed_rate or stream.base_rate or None
+
+
+def frame_time_s(frame: Any, path: PathArgument) -> float:
+    """Return when a decoded frame is due, on the file's clock."""
+    if frame.pts is None:
+        raise ReadError(f"every frame must have a time stamp, got one without in {path}; remux the file first")
+    time_s = float(frame.pts * frame.time_base)
+    limits.check_time(time_s, path)
+    return time_s
+
+
+def pixel_aspect(stream: Any) -> float:
+    """Return width divided by height of a stored pixel; 1 where the file does not say."""
+    ratio = stream.sample_aspect_ratio
+    return float(ratio) if ratio else 1.0
+
+
+def orientation(frame: Any) -> tuple[int, bool]:
+    """Return (counter-clockwise quarter turns, mirrored) that make a decoded frame upright, nearest to its matrix.
+
+    The matrix maps stored to shown coordinates as (x, y) -> (a x + c y, b x + d y), with y pointing down.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(float)
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    return round(math.degrees(math.atan2(-b, a)) / 90.0) % 4, mirrored
+
+
+def start_s(container: Any, stream: Any) -> float:
+    """Return when a stream begins on the file's clock, as its header says; 0 where nothing is said."""
+    if stream.start_time is not None:
+        return float(stream.start_time * stream.time_base)
+    return (container.start_time or 0) / CLOCK_RATE
+
+
+def stated_duration_s(container: Any, stream: Any) -> float | None:
+    """Return how long a stream says that it is itself: its own field, or Matroska's tag."""
+    if stream.duration is not None and container.format.name.split(",")[0] in _STATE_LENGTHS:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = (float(part.strip("\0 ")) for part in parts)
+    except ValueError:
+        return None
+    duration_s = hours * 3600.0 + minutes * 60.0 + seconds - start_s(container, stream)
+    return duration_s if math.isfinite(duration_s) and duration_s > 0.0 else None
+
+
+def declared_end_s(container: Any, stream: Any) -> float | None:
+    """Return how long a file says that a stream is, or else that it is itself; None where neither is said."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    stated_s = stated_duration_s(container, stream)
+    if stated_s is None and container.duration is not None:
+        return float(container.duration / CLOCK_RATE)
+    return stated_s
+
+
+def measured_duration_s(path: PathArgument, index: int) -> float | None:
+    """Return how long a stream is by the time stamps of its packets; None where there are none.
+
+    Raises:
+        ReadError: the file cannot be read to its end.
+    """
+    with open_media(path) as container:
+        return _measure(container, [container.streams[index]], path).get(index)
+
+
+def check_whole(path: PathArgument) -> None:
+    """Refuse a file that breaks off: one whose packets end before the length that it states. Decodes nothing.
+
+    Raises:
+        ReadError: a stream is shorter than it says, or the file cannot be read to its end.
+    """
+    with open_media(path) as container:
+        streams = [best_stream(container, kind) for kind in ("video", "audio")]
+        chosen = [stream for stream in streams if stream is not None]
+        stated = {stream.index: stated_duration_s(container, stream) for stream in chosen}
+        measured = _measure(container, chosen, path) if chosen else {}
+        for stream in chosen:
+            check_length(path, stream.type, stated[stream.index], measured.get(stream.index, 0.0))
+
+
+def check_length(path: PathArgument, kind: str, stated_s: float | None, measured_s: float) -> None:
+    """Refuse a stream of `kind` that is `measured_s` long where its file states `stated_s`: a copy that broke off.
+
+    Raises:
+        ReadError: it falls short by more than half a second.
+    """
+    if stated_s is not None and measured_s < stated_s - _SHORTFALL_S:
+        raise ReadError(
+            f"a media file must be as long as it declares, got {path} of {stated_s:.3f} s that breaks off at "
+            f"{measured_s:.3f} s ({kind})"
+        )
+
+
+def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int, float]:
+    """Return the seconds from the first time stamp to the end of the last packet of each stream, by its index."""
+    usual: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    firsts: dict[int, int] = {}
+    for stream in streams:
+        rate = frame_rate(stream) if stream.type == "video" else None
+        usual[stream.index] = round(1 / (rate * stream.time_base)) if rate else 0
+    for packet in _demux(container, streams, path):
+        if packet.pts is None or not packet.size:
+            continue
+        index = packet.stream_index
+        firsts[index] = min(firsts.get(index, packet.pts), packet.pts)
+        ends[index] = max(ends.get(index, packet.pts), packet.pts + (packet.duration or usual[index]))
+    bases = {stream.index: stream.time_base for stream in streams}
+    return {index: float((end - firsts[index]) * bases[index]) for index, end in ends.items()}
+
+
+def _demux(container: Any, streams: list[Any], path: PathArgument) -> Iterator[Any]:
+    try:
+        yield from container.demux(*streams)
+    except IndexError as error:
+        raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
+
+
+def _ranked_streams(container: Any, kind: str) -> list[Any]:
+    cover = av.stream.Disposition.attached_pic
+    usable = [stream for stream in getattr(container.streams, kind) if not stream.disposition & cover]
+    best = container.streams.best(kind)
+    return sorted(usable, key=lambda stream: best is None or stream.index != best.index)
+
+
+def _has_decoder(stream: Any) -> bool:
+    """Say whether a decoder opens; its header may be damaged."""
+    if stream.codec_context is None:
+        return False
+    try:
+        stream.codec_context.open(strict=False)
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True

@@ -1,0 +1,28 @@
+import pytest
+
+from mova.errors import ReadError
+from mova.media.media_file import check_whole
+from mova.media.probe import probe, probe_video
+from mova.media.read import read_frames
+
+
+def test_a_file_that_breaks_off_is_told_without_decoding(films, tmp_path):
+    for name in ("film.mkv", "film.mp4", "film.avi"):
+        faststart = {"movflags": "+faststart"} if name.endswith("mp4") else {}
+        path = films.make_with_clicks(tmp_path / name, options=faststart)
+        check_whole(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(ReadError, match=name):
+            check_whole(path)
+
+
+def test_audio_that_cannot_be_decoded_leaves_another_track_or_the_video(films, tmp_path):
+    path = tmp_path / "film.mkv"
+    sound = films.clicks([0.5], 1.0, 48_000)
+    films.make(path, films.numbered(24), sound=sound, audio_codec="pcm_s16le")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"A_PCM/INT/LIT", b"A_PCX/INT/LIT"))
+    assert probe_video(path).num_frames is None
+    assert len(read_frames(path, frame_rate=24.0, num_frames=24)) == 24
+    with pytest.raises(ReadError, match="an audio codec must be one that FFmpeg decodes"):
+        probe(path)
