@@ -8,7 +8,7 @@ import torch
 from mova.diffusion.denoise import denoise
 from mova.diffusion.guidance import CONDITIONAL, TEXTLESS, UNCONDITIONAL, Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.errors import NumericalError
+from mova.errors import ConfigError, NumericalError
 from mova.types import LatentPair, Velocities
 
 SCHEDULE = PairedFlowMatchScheduler(shift=1.0, sigma_min=0.0, extra_one_step=True).make_schedule(10)
@@ -106,6 +106,24 @@ def test_the_least_similar_clip_decides_for_all():
     run(both := Flow((0.75, 0.35), (0.75, 0.35)))
     assert alone.counts == [2] * 4 + [1] * 6
     assert both.counts == [2] * 8 + [1] * 2
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_with_a_function_for_each_clip_none_depends_on_its_neighbours(sampler):
+    levels, start = (0.75, 0.35, 0.55), noise(3)
+    flows = [Flow((level,), (level,)) for level in levels]
+    together = run(flows, start=start, sampler=sampler)
+    for index, level in enumerate(levels):
+        own = LatentPair(start.video[index : index + 1], start.audio[index : index + 1])
+        alone = run(flow := Flow((level,), (level,)), start=own, sampler=sampler)
+        assert flow.counts == flows[index].counts
+        assert same(alone, LatentPair(together.video[index : index + 1], together.audio[index : index + 1]))
+    assert [sum(flow.counts) for flow in flows] == [14, 18, 16]
+
+
+def test_functions_are_one_or_one_for_each_clip():
+    with pytest.raises(ConfigError, match="2 clips need one function or one each, got 3"):
+        run([Flow()] * 3)
 
 
 @pytest.mark.parametrize("late", ["video", "audio"])

@@ -85,7 +85,7 @@ def test_no_more_steps_in_a_row_are_skipped_than_allowed(joint, call):
         skipped = []
         for _ in range(7):
             before = cache.repeated
-            cache.begin("high_noise", ("one", "other"))
+            cache.begin("high_noise", ("one", "other"), predictions=2)
             call()
             skipped.append(cache.repeated - before)
     # Two branches share each call.

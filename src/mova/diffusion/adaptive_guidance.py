@@ -28,9 +28,10 @@ _ALONE = BranchMix(branches=(CONDITIONAL,), video_weights=(1.0,), audio_weights=
 class AdaptiveGuidance:
     """Decides during one run which of the planned branches are still worth a call.
 
-    All branches of a step have to agree with the conditional one, in the least similar clip of the batch and in each
-    modality that a later step would guide; then guidance ends for all of them. The next expert begins guided again,
-    because what one network hardly tells apart says nothing about another.
+    All branches of a step have to agree with the conditional one, in each modality that a later step would guide and in
+    the least similar clip of those that are decided on together (`denoise` asks for each clip alone where it is given
+    one function per clip); then guidance ends for them. The next expert begins guided again, because what one network
+    hardly tells apart says nothing about another.
 
     Args:
         plan: expert and planned mix of each step.

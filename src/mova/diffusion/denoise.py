@@ -94,7 +94,7 @@ def num_model_calls(plan: Sequence[StepPlan]) -> int:
 
 
 def denoise(
-    velocity_function: VelocityFunction,
+    velocity_function: VelocityFunction | Sequence[VelocityFunction],
     latents: LatentPair,
     schedule: PairedSchedule,
     *,
@@ -109,7 +109,8 @@ def denoise(
     Switching gradients off is left to the caller.
 
     Args:
-        velocity_function: the model with its prompts and conditions.
+        velocity_function: the model with its prompts and conditions; or one for each clip, which is asked for that clip
+            alone: then no clip depends on those beside it, not even in where adaptive guidance ends.
         latents: at the first noise level of the schedule; noise, or clean where a modality is held.
         schedule: noise levels of both modalities.
         guidance: None for no guidance.
@@ -122,29 +123,35 @@ def denoise(
         Latents at the last noise level, float32, on the device of `latents`.
 
     Raises:
-        ConfigError: an unknown sampler or a value outside its range, before the first call.
+        ConfigError: an unknown sampler, a value outside its range, or another number of functions than of clips, before
+            the first call.
         NumericalError: latents that are not finite; the text names the step. On a GPU it may come some steps later.
     """
     guidance = guidance or Guidance()
     plan = plan_steps(schedule, guidance, boundary_ratio)
-    adaptive = AdaptiveGuidance([(step.expert, step.mix) for step in plan], schedule, guidance.tolerance, agree)
     solver = make_sampler(sampler, schedule)
     current = LatentPair(video=latents.video.float(), audio=latents.audio.float())
+    functions = velocity_function if isinstance(velocity_function, Sequence) else [velocity_function]
+    if len(functions) not in (1, len(current.video)):
+        raise ConfigError(f"{len(current.video)} clips need one function or one each, got {len(functions)}")
+    parts = [
+        _Part(function, AdaptiveGuidance([(one.expert, one.mix) for one in plan], schedule, guidance.tolerance, agree))
+        for function in functions
+    ]
     check = FiniteCheck()
     check.note(current, "before the first step")
-    batch_size, device = len(current.video), current.video.device
-    # (steps, B): moved to the device once, not once per step.
-    video_timesteps = schedule.video_timesteps.to(device)[:, None].expand(-1, batch_size)
-    audio_timesteps = schedule.audio_timesteps.to(device)[:, None].expand(-1, batch_size)
+    device = current.video.device
+    # Moved to the device once, not once per step.
+    video_timesteps, audio_timesteps = schedule.video_timesteps.to(device), schedule.audio_timesteps.to(device)
 
     for index, step in enumerate(plan):
-        mix = adaptive.mix(index)
-        predictions = velocity_function(
-            mix.branches, current, video_timesteps[index], audio_timesteps[index], step.expert
-        )
-        adaptive.compare(index, predictions, current)
+        times = video_timesteps[index], audio_timesteps[index]
+        velocities = [
+            part.predict(index, step.expert, piece, times)
+            for part, piece in zip(parts, _pieces(current, len(parts)), strict=True)
+        ]
         # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
-        current = solver.step(index, current, mix.combine(predictions))
+        current = solver.step(index, current, _joined(velocities))
         check.note(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
         replaced = on_step(index + 1, len(plan), current) if on_step else None
         if replaced is not None:
@@ -152,3 +159,33 @@ def denoise(
             solver.restart(index + 1)
     check.finish()
     return current
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What is asked for velocities together: a whole batch, or one clip of it."""
+
+    function: VelocityFunction
+    adaptive: AdaptiveGuidance
+
+    def predict(
+        self, index: int, expert: Expert, latents: LatentPair, times: tuple[torch.Tensor, torch.Tensor]
+    ) -> Velocities:
+        """Return the guided velocities of a step; times are those of video and audio, without dimensions."""
+        mix = self.adaptive.mix(index)
+        video_timestep, audio_timestep = (time.expand(len(latents.video)) for time in times)
+        predictions = self.function(mix.branches, latents, video_timestep, audio_timestep, expert)
+        self.adaptive.compare(index, predictions, latents)
+        return mix.combine(predictions)
+
+
+def _pieces(latents: LatentPair, count: int) -> list[LatentPair]:
+    if count == 1:
+        return [latents]
+    return [LatentPair(*piece) for piece in zip(latents.video.split(1), latents.audio.split(1), strict=True)]
+
+
+def _joined(velocities: Sequence[Velocities]) -> Velocities:
+    if len(velocities) == 1:
+        return velocities[0]
+    return Velocities(*(torch.cat([getattr(one, name) for one in velocities]) for name in ("video", "audio")))

@@ -23,7 +23,7 @@ class CallCount:
     """What a run asked of the model.
 
     Attributes:
-        predictions: that were made, one per step and branch of guidance.
+        predictions: that were made, one per clip, step and branch of guidance.
         repeated: how many of these took most of the picture from earlier steps (`step_cache`).
         planned: predictions that there would have been without `adaptive_guidance`.
     """

@@ -1,4 +1,4 @@
-"""The pipeline: prompts and pictures in, clips out. Read `__call__` from top to bottom."""
+"""The pipeline: prompts and images in, clips out. Read `__call__` from top to bottom; its phases are in `phases.py`."""
 
 from __future__ import annotations
 
@@ -11,33 +11,26 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-from mova.codecs.audio import decode_audio, encode_audio
-from mova.codecs.conditioning import NullImage, frame_condition
-from mova.codecs.prompt import CutPrompt, encode_prompts
-from mova.codecs.video import decode_video, encode_video
+from mova.codecs.conditioning import NullImage
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
-from mova.errors import ConfigError, NumericalError
-from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput, video_tensor, waveform_tensor
+from mova.errors import ConfigError
+from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput
 from mova.generate.locate import ModelDefaults
 from mova.generate.lora import LoraPipelineMixin
 from mova.generate.output import (
-    CallCount,
     MovaPipelineOutput,
     OutputType,
-    format_audio,
-    format_frames,
 )
+from mova.generate.phases import PhasesMixin
 from mova.generate.placement import PlacedPipelineMixin
 from mova.generate.request import SamplingSettings
-from mova.generate.run_plan import RunPlan, Start, plan_run
+from mova.generate.run_plan import RunPlan, plan_run
 from mova.generate.runtime import Runtime
-from mova.generate.sampling import StepCallback, sample, step_callback
+from mova.generate.sampling import StepCallback
 from mova.generate.seeds import WholeNumbers
 from mova.generate.spread import SpreadPipelineMixin
-from mova.generate.velocity import TextConditions
 from mova.geometry import CodecGeometry
-from mova.types import LatentPair
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -49,7 +42,7 @@ if TYPE_CHECKING:
     from mova.models.tower import AudioTower, VideoTower
 
 
-class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
+class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -304,97 +297,3 @@ class MovaPipeline(PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, 
             boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
             num_processes=self.parallel.world_size,
         )
-
-    def encode_prompt(
-        self,
-        plan: RunPlan,
-        prompt: str | Sequence[str] | None,
-        negative_prompt: str | Sequence[str] | None = None,
-        prompt_embeds: torch.Tensor | None = None,
-        negative_prompt_embeds: torch.Tensor | None = None,
-    ) -> TextConditions:
-        """Embed the texts, one row per clip; the negative one only if a branch reads it."""
-        with self._reading_text():
-            positive, cut = self._embed(plan, prompt, prompt_embeds, "prompt")
-            negative = None
-            if plan.needs_negative_text:
-                negative_prompt = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
-                negative, also_cut = self._embed(plan, negative_prompt, negative_prompt_embeds, "negative_prompt")
-                cut = (*cut, *also_cut)
-        return TextConditions(positive=positive, negative=negative, cut=cut)
-
-    def prepare_latents(self, plan: RunPlan, given: GivenMedia, noise: GivenNoise) -> Start:
-        """Draw the noise, encode the known frames, and put held modalities in place of their noise."""
-        geometry, device = plan.geometry, self._execution_device
-        drawn, seeds = noise.draw(geometry, plan.batch_size)
-        video, audio = drawn.video.to(device), drawn.audio.to(device)
-        frames = None if given.video is None else video_tensor(given.video, geometry).to(device)
-        waveform = None if given.audio is None else waveform_tensor(given.audio, geometry).to(device)
-        known = {0: frames[:, :, 0]} if frames is not None else given.known_images(geometry)
-        with self._coding():
-            if frames is not None:
-                video = plan.expand(encode_video(self.video_vae, frames), "video")
-            if waveform is not None:
-                audio = plan.expand(encode_audio(self.audio_vae, waveform), "audio")
-            condition = frame_condition(self.video_vae, known, geometry, null_image=plan.null_image, device=device)
-        return Start(
-            latents=LatentPair(video=video, audio=audio),
-            condition=plan.expand(condition, "image"),
-            given_frames=None if frames is None else plan.expand(frames, "video"),
-            given_audio=None if waveform is None else plan.expand(waveform, "audio"),
-            seeds=seeds,
-        )
-
-    def denoise(
-        self,
-        plan: RunPlan,
-        text: TextConditions,
-        start: Start,
-        *,
-        batch_branches: bool | None = None,
-        on_step_end: StepCallback | None = None,
-    ) -> tuple[LatentPair, CallCount]:
-        """Follow the schedule from noise to clean latents; also count what was asked of the model."""
-        high_noise, low_noise = self._joint_models()
-        with (
-            self._denoising((high_noise, low_noise)),
-            self.progress_bar(total=plan.settings.num_inference_steps) as bar,
-        ):
-            return sample(
-                high_noise,
-                low_noise,
-                plan,
-                text,
-                start,
-                batch_branches=batch_branches,
-                spread=self._spread.velocities,
-                agree=self.parallel.agree,
-                on_step=step_callback(self, plan, bar.update, on_step_end),
-            )
-
-    def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:
-        """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
-        if plan.output_type == "latent":
-            return latents.video, latents.audio
-        with self._coding():
-            decode = decode_video if self.placement is None else self.placement.decode
-            frames = self._spread.decode_picture(self.video_vae, start, latents.video, decode)
-            waveform = start.given_audio
-            if frames is None:
-                return None, None
-            if waveform is None:
-                waveform = decode_audio(self.audio_vae, latents.audio, num_samples=plan.geometry.num_samples)
-        for name, decoded in (("picture", frames), ("sound", waveform)):
-            if not decoded.isfinite().all():
-                raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")
-        return format_frames(frames, plan.output_type), format_audio(waveform, plan.output_type)
-
-    def _embed(
-        self, plan: RunPlan, texts: str | Sequence[str] | None, embeds: torch.Tensor | None, name: str
-    ) -> tuple[torch.Tensor, tuple[CutPrompt, ...]]:
-        cut: tuple[CutPrompt, ...] = ()
-        if embeds is None:
-            prompts = [texts] if isinstance(texts, str) else list(texts or ())
-            encoded = encode_prompts(self.tokenizer, self.text_encoder, prompts)
-            embeds, cut = encoded.embeds, encoded.cut
-        return plan.expand(embeds.to(self._execution_device), name), cut

@@ -38,6 +38,8 @@ def sample(
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
+    Each clip of a batch is computed by itself, so that it is the same, to the bit, as when it is made alone.
+
     Args:
         high_noise, low_noise: joint models of the experts.
         plan: settings, schedule and guidance.
@@ -54,16 +56,25 @@ def sample(
     threshold = plan.settings.step_cache
     whole = [model for model in (high_noise, low_noise) if isinstance(model, DualTower)]
     cache = StepCache(whole, threshold, order=plan.settings.step_cache_order) if threshold else None
-    model = VelocityModel(
-        high_noise=high_noise,
-        low_noise=low_noise,
-        text=text,
-        condition=start.condition,
-        frame_rate=plan.geometry.frame_rate,
-        batch_branches=batch_branches,
-        cache=cache,
-    )
-    counted = _Counted(spread(model))
+    fits: dict[int, bool] = {}
+    counted = [
+        _Counted(
+            spread(
+                VelocityModel(
+                    high_noise=high_noise,
+                    low_noise=low_noise,
+                    text=text.row(clip),
+                    condition=start.condition[clip : clip + 1],
+                    frame_rate=plan.geometry.frame_rate,
+                    batch_branches=batch_branches,
+                    cache=cache,
+                    clip=clip,
+                    fits=fits,
+                )
+            )
+        )
+        for clip in range(len(start.latents.video))
+    ]
     with cache or contextlib.nullcontext(), beside_video(whole, start.latents.video.device):
         latents = denoise(
             counted,
@@ -75,7 +86,8 @@ def sample(
             on_step=on_step,
             agree=agree,
         )
-    return latents, CallCount(counted.predictions, cache.repeated if cache else 0, num_model_calls(plan.steps))
+    made = sum(one.predictions for one in counted)
+    return latents, CallCount(made, cache.repeated if cache else 0, len(counted) * num_model_calls(plan.steps))
 
 
 @dataclass

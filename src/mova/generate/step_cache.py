@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 @dataclass(eq=False)
 class _Memory:
-    """What is kept of one kind of call: a branch of guidance with one expert. Histories have the newest entry first."""
+    """What is kept of one kind of call: branches of a clip with one expert. Histories have the newest entry first."""
 
     predictions: int = 1
     step: int = -1
@@ -104,16 +104,22 @@ class StepCache:
         self._memories.clear()
         self._now = _Memory()
 
-    def begin(self, expert: str, branches: tuple[Hashable, ...]) -> None:
-        """Say which kind of call comes next: only calls of the same branches with the same expert are alike."""
+    def begin(self, expert: str, kind: tuple[Hashable, ...], *, predictions: int = 1) -> None:
+        """Say which kind of call comes next: only calls of the same clips and branches with the same expert are alike.
+
+        Args:
+            expert: that is called.
+            kind: clip and branches of the call.
+            predictions: that it makes.
+        """
         for key in [key for key in self._memories if key[0] != expert]:
             # The other expert's part of the schedule is over.
             del self._memories[key]
-        self._now = self._memories.setdefault((expert, branches), _Memory(len(branches)))
+        self._now = self._memories.setdefault((expert, kind), _Memory(predictions))
 
-    def forget(self, expert: str, branches: tuple[Hashable, ...]) -> None:
+    def forget(self, expert: str, kind: tuple[Hashable, ...]) -> None:
         """Let go of what is kept of a kind of call that does not come again."""
-        self._memories.pop((expert, branches), None)
+        self._memories.pop((expert, kind), None)
         self._now = _Memory()
 
     def size_bytes(self) -> int:

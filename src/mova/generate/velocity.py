@@ -60,6 +60,11 @@ class TextConditions:
         assert self.negative is not None, "the plan said that no branch reads the negative prompt"
         return self.negative
 
+    def row(self, clip: int) -> TextConditions:
+        """Return the texts of one clip alone, as a batch of one."""
+        negative = None if self.negative is None else self.negative[clip : clip + 1]
+        return TextConditions(self.positive[clip : clip + 1], negative)
+
 
 @dataclass(frozen=True, eq=False)
 class VelocityModel:
@@ -74,6 +79,8 @@ class VelocityModel:
             it, elsewhere where calls are small.
         cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
+        clip: number of the clip in its batch where each is computed by itself; `cache` tells them apart by it.
+        fits: whether so many branches fit in one call, as far as it is known; clips of a batch share it.
         free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
             of None, for no such rule.
     """
@@ -87,8 +94,9 @@ class VelocityModel:
     cache: StepCache | None = None
     remember_text: bool = True
     free_bytes: Callable[[torch.device], int | None] | None = free_gpu_bytes
+    clip: int = 0
+    fits: dict[int, bool] = field(default_factory=dict, repr=False)
     _texts: dict[tuple[Branch, ...], PromptMemory] = field(default_factory=dict, repr=False)
-    _fits: dict[int, bool] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -121,10 +129,10 @@ class VelocityModel:
                 raise
         # Outside of the handler: the error would keep what the call had computed.
         logger.warning("%d branches do not fit in one call, from here on they take turns", len(group))
-        self._fits.update(dict.fromkeys(self._fits, False))
+        self.fits.update(dict.fromkeys(self.fits, False))
         self._texts.pop(tuple(group), None)
         if self.cache:
-            self.cache.forget(expert, tuple(group))
+            self.cache.forget(expert, (self.clip, *group))
         return None
 
     def _predict(
@@ -133,7 +141,7 @@ class VelocityModel:
         """Call the model once."""
         count = len(group)
         if self.cache:
-            self.cache.begin(expert, tuple(group))
+            self.cache.begin(expert, (self.clip, *group), predictions=count)
         together = model(
             *(_repeat(value, count) for value in inputs),
             self._text(tuple(group), model),
@@ -161,9 +169,9 @@ class VelocityModel:
         most = max(len(group) for group in by_bridge)
         together = self.batch_branches
         if together is None:
-            if most not in self._fits:
-                self._fits[most] = self._fits_in_one_call(most, model.video_tower, video)
-            together = self._fits[most]
+            if most not in self.fits:
+                self.fits[most] = self._fits_in_one_call(most, model.video_tower, video)
+            together = self.fits[most]
         return [group for group in by_bridge if group] if together else [[branch] for branch in branches]
 
     def _fits_in_one_call(self, count: int, tower: VideoTower, video: torch.Tensor) -> bool:
