@@ -3,6 +3,8 @@
 import os
 import signal
 
+import hypothesis
+
 # Idle threads must not spin on a shared machine.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["GOMP_SPINCOUNT"] = "0"
@@ -11,3 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 
 # A shell starts what runs in its background with Ctrl-C ignored, and processes pass that on; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")

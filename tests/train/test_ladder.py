@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,14 +90,63 @@ def test_a_used_folder_needs_the_word_resume(ladder_run, recipes):
         run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={folder}/model"])
 
 
-def test_the_folder_to_resume_must_be_the_recipes_and_be_there(ladder_run, recipes, tmp_path):
+def test_the_folder_to_resume_must_hold_a_stage_of_the_recipe(ladder_run, recipes, tmp_path):
     folder, _ = ladder_run
-    with pytest.raises(ConfigError, match=rf"must name the recipe's run folder {folder}, got {tmp_path}"):
+    with pytest.raises(ConfigError, match=rf"must name a folder of this run, which holds tiny_joint, got {tmp_path}"):
         run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={folder}/model"], resume=tmp_path)
     absent = tmp_path / "absent"
-    with pytest.raises(ConfigError, match="nothing to resume"):
-        run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={absent}/model"], resume=absent)
+    for model in (absent, folder):
+        with pytest.raises(ConfigError, match="nothing to resume"):
+            run_recipe(recipes / "tiny_joint.yaml", overrides=[f"model={model}/model"], resume=absent)
     assert not absent.exists()
+
+
+def text_recipe(recipes, minimal, tmp_path):
+    shutil.copy(recipes / "tiny_text_encoder.yaml", tmp_path / "text.yaml")
+    plain = load_recipe(tmp_path / "text.yaml")
+    return tmp_path / "text.yaml", [*(text for text in minimal if accepts(plain, text)), "model=runs/one/model"]
+
+
+def test_a_run_goes_on_where_its_folder_is_now(recipes, minimal, tmp_path, monkeypatch):
+    """Moved, copied, or named by another path; the recipe still says where it was."""
+    monkeypatch.chdir(tmp_path)
+    recipe, settings = text_recipe(recipes, minimal, tmp_path)
+    run_recipe(recipe, overrides=settings)
+    shutil.copytree("runs/one", "copied")
+    shutil.move("runs/one", "moved")
+    (tmp_path / "linked").symlink_to(tmp_path / "moved")
+    places = ["moved", str(tmp_path / "moved"), "linked", "runs/../moved", "copied"]
+    for steps, place in enumerate(places, start=3):
+        # Each of the first four goes on from the one before; the copy was made when there were 2 steps.
+        more = [*settings, f"run.max_steps={steps}"]
+        assert [done for _, _, done in plan_recipe(recipe, more, Path(place))] == [False]
+        model = run_recipe(recipe, overrides=more, resume=Path(place))
+        assert model == Path(place) / "model"
+        lines = [json.loads(line) for line in (Path(place) / "text" / "log.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines if line["event"] == "resume"][-1] == (
+            steps - 1 if place != "copied" else 2
+        )
+        assert last_logged_step(Path(place) / "text") == steps
+    assert not Path("runs/one").exists()
+
+
+def test_one_process_at_a_time_trains_in_a_folder(recipes, minimal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe, settings = text_recipe(recipes, minimal, tmp_path)
+    holder = (
+        "import sys, pathlib; from mova.files.lock import lock_folder\nwith lock_folder(pathlib.Path('runs/one'), 'x'):"
+    )
+    holder += " print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(ConfigError, match=rf"use the run folder runs/one, which process {other.pid} on"):
+            run_recipe(recipe, overrides=settings)
+        assert not (tmp_path / "runs" / "one" / "text").exists()
+        other.kill()
+    # A crash sets it free.
+    run_recipe(recipe, overrides=settings)
 
 
 def write_ladder(tmp_path, recipes, *models):

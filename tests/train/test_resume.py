@@ -4,7 +4,7 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.train.config import load_recipe
-from mova.train.resume import changed_keys, check_same_recipe, with_later_keys
+from mova.train.resume import changed_keys, check_same_recipe, moved, with_later_keys
 
 
 def recipe(recipes, *changes):
@@ -22,6 +22,8 @@ def recipe(recipes, *changes):
         "data.workers=3",
         "memory.checkpoint_activations=true",
         "memory.base_dtype=bfloat16",
+        "model=/elsewhere/model",
+        "encoders=/elsewhere/model",
     ],
 )
 def test_what_says_how_long_and_where_may_change(recipes, change):
@@ -74,3 +76,35 @@ def test_a_recipe_that_does_not_fit_any_more_is_compared_as_it_is(recipes):
     then = recipe(recipes) | {"former": 1}
     kind = type(load_recipe(recipes / "tiny_joint.yaml"))
     assert changed_keys(with_later_keys(then, kind), recipe(recipes)) == [("former", 1, "(absent)")]
+
+
+@pytest.mark.parametrize("key", ["base", "start.video_dit", "start.audio_dit", "start.video_dit_2"])
+def test_weights_may_be_elsewhere_where_they_were_compared_by_content(recipes, key, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "tiny_lora" if key == "base" else "tiny_joint"
+
+    def with_weights(place):
+        return load_recipe(recipes / f"{name}.yaml", [f"{key}={place}"]).model_dump(mode="json")
+
+    then = with_weights("weights/model")
+    assert changed_keys(then, with_weights("/other/model"), weights_known=True) == []
+    assert changed_keys(then, with_weights("/other/model")) == [(key, "weights/model", "/other/model")]
+    assert changed_keys(then, with_weights(tmp_path / "weights" / "model")) == []
+    if key != "base":
+        assert changed_keys(then, with_weights("new"), weights_known=True) == [(key, "weights/model", "new")]
+
+
+def test_what_lies_in_a_folder_moves_with_it(recipes, tmp_path):
+    former, folder = tmp_path / "former", tmp_path / "now"
+    (folder / "towers").mkdir(parents=True)
+    changes = [f"model={former}/model", f"encoders={former}/towers", f"start.video_dit={former}/towers"]
+    config = moved(load_recipe(recipes / "tiny_joint.yaml", [*changes, "start.audio_dit=mova-tiny"]), former, folder)
+    assert config.model == folder / "model"
+    assert (config.encoders, config.start.video_dit) == (f"{folder}/towers", f"{folder}/towers")
+    assert (config.start.audio_dit, config.start.video_dit_2) == ("mova-tiny", "new")
+
+
+def test_long_values_are_cut_in_errors(recipes):
+    with pytest.raises(ConfigError) as raised:
+        check_same_recipe("joint", recipe(recipes), recipe(recipes) | {"former": "x" * 10**6})
+    assert len(str(raised.value)) < 2000

@@ -64,9 +64,9 @@ def test_the_position_of_a_run_is_refused_on_other_clips():
     state = sampler.state_dict(9)
     assert (state["epoch"], state["steps_into_epoch"]) == (2, 1)
     StepSampler(facts_of([0] * 7), 2, 5).check(state)
-    with pytest.raises(DataError, match="the clips are not those that the run learned from"):
+    with pytest.raises(DataError, match="the clips must be those that the run learned from"):
         StepSampler(facts_of([0] * 8), 2, 0).check(state)
-    with pytest.raises(DataError, match="batch_size was 2, is 3"):
+    with pytest.raises(DataError, match="batch_size must be the one that the run learned with, 2, got 3"):
         StepSampler(facts_of([0] * 7), 3, 0).check(state)
 
 

@@ -47,12 +47,16 @@ class ClipFacts:
         key: its name, for messages.
         bucket: clips of one bucket have one size and can share a batch.
         has_video, has_audio: whether it has a picture, a sound.
+        content: hash of what is seen and heard, wherever it comes from.
+        caption: of it.
     """
 
     key: str
     bucket: int
     has_video: bool = True
     has_audio: bool = True
+    content: str = ""
+    caption: str = ""
 
 
 class LatentSource(Protocol):
@@ -62,7 +66,6 @@ class LatentSource(Protocol):
         facts: of every clip.
         frame_rate: frames per second of all of them.
         null_prompt: (P, D) embedding of the empty text.
-        fingerprint: of the clips, their encoders and sizes; a run that goes on must find the same.
     """
 
     @property
@@ -71,7 +74,6 @@ class LatentSource(Protocol):
 
     frame_rate: float
     null_prompt: torch.Tensor
-    fingerprint: str
 
     def batch(self, indices: Sequence[int], step: int = 0) -> LatentBatch:
         """Return clips of one bucket, float32.

@@ -6,12 +6,15 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import read_object
+from mova.files.lock import lock_folder
 from mova.train.checkpoint import ALONE, list_states
 from mova.train.config import (
     AudioAutoencoderConfig,
@@ -31,7 +34,8 @@ from mova.train.config import (
 )
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
-from mova.train.resume import check_same_recipe, with_later_keys
+from mova.train.resume import check_same_recipe, moved, with_later_keys
+from mova.train.started_from import check_start, note_start
 from mova.train.trainer import OnProgress, Stage, Trainer, choose_device
 
 logger = logging.getLogger(__name__)
@@ -50,7 +54,8 @@ def run_recipe(
     Args:
         path: of the recipe.
         overrides: `key=value` texts; in a ladder each applies to every stage that has the key.
-        resume: the run's folder, to go on from what it holds. A folder that holds something is an error without it.
+        resume: the run's folder, to go on from what it holds, wherever it is now and however it is written. A folder
+            that holds something is an error without it.
         cache: folder of encoded clips, shared among runs; `latents` in the run's folder if not given.
         on_progress: called at every logged step.
 
@@ -59,26 +64,30 @@ def run_recipe(
 
     Raises:
         ConfigError: the recipe does not fit, or is not the one that the folder was begun with, or the folder and
-            `resume` do not agree.
+            `resume` do not agree, or another process uses the folder.
     """
     # All stages are read before the first one starts.
-    steps = _read_steps(path, overrides)
-    models = {str(config.model) for _, config in steps}
-    if len(models) > 1:
-        raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
+    steps = _steps_of_run(path, overrides, resume)
     model = steps[0][1].model
-    folder = model.parent
     shared = [config for _, config in steps if isinstance(config, LatentStageBase)]
     everyone = _join(shared[0]) if shared else start_parallel()
-    _check_resume(folder, [name for name, _ in steps], resume)
-    for name, config in steps:
-        _check_recipe(folder / name, name, config)
-    # Nobody writes before everybody has looked.
-    everyone.barrier()
-    finished = [_is_finished(folder / name, config) for name, config in steps]
-    _warn_of_later_ones([name for name, _ in steps], finished)
-    # What is finished is settled before the first process changes anything.
-    everyone.barrier()
+    with ExitStack() as held:
+
+        def hold() -> None:
+            _check_resume(model.parent, [name for name, _ in steps], resume)
+            held.enter_context(lock_folder(model.parent, "run folder"))
+
+        # One process holds the folder for all of them.
+        everyone.from_main(hold)
+        _run_steps(steps, cache, everyone, on_progress)
+    return model
+
+
+def _run_steps(
+    steps: Sequence[tuple[str, StepConfig]], cache: Path | None, everyone: Parallel, on_progress: OnProgress | None
+) -> None:
+    folder = steps[0][1].model.parent
+    finished = everyone.from_main(lambda: _look(folder, steps))
     for (name, config), done in zip(steps, finished, strict=True):
         if done:
             logger.info("%s is done: %s", name, _marker(folder / name).read_text(encoding="utf-8").strip())
@@ -91,15 +100,52 @@ def run_recipe(
         else:
             # Encoders, and what is done once, take one process; what ends it ends the others, which wait.
             everyone.from_main(run)
-    return model
 
 
-def plan_recipe(path: Path, overrides: Sequence[str] = ()) -> list[tuple[str, StepConfig, bool]]:
-    """Read a recipe without running it: name, settings and whether it is finished, for each stage in order."""
-    return [
-        (name, config, _is_finished(config.model.parent / name, config))
-        for name, config in _read_steps(path, overrides)
-    ]
+def plan_recipe(
+    path: Path, overrides: Sequence[str] = (), resume: Path | None = None
+) -> list[tuple[str, StepConfig, bool]]:
+    """Read a recipe without running it: name, settings and whether it is finished, for each stage in order.
+
+    Raises:
+        ConfigError: as of `run_recipe`, but for a folder that is in use.
+    """
+    steps = _steps_of_run(path, overrides, resume)
+    folder = steps[0][1].model.parent
+    if resume is not None:
+        _check_resume(folder, [name for name, _ in steps], resume)
+        return [(*step, done) for step, done in zip(steps, _look(folder, steps), strict=True)]
+    return [(name, config, _is_finished(folder / name, config)) for name, config in steps]
+
+
+def _look(folder: Path, steps: Sequence[tuple[str, StepConfig]]) -> list[bool]:
+    """Return which stages are finished, after a look at what all of them were begun with."""
+    finished = [_is_finished(folder / name, config) for name, config in steps]
+    for (name, config), done in zip(steps, finished, strict=True):
+        _check_recipe(folder / name, name, config, done)
+    _warn_of_later_ones([name for name, _ in steps], finished)
+    return finished
+
+
+def _steps_of_run(path: Path, overrides: Sequence[str], resume: Path | None) -> list[tuple[str, StepConfig]]:
+    """Read all stages, with the run's folder where `resume` says that it is."""
+    steps = _read_steps(path, overrides)
+    models = {str(config.model) for _, config in steps}
+    if len(models) > 1:
+        raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
+    folder = steps[0][1].model.parent
+    if resume is None or resume.resolve() == folder.resolve():
+        return steps
+    names = [name for name, _ in steps]
+    if not resume.is_dir():
+        raise ConfigError(f"there is nothing to resume at {resume}; start without --resume")
+    if not any((resume / name / "recipe.json").is_file() for name in names):
+        raise ConfigError(
+            f"--resume must name a folder of this run, which holds {' or '.join(names)}, got {resume} without; the "
+            f"recipe's own is {folder}"
+        )
+    logger.info("%s goes on in %s", folder, resume)
+    return [(name, moved(config, folder, resume)) for name, config in steps]
 
 
 def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepConfig]]:
@@ -132,18 +178,16 @@ def _saved_recipe(folder: Path) -> dict[str, Any] | None:
     saved = folder / "recipe.json"
     if not saved.exists():
         return None
-    try:
-        recipe: dict[str, Any] = json.loads(saved.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{saved} cannot be read: {error}") from error
-    return recipe
+    return dict(read_object(saved, error=CheckpointError).values)
 
 
-def _check_recipe(folder: Path, name: str, config: StepConfig) -> None:
+def _check_recipe(folder: Path, name: str, config: StepConfig, done: bool) -> None:
     """Refuse to go on with another recipe than the stage was begun with."""
     former = _saved_recipe(folder)
     if former is not None:
-        check_same_recipe(name, with_later_keys(former, type(config)), json.loads(config.model_dump_json()))
+        then, now = with_later_keys(former, type(config)), json.loads(config.model_dump_json())
+        # What a finished stage began with is not wanted any more.
+        check_same_recipe(name, then, now, weights_known=done or check_start(folder, name, config))
 
 
 def _is_finished(folder: Path, config: StepConfig) -> bool:
@@ -192,6 +236,7 @@ def _run_step(
     if parallel.is_main:
         marker.unlink(missing_ok=True)
         _write(marker.with_name("recipe.json"), config.model_dump_json(indent=1))
+        note_start(marker.parent, config)
     figures: dict[str, float] = {}
     match config:
         case LatentsConfig():
@@ -263,7 +308,5 @@ def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> No
     used = [name for name in names if (folder / name).exists()]
     if resume is None and used:
         raise ConfigError(f"{folder} already holds {', '.join(used)}; go on with --resume {folder}, or remove it")
-    if resume is not None and resume.resolve() != folder.resolve():
-        raise ConfigError(f"--resume must name the recipe's run folder {folder}, got {resume}")
     if resume is not None and not resume.is_dir():
         raise ConfigError(f"there is nothing to resume at {resume}; start without --resume")

@@ -218,7 +218,6 @@ class CachedLatents:
         self.frame_rate = plan.source.frame_rate
         self.facts: Sequence[ClipFacts] = [_facts(entry) for entry in entries]
         self._keys = [plan.clip_keys[index] for index in kept]
-        self.fingerprint = digest(*self._keys)
         self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float16
         self._texts, self._text_rows = self._read_texts([plan.text_keys[entry.caption] for entry in entries])
         self.null_prompt = self._place(self.cache.read(plan.text_keys[""])["prompt"])
@@ -273,7 +272,6 @@ class OnlineLatents:
         self.source, self.device = source, (device := encoding.device)
         self.frame_rate = source.frame_rate
         self.facts: Sequence[ClipFacts] = [_facts(entry) for entry in source.entries]
-        self.fingerprint = digest(*(entry.identity for entry in source.entries))
         self.clips, self.text = ClipEncoder(encoding), TextEncoder(encoding.model, device)
         self.null_prompt = self.text.encode([""])[0].to(device).float()
         self._white = [
@@ -309,7 +307,9 @@ class OnlineLatents:
 
 
 def _facts(entry: ClipEntry) -> ClipFacts:
-    return ClipFacts(entry.key, entry.bucket, entry.has_video, entry.has_audio)
+    return ClipFacts(
+        entry.key, entry.bucket, entry.has_video, entry.has_audio, content=entry.identity, caption=entry.caption
+    )
 
 
 def _groups(entries: Sequence[ClipEntry], indices: Sequence[int]) -> list[list[int]]:

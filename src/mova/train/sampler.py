@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import DataError
+from mova.files.json_file import shorten
 from mova.train.batch import ClipFacts
+from mova.train.clip_record import check_same_clips, record_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class StepSampler:
         self.members = {int(name): np.flatnonzero(buckets == name) for name in np.unique(buckets)}
         self.batches = {name: -(-len(clips) // batch_size) for name, clips in self.members.items()}
         self.steps_per_epoch = sum(self.batches.values())
-        digest = hashlib.sha256("\n".join(f"{fact.bucket} {fact.key}" for fact in facts).encode())
-        self.fingerprint = digest.hexdigest()[:16]
+        self.facts = facts
         self._epoch: _Epoch | None = None
         self._rounds: dict[tuple[int, int], NDArray[np.int64]] = {}
 
@@ -64,10 +65,10 @@ class StepSampler:
         return [int(index) for index in dealt[offset : offset + self.batch_size]]
 
     def state_dict(self, step: int) -> dict[str, Any]:
-        """Return where a run stands after `step` steps, as JSON values."""
+        """Return where a run stands after `step` steps, and in which clips, as JSON values."""
         epoch, place = divmod(step, self.steps_per_epoch)
         return {
-            "fingerprint": self.fingerprint,
+            "clips": record_of(self.facts),
             "epoch": epoch,
             "steps_into_epoch": place,
             "batch_size": self.batch_size,
@@ -79,13 +80,18 @@ class StepSampler:
         Raises:
             DataError: clips or batch size differ from those of the saved position.
         """
-        for name, present in (("fingerprint", self.fingerprint), ("batch_size", self.batch_size)):
-            if state.get(name) != present:
-                what = "the clips are not those" if name == "fingerprint" else "the batch size is not the one"
-                raise DataError(
-                    f"{what} that the run learned from: {name} was {state.get(name)}, is {present}; "
-                    "restore them, or begin in a new folder"
-                )
+        if state.get("batch_size") != self.batch_size:
+            raise DataError(
+                f"run.batch_size must be the one that the run learned with, {shorten(state.get('batch_size'))}, got "
+                f"{self.batch_size}"
+            )
+        if "clips" in state:
+            check_same_clips(state["clips"], self.facts, "the clips of the state")
+        elif state.get("fingerprint") != _former_fingerprint(self.facts):
+            raise DataError(
+                "the clips must be those that the run learned from, got other names; restore them, or begin in a new "
+                "folder"
+            )
 
     def _order(self, number: int) -> NDArray[np.int64]:
         if self._epoch is None or self._epoch.number != number:
@@ -101,3 +107,8 @@ class StepSampler:
             shuffle = np.random.default_rng([self.seed, 1, bucket, count])
             self._rounds[key] = shuffle.permutation(self.members[bucket])
         return self._rounds[key]
+
+
+def _former_fingerprint(facts: Sequence[ClipFacts]) -> str:
+    """Return what states held of clips before they held their contents."""
+    return hashlib.sha256("\n".join(f"{fact.bucket} {fact.key}" for fact in facts).encode()).hexdigest()[:16]

@@ -19,7 +19,6 @@ class Numbers:
     """Clips that hold their own number."""
 
     frame_rate = 24.0
-    fingerprint = "numbers"
     null_prompt = torch.full((2, 3), -1.0)
 
     def __init__(self, count=12):

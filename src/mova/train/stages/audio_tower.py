@@ -86,11 +86,11 @@ class AudioTowerStage:
 
     def position(self, step: int, /) -> Mapping[str, Any]:
         """Where in its clips the run stands."""
-        return self.data.parts.sampler.state_dict(step)
+        return self.data.position(step)
 
     def resume_at(self, position: Mapping[str, Any], /) -> None:
         """Refuse other clips than the run learned from."""
-        self.data.parts.sampler.check(position)
+        self.data.check(position)
 
     def validate(self) -> dict[str, float]:
         """Velocity error on held-out clips at fixed noise levels."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from mova.distributed.mesh import Parallel
-from mova.errors import ConfigError
+from mova.errors import ConfigError, DataError
+from mova.files.json_file import as_fields
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
 from mova.train.draws import StepDraws, sample_noise
+from mova.train.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
 from mova.train.latents import open_latents
 from mova.train.objective import SampleCounts
 from mova.train.optimizer import ParameterGroup
@@ -160,8 +163,31 @@ class OpenSplits:
             )
 
         self.train, self.validation = opened("train"), opened("validation")
+        parts = {"autoencoders": CLIP_PARTS, "text encoder": TEXT_PARTS}
+        self._encoders = parallel.from_main(lambda: {what: fingerprint(model, names) for what, names in parts.items()})
         self.parts = StepParts(self.train, config.run, parallel)
         self._micro_batch = config.run.micro_batch
+
+    def position(self, step: int) -> dict[str, Any]:
+        """Return where a run stands in these clips after so many steps, as JSON values."""
+        return self.parts.sampler.state_dict(step) | {"encoders": self._encoders}
+
+    def check(self, position: Mapping[str, Any]) -> None:
+        """Refuse to go on with other clips, or clips encoded otherwise, than those of a saved position.
+
+        Raises:
+            DataError: what differs.
+        """
+        self.parts.sampler.check(position)
+        if "encoders" in position:
+            saved = as_fields(position["encoders"], "the encoders of the state", error=DataError)
+            others = [what for what, weights in self._encoders.items() if saved.values.get(what) != weights]
+            if others:
+                raise DataError(
+                    f"the clips must be encoded as those that the run learned from, got other weights of "
+                    f"{' and '.join(others)} (encoders, or model where there is none); restore them, or begin in a "
+                    "new folder"
+                )
 
     def validation_parts(self) -> Iterator[Part]:
         """Yield the held-out clips, the same for every process: always in the same order, a few at a time."""

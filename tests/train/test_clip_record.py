@@ -1,0 +1,54 @@
+"""Whether clips are those that a run learned from, told by what they hold."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mova.errors import DataError
+from mova.train.batch import ClipFacts
+from mova.train.clip_record import check_same_clips, record_of
+
+CLIPS = [ClipFacts(f"{name}.mp4", 0, content=f"content {name}", caption=f"caption {name}") for name in "abcdefgh"]
+
+
+def saved():
+    return json.loads(json.dumps(record_of(CLIPS)))
+
+
+def test_clips_may_be_elsewhere_and_called_otherwise():
+    check_same_clips(saved(), [replace(clip, key=f"/other/{clip.key}") for clip in CLIPS], "state")
+
+
+def changed(index, **values):
+    return [replace(clip, **values) if place == index else clip for place, clip in enumerate(CLIPS)]
+
+
+@pytest.mark.parametrize(
+    ("clips", "told"),
+    [
+        (changed(2, content="other"), r"1 of other content \(c.mp4\)"),
+        (changed(3, caption="other"), r"1 with another caption \(d.mp4\)"),
+        (CLIPS[:-1], r"got 7 where there were 8: 1 missing \(h.mp4\)"),
+        ([*CLIPS, ClipFacts("i.mp4", 0, content="i")], r"got 9 where there were 8: 1 new \(i.mp4\)"),
+        (CLIPS[::-1], "another order"),
+        ([replace(clip, content="x") for clip in CLIPS], r"8 of other content \(a.mp4, b.mp4, .*e.mp4 \.\.\.\)"),
+    ],
+)
+def test_what_differs_is_named(clips, told):
+    with pytest.raises(DataError, match=f"the clips must be those that the run learned from, .*{told}"):
+        check_same_clips(saved(), clips, "state")
+
+
+def test_without_names_contents_are_compared(monkeypatch):
+    monkeypatch.setattr("mova.train.clip_record._MOST_NAMES_BYTES", 10)
+    assert record_of(CLIPS)["names"] == []
+    check_same_clips(saved(), CLIPS, "state")
+    with pytest.raises(DataError, match=r": 1 missing; 1 new \(c.mp4\); restore them"):
+        check_same_clips(saved(), changed(2, content="other"), "state")
+
+
+@pytest.mark.parametrize("damage", [{"contents": 3}, {"captions": None}, {"names": "abc"}, {"names": [1]}])
+def test_a_record_of_wrong_types_is_an_error(damage):
+    with pytest.raises(DataError, match="state"):
+        check_same_clips(saved() | damage, CLIPS[:-1], "state")
