@@ -12,7 +12,6 @@ from mova.models.lora import (
     LoraLayer,
     LoraOrigin,
     fit_lora,
-    reduce_rank,
     select_layers,
     summarise,
 )
@@ -68,7 +67,8 @@ def test_a_target_is_a_whole_ending_of_a_path():
 
 
 def test_a_summary_says_what_the_tensors_say():
-    summary = summarise({"blocks.0.self_attn.q": layer(rank=2), "blocks.1.self_attn.q": layer(rank=3, alpha=1.0)})
+    layers = {"blocks.0.self_attn.q": layer(rank=2), "blocks.1.self_attn.q": layer(rank=3, alpha=1.0)}
+    summary = summarise(Lora({"video_dit": layers}), "video_dit")
     assert (summary.num_layers, summary.ranks, summary.alphas) == (2, (2, 3), (1.0, 4.0))
     assert summary.targets == ("self_attn.q",)
     assert summary.num_parameters == 5 * 2 * 192
@@ -136,33 +136,6 @@ def test_components_are_not_given_twice_and_must_be_known(shapes):
 def test_a_lora_without_adapters_is_refused(shapes):
     with pytest.raises(CheckpointError, match="must hold adapters, got none"):
         fit_lora(Lora({}), shapes)
-
-
-def test_a_lora_is_reduced_to_the_singular_values_that_matter_most():
-    """Updates of known singular values: 5 and 1 in a small layer, 3 and 2 in one of twice the size."""
-
-    def known(size, values):
-        generator = torch.Generator().manual_seed(size)
-        up, down = (torch.linalg.qr(torch.randn(size, 2, generator=generator))[0] for _ in range(2))
-        return LoraLayer(down.T * torch.tensor(values)[:, None], up, 2.0)
-
-    lora = Lora({"audio_dit": {"small": known(4, [5.0, 1.0])}, "video_dit": {"large": known(8, [3.0, 2.0])}})
-    # For each stored number: 25 / 8, 1 / 8, 9 / 16, 4 / 16.
-    two = reduce_rank(lora, 8 + 16)
-    assert {name: layer.rank for layers in two.layers.values() for name, layer in layers.items()} == {
-        "small": 1,
-        "large": 1,
-    }
-    error = torch.linalg.svdvals(two.layers["video_dit"]["large"].update() - lora.layers["video_dit"]["large"].update())
-    assert error[:2].tolist() == pytest.approx([2.0, 0.0], abs=1e-5)
-    one = reduce_rank(lora, 8 + 15)
-    assert set(one.layers) == {"audio_dit"}
-    whole = reduce_rank(lora, 10_000)
-    for name, layers in lora.layers.items():
-        for path, layer in layers.items():
-            torch.testing.assert_close(whole.layers[name][path].update(), layer.update())
-    with pytest.raises(ConfigError, match="room for the first singular value, got 7; nearest is 8"):
-        reduce_rank(lora, 7)
 
 
 def test_a_lora_changes_its_dtype_and_nothing_else():

@@ -160,13 +160,13 @@ def test_keys_that_are_no_adapters_are_kept_for_the_error_and_never_dropped(tmp_
         {
             "diffusion_model.blocks.0.ffn.0.lora_A.weight": layer.down,
             "diffusion_model.blocks.0.ffn.0.lora_B.weight": layer.up,
-            "diffusion_model.blocks.0.norm3.diff": torch.ones(3),
+            "diffusion_model.blocks.0.norm3.weight": torch.ones(3),
         },
         tmp_path / "x.safetensors",
     )
     lora = read_lora(tmp_path / "x.safetensors")
-    assert lora.strays == ("diffusion_model.blocks.0.norm3.diff",)
-    with pytest.raises(CheckpointError, match=r"holds 1 keys that are no adapters and would be lost: .*norm3.diff"):
+    assert lora.strays == ("diffusion_model.blocks.0.norm3.weight",)
+    with pytest.raises(CheckpointError, match=r"holds 1 keys that are no adapters and would be lost: .*norm3.weight"):
         write_lora(lora, tmp_path / "y.safetensors", "comfyui")
     assert not (tmp_path / "y.safetensors").exists()
 
@@ -181,7 +181,7 @@ def test_keys_that_are_no_adapters_are_kept_for_the_error_and_never_dropped(tmp_
             r"\(rank, in\) and \(out, rank\) for b.q, got \[2, 4\] and \[4, 3\]",
         ),
         (
-            {"b.q.lora_A.weight": torch.ones(2, 4, 1, 1), "b.q.lora_B.weight": torch.ones(4, 2, 1, 1)},
+            {"b.q.lora_A.weight": torch.ones(2, 4, 1, 1), "b.q.lora_B.weight": torch.ones(4, 2, 1, 3)},
             r"got \[2, 4, 1, 1\]",
         ),
         (
@@ -221,7 +221,7 @@ def test_a_missing_file_and_a_missing_folder_are_explained(tmp_path, lora):
 def test_damaged_metadata_is_refused(tmp_path):
     tensors = {"video_dit.b.q.lora_A.weight": torch.ones(2, 4), "video_dit.b.q.lora_B.weight": torch.ones(4, 2)}
     save_file(tensors, tmp_path / "x.safetensors", metadata={"base_md5": "[1"})
-    with pytest.raises(CheckpointError, match=r"base_md5 .* must be a JSON object"):
+    with pytest.raises(CheckpointError, match=r"base_md5 .* must be JSON"):
         read_lora(tmp_path / "x.safetensors")
 
 

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="A model directory, a component's directory or a safetensors file (weights or LoRA).")
+        Path, typer.Argument(help="A model directory, a component's directory, a safetensors file or a LoRA's folder.")
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +68,7 @@ def verify(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model directory, a component's GGUF file or a LoRA file.")],
+    source: Annotated[Path, typer.Argument(help="A model directory, a component's GGUF file or a LoRA (also .pt).")],
     target: Annotated[Path, typer.Argument(help="The new directory or file; must not exist yet.")],
     dtype: Annotated[str | None, typer.Option(help="bf16 or float32; as stored by default.")] = None,
     max_shard_size: Annotated[str, typer.Option(help="Largest weight file, such as 16MB.")] = "10GB",
@@ -81,9 +81,7 @@ def convert(
     like: Annotated[
         Path | None, typer.Option(help="For a GGUF file: a folder with the component's config.json; else MOVA's tower.")
     ] = None,
-    lora_format: Annotated[
-        str | None, typer.Option(help="For a LoRA: mova, diffsynth or comfyui. The source's is seen from its keys.")
-    ] = None,
+    lora_format: Annotated[str | None, typer.Option(help="For a LoRA: mova (default), diffsynth or comfyui.")] = None,
     component: Annotated[
         list[str] | None,
         typer.Option(help="For a LoRA whose keys name none: video_dit, video_dit_2, ...; may be repeated."),
@@ -92,9 +90,12 @@ def convert(
 ) -> None:
     """Write a model again with another dtype, other shards or packed weights, or a LoRA in another key style.
 
-    Prints the new directory or files; with --json also the relative error of each packed weight.
+    Prints the new directory or files; with --json also the relative error of each packed weight. Of a pickled LoRA
+    (.pt, .pth, .ckpt, .bin) only tensors are read, and no code of it runs.
     """
-    if lora_format is not None or component:
+    from mova.generate.lora_convert import convert_lora, is_lora_file
+
+    if lora_format is not None or component or is_lora_file(source):
         given: dict[str, object] = {
             "dtype": dtype,
             "max_shard_size": max_shard_size != "10GB",
@@ -102,10 +103,7 @@ def convert(
         }
         given |= {"quantize": quantize, "json": as_json, "like": like}
         _refuse([name for name, value in given.items() if value], "a model directory, not for a LoRA")
-        _refuse(["component"] if lora_format is None else [], "a LoRA, with --lora-format")
-        from mova.generate.lora_convert import convert_lora
-
-        for file in convert_lora(source, target, str(lora_format), component or ()):
+        for file in convert_lora(source, target, lora_format, component or ()):
             typer.echo(file)
         return
     made = _convert_weights(source, target, dtype, max_shard_size, fold_weight_norm, quantize, like)
@@ -170,10 +168,12 @@ def _lora_table(lora: LoraReport) -> str:
     lines = [f"{lora.name}: LoRA with {lora.style} keys, trained on {lora.base_model or 'an unnamed base'}"]
     for name, summary in lora.components.items():
         ranks, alphas = (", ".join(f"{value:g}" for value in values) for values in (summary.ranks, summary.alphas))
+        told = [f"{summary.num_layers} layers, rank {ranks}, alpha {alphas}"] if summary.num_layers else []
+        told += [f"{summary.num_dora} of them DoRA"] if summary.num_dora else []
+        told += [f"{summary.num_differences} whole differences"] if summary.num_differences else []
         lines += [
-            f"  {name or 'component not named'}: {summary.num_layers} layers, rank {ranks}, alpha {alphas}, "
-            f"{summary.num_parameters:,} parameters",
-            f"    {', '.join(summary.targets)}",
+            f"  {name or 'component not named'}: {', '.join(told)}, {summary.num_parameters:,} parameters",
+            *([f"    {', '.join(summary.targets)}"] if summary.targets else []),
         ]
     if lora.strays:
         lines.append(f"  {len(lora.strays)} keys are no adapters: {', '.join(lora.strays[:10])}")

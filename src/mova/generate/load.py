@@ -27,7 +27,7 @@ from mova.generate.locate import (
     read_defaults,
     read_index,
 )
-from mova.generate.lora import check_lora_scale
+from mova.generate.lora import adapter_name_of, check_lora_scale
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
 from mova.generate.placement import Placement
 from mova.generate.quantized import load_quantized, plan_quantization
@@ -234,7 +234,7 @@ def _share(
     experts = None if shards is None else shards.fill(components)
     for number, (lora, scale) in enumerate(loras if shards is None else (), 1):
         # Two files in two folders may have one name.
-        taken = Path(lora.name).stem in pipeline.get_active_adapters()
+        taken = adapter_name_of(lora) in pipeline.get_active_adapters()
         pipeline.load_lora_weights(lora, scale=scale, adapter_name=f"lora_{number}" if taken else None)
     if parallel is not None:
         pipeline.spread_over(parallel, experts)

@@ -1,4 +1,4 @@
-"""Describe LoRA files and write them in the key styles of other tools."""
+"""Describe LoRAs and write them in the key styles of other tools; pickled ones become safetensors files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 from mova.errors import ConfigError
 from mova.generate.headers import read_header
-from mova.models.lora import LoraSummary, summarise
-from mova.models.lora_file import is_lora, read_lora, write_lora
+from mova.models.lora import UNNAMED, LoraSummary, summarise
+from mova.models.lora_file import WRITTEN_STYLES, is_lora, read_lora, write_lora
+from mova.models.lora_pickle import read_pickled_lora
+from mova.models.lora_source import find_lora, is_lora_folder, is_pickled
 
 
 @dataclass(frozen=True)
@@ -32,37 +34,41 @@ class LoraReport:
 
 
 def is_lora_file(path: Path) -> bool:
-    """Tell whether a path is a file with adapters.
+    """Tell whether a path is a file with adapters, or a folder with one, pickled ones included.
 
     Raises:
         CheckpointError: a file that is not a whole safetensors file.
     """
-    return path.is_file() and is_lora(read_header(path))
+    if path.is_dir():
+        return is_lora_folder(path)
+    if not path.is_file() or path.suffix.lower() == ".gguf":
+        return False
+    return is_pickled(path) or is_lora(read_header(path))
 
 
 def inspect_lora(path: Path) -> LoraReport:
-    """Describe a LoRA file from its tensors.
+    """Describe a LoRA from its tensors.
 
     Raises:
-        CheckpointError: damaged, or half an adapter.
+        CheckpointError: damaged, pickled, or half an adapter.
     """
     lora = read_lora(path)
     return LoraReport(
         name=lora.name,
         style=lora.style,
-        components={component: summarise(layers) for component, layers in lora.layers.items()},
+        components={component: summarise(lora, component) for component in lora.components},
         base_model=lora.origin.base_model,
         strays=lora.strays,
     )
 
 
-def convert_lora(source: Path, target: Path, style: str, components: Sequence[str] = ()) -> list[Path]:
-    """Write a LoRA in another key style.
+def convert_lora(source: Path, target: Path, style: str | None = None, components: Sequence[str] = ()) -> list[Path]:
+    """Write a LoRA in another key style, or a pickled one as a safetensors file.
 
     Args:
-        source: of any style that can be read.
+        source: a file or folder of any style that can be read. Of a pickled one only tensors are read; nothing runs.
         target: a safetensors file that must not exist yet. See `write_lora` for styles with one file per component.
-        style: one of `WRITTEN_STYLES`.
+        style: one of `WRITTEN_STYLES`; None takes mova, or comfyui where no component is named.
         components: that a file is for whose keys name none.
 
     Returns:
@@ -76,7 +82,9 @@ def convert_lora(source: Path, target: Path, style: str, components: Sequence[st
         raise ConfigError(f"the target of a LoRA must end in .safetensors, got {target}")
     if target.exists():
         raise ConfigError(f"the target must not exist yet, got {target}")
-    lora = read_lora(source)
+    if style is not None and style not in WRITTEN_STYLES:
+        raise ConfigError(f"lora format must be one of {', '.join(WRITTEN_STYLES)}; got {style!r}")
+    lora = read_pickled_lora(source) if is_pickled(find_lora(source).weights) else read_lora(source)
     if components:
         lora = lora.assigned_to(components)
-    return write_lora(lora, target, style)
+    return write_lora(lora, target, style or ("comfyui" if UNNAMED in lora.components else "mova"))

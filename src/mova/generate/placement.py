@@ -184,16 +184,16 @@ class PlacedPipelineMixin:
     def _denoising(self, models: Iterable[Any]) -> Any:
         return nullcontext() if self.placement is None else self.placement.denoising(models)
 
-    def _act(self, adapters: Mapping[str, Any], factor: float = 1.0) -> None:
+    def _act(self, adapters: Mapping[str, Any], factor: float = 1.0, *, is_on: bool = True) -> None:
         """Let adapters act (see `LoraPipelineMixin`) on weights at rest, which have memory of their own then."""
         if self.placement is not None:
             self.placement.keep(
-                getattr(self, component).get_parameter(f"{path}.weight")
+                getattr(self, component).get_parameter(key)
                 for entry in adapters.values()
-                for component, layers in entry.lora.layers.items()
-                for path in layers
+                for component in entry.lora.components
+                for key in entry.lora.changes(component)
             )
-        super()._act(adapters, factor)  # type: ignore[misc]
+        super()._act(adapters, factor, is_on=is_on)  # type: ignore[misc]
 
 
 def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Computing:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mova.errors import CheckpointError, ConfigError
-from mova.models.convert import load_component, read_config, stored_quantization
+from mova.models.convert import component_class, kept_in_float32, load_component, read_config, stored_quantization
 from mova.models.lora import Lora
 from mova.models.lora_merge import MergeWhileReading
 from mova.models.packed_layout import Method, check_method, storage_method
@@ -92,13 +92,14 @@ def load_quantized(
         CheckpointError: as `load_component`.
     """
     quantizer = Quantizer(method, torch.device(device) if is_resting else None)
+    kept = kept_in_float32(component_class(expected_class), dtype)
     component = load_component(
         folder,
         expected_class=expected_class,
         dtype=None if is_resting else dtype,
         device="cpu" if is_resting else device,
         quantizer=quantizer,
-        merge=MergeWhileReading(loras, folder.name, dtype) if loras else None,
+        merge=MergeWhileReading(loras, folder.name, dtype, kept) if loras else None,
     )
     logger.info(
         "%s in %s: %s", folder.name, method, summarise_errors(quantizer.errors) if quantizer.errors else "as stored"

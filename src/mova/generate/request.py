@@ -12,6 +12,7 @@ from mova.generate.locate import ModelDefaults
 from mova.generate.seeds import check_index, check_seed
 from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry, CodecGeometry
+from mova.models.lora_source import find_lora, refuse_pickle
 
 MAX_STEPS = 1000
 # Equal to types in `mova.diffusion` and `mova.codecs` (a test compares them), which cannot be imported without torch.
@@ -140,19 +141,20 @@ class LoraChoice:
     """A LoRA to generate with.
 
     Attributes:
-        path: a safetensors file.
+        path: a safetensors file, or a folder with one.
         scale: 1 is as trained, 0 is without effect.
 
     Raises:
-        ConfigError, ReadError: a scale that is not finite, a file that does not exist.
+        ConfigError, ReadError, CheckpointError: a scale that is not finite, a file that does not exist or is pickled.
     """
 
     path: Path
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.path.is_file():
+        if not self.path.exists():
             raise ReadError(f"lora must be a file that exists, got {self.path}; write FILE or FILE:SCALE")
+        refuse_pickle(find_lora(self.path).weights)
         if not math.isfinite(self.scale):
             raise ConfigError(f"scale of a LoRA must be a finite number, got {self.scale}; nearest is 1.0")
 

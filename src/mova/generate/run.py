@@ -18,6 +18,7 @@ from mova.generate.locate import find_model, read_defaults
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 from mova.generate.runtime import Runtime
+from mova.models.lora_source import find_lora
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
@@ -187,8 +188,8 @@ def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
 
     files = {name: getattr(request, name) for name in ("image", "last_image", "video", "audio")}
     loras = [
-        {"file": lora.path.name, "scale": lora.scale, "sha256": hashlib.sha256(lora.path.read_bytes()).hexdigest()}
-        for lora in request.loras
+        {"file": source.name, "scale": lora.scale, "sha256": _file_hash(source.weights)}
+        for lora, source in ((lora, find_lora(lora.path)) for lora in request.loras)
     ]
     return {
         "prompt": request.prompt,
@@ -293,6 +294,11 @@ def _load(
         )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, device
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Clock:

@@ -12,6 +12,7 @@ from torch import nn
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows, ReadRows
+from mova.models.convert import kept_in_float32
 from mova.models.experts import Experts, pair_towers
 from mova.models.lora import Lora
 from mova.models.lora_merge import MergeWhileReading
@@ -48,7 +49,7 @@ class ShardedComponents:
         component = empty_component(folder, expected_class, self.dtype)
         # Weights of several dtypes in a block can be gathered together only where no gradient is wanted.
         component.requires_grad_(False)
-        self._rows.keep(component, self._reader(StoredRows(folder), name))
+        self._rows.keep(component, self._reader(component, StoredRows(folder), name))
         return component.eval()
 
     def fill(self, components: Mapping[str, Any]) -> Experts:
@@ -65,10 +66,10 @@ class ShardedComponents:
         self._rows.fill()
         return experts.eval()
 
-    def _reader(self, stored: StoredRows, component: str) -> ReadRows:
-        merge = MergeWhileReading(self.loras, component, self.dtype)
+    def _reader(self, empty: nn.Module, stored: StoredRows, component: str) -> ReadRows:
+        merge = MergeWhileReading(self.loras, component, self.dtype, kept_in_float32(empty, self.dtype))
 
         def read(key: str, rows: slice) -> torch.Tensor:
-            return merge(key, stored.read(key, rows), rows)
+            return merge(key, stored.read(key, rows), rows, lambda: stored.read(key, slice(None)))
 
         return read

@@ -365,7 +365,7 @@ def _aliases(component: nn.Module) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def kept_in_float32(component: nn.Module, dtype: torch.dtype | None) -> tuple[str, ...]:
+def kept_in_float32(component: nn.Module | type[nn.Module], dtype: torch.dtype | None) -> tuple[str, ...]:
     """Return the parts of key names whose tensors stay in float32 while the rest gets a dtype.
 
     What transformers lists overflows in float16 only, and is left in bfloat16 there too.

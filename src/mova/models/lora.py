@@ -6,6 +6,7 @@ An adapter of a linear layer W (out, in) is W + scale * (alpha / rank) * up @ do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -45,23 +46,38 @@ class LoraLayer:
     """The adapter of one linear layer.
 
     Attributes:
-        down: (rank, in), published by others as lora_A or lora_down.
-        up: (out, rank), published by others as lora_B or lora_up.
+        down: (rank, in), published by others as lora_A or lora_down; (rank, in, ...) for a convolution.
+        up: (out, rank), published by others as lora_B or lora_up; (out, rank, 1, ...) for a convolution.
         alpha: the update counts alpha / rank.
+        magnitude: of DoRA: the lengths that the rows, (out, 1), or the columns, (1, in), of the changed weight get;
+            None for a plain adapter.
     """
 
     down: torch.Tensor
     up: torch.Tensor
     alpha: float
+    magnitude: torch.Tensor | None = None
 
     @property
     def rank(self) -> int:
         """Width between the two matrices."""
         return self.down.shape[0]
 
+    @property
+    def has_row_magnitude(self) -> bool:
+        """Whether DoRA's lengths are those of rows rather than of columns."""
+        if self.magnitude is None or self.magnitude.shape[0] != self.up.shape[0]:
+            return False
+        return all(size == 1 for size in self.magnitude.shape[1:])
+
     def update(self, device: torch.device | str = "cpu", rows: slice = slice(None)) -> torch.Tensor:
-        """Return what is added to the layer's weight, or to some of its rows, at scale 1: (out, in) float32."""
-        return (self.alpha / self.rank) * (self.up[rows].to(device).float() @ self.down.to(device).float())
+        """Return what a plain adapter adds to the layer's weight, or to some of its rows, at scale 1.
+
+        Returns:
+            (out, in) float32; of a convolution with all axes but the first in one.
+        """
+        up, down = self.up[rows].flatten(1).to(device).float(), self.down.flatten(1).to(device).float()
+        return (self.alpha / self.rank) * (up @ down)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,8 @@ class Lora:
         strays: keys that are no part of an adapter.
         name: of the file, for errors.
         recommended: settings of sampling that it was made for, by their names in a pipeline's call; empty where any do.
+        differences: by component and name of the tensor in it, such as blocks.0.norm3.weight: what is added to it as a
+            whole. Of the tensor's shape.
     """
 
     layers: Mapping[str, Mapping[str, LoraLayer]]
@@ -98,11 +116,27 @@ class Lora:
     strays: tuple[str, ...] = ()
     name: str = "LoRA"
     recommended: Mapping[str, float | str] = field(default_factory=dict)
+    differences: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of what it changes."""
+        return tuple(dict.fromkeys((*self.layers, *self.differences)))
 
     @property
     def num_layers(self) -> int:
         """Number of adapted layers in all components."""
         return sum(len(layers) for layers in self.layers.values())
+
+    @property
+    def num_differences(self) -> int:
+        """Number of tensors to which something is added as a whole."""
+        return sum(len(tensors) for tensors in self.differences.values())
+
+    def changes(self, component: str) -> dict[str, None]:
+        """Return which tensors of a component it changes, by their names in its state dict."""
+        weights = [f"{path}.weight" for path in self.layers.get(component, {})]
+        return dict.fromkeys((*weights, *self.differences.get(component, {})))
 
     def to(self, dtype: torch.dtype) -> Lora:
         """Return the same adapters with matrices of another dtype."""
@@ -110,7 +144,10 @@ class Lora:
             name: {path: replace(one, down=one.down.to(dtype), up=one.up.to(dtype)) for path, one in found.items()}
             for name, found in self.layers.items()
         }
-        return replace(self, layers=layers)
+        differences = {
+            name: {key: tensor.to(dtype) for key, tensor in found.items()} for name, found in self.differences.items()
+        }
+        return replace(self, layers=layers, differences=differences)
 
     def assigned_to(self, components: Sequence[str]) -> Lora:
         """Return the same adapters for the named components; each gets all of them.
@@ -121,11 +158,15 @@ class Lora:
         unknown = [name for name in components if name not in COMPONENTS]
         if unknown or not components:
             raise ConfigError(f"component must be one of {', '.join(COMPONENTS)}; got {', '.join(unknown) or 'none'}")
-        if set(self.layers) != {UNNAMED}:
+        if set(self.components) != {UNNAMED}:
             raise ConfigError(
-                f"{self.name} names its components already ({', '.join(self.layers)}); leave component out"
+                f"{self.name} names its components already ({', '.join(self.components)}); leave component out"
             )
-        return replace(self, layers=dict.fromkeys(components, self.layers[UNNAMED]))
+        return replace(
+            self,
+            layers=dict.fromkeys(components, self.layers[UNNAMED]) if UNNAMED in self.layers else {},
+            differences=dict.fromkeys(components, self.differences[UNNAMED]) if UNNAMED in self.differences else {},
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +177,9 @@ class LoraSummary:
         num_layers: adapted linear layers.
         ranks, alphas: all that occur, ascending.
         targets: last two parts of the layers' paths, such as self_attn.q, in the order of the file.
-        num_parameters: values of all matrices.
+        num_parameters: values of all matrices, magnitudes and differences.
+        num_dora: layers among them with a magnitude.
+        num_differences: tensors to which something is added as a whole.
     """
 
     num_layers: int
@@ -144,65 +187,24 @@ class LoraSummary:
     alphas: tuple[float, ...]
     targets: tuple[str, ...]
     num_parameters: int
+    num_dora: int = 0
+    num_differences: int = 0
 
 
-def summarise(layers: Mapping[str, LoraLayer]) -> LoraSummary:
-    """Describe the adapters of one component from their tensors."""
+def summarise(lora: Lora, component: str) -> LoraSummary:
+    """Describe what is adapted in one component, from the tensors."""
+    layers, differences = lora.layers.get(component, {}), lora.differences.get(component, {})
+    magnitudes = [layer.magnitude for layer in layers.values() if layer.magnitude is not None]
     return LoraSummary(
         num_layers=len(layers),
         ranks=tuple(sorted({layer.rank for layer in layers.values()})),
         alphas=tuple(sorted({layer.alpha for layer in layers.values()})),
         targets=tuple(dict.fromkeys(".".join(path.split(".")[-2:]) for path in layers)),
-        num_parameters=sum(layer.down.numel() + layer.up.numel() for layer in layers.values()),
+        num_parameters=sum(layer.down.numel() + layer.up.numel() for layer in layers.values())
+        + sum(tensor.numel() for tensor in (*magnitudes, *differences.values())),
+        num_dora=len(magnitudes),
+        num_differences=len(differences),
     )
-
-
-def reduce_rank(lora: Lora, max_parameters: int) -> Lora:
-    """Return a smaller LoRA: of the singular values of all updates, those that change most for each stored number.
-
-    A layer keeps as many as fall to it, down to none: it is left out then. What is kept of a layer is the best
-    approximation of its update at that rank.
-
-    Args:
-        lora: of any ranks.
-        max_parameters: numbers in all matrices of the result.
-
-    Raises:
-        ConfigError: fewer parameters than one singular value takes.
-    """
-    parts = {
-        (name, path): _split_update(layer) for name, layers in lora.layers.items() for path, layer in layers.items()
-    }
-    sizes = {key: up.shape[0] + down.shape[1] for key, (up, _, down) in parts.items()}
-    ranked = [(float(value) ** 2 / sizes[key], key) for key, (_, values, _) in parts.items() for value in values]
-    kept = dict.fromkeys(parts, 0)
-    room = max_parameters
-    for _, key in sorted(ranked, reverse=True):
-        room -= sizes[key]
-        if room < 0:
-            break
-        kept[key] += 1
-    if not any(kept.values()):
-        raise ConfigError(
-            f"max_parameters must leave room for the first singular value, got {max_parameters}; nearest is "
-            f"{sizes[max(ranked)[1]]}"
-        )
-    layers: dict[str, dict[str, LoraLayer]] = {}
-    for (name, path), rank in kept.items():
-        if rank:
-            up, values, down = parts[name, path]
-            root = values[:rank].sqrt()
-            layer = LoraLayer(down=root[:, None] * down[:rank], up=up[:, :rank] * root, alpha=float(rank))
-            layers.setdefault(name, {})[path] = layer
-    return replace(lora, layers=layers)
-
-
-def _split_update(layer: LoraLayer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the singular value decomposition of an update, which is not multiplied out: (out, r), (r,), (r, in)."""
-    left, upper = torch.linalg.qr(layer.up.float())
-    right, lower = torch.linalg.qr(layer.down.float().T)
-    up, values, down = torch.linalg.svd((layer.alpha / layer.rank) * upper @ lower.T)
-    return left @ up, values, down @ right.T
 
 
 def select_layers(paths: Iterable[str], targets: Sequence[str]) -> list[str]:
@@ -239,29 +241,30 @@ def fit_lora(lora: Lora, shapes: Mapping[str, Shapes], component: str | Sequence
     """
     if component is not None:
         lora = lora.assigned_to([component] if isinstance(component, str) else component)
-    elif set(lora.layers) == {UNNAMED}:
+    elif set(lora.components) == {UNNAMED}:
         lora = lora.assigned_to([_only_fit(lora, shapes)])
     faults = [(key, "unmatched", "no part of an adapter") for key in lora.strays]
-    for name, layers in lora.layers.items():
+    for name in lora.components:
         if name not in shapes:
-            faults += [(f"{name}.{path}", "unmatched", f"the model has no {name or 'such part'}") for path in layers]
+            absent = f"the model has no {name or 'such part'}"
+            faults += [(f"{name}.{key.removesuffix('.weight')}", "unmatched", absent) for key in lora.changes(name)]
             continue
-        faults += [(f"{name}.{path}", kind, text) for path, kind, text in _faults(layers, shapes[name])]
+        faults += [(f"{name}.{path}", kind, text) for path, kind, text in _faults(lora, name, shapes[name])]
     if faults:
         raise CheckpointError(_describe(lora, faults))
     for name, made_for in lora.origin.base_md5.items():
-        if name in lora.layers and (found := key_shape_md5(shapes[name])) != made_for:
+        if name in lora.components and (found := key_shape_md5(shapes[name])) != made_for:
             raise CheckpointError(
                 f"{lora.name} was made for {lora.origin.base_model or 'another model'}, whose {name} has names and "
                 f"shapes {made_for}; this one has {found}"
             )
-    if not lora.num_layers:
+    if not lora.num_layers and not lora.num_differences:
         raise CheckpointError(f"{lora.name} must hold adapters, got none")
     return lora
 
 
 def _only_fit(lora: Lora, shapes: Mapping[str, Shapes]) -> str:
-    candidates = {name: _faults(lora.layers[UNNAMED], shapes[name]) for name in COMPONENTS if name in shapes}
+    candidates = {name: _faults(lora, UNNAMED, shapes[name]) for name in COMPONENTS if name in shapes}
     fitting = [name for name, faults in candidates.items() if not faults]
     if len(fitting) > 1:
         raise CheckpointError(
@@ -272,16 +275,30 @@ def _only_fit(lora: Lora, shapes: Mapping[str, Shapes]) -> str:
     return fitting[0] if fitting else min(candidates, key=lambda name: len(candidates[name]))
 
 
-def _faults(layers: Mapping[str, LoraLayer], shapes: Shapes) -> list[tuple[str, str, str]]:
+def _faults(lora: Lora, component: str, shapes: Shapes) -> list[tuple[str, str, str]]:
     faults = []
-    for path, layer in layers.items():
+    for path, layer in lora.layers.get(component, {}).items():
         base = shapes.get(f"{path}.weight")
-        found = (layer.up.shape[0], layer.down.shape[1])
+        down = tuple(layer.down.shape[1:])
+        found = (layer.up.shape[0], *down)
         if base is None:
             faults.append((path, "unmatched", "the model has no such layer"))
-        elif base != found:
+        elif base != found and not (len(down) == 1 and (base[0], math.prod(base[1:])) == found):
             faults.append((path, "mis-shaped", f"for a weight of {list(found)}, the model's is {list(base)}"))
+        elif layer.magnitude is not None and not _is_magnitude(layer.magnitude, base):
+            shape = list(layer.magnitude.shape)
+            faults.append((path, "mis-shaped", f"a DoRA magnitude of {shape} for a weight of {list(base)}"))
+    for key, difference in lora.differences.get(component, {}).items():
+        base, size = shapes.get(key), list(difference.shape)
+        if base is None:
+            faults.append((key, "unmatched", "the model has no such tensor"))
+        elif list(base) != size:
+            faults.append((key, "mis-shaped", f"a difference of {size}, the model's tensor is {list(base)}"))
     return faults
+
+
+def _is_magnitude(magnitude: torch.Tensor, base: tuple[int, ...]) -> bool:
+    return tuple(magnitude.shape) in ((base[0], *(1 for _ in base[1:])), (1, base[1], *(1 for _ in base[2:])))
 
 
 def _describe(lora: Lora, faults: Sequence[tuple[str, str, str]]) -> str:
@@ -289,5 +306,5 @@ def _describe(lora: Lora, faults: Sequence[tuple[str, str, str]]) -> str:
     lines = [f"  {key}: {text}" for key, _, text in faults[:_LISTED]]
     if len(faults) > _LISTED:
         lines.append(f"  and {len(faults) - _LISTED} more")
-    total = lora.num_layers + len(lora.strays)
+    total = lora.num_layers + lora.num_differences + len(lora.strays)
     return "\n".join([f"{lora.name} must fit the model, got {counts} of {total} ({lora.style} keys):", *lines])

@@ -1,261 +1,254 @@
-"""LoRA files: ours, and the key styles of other tools, which are told apart by their keys.
+"""LoRA files of every style: read into one form, with the strength that their makers gave them.
 
 | style | keys | holds |
 | --- | --- | --- |
 | mova | `video_dit.blocks.0.self_attn.q.lora_A.weight`, `.lora_B.weight`, `.alpha` | any components |
-| diffsynth | `blocks.0.self_attn.q.lora_A.default.weight` (alpha is the rank) | one component |
+| low_resource | `video_dit.blocks.0.self_attn.q.lora_A`, `.lora_B` (the official trainer for little memory) | any |
+| diffsynth | `blocks.0.self_attn.q.lora_A.default.weight` | one component |
 | comfyui | `diffusion_model.blocks.0.self_attn.q.lora_down.weight`, `.lora_up.weight`, `.alpha` | one component |
-| kohya | `lora_unet_blocks_0_self_attn_q.lora_down.weight`, ... | one tower; read only |
-| diffusers | `transformer.blocks.0.attn1.to_q.lora_A.weight`, `transformer_2. ...` | video towers; read only |
-| peft | `base_model.model.blocks.0.self_attn.q.lora_A.weight` | one component; read only |
+| kohya | `lora_unet_blocks_0_self_attn_q.lora_down.weight`, ... | one component |
+| diffusers | `transformer.blocks.0.attn1.to_q.lora_A.weight`, `transformer_2. ...` | video towers |
+| peft | `base_model.model.blocks.0.self_attn.q.lora_A.weight` | one component |
+
+Beside the matrices there may be `.dora_scale` or `.lora_magnitude_vector`, and what is added to a whole tensor:
+`.diff`, `.diff_b`, `.diff_m`. Keys are taken apart in `lora_keys`, alpha is settled in `lora_alpha`.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import re
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from mova.errors import CheckpointError, ConfigError
-from mova.models.lora import COMPONENTS, UNNAMED, Lora, LoraLayer, LoraOrigin, summarise
+from mova.errors import CheckpointError
+from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.models.lora import UNNAMED, Lora, LoraLayer, LoraOrigin
+from mova.models.lora_alpha import AlphaSources, read_adapter_config
+from mova.models.lora_keys import LoraKey, is_lora, other_kind, parse_key, state_key
+from mova.models.lora_source import base_name, find_lora, refuse_pickle
+from mova.models.lora_write import WRITTEN_STYLES, write_lora
 
-WRITTEN_STYLES: Final = ("mova", "diffsynth", "comfyui")
-_PART = re.compile(r"(?P<path>.+)\.(?P<part>lora_A|lora_B|lora_down|lora_up)(\.(?P<adapter>[^.]+))?\.weight")
-_SIDE = {"lora_A": "down", "lora_down": "down", "lora_B": "up", "lora_up": "up"}
-_KOHYA = re.compile(r"blocks_(\d+)_(self_attn|cross_attn|ffn)_(q|k|v|o|0|2)")
-_DIFFUSERS = (
-    (re.compile(r"\.attn1\."), ".self_attn."),
-    (re.compile(r"\.attn2\."), ".cross_attn."),
-    (re.compile(r"\.to_([qkv])$"), r".\1"),
-    (re.compile(r"\.to_out\.0$"), ".o"),
-    (re.compile(r"\.ffn\.net\.0\.proj$"), ".ffn.0"),
-    (re.compile(r"\.ffn\.net\.2$"), ".ffn.2"),
-)
+__all__ = ["WRITTEN_STYLES", "is_lora", "make_lora", "read_lora", "write_lora"]
 
-
-@dataclass(frozen=True)
-class _Key:
-    component: str
-    path: str
-    side: str  # down, up or alpha
-    style: str
+_DTYPES: Final = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+_PLAIN: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_FLOAT8: Final = (torch.float8_e4m3fn, torch.float8_e5m2)
+# kohya's marker of a file with scaled float8 tensors.
+_MARKERS: Final = ("scaled_fp8",)
 
 
-def is_lora(keys: Mapping[str, object]) -> bool:
-    """Tell from the keys of a file whether it holds adapters rather than weights."""
-    return any(_PART.fullmatch(key) for key in keys)
+def read_lora(path: Path | str, weight_name: str | None = None) -> Lora:
+    """Read a LoRA file of any known style, or a folder with one; whether it fits a model is for `fit_lora` to say.
 
-
-def read_lora(path: Path | str) -> Lora:
-    """Read a LoRA file of any known style; whether it fits a model is for `fit_lora` to say.
+    Args:
+        path: the file or folder.
+        weight_name: which file of the folder; see `find_lora`.
 
     Raises:
-        CheckpointError: a missing or damaged file, no adapters in it, half an adapter, ranks that contradict each
-            other, or two tensors for one place.
+        CheckpointError: a missing, damaged or pickled file, no adapters in it, half an adapter, ranks or alphas that
+            contradict each other, two tensors for one place, or a kind of adapter that is not read.
     """
-    path = Path(path)
+    source = find_lora(Path(path), weight_name)
+    refuse_pickle(source.weights)
     try:
-        with safe_open(path, framework="pt") as stored:
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+        with safe_open(source.weights, framework="pt") as stored:
+            keys = list(stored.keys())
+            for key in keys:
+                _check_dtype(source.weights, key, stored.get_slice(key).get_dtype())
+            tensors = {key: stored.get_tensor(key) for key in keys}
             metadata = stored.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"a LoRA must be a whole safetensors file, got {path}: {error}") from error
-    parsed = {key: _parse(key) for key in tensors}
+        raise CheckpointError(f"a LoRA must be a whole safetensors file, got {source.weights}: {error}") from error
+    config = None if source.config is None else read_adapter_config(source.config)
+    return replace(make_lora(source.weights, tensors, metadata, config), name=source.name)
+
+
+def make_lora(
+    file: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], config: Fields | None = None
+) -> Lora:
+    """Make a LoRA from the content of a file.
+
+    Args:
+        file: for errors and the name.
+        tensors: by key, of any style.
+        metadata: of the header.
+        config: PEFT's settings.
+
+    Raises:
+        CheckpointError: as `read_lora`.
+    """
+    for key in tensors:
+        if kind := other_kind(key):
+            raise CheckpointError(
+                f"{file} must hold LoRA or DoRA adapters or whole differences, got {shorten(key)} of a {kind} adapter, "
+                "which is not read"
+            )
+    parsed = {key: parse_key(key) for key in tensors if key not in _MARKERS}
     strays = tuple(key for key, place in parsed.items() if place is None)
     places = {key: place for key, place in parsed.items() if place is not None}
-    if not any(place.side != "alpha" for place in places.values()):
-        raise CheckpointError(f"{path} must hold adapters (lora_A, lora_B), got {len(tensors)} other tensors")
-    # One tower of Wan in diffusers' words may be for either expert; only a file with both says which is which.
     named = {place.component for place in places.values()}
-    single = "diffusers" in {place.style for place in places.values()} and named == {"video_dit"}
-    found: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-    for key, place in places.items():
-        sides = found.setdefault((UNNAMED if single else place.component, place.path), {})
-        if place.side in sides:
-            raise CheckpointError(f"{path} must hold one {place.side} matrix for {place.path}, got a second in {key!r}")
-        sides[place.side] = tensors[key]
+    # One tower of Wan in diffusers' words may be for either expert; only a file with both says which is which.
+    if "diffusers" in {place.style for place in places.values()} and named == {"video_dit"}:
+        places = {key: replace(place, component=UNNAMED) for key, place in places.items()}
+    if not any(place.part not in ("alpha", "down_scale", "up_scale") for place in places.values()):
+        raise CheckpointError(f"{file} must hold adapters (lora_A, lora_B), got {len(tensors)} other tensors")
+    parts = _grouped(file, places, tensors)
+    alphas = AlphaSources(file, metadata, config, has_tensors=any(place.part == "alpha" for place in places.values()))
     layers: dict[str, dict[str, LoraLayer]] = {}
-    for (component, layer_path), sides in found.items():
-        layers.setdefault(component, {})[layer_path] = _layer(path, layer_path, sides)
-    style = next(place.style for place in places.values() if place.side != "alpha")
+    differences: dict[str, dict[str, torch.Tensor]] = {}
+    for (component, path), found in parts.items():
+        layer = _layer(file, path, found, alphas, len(parts))
+        if layer is not None:
+            layers.setdefault(component, {})[path] = layer
+        for key, value in _differences(file, found, layer).items():
+            differences.setdefault(component, {})[key] = value
+    style = next(place.style for place in places.values() if place.part != "alpha")
     return Lora(
         layers=layers,
-        origin=_read_origin(path, metadata),
+        origin=_read_origin(file, metadata, config),
         style=style,
         strays=strays,
-        name=path.name,
-        recommended=_read_recommended(path, metadata),
+        name=file.name,
+        recommended=_read_recommended(file, metadata),
+        differences=differences,
     )
 
 
-def write_lora(lora: Lora, target: Path | str, style: str = "mova") -> list[Path]:
-    """Write a LoRA; each file appears complete or not at all.
-
-    Args:
-        lora: with named components for style mova.
-        target: the file; for a style that holds one component per file and a LoRA with several, the component's name
-            is added to each file's.
-        style: one of `WRITTEN_STYLES`. DiffSynth-Studio reads no alpha: there alpha / rank is multiplied into the up
-            matrix.
-
-    Returns:
-        The files.
-
-    Raises:
-        ConfigError: another style, or style mova and a LoRA that names no component.
-        CheckpointError: keys that are no adapters would be lost, or the file cannot be written.
-    """
-    target = Path(target)
-    if style not in WRITTEN_STYLES:
-        raise ConfigError(f"lora format must be one of {', '.join(WRITTEN_STYLES)}; got {style!r}")
-    if lora.strays:
-        raise CheckpointError(
-            f"{lora.name} holds {len(lora.strays)} keys that are no adapters and would be lost: "
-            f"{', '.join(lora.strays[:10])}"
-        )
-    if style == "mova":
-        if UNNAMED in lora.layers:
-            raise ConfigError(
-                f"the keys of {lora.name} name no component; say which: --component {' or '.join(COMPONENTS)}"
-            )
-        tensors = {
-            f"{component}.{key}": value
-            for component, layers in lora.layers.items()
-            for key, value in _mova_tensors(layers).items()
-        }
-        return [_write(target, tensors, _metadata(lora))]
-    encode = _comfyui_tensors if style == "comfyui" else _diffsynth_tensors
-    written = []
-    for component, layers in lora.layers.items():
-        file = target if len(lora.layers) == 1 else target.with_name(f"{target.stem}_{component}{target.suffix}")
-        written.append(_write(file, encode(layers), {"format": "pt"}))
-    return written
+_Parts = Mapping[str, tuple[LoraKey, torch.Tensor]]
 
 
-def _parse(key: str) -> _Key | None:
-    if match := _PART.fullmatch(key):
-        path, side, adapter = match["path"], _SIDE[match["part"]], match["adapter"]
-    elif key.endswith(".alpha"):
-        path, side, adapter = key.removesuffix(".alpha"), "alpha", None
-    else:
+def _grouped(
+    file: Path, places: Mapping[str, LoraKey], tensors: Mapping[str, torch.Tensor]
+) -> dict[tuple[str, str], dict[str, tuple[LoraKey, torch.Tensor]]]:
+    """Return the tensors of each layer by what they are."""
+    found: dict[tuple[str, str], dict[str, tuple[LoraKey, torch.Tensor]]] = {}
+    for key, place in places.items():
+        parts = found.setdefault((place.component, place.path), {})
+        part = place.part.removesuffix("_rows")
+        if part in parts:
+            raise CheckpointError(f"{file} must hold one {part} matrix for {place.path}, got a second in {key!r}")
+        parts[part] = (place, tensors[key])
+    return found
+
+
+def _layer(file: Path, path: str, parts: _Parts, alphas: AlphaSources, num_layers: int) -> LoraLayer | None:
+    missing = [side for side in ("down", "up") if side not in parts]
+    if len(missing) == 2 and not {"alpha", "magnitude", "up_bias", "down_scale", "up_scale"} & set(parts):
         return None
-    if path.startswith("lora_unet_"):
-        flat = _KOHYA.fullmatch(path.removeprefix("lora_unet_"))
-        return _Key(UNNAMED, "blocks.{}.{}.{}".format(*flat.groups()), side, "kohya") if flat else None
-    for component, prefix in (("video_dit", "transformer."), ("video_dit_2", "transformer_2.")):
-        if path.startswith(prefix):
-            path = path.removeprefix(prefix)
-            for pattern, ours in _DIFFUSERS:
-                path = pattern.sub(ours, path)
-            return _Key(component, path, side, "diffusers")
-    for style, prefix in (("comfyui", "diffusion_model."), ("peft", "base_model.model.")):
-        if path.startswith(prefix):
-            return _Key(UNNAMED, path.removeprefix(prefix), side, style)
-    component, _, rest = path.removeprefix("pipe.").partition(".")
-    # DiffSynth-Studio writes PEFT's adapter name into the keys; a file of its own may keep the component's too.
-    style = "diffsynth" if adapter or path.startswith("pipe.") else "mova"
-    if component in COMPONENTS:
-        return _Key(component, rest, side, style)
-    return _Key(UNNAMED, path, side, "diffsynth" if style == "diffsynth" else "plain")
-
-
-def _layer(file: Path, path: str, sides: Mapping[str, torch.Tensor]) -> LoraLayer:
-    missing = [side for side in ("down", "up") if side not in sides]
     if missing:
         raise CheckpointError(
             f"{file} must hold both matrices of {path}, the {' and the '.join(missing)} one is missing"
         )
-    down, up = sides["down"], sides["up"]
-    if down.ndim != 2 or up.ndim != 2 or not down.shape[0] or up.shape[1] != down.shape[0]:
+    down, up = (_factor(file, path, parts, side) for side in ("down", "up"))
+    is_convolution = down.ndim > 2 and up.ndim == down.ndim and set(up.shape[2:]) == {1}
+    is_pair = down.ndim == up.ndim == 2 or is_convolution
+    if not is_pair or not down.shape[0] or up.shape[1] != down.shape[0]:
         raise CheckpointError(
             f"{file} must hold (rank, in) and (out, rank) for {path}, got {list(down.shape)} and {list(up.shape)}"
         )
-    alpha = float(sides["alpha"]) if "alpha" in sides and sides["alpha"].numel() == 1 else float(down.shape[0])
-    if not math.isfinite(alpha) or not (down.isfinite().all() and up.isfinite().all()):
-        raise CheckpointError(f"{file} must hold finite numbers, got NaN or infinity in {path}")
-    return LoraLayer(down=down, up=up, alpha=alpha)
+    key = parts["down"][0]
+    tensor = parts["alpha"][1] if "alpha" in parts else None
+    alpha = alphas.alpha(key, down.shape[0], tensor, num_layers)
+    magnitude = _magnitude(file, path, parts, down, up)
+    if magnitude is None and alphas.wants_dora(key):
+        raise CheckpointError(f"{file} must hold a magnitude of {path}: use_dora is set in its settings")
+    return LoraLayer(down=down, up=up, alpha=alpha, magnitude=magnitude)
 
 
-def _mova_tensors(layers: Mapping[str, LoraLayer]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for path, layer in layers.items():
-        tensors[f"{path}.lora_A.weight"] = layer.down
-        tensors[f"{path}.lora_B.weight"] = layer.up
-        tensors[f"{path}.alpha"] = torch.tensor(layer.alpha)
-    return tensors
+def _magnitude(file: Path, path: str, parts: _Parts, down: torch.Tensor, up: torch.Tensor) -> torch.Tensor | None:
+    """Return DoRA's lengths as (out, 1, ...) or (1, in, ...)."""
+    if "magnitude" not in parts:
+        return None
+    key, stored = parts["magnitude"]
+    magnitude = _plain(file, key, stored)
+    of_rows = (up.shape[0], *(1 for _ in down.shape[1:]))
+    # PEFT's are those of rows, whatever their shape; LyCORIS' shape says what they are.
+    if key.part == "magnitude_rows" or magnitude.ndim == 1:
+        if magnitude.numel() != up.shape[0]:
+            raise CheckpointError(
+                f"{file} must hold {up.shape[0]} magnitudes for {path}, got shape {list(magnitude.shape)}"
+            )
+        return magnitude.reshape(of_rows)
+    return magnitude
 
 
-def _comfyui_tensors(layers: Mapping[str, LoraLayer]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for path, layer in layers.items():
-        tensors[f"diffusion_model.{path}.lora_down.weight"] = layer.down
-        tensors[f"diffusion_model.{path}.lora_up.weight"] = layer.up
-        tensors[f"diffusion_model.{path}.alpha"] = torch.tensor(layer.alpha)
-    return tensors
+def _differences(file: Path, parts: _Parts, layer: LoraLayer | None) -> dict[str, torch.Tensor]:
+    """Return what is added to whole tensors, by their names in the component."""
+    found: dict[str, torch.Tensor] = {}
+    for part in ("weight", "bias", "modulation"):
+        if part in parts:
+            key, tensor = parts[part]
+            found[state_key(key)] = _plain(file, key, tensor)
+    if "up_bias" in parts and layer is not None:
+        key, tensor = parts["up_bias"]
+        # PEFT scales what it adds to a bias as it does the update.
+        added = (layer.alpha / layer.rank) * _plain(file, key, tensor).float()
+        name = f"{key.path}.bias"
+        found[name] = found[name] + added if name in found else added
+    return found
 
 
-def _diffsynth_tensors(layers: Mapping[str, LoraLayer]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for path, layer in layers.items():
-        factor = layer.alpha / layer.rank
-        tensors[f"{path}.lora_A.default.weight"] = layer.down
-        tensors[f"{path}.lora_B.default.weight"] = layer.up if factor == 1 else layer.up * factor
-    return tensors
+def _factor(file: Path, path: str, parts: _Parts, side: str) -> torch.Tensor:
+    key, stored = parts[side]
+    matrix = _plain(file, key, stored)
+    if f"{side}_scale" in parts:
+        scale = _plain(file, *parts[f"{side}_scale"]).float()
+        if scale.numel() != 1 and not (scale.shape[0] == scale.numel() == matrix.shape[0]):
+            raise CheckpointError(
+                f"{file} must hold one scale, or one for each row, of the {side} matrix of {path}, got shape "
+                f"{list(scale.shape)}"
+            )
+        rows = (-1, *(1 for _ in matrix.shape[1:]))
+        matrix = matrix.float() * (scale if scale.numel() == 1 else scale.reshape(rows))
+    return matrix
 
 
-def _metadata(lora: Lora) -> dict[str, str]:
-    summaries = {component: summarise(layers) for component, layers in lora.layers.items()}
-    return {
-        "format": "pt",
-        "base_model": lora.origin.base_model,
-        "base_md5": json.dumps(dict(lora.origin.base_md5)),
-        "recipe_sha256": lora.origin.recipe_sha256,
-        "rank": json.dumps({component: list(summary.ranks) for component, summary in summaries.items()}),
-        "alpha": json.dumps({component: list(summary.alphas) for component, summary in summaries.items()}),
-        "targets": json.dumps({component: list(summary.targets) for component, summary in summaries.items()}),
-        **({"recommended": json.dumps(dict(lora.recommended))} if lora.recommended else {}),
-    }
+def _plain(file: Path, key: LoraKey, tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in a dtype that can be computed with: every float8 number is one of bfloat16."""
+    if tensor.dtype not in _PLAIN and tensor.dtype not in _FLOAT8:
+        raise CheckpointError(
+            f"{file} must hold floating-point numbers for {key.path}, got {tensor.dtype} as {key.part}"
+        )
+    plain = tensor.to(torch.bfloat16) if tensor.dtype in _FLOAT8 else tensor
+    if not plain.isfinite().all():
+        raise CheckpointError(f"{file} must hold finite numbers, got NaN or infinity in {key.path}")
+    return plain
 
 
-def _read_origin(file: Path, metadata: Mapping[str, str]) -> LoraOrigin:
-    try:
-        base_md5 = json.loads(metadata.get("base_md5") or "{}")
-        fingerprints = {str(component): str(md5) for component, md5 in base_md5.items()}
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"base_md5 in the metadata of {file} must be a JSON object: {error}") from error
+def _check_dtype(file: Path, key: str, dtype: str) -> None:
+    place = parse_key(key)
+    if place is not None and place.part != "alpha" and dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{file} must hold floating-point numbers ({', '.join(_DTYPES)}) for adapters, got {dtype} in {key!r}"
+        )
+
+
+def _read_origin(file: Path, metadata: Mapping[str, str], config: Fields | None) -> LoraOrigin:
+    where = f"base_md5 in the metadata of {file}"
+    found = as_fields(
+        parse_json(metadata.get("base_md5") or "{}", where, error=CheckpointError), where, error=CheckpointError
+    )
+    base = metadata.get("base_model", "")
+    if not base and config is not None and config.values.get("base_model_name_or_path") is not None:
+        base = config.text("base_model_name_or_path")
     return LoraOrigin(
-        base_model=metadata.get("base_model", ""),
-        base_md5=fingerprints,
+        base_model=base_name(base),
+        base_md5={component: found.text(component) for component in found.values},
         recipe_sha256=metadata.get("recipe_sha256", ""),
     )
 
 
 def _read_recommended(file: Path, metadata: Mapping[str, str]) -> dict[str, float | str]:
-    try:
-        values = json.loads(metadata.get("recommended") or "{}")
-        return {str(name): value for name, value in values.items()}
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"recommended in the metadata of {file} must be a JSON object: {error}") from error
-
-
-def _write(target: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Path:
-    # A copy of each: safetensors refuses tensors that share memory, as one adapter for two components does.
-    stored = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
-            partial = Path(staging, target.name)
-            save_file(stored, partial, metadata=metadata)
-            partial.chmod(0o644)  # temporary files are private
-            partial.replace(target)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{target} cannot be written: {error}") from error
-    return target
+    where = f"recommended in the metadata of {file}"
+    text = metadata.get("recommended") or "{}"
+    found = as_fields(parse_json(text, where, error=CheckpointError), where, error=CheckpointError)
+    for name, value in found.values.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number and not isinstance(value, str):
+            raise CheckpointError(f"{where}: {shorten(name)} must be a finite number or text, got {shorten(value)}")
+    return dict(found.values)

@@ -23,7 +23,8 @@ from mova.generate.load import load_scheduler
 from mova.generate.locate import find_model
 from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models.experts import ExpertForward
-from mova.models.lora import Lora, reduce_rank
+from mova.models.lora import Lora
+from mova.models.lora_rank import reduce_rank
 from mova.train.adapters import without_adapters
 from mova.train.batch import LatentSource
 from mova.train.checkpoint import ALONE

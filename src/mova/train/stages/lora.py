@@ -104,7 +104,7 @@ class LoraStage(JointObjective):
         return Lora(
             layers={name: take_adapters(parts, self.adapters[name]) for name, parts in self.parts.items()},
             origin=LoraOrigin(
-                base_model=config.base,
+                base_model=_public_name(config.base, find_model(config.base)),
                 base_md5=self.base_md5,
                 recipe_sha256=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
             ),
@@ -139,3 +139,8 @@ class LoraStage(JointObjective):
             self.quantization_errors[str(name)] = quantizer.errors
             logger.info("%s in %s: %s", name, quantizer.method, summarise_errors(quantizer.errors))
         return component.train().requires_grad_(False)
+
+
+def _public_name(base: str, folder: Path) -> str:
+    """Return what a LoRA says of its base: a path says nothing on another machine, and too much of this one."""
+    return folder.resolve().name if Path(base).is_dir() else base
