@@ -1,7 +1,7 @@
 """The phases of a call: texts to embeddings, media to a start, noise to latents, latents to frames and audio.
 
-Each clip of a batch goes through every network by itself. So a clip is the same, to the bit, whatever is made beside
-it; what a batch saves is the loading and the texts that its clips have in common.
+Clips of a batch go through the towers together (see `sample`), and through encoders and autoencoders one by one, which
+bounds the memory by one clip; texts that clips share are read once.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ def sample(
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
-    Each clip of a batch is computed by itself, so that it is the same, to the bit, as when it is made alone.
+    A batch is computed in one call of the model. Where calls are spared by what the predictions look like
+    (`adaptive_guidance`, `step_cache`), each clip of a batch is computed by itself, so that no clip depends on those
+    beside it.
 
     Args:
         high_noise, low_noise: joint models of the experts.
@@ -57,23 +59,24 @@ def sample(
     whole = [model for model in (high_noise, low_noise) if isinstance(model, DualTower)]
     cache = StepCache(whole, threshold, order=plan.settings.step_cache_order) if threshold else None
     fits: dict[int, bool] = {}
+    size = 1 if threshold or plan.guidance.tolerance else len(start.latents.video)
     counted = [
         _Counted(
             spread(
                 VelocityModel(
                     high_noise=high_noise,
                     low_noise=low_noise,
-                    text=text.row(clip),
-                    condition=start.condition[clip : clip + 1],
+                    text=text.rows(first, first + size),
+                    condition=start.condition[first : first + size],
                     frame_rate=plan.geometry.frame_rate,
                     batch_branches=batch_branches,
                     cache=cache,
-                    clip=clip,
+                    clip=first,
                     fits=fits,
                 )
             )
         )
-        for clip in range(len(start.latents.video))
+        for first in range(0, len(start.latents.video), size)
     ]
     with cache or contextlib.nullcontext(), beside_video(whole, start.latents.video.device):
         latents = denoise(
@@ -87,7 +90,8 @@ def sample(
             agree=agree,
         )
     made = sum(one.predictions for one in counted)
-    return latents, CallCount(made, cache.repeated if cache else 0, len(counted) * num_model_calls(plan.steps))
+    planned = len(latents.video) * num_model_calls(plan.steps)
+    return latents, CallCount(made, cache.repeated if cache else 0, planned)
 
 
 @dataclass
@@ -106,7 +110,7 @@ class _Counted:
         expert: Expert,
     ) -> Sequence[Velocities]:
         """See `VelocityFunction`."""
-        self.predictions += len(branches)
+        self.predictions += len(branches) * len(latents.video)
         return self.inner(branches, latents, video_timestep, audio_timestep, expert)
 
 

@@ -60,10 +60,10 @@ class TextConditions:
         assert self.negative is not None, "the plan said that no branch reads the negative prompt"
         return self.negative
 
-    def row(self, clip: int) -> TextConditions:
-        """Return the texts of one clip alone, as a batch of one."""
-        negative = None if self.negative is None else self.negative[clip : clip + 1]
-        return TextConditions(self.positive[clip : clip + 1], negative)
+    def rows(self, first: int, end: int) -> TextConditions:
+        """Return the texts of some clips of the batch."""
+        negative = None if self.negative is None else self.negative[first:end]
+        return TextConditions(self.positive[first:end], negative)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class VelocityModel:
             it, elsewhere where calls are small.
         cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
-        clip: number of the clip in its batch where each is computed by itself; `cache` tells them apart by it.
+        clip: number of the first clip in the whole batch; `cache` tells clips that are computed alone apart by it.
         fits: whether so many branches fit in one call, as far as it is known; clips of a batch share it.
         free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
             of None, for no such rule.
