@@ -55,11 +55,11 @@ def test_films_and_sounds_are_cut_to_the_clip():
 @pytest.mark.parametrize(
     ("function", "value", "text"),
     [
-        (image_tensor, picture().astype(np.float32), r"\(H, W, 3\) uint8, got \(32, 48, 3\) float32"),
+        (image_tensor, picture().astype(np.float32), r"must lie in \[0, 1\] and hold finite numbers, got 0 to 255"),
         (image_tensor, "photo.png", "got str"),
-        (image_tensor, torch.zeros(3, 32, 32), r"an image tensor must be \(B, 3, 32, 48\)"),
+        (image_tensor, torch.zeros(3, 32, 32), r"image must be \(\.\.\., 3, 32, 48\) where it is a floating"),
         (video_tensor, np.zeros((4, 32, 48, 3), np.uint8), "video must be"),
-        (video_tensor, np.zeros((5, 32, 48, 3)), r"\(B, F, H, W, 3\) uint8"),
+        (video_tensor, np.zeros((5, 32, 48, 3), int), r"video must be uint8, uint16 or .* got \(5, 32, 48, 3\) int64"),
         (video_tensor, torch.zeros(1, 3, 5, 32, 32), "video must be"),
         (waveform_tensor, np.zeros((2, 4000)), r"audio must be \(S,\), \(1, S\) or \(B, 1, S\), got \(2, 4000\)"),
         (waveform_tensor, np.zeros(3000), "audio must last 3333 samples at 16000 Hz, got 3000"),

@@ -60,7 +60,7 @@ def test_images_that_cannot_be_read_are_named(tmp_path):
     for name, message in (
         ("missing.png", r"must exist, got .*missing\.png"),
         ("", "must be a file, got the directory"),
-        ("text.png", r"format that can be decoded .*, got .*text\.png"),
+        ("text.png", r"must be one of PNG, .* got .*text\.png"),
         ("cut.jpg", r"must be readable, got .*cut\.jpg: .*truncated"),
         ("cut.png", r"must be readable, got .*cut\.png: "),
     ):

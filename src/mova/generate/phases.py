@@ -18,7 +18,7 @@ from mova.codecs.prompt import CutPrompt, encode_prompts
 from mova.codecs.video import decode_video, encode_video
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
-from mova.generate.inputs import GivenMedia, GivenNoise, video_tensor, waveform_tensor
+from mova.generate.inputs import GivenMedia, GivenNoise
 from mova.generate.locate import ModelDefaults
 from mova.generate.output import CallCount, format_audio, format_frames
 from mova.generate.placement import Placement
@@ -80,8 +80,7 @@ class PhasesMixin:
         geometry, device = plan.geometry, self._execution_device
         drawn, seeds = noise.draw(geometry, plan.batch_size)
         video, audio = drawn.video.to(device), drawn.audio.to(device)
-        frames = None if given.video is None else video_tensor(given.video, geometry).to(device)
-        waveform = None if given.audio is None else waveform_tensor(given.audio, geometry).to(device)
+        frames, waveform = given.known_video(geometry, device), given.known_audio(geometry, device)
         known = {0: frames[:, :, 0]} if frames is not None else given.known_images(geometry)
         with self._coding():
             if frames is not None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -15,7 +14,7 @@ from mova.codecs.conditioning import NullImage
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError
-from mova.generate.inputs import GivenMedia, GivenNoise, ImageInput
+from mova.generate.inputs import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
 from mova.generate.locate import ModelDefaults
 from mova.generate.lora import LoraPipelineMixin
 from mova.generate.output import (
@@ -142,8 +141,8 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
         last_image: ImageInput | Sequence[ImageInput] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
         *,
-        video: np.ndarray | torch.Tensor | None = None,
-        audio: np.ndarray | torch.Tensor | None = None,
+        video: VideoInput | None = None,
+        audio: AudioInput | None = None,
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
@@ -186,8 +185,8 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
             image: first frame, for all prompts or one each.
             last_image: last frame, likewise.
             negative_prompt: what guidance leads away from; None is the model's, else the empty text.
-            video: (F, H, W, 3) uint8 or (B, 3, F, H, W) in [-1, 1]: sound is made for it.
-            audio: (S,) or (B, 1, S) in [-1, 1] at the model's rate: a picture is made for it.
+            video: frames, arrays, tensors or what a call returned, see `video_tensor`: audio is made for it.
+            audio: (S,), (1, S) or (B, 1, S) at the model's rate, see `waveform_tensor`: a video is made for it.
             height, width: in pixels; num_frames: 1 plus a multiple of the temporal stride; frame_rate: per second.
             num_inference_steps: 1 to 1000.
             guidance_scale, modality_scale: of text and bridge; 1 switches them off.

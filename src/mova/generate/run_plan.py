@@ -114,7 +114,7 @@ def plan_run(
             f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
             f"{num_processes}; nearest is 0, which is off"
         )
-    given.check()
+    given.check(settings.geometry)
     noise.check()
     if (prompt is None) == (prompt_embeds is None):
         raise ConfigError("exactly one of prompt and prompt_embeds must be given")

@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from mova.errors import GeometryError, NumericalError, ReadError
+from mova.errors import GeometryError, MovaError, NumericalError, ReadError
+from mova.media import limits
+from mova.media.images import image_to_rgb
 
 if TYPE_CHECKING:
     import os
 
-_WHITE = (255, 255, 255, 255)
 _CENTRE = (0.5, 0.5)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a still picture as it is meant to be seen.
-
-    The orientation tag is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, and an animation
-    gives its first picture.
+    """Read an image file as it is meant to be seen; what that means is said in `images.image_to_rgb`.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        ReadError: the file is missing, not an image, or damaged.
+        ReadError: the file is missing, not an image of `limits.IMAGE_FORMATS`, too large, or damaged.
     """
     file = Path(path)
     if file.is_dir():
         raise ReadError(f"an image must be a file, got the directory {file}")
+    if not file.is_file():
+        raise ReadError(f"an image must exist, got {file}, which does not")
+    limits.check_file_size(file.stat().st_size, file, most=limits.MAX_IMAGE_FILE_BYTES)
     try:
-        with Image.open(file) as image:
-            image.load()
-            return np.array(_flatten(ImageOps.exif_transpose(image)))
-    except FileNotFoundError as error:
-        raise ReadError(f"an image must exist, got {file}, which does not") from error
+        # Pillow warns of large images and damaged metadata; the size is checked here, the metadata has its own rules.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.init()
+            formats = [name for name in limits.IMAGE_FORMATS if name in Image.OPEN]
+            with Image.open(file, formats=formats) as image:
+                return image_to_rgb(image, file)
     except UnidentifiedImageError as error:
-        raise ReadError(
-            f"an image must be in a format that can be decoded (PNG, JPEG, WebP, ...), got {file}"
-        ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ReadError(f"an image must be readable, got {file}: {error}") from error
+        raise ReadError(f"an image must be one of {', '.join(limits.IMAGE_FORMATS)}, undamaged, got {file}") from error
+    except Image.DecompressionBombError as error:
+        raise ReadError(f"an image must have at most {limits.MAX_IMAGE_PIXELS} pixels, got {file}: {error}") from error
+    except MovaError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
+        raise ReadError(f"an image must be readable, got {file}: {error or type(error).__name__}") from error
 
 
 def cover(
@@ -138,14 +144,3 @@ def float_to_frames(video: np.ndarray) -> np.ndarray:
         raise NumericalError(f"a picture must hold finite numbers, got {int((~finite).sum())} that are not")
     steps = np.rint((video.astype(np.float32) + np.float32(1.0)) * np.float32(127.5))
     return np.ascontiguousarray(np.clip(steps, 0, 255).astype(np.uint8).transpose(1, 2, 3, 0))
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, dtype=np.int64).clip(0, 65535) // 257).astype(np.uint8)).convert(
-            "RGB"
-        )
-    if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, _WHITE), picture).convert("RGB")
-    return image.convert("RGB")
