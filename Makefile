@@ -17,10 +17,14 @@ export GOMP_SPINCOUNT ?= 0
 # Processes that run tests at the same time. Tests of one file share fixtures and stay together.
 TEST_PROCESSES ?= 2
 
+# How many damaged inputs of each kind `make fuzz` makes, and after how many seconds it ends, whatever is left.
+FUZZ_COUNT ?= 2000
+FUZZ_SECONDS ?= 1200
+
 # A scene of the toy world that no training has seen.
 DEMO_SEED ?= 2000000007
 
-.PHONY: help demo test test-slow lint types imports check bench format map clean
+.PHONY: help demo test test-slow fuzz lint types imports check bench format map clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,6 +42,12 @@ test: .venv/dev.stamp ## set up, then run the test suite
 
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+fuzz: .venv/dev.stamp ## damaged inputs of every kind, for at most 20 minutes
+	@files=$$(grep -rl --include='test_*.py' MOVA_FUZZ_COUNT tests) || { echo "no fuzz tests were found" >&2; exit 1; }; \
+	MOVA_FUZZ_COUNT=$(FUZZ_COUNT) timeout --signal=INT $(FUZZ_SECONDS) $(BIN)/python -m pytest -x \
+		-n $(TEST_PROCESSES) --dist load --timeout $(FUZZ_SECONDS) -m "slow or not slow" $$files || { \
+		code=$$?; test $$code -eq 124 && echo "nothing was found in $(FUZZ_SECONDS) seconds" || exit $$code; }
 
 lint: .venv/dev.stamp ## style and format
 	$(BIN)/ruff check $(SOURCES)
