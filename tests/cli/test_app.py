@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 
 import pytest
@@ -37,14 +36,11 @@ def test_help_names_every_verb_and_imports_no_torch():
         assert f"\n  {verb} " in made.stdout
 
 
-def test_help_answers_in_under_half_a_second():
-    durations = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert run("--help").returncode == 0
-        durations.append(time.perf_counter() - start)
-    # The best of three: what other processes take from this one is not the command's.
-    assert min(durations) < 0.5
+def test_help_imports_little():
+    """What makes it answer in a fraction of a second, on whatever machine."""
+    code = "import sys; from mova.cli.app import main; main(['--help']); print(len(sys.modules), file=sys.stderr)"
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(made.stderr) < 300
 
 
 def test_version_is_the_installed_one(capsys):

@@ -128,8 +128,8 @@ def test_ctrl_c_leaves_nothing_and_ends_the_command_it_started(tmp_path):
     )
     assert "whole command" in process.stderr.readline()
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    started, deadline = [], time.monotonic() + 30
-    while children.exists() and time.monotonic() < deadline:
+    started = []
+    while children.exists() and process.poll() is None:
         started = [
             pid for pid in children.read_text().split() if b"generate" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_nothing_and_ends_the_command_it_started(tmp_path):
         time.sleep(0.02)
     time.sleep(0.5)  # until the measurement waits for what it has started
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted")
     assert list(tmp_path.iterdir()) == []

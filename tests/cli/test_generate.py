@@ -257,7 +257,7 @@ command._Bar.show = interrupt
 sys.exit(main())
 """
     process = start("--output", tmp_path / "a.mp4", "--steps", "1000", program=["-c", code])
-    _, log = process.communicate(timeout=120)
+    _, log = process.communicate(timeout=300)
     assert process.returncode == 130, log
     assert "interrupted" in log
     assert "Traceback" not in log
@@ -270,7 +270,7 @@ def test_full_disk_leaves_no_file_and_exit_code_2(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     process = start("--output", tmp_path / "a.mp4", preexec_fn=limit_file_size)
-    _, log = process.communicate(timeout=120)
+    _, log = process.communicate(timeout=300)
     assert process.returncode == 2, log
     assert "nothing was kept" in log
     assert list(tmp_path.iterdir()) == []
@@ -322,7 +322,7 @@ def test_ctrl_c_ends_all_processes_with_exit_code_130(tmp_path):
     time.sleep(3)
     # As a terminal does it: to all of them.
     os.killpg(process.pid, signal.SIGINT)
-    _, log = process.communicate(timeout=60)
+    _, log = process.communicate(timeout=300)
     assert process.returncode == 130, log
     assert "interrupted" in log
     assert "Traceback" not in log
@@ -334,7 +334,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
     assert any("2 processes on" in line for line in iter(process.stderr.readline, ""))
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert_all_gone(process.pid)
     assert list(tmp_path.iterdir()) == []
 
@@ -355,7 +355,7 @@ def assert_all_gone(session):
 def test_processes_of_torchrun_are_used(tmp_path, options, code):
     program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mova.cli"]
     process = start("--output", tmp_path / "a.mp4", *options, program=program)
-    shown, log = process.communicate(timeout=120)
+    shown, log = process.communicate(timeout=300)
     assert process.returncode == code, log
     if code == 0:
         assert shown == f"{tmp_path / 'a.mp4'}\n"

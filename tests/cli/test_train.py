@@ -84,13 +84,11 @@ def test_sigterm_saves_the_state_and_is_exit_code_130(recipe, tmp_path):
         command += ["--set", change]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     home = Path("runs/tiny/tiny_text_encoder")
-    deadline = time.monotonic() + 60
     while not (home / "log.jsonl").is_file():
         assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
         time.sleep(0.01)
     process.terminate()
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert output == ""
     assert "the state is saved" in errors

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,10 @@ def test_the_main_process_speaks_for_all():
     ],
 )
 def test_the_failure_of_one_ends_all_with_its_error(kind, error, text):
-    started = time.monotonic()
+    # Before the limit of a test ends it: the patience of an exchange is half an hour.
     with pytest.raises(error, match=text) as raised:
         launch(2, launch_jobs.fail, kind)
     assert not multiprocessing.active_children()
-    # Not the patience of an exchange, which is half an hour.
-    assert time.monotonic() - started < 60
     if kind == "bug":
         assert "launch_jobs.py" in raised.value.__notes__[0]
 

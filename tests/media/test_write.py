@@ -300,12 +300,10 @@ def test_ctrl_c_while_writing_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"old")
     with subprocess.Popen([sys.executable, "-c", _LONG, path], env=_CHILD_ENV) as child:
-        give_up = time.monotonic() + 60
         while not any(part.stat().st_size for part in tmp_path.glob(".mova-*")):
             assert child.poll() is None, "the child ended before it could be interrupted"
-            assert time.monotonic() < give_up
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=60) == 130
+        assert child.wait(timeout=300) == 130
     assert [entry.name for entry in tmp_path.iterdir()] == ["clip.mp4"]
     assert path.read_bytes() == b"old"
