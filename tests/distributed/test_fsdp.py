@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mova.distributed.fsdp import clip_gradients, full_state, local, shard_model, whole
+from mova.distributed.fsdp import full_state, local, shard_model, whole
 from mova.distributed.mesh import Parallel
 from mova.models.convert import load_component
 from mova.models.lora_file import read_lora
@@ -86,17 +86,6 @@ def test_steps_of_two_experts_and_gradients_of_adapters_are_those_of_one_process
             }
             for name, distance in distances.items():
                 assert distance <= limits[name], f"{layout} {name}"
-
-
-def test_gradients_are_clipped_together():
-    weights = [torch.nn.Parameter(torch.zeros(size)) for size in (3, 4, 5)]
-    for weight, value in zip(weights[:2], (2.0, -1.0), strict=True):
-        weight.grad = torch.full_like(weight, value)
-    assert float(clip_gradients(weights, 100.0)) == pytest.approx(4.0)
-    assert weights[0].grad.tolist() == [2.0] * 3
-    assert float(clip_gradients(weights, 1.0)) == pytest.approx(4.0)
-    assert weights[1].grad.tolist() == pytest.approx([-0.25] * 4)
-    assert float(clip_gradients(weights[2:], 1.0)) == 0.0
 
 
 def test_alone_nothing_is_sharded():

@@ -5,13 +5,16 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mova.distributed.residency import OneAtATime
+from mova.evaluate.toyworld import summarise
 from mova.media.probe import probe
 from mova.models.experts import ExpertForward
 from mova.toyworld import first_frame, render, sample_scene, score_clip
+from mova.toyworld.score import match_events
 from mova.train.checkpoint import list_states
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
@@ -169,3 +172,24 @@ def test_shares_count_what_is_seen_and_heard_together():
     count = len(right.offsets_ms)
     assert together([right, empty])["clips_recall"] == pytest.approx(count / (count + 1))
     assert together([]) == {}
+
+
+def test_a_validation_counts_the_events_that_an_evaluation_counts():
+    """Among them events near the end, of which a clip may not show enough."""
+    drawn = np.random.default_rng(0)
+    clip = render(sample_scene(3)).clip
+    right = score_clip(sample_scene(3), clip, first_frame=first_frame(clip))
+    scores = []
+    for _ in range(18):
+        seen_s = np.sort(drawn.uniform(0, right.until_s + 0.15, drawn.integers(0, 6)))
+        heard_s = np.sort(drawn.uniform(0, right.until_s + 0.15, drawn.integers(0, 6)))
+        heard_s[: len(seen_s) // 2] = seen_s[: min(len(seen_s) // 2, len(heard_s))]
+        heard_s = np.sort(heard_s)
+        pairs = match_events(seen_s, heard_s, right.tolerance_s)
+        offsets = tuple(1000 * float(heard_s[j] - seen_s[i]) for i, j in pairs)
+        scores.append(dataclasses.replace(right, seen_s=tuple(seen_s), heard_s=tuple(heard_s), offsets_ms=offsets))
+    assert any(time_s >= score.until_s for score in scores for time_s in score.seen_s)
+    validated, evaluated = together(scores), summarise(scores)
+    for name in ("recall", "precision"):
+        assert validated[f"clips_{name}"] == pytest.approx(evaluated[name].value)
+    assert validated["clips_offset_ms"] == pytest.approx(evaluated["offset_median_abs_ms"].value)

@@ -105,32 +105,6 @@ def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
-def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> torch.Tensor:
-    """Scale gradients down together, in place, so that their norm is at most `max_norm`.
-
-    Args:
-        parameters: sharded in any ways, or whole and the same on every process; without a gradient they do not count.
-        max_norm: of all gradients as one vector.
-
-    Returns:
-        The norm before, a scalar, the same on every process.
-    """
-    groups: dict[DeviceMesh | None, list[torch.Tensor]] = {}
-    for parameter in parameters:
-        if parameter.grad is not None:
-            mesh = parameter.grad.device_mesh if isinstance(parameter.grad, DTensor) else None
-            groups.setdefault(mesh, []).append(parameter.grad)
-    if not groups:
-        return torch.zeros(())
-    # Torch takes the norm of one kind of tensor at a time.
-    norms = [whole(torch.nn.utils.get_total_norm(gradients)) for gradients in groups.values()]
-    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
-    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    for gradients in groups.values():
-        torch._foreach_mul_([local(gradient) for gradient in gradients], factor)
-    return norm
-
-
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """Return the part of a tensor that this process holds: all of it, where it is not sharded."""
     part: torch.Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from mova.evaluate.bootstrap import Estimate, mean, of_pooled, ratio
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
 from mova.toyworld.scene import Scene
-from mova.toyworld.score import ClipScore, match_events, score_clip
+from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS
 from mova.types import Clip
 
@@ -132,7 +132,7 @@ def summarise(scores: Sequence[ClipScore]) -> Summary:
     Recall and precision are shares of events. A clip in which nothing is seen (heard) counts as one missed event, so
     that an empty clip never improves them.
     """
-    summary = _recall_and_precision([_counts(score, score.heard_s) for score in scores])
+    summary = _recall_and_precision([_counts(score) for score in scores])
     offsets = [score.offsets_ms for score in scores]
     summary["offset_median_abs_ms"] = of_pooled(offsets, lambda values: float(np.median(np.abs(values))))
     summary["offset_p95_abs_ms"] = of_pooled(offsets, lambda values: float(np.quantile(np.abs(values), 0.95)))
@@ -276,13 +276,9 @@ def check_benchmark(num_clips: int, seed: int, kinds: Sequence[str]) -> None:
             raise ConfigError(f"kind must be one of {', '.join(ALL_KINDS)}, got {kind!r}; nearest is {nearest}")
 
 
-def _counts(score: ClipScore, heard_s: Sequence[float]) -> FloatArray:
-    """Return matched visible, visible, matched audible and audible events that count, with `heard_s` as the sound."""
-    pairs = match_events(score.seen_s, heard_s, score.tolerance_s)
-    seen = [time_s < score.until_s for time_s in score.seen_s]
-    heard = [time_s < score.until_s for time_s in heard_s]
-    matched = sum(seen[i] for i, _ in pairs), sum(heard[j] for _, j in pairs)
-    return np.asarray([matched[0], max(1, sum(seen)), matched[1], max(1, sum(heard))], np.float64)
+def _counts(score: ClipScore, heard_s: Sequence[float] | None = None) -> FloatArray:
+    """Return the fields of `EventCounts`, with `heard_s` as the sound."""
+    return np.asarray(astuple(count_events(score, heard_s)), np.float64)
 
 
 def _recall_and_precision(counts: Sequence[FloatArray]) -> Summary:

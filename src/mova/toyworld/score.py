@@ -111,6 +111,36 @@ class ClipScore:
         return values
 
 
+@dataclass(frozen=True)
+class EventCounts:
+    """How many events of a clip count, and how many of them are seen and heard together.
+
+    Attributes:
+        seen_matched, seen: of the visible ones; a clip in which nothing is seen counts as one that is missed.
+        heard_matched, heard: likewise of the audible ones.
+    """
+
+    seen_matched: int
+    seen: int
+    heard_matched: int
+    heard: int
+
+
+def count_events(score: ClipScore, heard_s: Sequence[float] | None = None) -> EventCounts:
+    """Count what recall and precision are made of, everywhere: events before the clip's uncounted end.
+
+    Args:
+        score: of the clip.
+        heard_s: ascending times of another sound that is laid under it; its own by default.
+    """
+    heard_s = score.heard_s if heard_s is None else heard_s
+    pairs = match_events(score.seen_s, heard_s, score.tolerance_s)
+    seen = [time_s < score.until_s for time_s in score.seen_s]
+    heard = [time_s < score.until_s for time_s in heard_s]
+    matched = sum(seen[i] for i, _ in pairs), sum(heard[j] for _, j in pairs)
+    return EventCounts(matched[0], max(1, sum(seen)), matched[1], max(1, sum(heard)))
+
+
 def match_events(first_s: Sequence[float], second_s: Sequence[float], tolerance_s: float) -> list[tuple[int, int]]:
     """Pair events of two lists one to one, as many as lie within `tolerance_s` of each other.
 

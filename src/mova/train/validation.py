@@ -28,7 +28,7 @@ from mova.generate.run_plan import RunPlan, Start
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.media.write import write_clip
 from mova.models.convert import load_component
-from mova.toyworld.score import ClipScore, score_clip
+from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.train.checkpoint import ALONE
 from mova.train.config.joint import Expert, ValidationConfig
 from mova.train.sources.base import ClipSource
@@ -256,15 +256,16 @@ def _record(step: int, target: Path, scores: Sequence[ClipScore], problem: str) 
 def together(scores: Sequence[ClipScore]) -> dict[str, float]:
     """Return the share of visible events with a sound and of sounds with a visible event, and their distance in ms.
 
-    A clip without any event counts as one that is missed, so that empty clips never improve the shares.
+    Recall and precision are those of `mova evaluate`: a clip without any event counts as one that is missed, so that
+    empty clips never improve them.
     """
     if not scores:
         return {}
-    matched = sum(len(score.offsets_ms) for score in scores)
+    counts = [count_events(score) for score in scores]
     offsets = [abs(offset) for score in scores for offset in score.offsets_ms]
     return {
-        "clips_recall": matched / sum(max(len(score.seen_s), 1) for score in scores),
-        "clips_precision": matched / sum(max(len(score.heard_s), 1) for score in scores),
+        "clips_recall": sum(one.seen_matched for one in counts) / sum(one.seen for one in counts),
+        "clips_precision": sum(one.heard_matched for one in counts) / sum(one.heard for one in counts),
         # Without any pair the distance is that of the tolerance.
         "clips_offset_ms": float(np.median(offsets)) if offsets else 1000 * scores[0].tolerance_s,
     }
