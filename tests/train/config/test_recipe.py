@@ -1,5 +1,8 @@
 """Recipes: the shipped ones, and what is said about wrong ones."""
 
+import copy
+import random
+
 import pytest
 import yaml
 
@@ -115,7 +118,7 @@ def test_every_unknown_key_and_wrong_value_is_listed_with_the_nearest_name(recip
     assert "  run.max_stpes: unknown key; did you mean max_steps?" in lines
     assert "  shfit: unknown key; did you mean shift?" in lines
     assert any(line.startswith("  data.qqqq: unknown key; known: combinations, kinds, ") for line in lines)
-    assert "  run.batch_size: Input should be greater than 0, got 0" in lines
+    assert "  run.batch_size: Input should be greater than or equal to 1, got 0; nearest is 1" in lines
     assert "  optimizer.name: Input should be 'adamw', 'adamw8bit' or 'muon', got 'sgd'" in lines
 
 
@@ -195,3 +198,150 @@ def test_a_recipe_without_a_stage_is_told_which_there_are(tmp_path):
     (tmp_path / "none.yaml").write_text("run: {max_steps: 3}")
     with pytest.raises(ConfigError, match=r"stage: must be one of .*joint.*, got None"):
         load_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("tiny_joint", "optimizer.betas=[2, 2]"),
+        ("tiny_joint", "optimizer.betas=[0.9, 1]"),
+        ("tiny_joint", "optimizer.betas=[-0.1, 0.9]"),
+        ("tiny_joint", "optimizer.betas=[0.9]"),
+        ("tiny_joint", f"run.seed={'9' * 30}"),
+        ("tiny_joint", "run.seed=-1"),
+        ("tiny_joint", "run.seed=1.5"),
+        ("tiny_joint", "optimizer.lr=.nan"),
+        ("tiny_joint", "optimizer.lr=.inf"),
+        ("tiny_joint", "optimizer.lr=1e30"),
+        ("tiny_joint", "optimizer.lr=-1"),
+        ("tiny_joint", "optimizer.clip_norm=.inf"),
+        ("tiny_joint", "optimizer.weight_decay=1e9"),
+        ("tiny_joint", "run.max_steps=1e18"),
+        ("tiny_joint", "run.max_steps=-5"),
+        ("tiny_joint", "run.max_minutes=.nan"),
+        ("tiny_joint", "run.batch_size=100000000000"),
+        ("tiny_joint", "run.micro_batch=5"),
+        ("tiny_joint", "run.log_every=0"),
+        ("tiny_joint", "run.keep_checkpoints=0"),
+        ("tiny_joint", "parallel.shard=3"),
+        ("tiny_joint", "parallel.shard=100000000000"),
+        ("tiny_joint", "data.num_clips=-3"),
+        ("tiny_joint", "data.num_clips=100000000000000"),
+        ("tiny_joint", "data.size=1000000000"),
+        ("tiny_joint", "data.num_frames=1000000001"),
+        ("tiny_joint", "data.workers=1000000"),
+        ("tiny_joint", "video_shift=.nan"),
+        ("tiny_joint", "validation.clips=1000000000"),
+        ("tiny_joint", "validation.num_inference_steps=1000000000"),
+        ("tiny_joint", "start.changes={video_dit: {num_layers: 1000000000}}"),
+        ("tiny_joint", "start.changes={video_dit: {dim: -1000000000}}"),
+        ("tiny_joint", "start.changes={video_dit: {dim: {}}}"),
+        ("tiny_joint", "start.changes={video_dit: {eps: .nan}}"),
+        ("tiny_lora", "adapters.video_dit.rank=100000000000"),
+        ("tiny_lora", "adapters.video_dit.alpha=.inf"),
+        ("tiny_lora", "output=../../lora.safetensors"),
+        ("tiny_lora", "output=lora.safetensors.sh"),
+        ("tiny_distill", "teacher_steps=100000000"),
+        ("tiny_publish", "max_shard_size=many"),
+        ("tiny_publish", "defaults.frame_rate=.nan"),
+        ("tiny_publish", "defaults.guidance_scale=-1"),
+        ("tiny_publish", "defaults.height=0"),
+        ("tiny_text_encoder", "max_tokens=1000000000"),
+        ("tiny_video_autoencoder", "full_frame_batch=1000000000"),
+        ("tiny_audio_autoencoder", "segment_steps=1000000000"),
+        ("lora", "data.sizes=[0x0]"),
+        ("lora", "data.sizes=[640x35200000]"),
+        ("lora", "data.frame_rate=1e-9"),
+        ("lora", "data.frame_rate=1e9"),
+        ("lora", "data.views=1000000000"),
+    ],
+)
+def test_values_that_would_fail_later_are_refused_when_read(recipes, name, override):
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(recipes / f"{name}.yaml", [override])
+    text = str(raised.value)
+    assert "does not fit" in text
+    assert override.partition("=")[0].rpartition(".")[2] in text or "batch" in text
+    assert len(text) < 1000
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("optimizer.betas=[2, 0.9]", "optimizer.betas.0: Input should be less than 1, got 2"),
+        ("run.seed=-4", "run.seed: Input should be greater than or equal to 0, got -4; nearest is 0"),
+        ("validation.clips=20000", "less than or equal to 10000, got 20000; nearest is 10000"),
+        ("optimizer.name=adam", "got 'adam'; did you mean adamw?"),
+        ("run.micro_batch=5", "run.micro_batch must divide the 16 samples of a process, got 5; nearest is 4"),
+        ("stage=joind", "got 'joind'; did you mean joint?"),
+    ],
+)
+def test_an_error_says_what_is_nearest(recipes, override, told):
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(recipes / "tiny_joint.yaml", ["run.batch_size=16", override])
+    assert told in str(raised.value)
+
+
+def nested(depth):
+    value = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+WRONG = (None, True, -1, 0, 10**30, 1.5, float("nan"), float("inf"), "", "x" * 100_000, [], {}, nested(30))
+WRONG += ([1, 2] * 1000, {"x": 1}, {1: 2}, {"y" * 1000: {"z": 3}}, "2020-01-01", "../..", "\u202e")
+
+
+def places(values, before=()):
+    for key, value in values.items():
+        yield (*before, key)
+        if isinstance(value, dict):
+            yield from places(value, (*before, key))
+
+
+def refusal(path):
+    try:
+        load_recipe(path)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_a_recipe_with_anything_in_its_places_is_read_or_refused_shortly(recipes, tmp_path, count):
+    draw = random.Random(0)
+    plain = {name: load_recipe(recipes / f"{name}.yaml").model_dump(mode="json") for name in NAMES}
+    for _ in range(count):
+        values = copy.deepcopy(plain[draw.choice(NAMES)])
+        for _ in range(draw.randint(1, 3)):
+            *parents, last = draw.choice(list(places(values)))
+            node = values
+            for parent in parents:
+                node = node[parent]
+            node[draw.choice((last, last, last, "x" * 500))] = draw.choice(WRONG)
+        (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(values))
+        assert len(refusal(tmp_path / "wrong.yaml")) < 6000
+
+
+def test_a_bomb_of_aliases_is_a_short_error(recipes, tmp_path):
+    lines = [f"a0: &a0 [{','.join('x' * 9)}]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 7)]
+    (tmp_path / "bomb.yaml").write_text("\n".join([*lines, "stage: text_encoder", "data: {kinds: *a6}"]))
+    with pytest.raises(ConfigError, match="with its aliases written out") as raised:
+        load_recipe(tmp_path / "bomb.yaml")
+    assert len(str(raised.value)) < 500
+    # Within the bounds, what is said of a large value stays short too.
+    (tmp_path / "large.yaml").write_text("\n".join([*lines[:4], "stage: text_encoder", "data: {kinds: *a3}"]))
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(tmp_path / "large.yaml")
+    assert len(str(raised.value)) < 10_000
+
+
+def test_the_values_of_an_override_have_the_same_bounds(recipes):
+    with pytest.raises(ConfigError, match="is not YAML") as raised:
+        load_recipe(recipes / "tiny_joint.yaml", ["run.seed=" + "[" * 100_000])
+    assert len(str(raised.value)) < 1000
+    with pytest.raises(ConfigError, match="must read key=value") as raised:
+        load_recipe(recipes / "tiny_joint.yaml", ["x" * 100_000])
+    assert len(str(raised.value)) < 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,9 +12,9 @@ from mova.geometry import nearest_multiples
 
 
 class Strict(BaseModel):
-    """Frozen, and every unknown key is an error."""
+    """Frozen; every unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def check_size(value: int) -> int:
@@ -33,11 +33,16 @@ def check_num_frames(value: int) -> int:
     return value
 
 
-Size = Annotated[int, Field(ge=16), AfterValidator(check_size)]
-NumFrames = Annotated[int, Field(ge=5), AfterValidator(check_num_frames)]
+# More than any run has; a slip of the keyboard ends here, and not hours later.
+MOST_STEPS: Final = 10**9
+MOST_SAMPLES: Final = 2**20
+MOST_WORKERS: Final = 1024
+MOST_SCALE: Final = 1000.0
+Size = Annotated[int, Field(ge=16, le=8192), AfterValidator(check_size)]
+NumFrames = Annotated[int, Field(ge=5, le=99_997), AfterValidator(check_num_frames)]
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
     """Return the end of an error text: the known name that is meant, or all of them."""
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5) if len(name) < 80 else []
     return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"

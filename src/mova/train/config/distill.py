@@ -6,6 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mova.train.config.base import MOST_SCALE
 from mova.train.config.joint import AdapterStageConfig
 
 # What the noise levels of a distillation leave no choice in: they are those of the schedule, the same place for both
@@ -27,23 +28,30 @@ class DistillConfig(AdapterStageConfig):
     """
 
     stage: Literal["distill"]
-    steps: int = Field(4, ge=1, description="Phases of the schedule: steps of the student.")
-    teacher_steps: int = Field(20, ge=2, description="Steps of the teacher's whole schedule; a multiple of `steps`.")
+    steps: int = Field(4, ge=1, le=1000, description="Phases of the schedule: steps of the student.")
+    teacher_steps: int = Field(
+        20, ge=2, le=10_000, description="Steps of the teacher's whole schedule; a multiple of `steps`."
+    )
     target: Literal["teacher", "consistency"] = Field(
         "teacher",
         description="What the student must meet at the end of a phase. teacher: where the teacher's steps from the "
         "phase's first noise level lead. consistency: one step of the teacher from any level of the phase, then the "
         "student's own jump, without gradient.",
     )
-    guidance_scale: float = Field(2.0, ge=1, description="Of the teacher's text guidance, which the student learns.")
-    modality_scale: float = Field(1.0, ge=0, description="Of the teacher's bridge guidance.")
-    video_weight: float = Field(1.0, ge=0, description="Of the video loss.")
-    audio_weight: float = Field(1.0, ge=0, description="Of the audio loss.")
+    guidance_scale: float = Field(
+        2.0, ge=1, le=MOST_SCALE, description="Of the teacher's text guidance, which the student learns."
+    )
+    modality_scale: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the teacher's bridge guidance.")
+    video_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the video loss.")
+    audio_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the audio loss.")
     huber: float = Field(
-        0.0, ge=0, description="c of the pseudo-Huber loss sqrt(error^2 + c^2) - c; 0 takes the squared error."
+        0.0,
+        ge=0,
+        le=MOST_SCALE,
+        description="c of the pseudo-Huber loss sqrt(error^2 + c^2) - c; 0 takes the squared error.",
     )
     max_parameters: int | None = Field(
-        None, gt=0, description="Of the file: the largest singular values of all adapters; all of them if not given."
+        None, ge=1, description="Of the file: the largest singular values of all adapters; all of them if not given."
     )
     output_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Of the file.")
     text_dropout: float = Field(0.0, ge=0, lt=1, description="The student is asked with its text only.")

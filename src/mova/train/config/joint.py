@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mova.train.config.base import Strict
+from mova.files.json_file import shorten, shorten_text
+from mova.train.config.base import MOST_SCALE, Strict
 from mova.train.config.data import DataConfig
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
 Component = Literal["video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"]
 Expert = Literal["high_noise", "low_noise"]
+_LARGEST_CHANGE: Final = 65_536
+_MOST_LAYERS: Final = 1000
 ALL_COMPONENTS: tuple[Component, ...] = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+
+
+def _check_changes(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse sizes that no network has; of which kind a key is, its class knows."""
+    for key, value in values.items():
+        for number in value if isinstance(value, list) else [value]:
+            is_number = isinstance(number, int | float)
+            if is_number and not (math.isfinite(number) and abs(number) <= _LARGEST_CHANGE):
+                raise ValueError(f"{shorten_text(key, 60)} must be at most {_LARGEST_CHANGE}, got {shorten(number)}")
+            if not is_number and not isinstance(number, str):
+                raise ValueError(f"{shorten_text(key, 60)} must be a number, a text or a list of them")
+        if key == "num_layers" and isinstance(value, int) and value > _MOST_LAYERS:
+            raise ValueError(f"num_layers must be at most {_MOST_LAYERS}, got {value}; nearest is {_MOST_LAYERS}")
+    return values
 
 
 class StartConfig(Strict):
@@ -28,7 +46,7 @@ class StartConfig(Strict):
     audio_dit: str = "model"
     dual_tower_bridge: str = "new"
     sizes: Literal["tiny", "mova_360p"] = Field(default="tiny", description="Sizes of what is new.")
-    changes: dict[Component, dict[str, Any]] = Field(
+    changes: dict[Component, Annotated[dict[str, Any], AfterValidator(_check_changes)]] = Field(
         default_factory=dict, description="Keys of config.json that differ from these sizes, by component."
     )
 
@@ -41,10 +59,10 @@ class StartConfig(Strict):
 class ValidationConfig(Strict):
     """Clips that are made at every validation, as `mova generate` makes them."""
 
-    clips: int = Field(default=0, ge=0, description="How many; 0 makes none.")
-    num_inference_steps: int = Field(default=20, gt=0)
-    guidance_scale: float = Field(default=2.0, ge=1)
-    modality_scale: float = Field(default=1.0, ge=0)
+    clips: int = Field(default=0, ge=0, le=10_000, description="How many; 0 makes none.")
+    num_inference_steps: int = Field(default=20, ge=1, le=1000)
+    guidance_scale: float = Field(default=2.0, ge=1, le=MOST_SCALE)
+    modality_scale: float = Field(default=1.0, ge=0, le=MOST_SCALE)
 
 
 class LatentStageBase(Strict):
@@ -62,7 +80,12 @@ class LatentStageBase(Strict):
     memory: MemoryConfig = MemoryConfig()
     distribution: Literal["uniform", "logit_normal"] = Field("uniform", description="Of the times (paper: uniform).")
     weighting: Literal["none", "min_snr"] = Field("none", description="Of the loss by noise level (paper: none).")
-    min_snr_gamma: float = Field(5.0, gt=0, description="Of `weighting: min_snr`.")
+    min_snr_gamma: float = Field(5.0, gt=0, le=MOST_SCALE, description="Of `weighting: min_snr`.")
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> Self:
+        self.run.dealt(self.parallel.data_parallel)
+        return self
 
     @model_validator(mode="after")
     def _check_muon(self) -> Self:
@@ -109,7 +132,7 @@ class AudioTowerConfig(LatentStageBase):
 
     stage: Literal["audio_tower"]
     start: StartConfig = StartConfig(audio_dit="new")
-    shift: float = Field(1.0, gt=0)
+    shift: float = Field(1.0, gt=0, le=MOST_SCALE)
     text_dropout: float = Field(0.15, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -121,17 +144,20 @@ class AudioTowerConfig(LatentStageBase):
 class JointObjectiveConfig(LatentStageBase):
     """How noise levels are drawn and what is left out, wherever both towers train together (paper 4.2)."""
 
-    video_shift: float = Field(5.0, gt=0)
-    audio_shift: float = Field(1.0, gt=0)
-    audio_weight: float = Field(0.2, ge=0, description="Of the audio loss (paper, table 7: 0.2).")
+    video_shift: float = Field(5.0, gt=0, le=MOST_SCALE)
+    audio_shift: float = Field(1.0, gt=0, le=MOST_SCALE)
+    audio_weight: float = Field(0.2, ge=0, le=MOST_SCALE, description="Of the audio loss (paper, table 7: 0.2).")
     text_dropout: float = Field(0.5, ge=0, lt=1)
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Share of samples without a first frame.")
     bridge_dropout: float = Field(0.0, ge=0, le=1, description="Share of steps in which the towers run apart.")
-    bridge_lr_scale: float = Field(2.0, gt=0, description="Of the base rate (paper, table 7: 2e-5 against 1e-5).")
+    bridge_lr_scale: float = Field(
+        2.0, gt=0, le=MOST_SCALE, description="Of the base rate (paper, table 7: 2e-5 against 1e-5)."
+    )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
     expert_cycle: tuple[Expert, ...] | Literal["by_noise"] = Field(
         ("high_noise", "low_noise"),
         min_length=1,
+        max_length=1000,
         description="Which expert each optimiser step trains, in turn; by_noise draws it by its share of noise levels.",
     )
     validation: ValidationConfig = ValidationConfig()
@@ -143,7 +169,9 @@ class JointConfig(JointObjectiveConfig):
 
     stage: Literal["joint"]
     start: StartConfig = StartConfig()
-    trainable: tuple[Component, ...] = Field(ALL_COMPONENTS, min_length=1, description="The others stay as they are.")
+    trainable: tuple[Component, ...] = Field(
+        ALL_COMPONENTS, min_length=1, max_length=len(ALL_COMPONENTS), description="The others stay as they are."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -174,10 +202,11 @@ class JointConfig(JointObjectiveConfig):
 class AdapterConfig(Strict):
     """Adapters of one component."""
 
-    rank: int = Field(default=16, ge=0, description="0 leaves the component as it is.")
-    alpha: float = Field(default=16.0, gt=0, description="The update counts alpha / rank.")
+    rank: int = Field(default=16, ge=0, le=16_384, description="0 leaves the component as it is.")
+    alpha: float = Field(default=16.0, gt=0, le=1e6, description="The update counts alpha / rank.")
     targets: tuple[str, ...] = Field(
         default=(),
+        max_length=1000,
         description="Endings of the paths of linear layers, such as self_attn.q; empty takes all of `TARGETS`.",
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Of what enters an adapter.")
@@ -201,7 +230,9 @@ class AdapterStageConfig(JointObjectiveConfig):
     """What every stage has that trains adapters of a finished model; everything else is frozen."""
 
     base: str = Field("mova-tiny", description="Model to adapt: a shipped name, a directory or a hub id.")
-    output: str = Field("lora.safetensors", description="File in the directory `model`.", pattern=r".+\.safetensors")
+    output: str = Field(
+        "lora.safetensors", description="File in the directory `model`.", pattern=r"^[^/\\]+\.safetensors$"
+    )
     adapters: AdaptersConfig = AdaptersConfig()
 
     @model_validator(mode="after")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mova.errors import ConfigError
+from mova.files.json_file import shorten, shorten_text
 from mova.train.config.base import nearest_name
 from mova.train.config.data import MediaDataConfig, ToyDataConfig
 from mova.train.config.distill import DistillConfig
@@ -24,6 +25,7 @@ from mova.train.config.stages import (
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
+from mova.train.config.yaml_file import parse_yaml, read_yaml
 
 TrainedConfig = (
     TextEncoderConfig
@@ -36,6 +38,7 @@ TrainedConfig = (
 )
 StepConfig = TrainedConfig | LatentsConfig | PublishConfig
 StageConfig = StepConfig | LadderConfig
+_MOST_FAULTS = 20
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 
 
@@ -46,15 +49,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
         ConfigError: a missing or unreadable file, or keys and values that do not fit; every fault is listed.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], 1)
         hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
         raise ConfigError(f"there is no recipe at {path}{hint}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with a key 'stage', got {type(raw).__name__}")
+    if strange := [key for key in raw if not isinstance(key, str)]:
+        raise ConfigError(f"{path} must have texts as keys, got {shorten(strange[0])}")
     for text in overrides:
         _apply_override(raw, text)
     try:
@@ -81,23 +84,23 @@ def _siblings(path: Path) -> Iterable[Path]:
 def _apply_override(raw: dict[str, Any], text: str) -> None:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise ConfigError(f"an override must read key=value, got {text!r}; for example run.max_steps=100")
+        raise ConfigError(f"an override must read key=value, got {shorten(text)}; for example run.max_steps=100")
     *parents, last = name.split(".")
     node = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
-            raise ConfigError(f"override {text!r}: {parent} is a value, not a section")
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the value of override {text!r} is not YAML: {error}") from error
+            raise ConfigError(f"override {shorten(text)}: {shorten_text(parent, 60)} is a value, not a section")
+    node[last] = parse_yaml(value, f"the value of override {shorten(text)} is not YAML")
 
 
 def _explain(error: ValidationError) -> list[str]:
+    """Return a line for each fault, the first few of very many: the rule, the value, and what is near it."""
     lines = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"] if part not in _STAGE_NAMES and part not in _SOURCES)
+    faults = error.errors(include_url=False)
+    for fault in faults[:_MOST_FAULTS]:
+        named = [str(part) for part in fault["loc"] if part not in _STAGE_NAMES and part not in _SOURCES]
+        where = shorten_text(".".join(shorten_text(part, 60) for part in named))
         match fault["type"]:
             case "extra_forbidden":
                 text = f"unknown key{nearest_name(str(fault['loc'][-1]), _fields_at(fault['loc']))}"
@@ -105,13 +108,38 @@ def _explain(error: ValidationError) -> list[str]:
                 text = "this key is needed"
             case "union_tag_not_found" | "union_tag_invalid":
                 where, given = "stage", fault["input"].get("stage")
-                text = f"must be one of {', '.join(sorted(_STAGE_NAMES))}, got {given!r}"
+                known = sorted(_STAGE_NAMES)
+                text = f"must be one of {', '.join(known)}, got {shorten(given)}{_nearest_of(given, known)}"
             case "value_error" if isinstance(fault["input"], dict):
-                text = fault["msg"].removeprefix("Value error, ")
+                text = _message(fault)
             case _:
-                text = f"{fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"
+                text = f"{_message(fault)}, got {shorten(fault['input'])}{_nearest(fault)}"
         lines.append(f"  {where}: {text}" if where else f"  {text}")
+    if len(faults) > _MOST_FAULTS:
+        lines.append(f"  and {len(faults) - _MOST_FAULTS} more")
     return lines
+
+
+def _message(fault: Any) -> str:
+    return shorten_text(str(fault["msg"]).removeprefix("Value error, "), 600)
+
+
+def _nearest(fault: Any) -> str:
+    """Return the end of an error text: the nearest value that a bound admits, or the name that is meant."""
+    bounds = fault.get("ctx", {})
+    match fault["type"]:
+        case "greater_than_equal" | "less_than_equal":
+            return f"; nearest is {bounds.get('ge', bounds.get('le')):g}"
+        case "finite_number":
+            return "; it must be finite"
+        case "literal_error":
+            return _nearest_of(fault["input"], [word.strip("' ") for word in re.split(",| or ", bounds["expected"])])
+    return ""
+
+
+def _nearest_of(given: Any, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(given, known, 1, cutoff=0.5) if isinstance(given, str) and len(given) < 80 else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

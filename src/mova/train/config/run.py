@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mova.train.config.base import Strict
+from mova.errors import ConfigError
+from mova.train.config.base import MOST_SAMPLES, MOST_STEPS, Strict
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Compute = Literal["auto", "float32", "bfloat16"]
 
 
 class RunConfig(Strict):
     """How long, how often, where."""
 
-    seed: int = Field(0, description="Every random draw of the run follows from it and the step.")
-    max_steps: int = Field(gt=0, description="Optimiser steps.")
+    seed: int = Field(0, ge=0, le=2**62, description="Every random draw of the run follows from it and the step.")
+    max_steps: int = Field(ge=1, le=MOST_STEPS, description="Optimiser steps.")
     max_minutes: float | None = Field(
-        None, gt=0, description="Stop earlier after this much training time; the schedule follows whichever ends first."
-    )
-    batch_size: int = Field(gt=0, description="Samples per optimiser step, over all processes.")
-    micro_batch: int | None = Field(
         None,
         gt=0,
+        le=1e7,
+        description="Stop earlier after this much training time; the schedule follows whichever ends first.",
+    )
+    batch_size: int = Field(ge=1, le=MOST_SAMPLES, description="Samples per optimiser step, over all processes.")
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_SAMPLES,
         description="Samples per forward of one process, accumulated; its whole share if not given.",
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -34,26 +40,57 @@ class RunConfig(Strict):
     compile: bool = Field(
         False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
     )
-    log_every: int = Field(20, gt=0, description="Steps between lines in the log.")
-    validate_every: int = Field(200, gt=0, description="Steps between validations; one more at the end.")
-    checkpoint_every_s: float = Field(120.0, gt=0, description="Seconds between checkpoints; one more at the end.")
-    checkpoint_every: int | None = Field(None, gt=0, description="Steps between checkpoints, besides the seconds.")
-    keep_checkpoints: int = Field(2, gt=0)
+    log_every: int = Field(20, ge=1, le=MOST_STEPS, description="Steps between lines in the log.")
+    validate_every: int = Field(200, ge=1, le=MOST_STEPS, description="Steps between validations; one more at the end.")
+    checkpoint_every_s: float = Field(
+        120.0, gt=0, le=1e9, description="Seconds between checkpoints; one more at the end."
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, le=MOST_STEPS, description="Steps between checkpoints, besides the seconds."
+    )
+    keep_checkpoints: int = Field(2, ge=1, le=10**6)
     ema_decay: float = Field(0.999, ge=0, lt=1, description="0 switches the average off.")
-    sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where figures go besides log.jsonl.")
+    sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), max_length=2, description="Where figures go besides log.jsonl."
+    )
+
+    def dealt(self, processes: int) -> tuple[int, int]:
+        """Return how many samples of a step one process has, and how many of them it computes at once.
+
+        Args:
+            processes: that have different samples.
+
+        Raises:
+            ConfigError: sizes that do not divide.
+        """
+        if self.batch_size % processes:
+            below = self.batch_size // processes * processes
+            raise ConfigError(
+                f"run.batch_size must be a multiple of the {processes} processes with different samples, "
+                f"got {self.batch_size}; nearest are {below or processes} and {below + processes}"
+            )
+        share = self.batch_size // processes
+        micro = self.micro_batch or share
+        if share % micro:
+            divisors = [size for size in range(1, min(share, 2 * micro) + 1) if share % size == 0]
+            near = min(divisors, key=lambda size: abs(size - micro))
+            raise ConfigError(
+                f"run.micro_batch must divide the {share} samples of a process, got {micro}; nearest is {near}"
+            )
+        return share, micro
 
 
 class OptimizerConfig(Strict):
     """The update rule and its schedule, counted in optimiser steps."""
 
     name: Literal["adamw", "adamw8bit", "muon"] = "adamw"
-    lr: float = Field(gt=0, description="Base rate of the towers (of the matrices, with Muon).")
-    adamw_lr: float = Field(1e-3, gt=0, description="With Muon: the rate of everything that is not a matrix.")
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = Field(1e-8, gt=0, description="Of AdamW: a gradient well below it hardly moves a weight.")
-    weight_decay: float = Field(0.0, ge=0)
+    lr: float = Field(gt=0, le=10, description="Base rate of the towers (of the matrices, with Muon).")
+    adamw_lr: float = Field(1e-3, gt=0, le=10, description="With Muon: the rate of everything that is not a matrix.")
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
+    eps: float = Field(1e-8, gt=0, le=1, description="Of AdamW: a gradient well below it hardly moves a weight.")
+    weight_decay: float = Field(0.0, ge=0, le=10)
     clip_norm: float = Field(1.0, gt=0)
-    warmup_steps: int = Field(50, ge=0)
+    warmup_steps: int = Field(50, ge=0, le=MOST_STEPS)
     schedule: Literal["constant", "cosine", "warmup_stable_decay"] = "warmup_stable_decay"
     decay_share: float = Field(0.3, gt=0, le=1, description="Last share of the run in which the rate falls.")
     final_lr_share: float = Field(0.0, ge=0, lt=1, description="What the rate falls to, as a share of the base rate.")
@@ -65,10 +102,16 @@ class ParallelConfig(Strict):
     The product of all four is the number of processes.
     """
 
-    replicate: int = Field(default=1, ge=1, description="Copies of the sharded model, each on its own samples.")
-    shard: int = Field(default=1, ge=1, description="Processes with other samples that share one copy of the weights.")
-    ulysses: int = Field(default=1, ge=1, description="Processes that share a sample by heads; divides the heads.")
-    ring: int = Field(default=1, ge=1, description="Processes that share a sample by tokens.")
+    replicate: int = Field(
+        default=1, ge=1, le=65536, description="Copies of the sharded model, each on its own samples."
+    )
+    shard: int = Field(
+        default=1, ge=1, le=65536, description="Processes with other samples that share one copy of the weights."
+    )
+    ulysses: int = Field(
+        default=1, ge=1, le=65536, description="Processes that share a sample by heads; divides the heads."
+    )
+    ring: int = Field(default=1, ge=1, le=65536, description="Processes that share a sample by tokens.")
 
     @property
     def world_size(self) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from mova.files.json_file import shorten, shorten_text
 from mova.generate.locate import ModelDefaults
-from mova.train.config.base import NumFrames, Size, Strict, nearest_name
+from mova.train.config.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
 from mova.train.config.data import DataConfig, ToyDataConfig
 from mova.train.config.run import Compute, OptimizerConfig, RunConfig
 
+_LARGEST_DEFAULT: Final = 1_000_000
 _START = "new draws the component at random, model takes the recipe's own, anything else is a model that has it."
 
 
@@ -32,7 +34,7 @@ class TextEncoderConfig(StageBase):
     """A small UMT5 encoder and its tokenizer, trained to restore masked words of captions."""
 
     stage: Literal["text_encoder"]
-    max_tokens: int = Field(96, ge=16, description="Rows of a prompt embedding.")
+    max_tokens: int = Field(96, ge=16, le=4096, description="Rows of a prompt embedding.")
     mask_share: float = Field(0.25, gt=0, lt=1)
 
 
@@ -45,16 +47,21 @@ class VideoAutoencoderConfig(StageBase):
     full_frame_from: float = Field(
         0.5, ge=0, le=1, description="Progress from which every second step sees full frames."
     )
-    full_frame_batch: int = Field(8, gt=0)
+    full_frame_batch: int = Field(8, ge=1, le=MOST_SAMPLES)
     images: int = Field(
         0,
         ge=0,
+        le=MOST_SAMPLES,
         description="Whole single frames beside every batch of clips; a clip's first frame is learned from them.",
     )
     image_share: float = Field(0.3, ge=0, le=1, description="Of the loss, where there are images.")
-    latent_noise: float = Field(0.1, ge=0, description="Standard deviation of the noise that the decoder must bear.")
-    latent_penalty: float = Field(1e-3, ge=0, description="Weight of the mean square of the latents.")
-    motion_weight: float = Field(8.0, ge=0, description="Extra weight of pixels that differ from the clip's median.")
+    latent_noise: float = Field(
+        0.1, ge=0, le=MOST_SCALE, description="Standard deviation of the noise that the decoder must bear."
+    )
+    latent_penalty: float = Field(1e-3, ge=0, le=MOST_SCALE, description="Weight of the mean square of the latents.")
+    motion_weight: float = Field(
+        8.0, ge=0, le=MOST_SCALE, description="Extra weight of pixels that differ from the clip's median."
+    )
     start: str = Field("new", description=_START)
     train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
 
@@ -74,10 +81,10 @@ class AudioAutoencoderConfig(StageBase):
     """The audio autoencoder: waveform, spectra at several resolutions, and a small pull of the latents to zero."""
 
     stage: Literal["audio_autoencoder"]
-    segment_steps: int = Field(50, gt=0, description="Latent steps per training segment.")
-    latent_noise: float = Field(0.1, ge=0)
-    latent_penalty: float = Field(1e-3, ge=0)
-    waveform_weight: float = Field(1.0, ge=0)
+    segment_steps: int = Field(50, ge=1, le=100_000, description="Latent steps per training segment.")
+    latent_noise: float = Field(0.1, ge=0, le=MOST_SCALE)
+    latent_penalty: float = Field(1e-3, ge=0, le=MOST_SCALE)
+    waveform_weight: float = Field(1.0, ge=0, le=MOST_SCALE)
     start: str = Field("new", description=_START)
     train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
 
@@ -103,9 +110,21 @@ class LatentsConfig(Strict):
 
 def _check_defaults(values: Any) -> Any:
     known = sorted(item.name for item in fields(ModelDefaults))
-    for name in sorted(set(values) - set(known)) if isinstance(values, dict) else ():
-        raise ValueError(f"unknown key {name}{nearest_name(str(name), known)}")
+    for name in sorted(map(str, set(values) - set(known))) if isinstance(values, dict) else ():
+        raise ValueError(f"unknown key {shorten_text(name, 60)}{nearest_name(name, known)}")
     return values
+
+
+def _check_ranges(defaults: ModelDefaults) -> ModelDefaults:
+    """Refuse what a model cannot recommend, before it is written and cannot be loaded."""
+    for name in ("height", "width", "num_frames", "num_inference_steps", "frame_rate", "video_shift", "audio_shift"):
+        value = getattr(defaults, name)
+        if value is not None and not 0 < value <= _LARGEST_DEFAULT:
+            raise ValueError(f"{name} must be above 0 and at most {_LARGEST_DEFAULT}, got {shorten(value)}")
+    for name in ("guidance_scale", "modality_scale", "guidance_rescale"):
+        if not 0 <= getattr(defaults, name) <= _LARGEST_DEFAULT:
+            raise ValueError(f"{name} must be from 0 to {_LARGEST_DEFAULT}, got {shorten(getattr(defaults, name))}")
+    return defaults
 
 
 class PublishConfig(Strict):
@@ -115,10 +134,14 @@ class PublishConfig(Strict):
     model: Path
     destination: Path
     base: str | None = Field(None, description="Model that gives what the run did not make, such as encoders.")
-    shift: float = Field(5.0, gt=0, description="Of the sampling schedule, both modalities (release: 5).")
+    shift: float = Field(
+        5.0, gt=0, le=MOST_SCALE, description="Of the sampling schedule, both modalities (release: 5)."
+    )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
-    max_shard_size: str = Field("15MB", description="Of a weight file.")
-    defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults)] = Field(
+    max_shard_size: str = Field(
+        "15MB", pattern=r"^[1-9]\d{0,5}(KB|MB|GB|KiB|MiB|GiB)$", description="Of a weight file."
+    )
+    defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults), AfterValidator(_check_ranges)] = Field(
         description="What the model recommends, for mova_defaults.json."
     )
 
@@ -127,4 +150,4 @@ class LadderConfig(Strict):
     """Stages to run in order; a finished one is skipped."""
 
     stage: Literal["ladder"]
-    recipes: tuple[str, ...] = Field(min_length=1, description="Recipe files, relative to this one.")
+    recipes: tuple[str, ...] = Field(min_length=1, max_length=1000, description="Recipe files, relative to this one.")

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mova.distributed.mesh import Parallel
-from mova.errors import ConfigError, DataError
+from mova.errors import DataError
 from mova.files.json_file import as_fields
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
@@ -59,21 +59,7 @@ class StepParts:
     """
 
     def __init__(self, source: LatentSource, run: RunConfig, parallel: Parallel) -> None:
-        if run.batch_size % parallel.data_size:
-            below = run.batch_size // parallel.data_size * parallel.data_size
-            raise ConfigError(
-                f"run.batch_size must be a multiple of the {parallel.data_size} processes with different samples, "
-                f"got {run.batch_size}; nearest are {below or parallel.data_size} and {below + parallel.data_size}"
-            )
-        self.share = run.batch_size // parallel.data_size
-        self.micro = run.micro_batch or self.share
-        if self.share % self.micro:
-            divisors = [size for size in range(1, self.share + 1) if self.share % size == 0]
-            near = min(divisors, key=lambda size: abs(size - self.micro))
-            raise ConfigError(
-                f"run.micro_batch must divide the {self.share} samples of a process, got {self.micro}; "
-                f"nearest is {near}"
-            )
+        self.share, self.micro = run.dealt(parallel.data_size)
         self.source, self.first = source, parallel.data_rank * self.share
         self.sampler = StepSampler(source.facts, run.batch_size, run.seed)
 
