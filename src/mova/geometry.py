@@ -12,6 +12,13 @@ from fractions import Fraction
 
 from mova.errors import GeometryError
 
+MAX_SIDE = 16_384
+"""Largest height and width in pixels: twelve times that of the largest published model."""
+MAX_FRAMES = 100_001
+"""More than an hour at 24 frames per second."""
+FRAME_RATES = (0.1, 1000.0)
+"""Least and largest number of frames per second."""
+
 
 def nearest_multiples(value: int, step: int) -> tuple[int, int]:
     """Return the multiples of `step` below and above `value`, both at least `step`."""
@@ -80,15 +87,30 @@ class ClipGeometry:
         for name, value, step in zip(
             ("height", "width"), (self.height, self.width), self.codec.size_multiple, strict=True
         ):
+            if value > MAX_SIDE:
+                nearest = max(step, MAX_SIDE // step * step)
+                raise GeometryError(f"{name} must be at most {MAX_SIDE} pixels, got {value}; nearest is {nearest}")
             if value < step or value % step:
                 raise GeometryError(_multiple_text(name, value, step))
+        self._check_length()
+
+    def _check_length(self) -> None:
         stride = self.codec.temporal_stride
+        if self.num_frames > MAX_FRAMES:
+            longest = (MAX_FRAMES - 1) // stride * stride + 1
+            raise GeometryError(f"frames must be at most {MAX_FRAMES}, got {self.num_frames}; nearest is {longest}")
         if self.num_frames < 1 or (self.num_frames - 1) % stride:
             below = max(1, (self.num_frames - 1) // stride * stride + 1)
             nearest = f"nearest is {below}" if self.num_frames < 1 else f"nearest are {below} and {below + stride}"
             raise GeometryError(f"frames must be 1 plus a multiple of {stride}, got {self.num_frames}; {nearest}")
         if not (math.isfinite(self.frame_rate) and self.frame_rate > 0):
             raise GeometryError(f"frame rate must be a positive number of frames per second, got {self.frame_rate}")
+        low, high = FRAME_RATES
+        if not low <= self.frame_rate <= high:
+            nearest = f"nearest is {low if self.frame_rate < low else high:g}"
+            raise GeometryError(
+                f"frame rate must be {low:g} to {high:g} frames per second, got {self.frame_rate:g}; {nearest}"
+            )
 
     @property
     def duration_s(self) -> float:

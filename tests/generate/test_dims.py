@@ -74,7 +74,7 @@ def test_a_missing_component_is_named():
 def test_a_missing_key_is_named():
     configs = tiny()
     del configs["audio_dit"]["ffn_dim"]
-    with pytest.raises(CheckpointError, match="must have 'ffn_dim'"):
+    with pytest.raises(CheckpointError, match="must have the key 'ffn_dim'"):
         dims_from_configs("tiny", configs, {})
 
 
@@ -101,5 +101,5 @@ def test_a_damaged_configuration_is_named(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(CHECKPOINT, folder)
     (folder / "audio_dit" / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"audio_dit/config\.json cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match=r"audio_dit/config\.json must be JSON"):
         dims_from_directory(folder)

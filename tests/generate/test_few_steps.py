@@ -85,7 +85,7 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
     damaged.write_bytes(b"no tensors")
     with pytest.raises(CheckpointError, match="must be a whole safetensors file"):
         read_recommended(damaged)
-    with pytest.raises(CheckpointError, match=r"few must recommend only .*; got steps"):
+    with pytest.raises(CheckpointError, match=r"few: recommended must hold only .*; got steps"):
         with_recommended(ModelDefaults(), json.loads('{"steps": 4}'), "few")
 
 

@@ -32,7 +32,7 @@ def test_a_report_is_read_as_it_was_written(checkpoint, tmp_path):
 def test_a_damaged_report_is_named(tmp_path):
     (tmp_path / "audio_dit").mkdir()
     (tmp_path / "audio_dit" / REPORT_FILE).write_text(json.dumps({"quant_method": "float8"}))
-    with pytest.raises(CheckpointError, match=r"quantization_report\.json must hold a report of packed weights"):
+    with pytest.raises(CheckpointError, match=r"quantization_report\.json must have the key 'errors'"):
         read_reports(tmp_path)
 
 

@@ -157,7 +157,8 @@ def test_a_manifest_of_a_model_is_checked_by_component(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "rule"), [("[]", "must hold JSON"), ("{", "must hold JSON"), ('{"a": [1]}', "one")]
+    ("content", "rule"),
+    [("[]", "must be a JSON object"), ("{", "must be JSON"), ('{"a": ["x"]}', "one"), ('{"a": [1]}', "one")],
 )
 def test_a_manifest_that_does_not_fit_is_refused(model, tmp_path, content, rule):
     manifest = tmp_path / "manifest.json"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from mova.errors import CheckpointError
 from mova.models.convert import load_component, write_component
 from mova.models.tower import AudioTower
-from mova.models.weight_files import inspect_component, key_shape_md5
+from mova.models.weight_files import StoredTensor, inspect_component, key_shape_md5, read_header, read_headers
 
 AUDIO = {
     "dim": 24,
@@ -79,7 +79,7 @@ def test_shards_must_be_there_whole_and_agree_with_the_index(tower, tmp_path):
         load_component(directory)
 
     index_path.write_text("{}")
-    with pytest.raises(CheckpointError, match="must map tensors to files under weight_map"):
+    with pytest.raises(CheckpointError, match=r"must have the key .weight_map"):
         load_component(directory)
 
     index_path.write_text(text)
@@ -100,3 +100,43 @@ def test_a_tensor_stored_twice_is_refused(tower, tmp_path):
     save_file({**load_file(second), key: torch.zeros(1)}, second)
     with pytest.raises(CheckpointError, match="must be stored once"):
         inspect_component(directory)
+
+
+# ---- headers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(tmp_path):
+    save_file({"a": torch.zeros(2, 3)}, tmp_path / "part-1.safetensors")
+    halves = {"b": torch.zeros(5, dtype=torch.float16), "c": torch.zeros((), dtype=torch.int64)}
+    save_file(halves, tmp_path / "part-2.safetensors")
+    return tmp_path
+
+
+def test_a_header_gives_shape_and_dtype(parts):
+    name = "part-2.safetensors"
+    assert read_header(parts / name) == {"b": StoredTensor((5,), "F16", name), "c": StoredTensor((), "I64", name)}
+
+
+def test_a_folder_without_weights_is_empty(tmp_path):
+    assert read_headers(tmp_path) == {}
+
+
+def test_a_file_that_was_cut_is_refused(parts):
+    file = parts / "part-1.safetensors"
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match=r"part-1\.safetensors is damaged .* must be a whole safetensors file"):
+        read_header(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a weight file at all"])
+def test_another_kind_of_file_is_refused(tmp_path, content):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="must be a whole safetensors file"):
+        read_header(file)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="must be a whole safetensors file"):
+        read_header(tmp_path / "absent.safetensors")

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import MOST_BYTES, Fields, read_object, shorten_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 MAX_PROMPT_TOKENS = 512
+# Of tokenizers that are made from other files than tokenizer.json: none of them brings code.
+_TOKENIZER_CLASSES = ("T5Tokenizer", "T5TokenizerFast", "UMT5Tokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
+_TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "tokenizer.model")
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +86,9 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         directory: the `tokenizer` folder of a model.
 
     Raises:
-        CheckpointError: the folder holds no usable tokenizer.
+        CheckpointError: the folder holds no usable tokenizer, or one that is made by code of its own.
     """
+    _check_tokenizer_files(directory)
     # transformers 5 rebuilds a T5 tokenizer with a fixed pre-tokenizer and other special ids than the file says; the
     # generic class takes `tokenizer.json` as it was published.
     if (directory / "tokenizer.json").is_file():
@@ -91,9 +96,49 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     else:
         from transformers import AutoTokenizer as loader  # noqa: N813
     try:
-        return loader.from_pretrained(directory, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"tokenizer cannot be loaded from {directory}: {error}") from error
+        tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer("a", truncation=False, verbose=False)
+        is_usable = isinstance(tokenizer.pad_token_id, int) and max_prompt_tokens(tokenizer) >= 1
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the parser of tokenizer.json panics of some contents: no Exception
+        reason = shorten_text(str(error)) or type(error).__name__
+        raise CheckpointError(f"tokenizer cannot be loaded from {directory}: {reason}") from error
+    if not is_usable:
+        raise CheckpointError(f"{directory} must hold a tokenizer with a pad_token of its vocabulary, got one without")
+    return tokenizer
+
+
+def _check_tokenizer_files(directory: Path) -> None:
+    """Refuse code, other types and sizes without bounds before a library reads the files."""
+    for path in sorted(directory.glob("*")) if directory.is_dir() else ():
+        if path.name in _TOKENIZER_FILES and path.is_file():
+            if path.stat().st_size > MOST_BYTES:
+                raise CheckpointError(f"{path} must have at most {MOST_BYTES} bytes, got {path.stat().st_size}")
+        elif path.suffix in (".json", ".jinja", ".model") and not path.is_file():
+            raise CheckpointError(f"{path} must be a file, and is something else")
+        elif path.suffix == ".json":
+            _check_tokenizer_config(path, read_object(path, error=CheckpointError))
+
+
+def _check_tokenizer_config(path: Path, config: Fields) -> None:
+    if path.name in ("tokenizer_config.json", "config.json") and not (path.parent / "tokenizer.json").is_file():
+        for key in ("auto_map", "custom_pipelines"):
+            if key in config:
+                raise CheckpointError(
+                    f"{path} must not ask for code of its own ({key}): it is never run; take a tokenizer with a "
+                    "tokenizer.json"
+                )
+        name = config.text("tokenizer_class", _TOKENIZER_CLASSES[0])
+        if path.name == "tokenizer_config.json" and name not in _TOKENIZER_CLASSES:
+            raise CheckpointError(
+                f"{path}: tokenizer_class must be one of {', '.join(_TOKENIZER_CLASSES)}, got {shorten_text(name)!r}; "
+                "or take a tokenizer with a tokenizer.json"
+            )
+    if path.name == "tokenizer_config.json" and config.values.get("model_max_length") is not None:
+        config.number("model_max_length", least=1)
 
 
 def max_prompt_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -132,6 +177,7 @@ def encode_prompts(
     num_tokens = torch.tensor([len(ids) for ids in token_ids])
     # Rows past the longest text are zero in any case: the encoder does not run on them.
     width = int(num_tokens.max())
+    _check_ids(token_ids, text_encoder)
     padded = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in token_ids])
     mask = torch.arange(width) < num_tokens[:, None]
     device = text_encoder.device
@@ -139,6 +185,16 @@ def encode_prompts(
     embeds = hidden.new_zeros(len(prompts), max_prompt_tokens(tokenizer), hidden.shape[-1])
     embeds[:, :width] = hidden.masked_fill(~mask.to(device)[..., None], 0.0)
     return PromptEmbeds(embeds=embeds, num_tokens=num_tokens, cut=cut)
+
+
+def _check_ids(token_ids: Sequence[Sequence[int]], text_encoder: UMT5EncoderModel) -> None:
+    largest = max((token for ids in token_ids for token in ids), default=-1)
+    size = text_encoder.get_input_embeddings().num_embeddings
+    if not 0 <= largest < size:
+        raise CheckpointError(
+            f"tokenizer and text encoder must belong together: of the prompt comes token {largest}, the text encoder "
+            f"has 0 to {size - 1}"
+        )
 
 
 def _tokenize(

@@ -134,6 +134,8 @@ def as_fields(value: Any, where: str, *, error: type[MovaError]) -> Fields:
 def read_json(path: Path, *, error: type[MovaError], most_bytes: int = MOST_BYTES) -> Any:
     """Read a JSON file of any form; errors as of `read_object`. A byte order mark is skipped."""
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for its other end
+            raise error(f"{path} must be a file, and is something else")
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError:

@@ -6,7 +6,6 @@ autoencoders and the text encoder.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import CheckpointError
-from mova.generate.headers import read_headers
+from mova.files.json_file import Fields, read_object, shorten_text
+from mova.generate.model_index import INDEX_FILE, PUBLISHED_COMPONENTS, read_configs
 from mova.geometry import CodecGeometry
+from mova.models.config_limits import checked_config
+from mova.models.weight_files import read_headers
 
 Config = Mapping[str, Any]
 
@@ -49,10 +51,11 @@ class TowerDims:
     patch_size: tuple[int, ...]
 
     @classmethod
-    def from_config(cls, config: Config) -> TowerDims:
+    def from_config(cls, config: Config, where: str = "a tower") -> TowerDims:
         """Read the published keys of a tower's `config.json`."""
         numbers = ("dim", "num_layers", "ffn_dim", "in_dim", "out_dim", "text_dim", "freq_dim")
-        return cls(**{key: int(_need(config, key)) for key in numbers}, patch_size=tuple(_need(config, "patch_size")))
+        sizes = {key: int(_need(config, key, where)) for key in numbers}
+        return cls(**sizes, patch_size=tuple(_need(config, "patch_size", where)))
 
     @property
     def num_parameters(self) -> int:
@@ -160,7 +163,7 @@ def dims_from_configs(
     for component in ("video_dit", "audio_dit", "dual_tower_bridge", "video_vae", "audio_vae"):
         if component not in configs:
             raise CheckpointError(f"{name} must have a {component}, got {', '.join(sorted(configs)) or 'nothing'}")
-    video, audio = (TowerDims.from_config(configs[part]) for part in ("video_dit", "audio_dit"))
+    video, audio = (TowerDims.from_config(configs[part], f"{name}: {part}") for part in ("video_dit", "audio_dit"))
     text = configs.get("text_encoder", {})
     layers = bridge_layers or _full_bridge(name, configs["dual_tower_bridge"], min(video.num_layers, audio.num_layers))
     return ModelDims(
@@ -170,7 +173,7 @@ def dims_from_configs(
         bridge=BridgeDims(video.dim, audio.dim, *layers),
         num_experts=2 if "video_dit_2" in configs else 1,
         num_prompt_tokens=num_prompt_tokens,
-        codec=_codec(configs["video_vae"], configs["audio_vae"], video.patch_size),
+        codec=_codec(configs["video_vae"], configs["audio_vae"], video.patch_size, f"{name}: audio_vae"),
         video_vae_width=int(configs["video_vae"].get("decoder_base_dim") or configs["video_vae"].get("base_dim", 96)),
         video_vae_patch=int(configs["video_vae"].get("patch_size") or 1),
         fixed_parameters=fixed_parameters,
@@ -185,23 +188,36 @@ def dims_from_directory(folder: Path) -> ModelDims:
     Raises:
         CheckpointError: not such a directory, or a configuration or header that cannot be read.
     """
-    if not (folder / "model_index.json").is_file():
-        raise CheckpointError(f"a model directory must hold model_index.json, got {folder}")
-    configs = {path.parent.name: _read_json(path) for path in sorted(folder.glob("*/config.json"))}
+    if not (folder / INDEX_FILE).is_file():
+        raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder}")
+    configs = {
+        name: checked_config(
+            PUBLISHED_COMPONENTS[name][1], Fields(config, str(folder / name / "config.json"), CheckpointError)
+        )
+        for name, config in read_configs(folder).items()
+    }
     fixed = {
         part: sum(tensor.num_elements for tensor in read_headers(folder / part).values()) for part in FIXED_COMPONENTS
     }
     bridge = read_headers(folder / "dual_tower_bridge")
     counted = tuple(_num_conditioners(bridge, direction) for direction in ("audio_to_video", "video_to_audio"))
-    tokenizer = folder / "tokenizer" / "tokenizer_config.json"
-    longest = _read_json(tokenizer).get("model_max_length") if tokenizer.is_file() else None
     return dims_from_configs(
         str(folder),
         configs,
         fixed,
         bridge_layers=(counted[0], counted[1]) if bridge else None,
-        num_prompt_tokens=min(MAX_PROMPT_TOKENS, int(longest or MAX_PROMPT_TOKENS)),
+        num_prompt_tokens=_num_prompt_tokens(folder / "tokenizer" / "tokenizer_config.json"),
     )
+
+
+def _num_prompt_tokens(config_file: Path) -> int:
+    if not config_file.is_file():
+        return MAX_PROMPT_TOKENS
+    config = read_object(config_file, error=CheckpointError)
+    if config.values.get("model_max_length") is None:
+        return MAX_PROMPT_TOKENS
+    # Without a limit, transformers writes 1e30.
+    return int(min(MAX_PROMPT_TOKENS, config.number("model_max_length", least=1)))
 
 
 def _num_conditioners(tensors: Mapping[str, object], direction: str) -> int:
@@ -215,15 +231,18 @@ def _full_bridge(name: str, config: Config, num_shared: int) -> tuple[int, int]:
     return num_shared, num_shared
 
 
-def _codec(video_vae: Config, audio_vae: Config, patch_size: tuple[int, ...]) -> CodecGeometry:
+def _codec(video_vae: Config, audio_vae: Config, patch_size: tuple[int, ...], where: str) -> CodecGeometry:
+    rates = _need(audio_vae, "encoder_rates", where)
+    # As the autoencoder has it where its config names none.
+    latent_dim = _need(audio_vae, "latent_dim", where) or _need(audio_vae, "encoder_dim", where) * 2 ** len(rates)
     return CodecGeometry(
         spatial_stride=int(video_vae.get("scale_factor_spatial", 8)),
         temporal_stride=int(video_vae.get("scale_factor_temporal", 4)),
         patch_size=(patch_size[0], patch_size[1], patch_size[2]),
-        sample_rate=int(_need(audio_vae, "sample_rate")),
-        hop_length=math.prod(_need(audio_vae, "encoder_rates")),
+        sample_rate=int(_need(audio_vae, "sample_rate", where)),
+        hop_length=math.prod(rates),
         video_channels=int(video_vae.get("z_dim", 16)),
-        audio_channels=int(_need(audio_vae, "latent_dim")),
+        audio_channels=int(latent_dim),
     )
 
 
@@ -236,17 +255,8 @@ def _conditioner(query_dim: int, condition_dim: int) -> int:
     return norms + 2 * _linear(query_dim, query_dim) + 2 * _linear(condition_dim, query_dim)
 
 
-def _need(config: Config, key: str) -> Any:
+def _need(config: Config, key: str, where: str) -> Any:
     if key not in config:
-        raise CheckpointError(f"{config.get('_class_name', 'a configuration')} must have {key!r}, got {sorted(config)}")
+        found = shorten_text(", ".join(sorted(config))) or "none"
+        raise CheckpointError(f"the config of {where} must have the key {key!r}, it has {found}")
     return config[key]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, got {type(value).__name__}")
-    return value

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import Fields, parse_json, shorten_text
 from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.locate import ModelDefaults
+from mova.generate.locate import ModelDefaults, changed_defaults
+from mova.models.weight_files import read_header
 
 DISTILLED: Final = "distilled"
 FEW_STEPS_FILE: Final = "few_steps.safetensors"
@@ -43,11 +43,13 @@ def read_recommended(file: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a damaged file, or one that recommends nothing.
     """
+    read_header(file)  # checks its size first
     try:
         with safe_open(file, framework="np") as stored:
-            found = json.loads((stored.metadata() or {}).get("recommended") or "{}")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file} must be a whole safetensors file with JSON in its metadata: {error}") from error
+            text = (stored.metadata() or {}).get("recommended") or "{}"
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} must be a whole safetensors file: {shorten_text(str(error))}") from error
+    found = parse_json(text, f"{file}: recommended", error=CheckpointError)
     if not found or not isinstance(found, dict):
         raise CheckpointError(f"{file} must say in its metadata which settings it is for ('recommended'), got none")
     return found
@@ -62,10 +64,6 @@ def with_recommended(defaults: ModelDefaults, recommended: Mapping[str, Any], na
         name: of the LoRA, for the error.
 
     Raises:
-        CheckpointError: a setting that models do not recommend.
+        CheckpointError: a setting that models do not recommend, or a value that it cannot have.
     """
-    known = {item.name for item in fields(ModelDefaults)}
-    unknown = sorted(set(recommended) - known)
-    if unknown:
-        raise CheckpointError(f"{name} must recommend only {', '.join(sorted(known))}; got {', '.join(unknown)}")
-    return replace(defaults, **recommended)
+    return changed_defaults(defaults, Fields(recommended, f"{name}: recommended", CheckpointError))

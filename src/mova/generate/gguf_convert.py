@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import shorten_text
+from mova.files.staging import complete_or_absent
 from mova.generate.quantization_report import check_storage_name, write_report
-from mova.generate.weights import complete_or_absent
 from mova.models.convert import build_empty, key_shapes, read_config, stored_class_name, stored_quantization
 from mova.models.gguf_file import GgufFile
 from mova.models.pack_stored import write_streamed
@@ -53,7 +54,7 @@ def convert_gguf(
         ConfigError: a target that exists, or an unknown way of packing.
         MissingExtraError: what packs weights is not installed.
     """
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise ConfigError(f"the target must not exist yet, got {target}")
     quantizer = None if quantize is None else Quantizer(check_storage_name(quantize))
     stored = GgufFile(source)
@@ -95,6 +96,6 @@ def _check_fit(stored: GgufFile, component: nn.Module) -> None:
         text = [str(list(shapes[key])) if key in shapes else "absent" for shapes in (found, expected)]
         raise CheckpointError(
             f"{stored.path} must hold the tensors of the component (names and shapes {key_shape_md5(expected)}, got "
-            f"{key_shape_md5(found)}): first offending key {key!r} is {text[0]} and must be {text[1]}; {len(missing)} "
-            f"missing, {len(extra)} extra, {len(misshaped)} mis-shaped of {len(expected)}"
+            f"{key_shape_md5(found)}): first offending key {shorten_text(key)!r} is {text[0]} and must be {text[1]}; "
+            f"{len(missing)} missing, {len(extra)} extra, {len(misshaped)} mis-shaped of {len(expected)}"
         )

@@ -16,6 +16,7 @@ from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import read_object, shorten, shorten_text
 from mova.generate.dims import dims_from_directory
 from mova.generate.free_memory import room_of
 from mova.generate.kernels import check_kernels, use_kernels
@@ -23,46 +24,54 @@ from mova.generate.locate import (
     ModelDefaults,
     find_model,
     note_unknown_size,
-    read_config_file,
     read_defaults,
-    read_index,
 )
 from mova.generate.lora import adapter_name_of, check_lora_scale
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
+from mova.generate.model_index import (
+    NETWORKS,
+    OPTIONAL_COMPONENTS,
+    PUBLISHED_COMPONENTS,
+    check_index,
+    named_classes,
+    read_index,
+)
 from mova.generate.placement import Placement
 from mova.generate.quantized import load_quantized, plan_quantization
+from mova.generate.request import MAX_STEPS
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.geometry import ClipGeometry
+from mova.models.config_limits import Rule
 from mova.models.convert import key_shapes, load_component, verify_component
 from mova.models.cpu_linear import use_onednn_linears
 from mova.models.lora import COMPONENTS, fit_lora
 from mova.models.lora_file import read_lora
 from mova.models.packed_layout import Method
+from mova.models.weight_files import weight_files
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
 
 logger = logging.getLogger(__name__)
 
-# What model_index.json of the published models says: module path and class of each component (fact sheet, section 8).
-PUBLISHED_COMPONENTS = {
-    "audio_dit": ("mova.diffusion.models.wan_audio_dit", "WanAudioModel"),
-    "audio_vae": ("mova.diffusion.models.dac_vae", "DAC"),
-    "dual_tower_bridge": ("mova.diffusion.models.interactionv2", "DualTowerConditionalBridge"),
-    "scheduler": ("mova.diffusion.schedulers.flow_match_pair", "FlowMatchPairScheduler"),
-    "text_encoder": ("transformers", "UMT5EncoderModel"),
-    "tokenizer": ("transformers", "T5TokenizerFast"),
-    "video_dit": ("mova.diffusion.models.wan_video_dit", "WanModel"),
-    "video_dit_2": ("mova.diffusion.models.wan_video_dit", "WanModel"),
-    "video_vae": ("diffusers", "AutoencoderKLWan"),
-}
-NETWORKS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 # The autoencoders lose visible and audible quality in bf16 and are small next to the towers.
 FLOAT32_NETWORKS = ("video_vae", "audio_vae")
-OPTIONAL_COMPONENTS = ("video_dit_2",)
 _SAMPLE_BYTES = 2**16
 _NUM_SAMPLES = 64
+_SCHEDULER_RULES = {
+    "num_inference_steps": Rule("integer", 1, MAX_STEPS),
+    "num_train_timesteps": Rule("integer", 1, 1_000_000),
+    "shift": Rule("number", 1e-6, 1e6),
+    "sigma_max": Rule("number", 0, 1),
+    "sigma_min": Rule("number", 0, 1),
+    "inverse_timesteps": Rule("flag"),
+    "extra_one_step": Rule("flag"),
+    "reverse_sigmas": Rule("flag"),
+    "exponential_shift": Rule("flag"),
+    "exponential_shift_mu": Rule("number", -100, 100, nullable=True),
+    "shift_terminal": Rule("number", 0, 1, nullable=True),
+}
 
 
 def load_pipeline(
@@ -240,59 +249,44 @@ def _share(
         pipeline.spread_over(parallel, experts)
 
 
-def check_index(folder: Path, index: dict[str, Any]) -> tuple[str, ...]:
-    """Check that `model_index.json` names the published classes and that their folders exist.
-
-    Returns:
-        The components that are there.
-
-    Raises:
-        CheckpointError: a component is missing, has another class or no folder.
-    """
-    present = []
-    for name, (_, expected) in PUBLISHED_COMPONENTS.items():
-        entry = index.get(name)
-        is_absent = entry is None or (isinstance(entry, list) and not any(entry))
-        if is_absent and name in OPTIONAL_COMPONENTS:
-            continue
-        if is_absent:
-            raise CheckpointError(f"{folder / 'model_index.json'} must name {name} ({expected}), got none")
-        found = entry[1] if isinstance(entry, list) and len(entry) == 2 else entry
-        if found != expected:
-            raise CheckpointError(f"{name} in {folder / 'model_index.json'} must be a {expected}, got {found!r}")
-        if not (folder / name).is_dir():
-            raise CheckpointError(f"a model directory must hold the folder {name}, not found in {folder}")
-        present.append(name)
-    return tuple(present)
-
-
 def load_scheduler(folder: Path) -> PairedFlowMatchScheduler:
     """Build the scheduler from its published configuration.
 
     Raises:
         CheckpointError: another class, or a key that the scheduler does not have.
     """
-    config = read_config_file(folder / "scheduler_config.json")
+    config = read_object(folder / "scheduler_config.json", error=CheckpointError)
     expected = PUBLISHED_COMPONENTS["scheduler"][1]
-    if config.get("_class_name") not in (expected, PairedFlowMatchScheduler.__name__):
-        raise CheckpointError(f"{folder} must hold a {expected}, its config says {config.get('_class_name')!r}")
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    if config.values.get("_class_name") not in (expected, PairedFlowMatchScheduler.__name__):
+        raise CheckpointError(
+            f"{folder} must hold a {expected}, its config says {shorten(config.values.get('_class_name'))}"
+        )
+    arguments = {
+        key: _SCHEDULER_RULES[key].check(config, key) if key in _SCHEDULER_RULES else value
+        for key, value in config.values.items()
+        if not key.startswith("_")
+    }
     try:
         scheduler: PairedFlowMatchScheduler = PairedFlowMatchScheduler(**arguments)
     except (TypeError, ConfigError) as error:
-        raise CheckpointError(f"{folder / 'scheduler_config.json'} cannot be used: {error}") from error
+        raise CheckpointError(f"{config.where} cannot be used: {shorten_text(str(error))}") from error
     return scheduler
 
 
 def weights_hash(folder: Path) -> str:
     """Return a fingerprint of a model's weights, for the metadata of clips.
 
-    SHA-256 over the name and size of every weight file of towers, bridge, autoencoders and text encoder, and over its
-    content: all of it up to 4 MiB, 64 evenly spaced blocks of 64 KiB (the first and the last included) above.
+    SHA-256 over the name and size of every weight file that is loaded of towers, bridge, autoencoders and text encoder,
+    and over its content: all of it up to 4 MiB, 64 evenly spaced blocks of 64 KiB (the first and the last included)
+    above. Other files beside them do not count.
+
+    Raises:
+        CheckpointError: the index or a component's files cannot be read.
     """
     digest = hashlib.sha256()
+    named = named_classes(folder)
     for name in NETWORKS:
-        for file in sorted((folder / name).glob("*.safetensors")):
+        for file in weight_files(folder / name)[1] if name in named else ():
             size_bytes = file.stat().st_size
             digest.update(f"{name}/{file.name}/{size_bytes}".encode())
             with file.open("rb") as stream:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from mova.errors import CheckpointError
 from mova.files.json_file import Fields, read_object, shorten_text
 from mova.generate.dims import SHIPPED_MODELS
+from mova.generate.model_index import INDEX_FILE, read_configs
 
 logger = logging.getLogger(__name__)
 
 DEFAULTS_FILE = "mova_defaults.json"
+PUBLISHED_IDS: Final = ("OpenMOSS-Team/MOVA-360p", "OpenMOSS-Team/MOVA-720p")
 _PUBLISHED_VIDEO_DIM = 5120
 _MOST = 1_000_000
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -63,30 +66,34 @@ def find_model(name: str | Path) -> Path:
     Raises:
         CheckpointError: there is no such model, or the directory is not one.
     """
-    shipped = SHIPPED_MODELS / str(name)
-    if re.fullmatch(r"[\w.-]+", str(name)) and (shipped / "model_index.json").is_file():
+    text = str(name)
+    shipped = SHIPPED_MODELS / text
+    if re.fullmatch(r"[\w.-]+", text) and (shipped / INDEX_FILE).is_file():
         return shipped
     folder = Path(name)
-    if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise CheckpointError(f"a model directory must hold model_index.json, got {folder} without it")
-        return folder
-    if _HUB_ID.fullmatch(str(name)) and not folder.exists():
-        return _download(str(name))
-    known = ", ".join(sorted(path.parent.name for path in SHIPPED_MODELS.glob("*/model_index.json"))) or "none"
+    try:
+        if folder.is_dir():
+            if not (folder / INDEX_FILE).is_file():
+                raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder} without it")
+            return folder
+        is_hub_id = _HUB_ID.fullmatch(text) is not None and not folder.exists()
+    except (OSError, ValueError):  # no name that a folder may have
+        is_hub_id = False
+    if is_hub_id:
+        return _download(text)
+    known = sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{INDEX_FILE}"))
     raise CheckpointError(
-        f"model must be a shipped name ({known}), a directory in the published layout or a hub id OWNER/NAME; "
-        f"got {name!s}"
+        f"model must be a shipped name ({', '.join(known) or 'none'}), a directory in the published layout or a hub id "
+        f"OWNER/NAME; got {shorten_text(text)}{_nearest_model(text, known)}"
     )
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """Return `model_index.json`.
-
-    Raises:
-        CheckpointError: missing, or not a JSON object.
-    """
-    return read_config_file(folder / "model_index.json")
+def _nearest_model(text: str, shipped: list[str]) -> str:
+    """Return the known model whose name is spelt most like a text, for an error; nothing where none is like it."""
+    spelt = {re.sub(r"[^a-z0-9]+", "-", name.lower().rpartition("/")[2]): name for name in (*shipped, *PUBLISHED_IDS)}
+    wanted = re.sub(r"[^a-z0-9]+", "-", text[:100].lower().replace("\\", "/").rstrip("/").rpartition("/")[2])
+    close = difflib.get_close_matches(wanted, spelt, n=1, cutoff=0.7)
+    return f"; nearest is {spelt[close[0]]}" if close else ""
 
 
 # The published models differ in their weights alone, so that only a name says which one it is.
@@ -113,7 +120,7 @@ def read_defaults(folder: Path, name: str | Path | None = None) -> ModelDefaults
     """
     file = folder / DEFAULTS_FILE
     if file.is_file():
-        return _parse_defaults(read_object(file, error=CheckpointError), file)
+        return changed_defaults(ModelDefaults(), read_object(file, error=CheckpointError))
     published = published_name(folder, name)
     return ModelDefaults() if published is None else PUBLISHED_DEFAULTS[published]
 
@@ -151,22 +158,29 @@ def note_unknown_size(folder: Path, name: str | Path | None, video_dim: int) -> 
 
 
 def _title_of_model_card(folder: Path) -> str:
+    card = folder / "README.md"
+    if not card.is_file():  # to open a pipe would wait for its other end
+        return ""
     try:
-        with (folder / "README.md").open("rb") as stream:
+        with card.open("rb") as stream:
             text = stream.read(_MODEL_CARD_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return ""
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
-def _parse_defaults(stored: Fields, file: Path) -> ModelDefaults:
+def changed_defaults(usual: ModelDefaults, stored: Fields) -> ModelDefaults:
+    """Return what a model recommends with the values of a JSON object in place of its own.
+
+    Raises:
+        MovaError: of the class of `stored`: an unknown key, or a value of another type or out of range.
+    """
     known = {item.name for item in fields(ModelDefaults)}
     unknown = sorted(set(stored.values) - known)
     if unknown:
-        raise CheckpointError(
-            f"{file} must hold only {', '.join(sorted(known))}; got {', '.join(map(shorten_text, unknown[:4]))}"
+        raise stored.error(
+            f"{stored.where} must hold only {', '.join(sorted(known))}; got {', '.join(map(shorten_text, unknown[:4]))}"
         )
-    usual = ModelDefaults()
     values: dict[str, Any] = {
         key: stored.integer(key, getattr(usual, key), least=1, most=_MOST)
         for key in ("height", "width", "num_frames", "num_inference_steps")
@@ -175,9 +189,10 @@ def _parse_defaults(stored: Fields, file: Path) -> ModelDefaults:
         values[key] = stored.number(key, getattr(usual, key), least=0, most=_MOST)
     values["frame_rate"] = stored.number("frame_rate", usual.frame_rate, least=0.001, most=_MOST)
     for key in ("video_shift", "audio_shift"):
-        values[key] = None if stored.values.get(key) is None else stored.number(key, least=0, most=_MOST)
+        if key in stored:
+            values[key] = None if stored.values[key] is None else stored.number(key, least=0, most=_MOST)
     values |= {key: stored.text(key, getattr(usual, key)) for key in ("sampler", "negative_prompt")}
-    return ModelDefaults(**values)
+    return replace(usual, **values)
 
 
 def write_defaults(folder: Path, defaults: ModelDefaults) -> None:
@@ -191,18 +206,12 @@ def read_config_file(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, damaged, or something else than an object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, got {type(value).__name__}")
-    return value
+    return dict(read_object(path, error=CheckpointError).values)
 
 
 def has_packed_weights(folder: Path) -> bool:
     """Say whether any component of a model is stored with packed weights, from the configs alone."""
-    return any("quantization_config" in read_config_file(path) for path in sorted(folder.glob("*/config.json")))
+    return any("quantization_config" in config for config in read_configs(folder).values())
 
 
 def _download(hub_id: str) -> Path:

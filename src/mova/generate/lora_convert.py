@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mova.errors import ConfigError
-from mova.generate.headers import read_header
 from mova.models.lora import UNNAMED, LoraSummary, summarise
 from mova.models.lora_file import WRITTEN_STYLES, is_lora, read_lora, write_lora
 from mova.models.lora_pickle import read_pickled_lora
 from mova.models.lora_source import find_lora, is_lora_folder, is_pickled
+from mova.models.weight_files import read_header
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ Weights are counted, activations are estimates: those of the towers are 0 to 12 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mova.errors import ConfigError
@@ -326,16 +326,14 @@ def _what_would_fit(model: ModelDims, geometry: ClipGeometry, room: Room, batch_
         plan = fits(geometry, quantization)
         if plan:
             return f"what would fit: quantize={quantization} with memory={plan.placement}"
-    stride = geometry.codec.temporal_stride
-    for num_frames in range(geometry.num_frames - stride, 0, -stride):
-        shorter = ClipGeometry(geometry.height, geometry.width, num_frames, geometry.frame_rate, geometry.codec)
-        plan = fits(shorter, None)
-        if plan:
-            return f"what would fit: {num_frames} frames with memory={plan.placement}"
-    step = geometry.codec.spatial_stride * geometry.codec.patch_size[1]
+    shorter = _longest_that_fits(geometry, lambda changed: fits(changed, None) is not None)
+    plan = None if shorter is None else fits(shorter, None)
+    if shorter is not None and plan is not None:
+        return f"what would fit: {shorter.num_frames} frames with memory={plan.placement}"
     for percent in range(90, 5, -5):
         height, width = (
-            max(step, int(size * percent / 100) // step * step) for size in (geometry.height, geometry.width)
+            max(step, int(size * percent / 100) // step * step)
+            for size, step in zip((geometry.height, geometry.width), geometry.codec.size_multiple, strict=True)
         )
         smaller = ClipGeometry(height, width, geometry.num_frames, geometry.frame_rate, geometry.codec)
         for method in (None, "float8", "nf4"):
@@ -344,3 +342,18 @@ def _what_would_fit(model: ModelDims, geometry: ClipGeometry, room: Room, batch_
                 also = f", quantize={method}" if method else ""
                 return f"what would fit: {width}x{height}{also} with memory={plan.placement}"
     return "no size of this model would fit"
+
+
+def _longest_that_fits(geometry: ClipGeometry, fits: Callable[[ClipGeometry], bool]) -> ClipGeometry | None:
+    """Return the longest shorter clip that fits, by halving: what a clip needs grows with its length."""
+    stride = geometry.codec.temporal_stride
+    longest, low, high = None, 0, (geometry.num_frames - 1) // stride - 1
+    while low <= high:
+        middle = (low + high) // 2
+        frames = middle * stride + 1
+        shorter = ClipGeometry(geometry.height, geometry.width, frames, geometry.frame_rate, geometry.codec)
+        if fits(shorter):
+            longest, low = shorter, middle + 1
+        else:
+            high = middle - 1
+    return longest

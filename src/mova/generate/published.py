@@ -13,7 +13,8 @@ from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
 from mova.generate.dims import SHIPPED_MODELS, ModelDims, dims_from_configs, dims_from_directory
 from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
-from mova.generate.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_config_file, read_defaults
+from mova.generate.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_defaults
+from mova.generate.model_index import read_configs
 from mova.generate.speed import speed_named
 from mova.models.presets import mova_360p, mova_720p
 
@@ -71,7 +72,7 @@ def find_configs(model: str) -> Mapping[str, Mapping[str, Any]]:
     model = _known(model)
     if model in _PRESETS:
         return _PRESETS[model]()
-    return {path.parent.name: read_config_file(path) for path in sorted(_find_folder(model).glob("*/config.json"))}
+    return read_configs(_find_folder(model))
 
 
 def _known(model: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import Fields, read_object
 from mova.models.convert import (
     component_class,
     published_class_name,
@@ -17,6 +18,7 @@ from mova.models.convert import (
 )
 from mova.models.packed_layout import FROZEN_METHODS, Method, check_method, storage_method
 from mova.models.packing import require_method
+from mova.models.weight_files import weight_files
 
 REPORT_FILE = "quantization_report.json"
 PACKED_CLASSES = ("WanModel", "WanAudioModel", "DualTowerConditionalBridge")
@@ -116,15 +118,22 @@ def read_reports(folder: Path) -> dict[str, QuantizationReport]:
         CheckpointError: a report that cannot be read.
     """
     files = [*folder.glob(REPORT_FILE), *sorted(folder.glob(f"*/{REPORT_FILE}"))]
-    reports = {}
-    for file in files:
-        try:
-            reports[file.parent.name] = QuantizationReport(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise CheckpointError(f"{file} must hold a report of packed weights: {error}") from error
-    return reports
+    return {file.parent.name: _read_report(read_object(file, error=CheckpointError)) for file in files}
+
+
+def _read_report(report: Fields) -> QuantizationReport:
+    errors = report.fields("errors")
+    return QuantizationReport(
+        quant_method=report.text("quant_method"),
+        bytes_before=report.integer("bytes_before", least=0),
+        bytes_after=report.integer("bytes_after", least=0),
+        mean_error=report.number("mean_error", least=0),
+        worst_error=report.number("worst_error", least=0),
+        worst_weight=report.text("worst_weight"),
+        errors={key: errors.number(key, least=0) for key in errors.values},
+    )
 
 
 def _weight_bytes(folder: Path) -> int:
-    files = [folder] if folder.is_file() else folder.glob("*.safetensors")
+    files = [folder] if folder.is_file() else weight_files(folder)[1]
     return sum(file.stat().st_size for file in files)

@@ -19,8 +19,9 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
 from mova.generate.dims import ModelDims
 from mova.generate.kernels import use_kernels
-from mova.generate.load import FLOAT32_NETWORKS, NETWORKS, PUBLISHED_COMPONENTS
+from mova.generate.load import FLOAT32_NETWORKS
 from mova.generate.memory import GB, MemoryPlan, Room, plan_memory
+from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.placement import Placement
 from mova.generate.runtime import Runtime

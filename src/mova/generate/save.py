@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mova.errors import CheckpointError
-from mova.generate.load import NETWORKS, PUBLISHED_COMPONENTS
 from mova.generate.locate import write_defaults
+from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
 from mova.models.convert import write_component
 
 if TYPE_CHECKING:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import Fields, as_fields, read_object, shorten_text
+from mova.files.staging import complete_or_absent
 from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.headers import TensorHeader, read_header, read_headers
-from mova.generate.locate import read_index
+from mova.generate.model_files import check_links, copy_model_files
+from mova.generate.model_index import INDEX_FILE, NETWORKS, check_index, named_classes, read_index
 from mova.generate.quantization_report import can_be_packed, check_stored_method, write_report
 from mova.models.convert import (
     key_shapes,
@@ -31,7 +28,7 @@ from mova.models.convert import (
     write_component,
 )
 from mova.models.pack_stored import pack_stored
-from mova.models.weight_files import key_shape_md5
+from mova.models.weight_files import StoredTensor, key_shape_md5, read_header, read_headers, weight_files
 
 # Fingerprints that DiffSynth-Studio records for the released files. The video towers' is that of Wan 2.2 I2V A14B.
 PUBLISHED_MD5 = {
@@ -84,7 +81,7 @@ def inspect_weights(path: Path) -> list[ComponentReport]:
     folders = component_folders(path)
     return [
         replace(
-            _report(name, stored_class_name(config), read_headers(folder), sorted(folder.glob("*.safetensors"))),
+            _report(name, stored_class_name(config), read_headers(folder), weight_files(folder)[1]),
             quantization=stored_quantization(config),
         )
         for name, folder, config in ((name, folder, read_config(folder)) for name, folder in folders.items())
@@ -106,13 +103,11 @@ def verify_weights(folder: Path, manifest_file: Path | None = None) -> dict[str,
         CheckpointError: every component at fault, each with its first offending key and the counts.
     """
     folder = find_weights(folder)
-    if (folder / "model_index.json").is_file():
-        from mova.generate.load import check_index
-
+    if (folder / INDEX_FILE).is_file():
         check_index(folder, read_index(folder))
     folders = component_folders(folder)
     manifests = {} if manifest_file is None else _read_manifests(manifest_file, list(folders))
-    classes = _expected_classes(folder)
+    classes = named_classes(folder)
     counts: dict[str, int] = {}
     faults = [f"{name} is named by the manifest and missing in {folder}" for name in manifests if name not in folders]
     for name, component in folders.items():
@@ -161,17 +156,18 @@ def convert_weights(
     """
     stored_dtype = check_dtype(dtype)
     check_shard_size(max_shard_size)
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise ConfigError(f"the target must not exist yet, got {target}")
     source = find_weights(source)
     folders = component_folders(source)
+    check_links(source, folders)
     verify_weights(source)
     normed = {name for name, folder in folders.items() if read_config(folder).get("use_weight_norm")}
     if fold_weight_norm and not normed:
         raise ConfigError(f"no component of {source} has weight norm to fold; leave fold_weight_norm out")
     method = None if quantize is None else check_stored_method(quantize, folders)
     with complete_or_absent(target) as staging:
-        shutil.copytree(source, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors*"))
+        copy_model_files(source, staging, folders)
         for name, folder in folders.items():
             # A component that is converted alone is not in a folder of its name.
             place = staging if folder == source else staging / name
@@ -186,19 +182,6 @@ def convert_weights(
             # The next one is read before this name is given away.
             del component
     return target
-
-
-@contextmanager
-def complete_or_absent(target: Path) -> Iterator[Path]:
-    """Give a folder to write into that takes the target's name when all is done, and is removed if anything fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield staging
-        staging.chmod(0o755)  # temporary folders are private
-        staging.replace(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_dtype(name: str | None) -> torch.dtype | None:
@@ -230,12 +213,12 @@ def component_folders(folder: Path) -> dict[str, Path]:
     Raises:
         CheckpointError: neither a model directory nor a component; or the index names a folder that is not there.
     """
-    if (folder / "model_index.json").is_file():
-        named = _expected_classes(folder)
+    if (folder / INDEX_FILE).is_file():
+        named = named_classes(folder)
         absent = sorted(name for name in named if not (folder / name).is_dir())
         if absent:
             raise CheckpointError(f"{folder} must hold the components of its index, got none at {', '.join(absent)}")
-        return {name: folder / name for name in named if (folder / name / "config.json").is_file()}
+        return {name: folder / name for name in named if name in NETWORKS or (folder / name / "config.json").is_file()}
     if (folder / "config.json").is_file():
         return {folder.name: folder}
     raise CheckpointError(
@@ -243,14 +226,7 @@ def component_folders(folder: Path) -> dict[str, Path]:
     )
 
 
-def _expected_classes(folder: Path) -> dict[str, str]:
-    if not (folder / "model_index.json").is_file():
-        return {}
-    entries = read_index(folder).items()
-    return {name: entry[1] for name, entry in entries if isinstance(entry, list) and len(entry) == 2 and entry[1]}
-
-
-def _report(name: str, class_name: str, headers: Mapping[str, TensorHeader], files: list[Path]) -> ComponentReport:
+def _report(name: str, class_name: str, headers: Mapping[str, StoredTensor], files: list[Path]) -> ComponentReport:
     md5 = key_shape_md5({key: header.shape for key, header in headers.items()})
     return ComponentReport(
         name=name,
@@ -265,18 +241,23 @@ def _report(name: str, class_name: str, headers: Mapping[str, TensorHeader], fil
 
 
 def _read_manifests(file: Path, names: list[str]) -> dict[str, Manifest]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        flat = bool(content) and all(isinstance(entry, list) for entry in content.values())
-        if flat and len(names) != 1:
-            raise CheckpointError(f"{file} describes one component, got a model with {', '.join(names)}")
-        by_component: dict[str, Any] = {names[0]: content} if flat else content
-        return {
-            name: {key: tuple(int(size) for size in shape) for key, shape in shapes.items()}
-            for name, shapes in by_component.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file} must hold JSON of the form {{tensor: [sizes]}}: {error}") from error
+    content = read_object(file, error=CheckpointError)
+    flat = bool(content.values) and all(isinstance(entry, list) for entry in content.values.values())
+    if flat and len(names) != 1:
+        raise CheckpointError(f"{file} describes one component, got a model with {', '.join(names)}")
+    if flat:
+        return {names[0]: _manifest(content)}
+    return {name: _manifest(content.fields(name)) for name in content.values}
+
+
+def _manifest(entries: Fields) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(_sizes(entries, key)) for key in entries.values}
+
+
+def _sizes(entries: Fields, key: str) -> list[int]:
+    sizes = {str(axis): size for axis, size in enumerate(entries.list(key))}
+    shape = as_fields(sizes, f"{entries.where}: {shorten_text(key)}, axis", error=CheckpointError)
+    return [shape.integer(axis, least=0) for axis in sizes]
 
 
 def _compare_with_manifest(name: str, stored: Manifest, expected: Manifest) -> None:

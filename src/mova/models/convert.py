@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import inspect
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from mova.errors import CheckpointError, ConfigError
+from mova.errors import CheckpointError, ConfigError, MovaError
+from mova.files.json_file import Fields, read_object, shorten, shorten_text
+from mova.files.staging import give_usual_mode, staging_folder
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
+from mova.models.config_limits import checked_config
 from mova.models.packed_layout import FROZEN_METHODS, Method, storage_method
 from mova.models.packing import PACKED_DTYPES, require_method
 from mova.models.quantize import Quantizer, pack_layers, packed_method, packed_tensors
@@ -63,7 +64,7 @@ def component_class(name: str) -> type[nn.Module]:
         library_class: type[nn.Module] = getattr(import_module(_LIBRARY_CLASSES[name]), name)
         return library_class
     known = ", ".join([*_OUR_CLASSES, *_LIBRARY_CLASSES])
-    raise CheckpointError(f"class must be one of {known}; got {name!r}")
+    raise CheckpointError(f"class must be one of {known}; got {shorten(name)}")
 
 
 def published_class_name(component: nn.Module | type[nn.Module]) -> str:
@@ -85,23 +86,37 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
         ConfigError: values that the class refuses.
     """
     cls = component_class(class_name)
+    published = published_class_name(cls)
     method = stored_quantization(config)
-    skipped = (*_WITHOUT_EFFECT.get(class_name, ()), _QUANTIZATION_KEY)
-    arguments = {key: value for key, value in config.items() if not key.startswith("_") and key not in skipped}
-    if class_name == "UMT5EncoderModel":
-        from transformers import UMT5Config
-
-        with torch.device("meta"):
-            return cls(UMT5Config(**arguments))
-    accepted = inspect.signature(cls.__init__).parameters
-    unknown = [key for key in arguments if key not in accepted]
-    if unknown:
-        raise CheckpointError(f"{class_name} takes no {unknown[0]!r} ({len(unknown)} unknown keys in its config)")
-    with torch.device("meta"):
-        component = cls(**arguments)
+    skipped = (*_WITHOUT_EFFECT.get(published, ()), _QUANTIZATION_KEY)
+    plain = {key: value for key, value in config.items() if key not in skipped}
+    arguments = checked_config(published, Fields(plain, published, ConfigError))
+    if published != "UMT5EncoderModel":
+        accepted = inspect.signature(cls.__init__).parameters
+        unknown = [key for key in arguments if key not in accepted]
+        if unknown:
+            raise CheckpointError(
+                f"{class_name} takes no {shorten_text(unknown[0])!r} ({len(unknown)} unknown keys in its config)"
+            )
+    component = _construct(cls, arguments)
     if method:
         pack_layers(component, method)
     return component
+
+
+def _construct(cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            if cls.__name__ == "UMT5EncoderModel":
+                from transformers import UMT5Config
+
+                return cls(UMT5Config(**arguments))
+            return cls(**arguments)
+    except MovaError:
+        raise
+    except Exception as error:  # what the classes of libraries say of sizes that do not go together is any error
+        reason = shorten_text(str(error)) or type(error).__name__
+        raise ConfigError(f"{cls.__name__} cannot be built: {reason}") from error
 
 
 def stored_quantization(config: Mapping[str, Any]) -> Method | None:
@@ -117,7 +132,7 @@ def stored_quantization(config: Mapping[str, Any]) -> Method | None:
     for method in FROZEN_METHODS:
         if found == method:
             return method
-    raise CheckpointError(f"{_QUANTIZATION_KEY}.quant_method must be {', '.join(FROZEN_METHODS)}, got {found!r}")
+    raise CheckpointError(f"{_QUANTIZATION_KEY}.quant_method must be {', '.join(FROZEN_METHODS)}, got {shorten(found)}")
 
 
 def key_shapes(component: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -131,16 +146,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing or not a JSON object.
     """
-    path = directory / _CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"a component needs {_CONFIG_FILE}, not found in {directory}") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, got {type(config).__name__}")
-    return config
+    return dict(read_object(directory / _CONFIG_FILE, error=CheckpointError).values)
 
 
 def stored_class_name(config: Mapping[str, Any]) -> str:
@@ -149,9 +155,11 @@ def stored_class_name(config: Mapping[str, Any]) -> str:
     Raises:
         CheckpointError: it names none.
     """
-    name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    listed = config.get("architectures")
+    name = config.get("_class_name") or (listed[0] if isinstance(listed, list) and listed else None)
     if not isinstance(name, str):
-        raise CheckpointError(f"config must name its class under _class_name or architectures, got keys {list(config)}")
+        keys = ", ".join(map(shorten_text, sorted(config)[:20])) or "none"
+        raise CheckpointError(f"config must name its class under _class_name or architectures, got the keys {keys}")
     return name
 
 
@@ -170,12 +178,12 @@ def verify_component(directory: Path | str, expected_class: str | None = None) -
     """
     directory = Path(directory)
     config = read_config(directory)
-    name = stored_class_name(config)
-    if expected_class is not None and component_class(name) is not component_class(expected_class):
-        raise CheckpointError(f"{directory} must hold a {expected_class}, its {_CONFIG_FILE} says {name}")
     try:
+        name = stored_class_name(config)
+        if expected_class is not None and component_class(name) is not component_class(expected_class):
+            raise CheckpointError(f"{directory} must hold a {expected_class}, its {_CONFIG_FILE} says {name}")
         component = build_empty(name, config)
-    except ConfigError as error:
+    except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{directory / _CONFIG_FILE} cannot be used: {error}") from error
     _compare(directory, component, inspect_component(directory))
     return component
@@ -215,15 +223,13 @@ def load_component(
     kept = kept_in_float32(component, dtype)
     state: dict[str, torch.Tensor] = {}
     for file in weight_files(directory)[1]:
-        with safe_open(file, framework="pt", device=str(device)) as stored:
-            for key in stored.keys():  # noqa: SIM118 (not a mapping)
-                tensor = stored.get_tensor(key)
-                if key in as_stored:
-                    state[key] = tensor
-                    continue
-                tensor = merge(key, tensor) if merge else tensor
-                packed = quantizer.pack(key, tensor) if quantizer else None
-                state |= packed or {key: _cast(tensor, dtype, any(part in key.split(".") for part in kept))}
+        for key, tensor in _tensors(file, device):
+            if key in as_stored:
+                state[key] = tensor
+                continue
+            merged = merge(key, tensor) if merge else tensor
+            packed = quantizer.pack(key, merged) if quantizer else None
+            state |= packed or {key: _cast(merged, dtype, any(part in key.split(".") for part in kept))}
     for alias in _aliases(component):
         present = next(state[key] for key in alias if key in state)
         state.update(dict.fromkeys(alias, present))
@@ -232,6 +238,15 @@ def load_component(
         if hasattr(component, method):
             getattr(component, method)(**arguments)
     return component.eval()
+
+
+def _tensors(file: Path, device: torch.device | str) -> Iterator[tuple[str, torch.Tensor]]:
+    try:
+        with safe_open(file, framework="pt", device=str(device)) as stored:
+            for key in stored.keys():  # noqa: SIM118 (not a mapping)
+                yield key, stored.get_tensor(key)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} cannot be read: {shorten_text(str(error))}") from error
 
 
 def write_component(
@@ -258,24 +273,18 @@ def write_component(
         CheckpointError: the directory cannot be written.
     """
     directory = Path(directory)
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    except OSError as error:
-        raise CheckpointError(f"{directory} cannot be written: {error}") from error
-    try:
-        stem = _write_files(component, staging, max_shard_size, dtype, read)
-        written = sorted(path.name for path in staging.iterdir())
-        directory.mkdir(exist_ok=True)
-        for stale in directory.glob(f"{stem}*.safetensors*"):
-            if stale.name not in written:
-                stale.unlink()
-        for name in written:
-            (staging / name).replace(directory / name)
-    except OSError as error:
-        raise CheckpointError(f"{directory} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with staging_folder(directory, error=CheckpointError) as staging:
+        try:
+            stem = _write_files(component, staging, max_shard_size, dtype, read)
+            written = sorted(path.name for path in staging.iterdir())
+            directory.mkdir(exist_ok=True)
+            for stale in directory.glob(f"{stem}*.safetensors*"):
+                if stale.name not in written:
+                    stale.unlink()
+            for name in written:
+                (staging / name).replace(directory / name)
+        except OSError as error:
+            raise CheckpointError(f"{directory} cannot be written: {error}") from error
     return sorted((directory / name for name in written), key=lambda path: (path.name != _CONFIG_FILE, path.name))
 
 
@@ -299,6 +308,7 @@ def _write_files(
     for name, keys in split.filename_to_tensors.items():
         shard = {key: read(key).contiguous() if read else state[key] for key in keys}
         save_file(shard, staging / name, metadata={"format": "pt"})
+        give_usual_mode(staging / name)
         # The next one is read before this name is given away.
         del shard
     if split.is_sharded:

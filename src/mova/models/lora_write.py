@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.staging import give_usual_mode
 from mova.models.lora import COMPONENTS, UNNAMED, Lora, LoraLayer, summarise
 from mova.models.lora_source import base_name
 
@@ -136,10 +137,7 @@ def _write(target: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, s
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
             partial = Path(staging, target.name)
             save_file(stored, partial, metadata=metadata)
-            # The library writes private files; one that Python makes has the mode that the user's umask asks for.
-            plain = Path(staging, "mode")
-            plain.touch()
-            partial.chmod(plain.stat().st_mode & 0o777)
+            give_usual_mode(partial)
             partial.replace(target)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{target} cannot be written: {error}") from error

@@ -1,12 +1,13 @@
 """The weight files of a component: which there are, and what their headers say; no weights are read.
 
-A component's weights are one safetensors file, or shards with an index that says which tensor is where.
+A component's weights are one safetensors file, or shards with an index that says which tensor is where. Other files
+beside them (other variants, what an operating system puts there) are never read. No torch here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,13 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from mova.errors import CheckpointError
+from mova.files.inside import check_plain_name
+from mova.files.json_file import read_object, shorten_text
 
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
+MOST_HEADER_BYTES = 32 * 2**20
+"""Largest header of a safetensors file that is read; the published models have 0.2 MB."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str
     file: str
+
+    @property
+    def num_elements(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
 
 
 def key_shape_md5(shapes: Mapping[str, Sequence[int]]) -> str:
@@ -53,10 +63,11 @@ def inspect_component(directory: Path | str) -> dict[str, StoredTensor]:
     index, files = weight_files(directory)
     tensors: dict[str, StoredTensor] = {}
     for file in files:
-        for key, tensor in _read_header(file).items():
+        for key, tensor in read_header(file).items():
             if key in tensors:
                 raise CheckpointError(
-                    f"tensor {key!r} must be stored once, found in {tensors[key].file} and {file.name}"
+                    f"tensor {shorten_text(key)!r} in {directory} must be stored once, found in "
+                    f"{tensors[key].file} and {file.name}"
                 )
             tensors[key] = tensor
     if index is not None:
@@ -65,10 +76,24 @@ def inspect_component(directory: Path | str) -> dict[str, StoredTensor]:
         if wrong:
             key = min(wrong)
             raise CheckpointError(
-                f"the index and the shards of {directory} must agree: first offending key {key!r} should be in "
-                f"{index.get(key, 'no file')} and is in {stored.get(key, 'no file')} ({len(wrong)} such keys)"
+                f"the index and the shards of {directory} must agree: first offending key {shorten_text(key)!r} should "
+                f"be in {index.get(key, 'no file')} and is in {stored.get(key, 'no file')} ({len(wrong)} such keys)"
             )
     return tensors
+
+
+def read_headers(directory: Path) -> dict[str, StoredTensor]:
+    """List the tensors of a component as `inspect_component` does; a folder without weights gives an empty mapping."""
+    return inspect_component(directory) if has_weights(directory) else {}
+
+
+def has_weights(directory: Path) -> bool:
+    """Say whether a folder has weight files, or an index of them."""
+    return any(
+        (directory / f"{stem}.safetensors{end}").is_file()
+        for stem in (DIFFUSERS_STEM, TRANSFORMERS_STEM)
+        for end in (".index.json", "")
+    )
 
 
 def weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
@@ -82,6 +107,8 @@ def weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
         single = directory / f"{stem}.safetensors"
         if index_path.is_file():
             index = _read_index(index_path)
+            if not index:
+                raise CheckpointError(f"{index_path} must map tensors to files under weight_map, got none")
             files = [directory / name for name in sorted(set(index.values()))]
             absent = [file.name for file in files if not file.is_file()]
             if absent:
@@ -96,22 +123,43 @@ def weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
     )
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    try:
-        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        return {str(key): str(Path(name).name) for key, name in weight_map.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} must map tensors to files under weight_map: {error!r}") from error
+def read_header(file: Path) -> dict[str, StoredTensor]:
+    """Read the header of one safetensors file: its tensors by name.
 
-
-def _read_header(file: Path) -> dict[str, StoredTensor]:
+    Raises:
+        CheckpointError: missing, damaged, cut short, or a header beyond `MOST_HEADER_BYTES`.
+    """
     try:
-        with safe_open(file, framework="pt") as stored:
+        _check_header_size(file)
+        with safe_open(file, framework="np") as stored:
             slices = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
             return {
                 key: StoredTensor(tuple(part.get_shape()), str(part.get_dtype()), file.name)
                 for key, part in slices.items()
             }
-    except (SafetensorError, OSError) as error:
-        size = file.stat().st_size if file.exists() else 0
-        raise CheckpointError(f"{file} is damaged or cut short ({size} bytes): {error}") from error
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        size = file.stat().st_size if file.is_file() else 0
+        raise CheckpointError(
+            f"{file} is damaged or cut short ({size} bytes); it must be a whole safetensors file: "
+            f"{shorten_text(str(error))}"
+        ) from error
+
+
+def _check_header_size(file: Path) -> None:
+    if file.exists() and not file.is_file():  # to open a pipe would wait for its other end
+        raise CheckpointError(f"{file} must be a file, and is something else")
+    with file.open("rb") as stream:
+        size_bytes = int.from_bytes(stream.read(8), "little")
+    if size_bytes > MOST_HEADER_BYTES:
+        raise CheckpointError(
+            f"{file} must be a whole safetensors file with a header of at most {MOST_HEADER_BYTES:,} bytes, its first "
+            f"8 bytes say {size_bytes:,}"
+        )
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    entries = read_object(path, error=CheckpointError).fields("weight_map")
+    return {
+        key: check_plain_name(entries.text(key), f"{entries.where}: {shorten_text(key)}", error=CheckpointError)
+        for key in entries.values
+    }
