@@ -152,7 +152,7 @@ class PhasesMixin:
         cut: tuple[CutPrompt, ...] = ()
         if embeds is None:
             prompts = [texts] if isinstance(texts, str) else list(texts or ())
-            made = {text: encode_prompts(self.tokenizer, self.text_encoder, [text]) for text in prompts}
+            made = {text: encode_prompts(self.tokenizer, self.text_encoder, [text]) for text in dict.fromkeys(prompts)}
             embeds = torch.cat([made[text].embeds for text in prompts])
             cut = tuple(replace(one, index=index) for index, text in enumerate(prompts) for one in made[text].cut)
         return plan.expand(embeds.to(self._execution_device), name), cut
