@@ -6,7 +6,7 @@ the same sum a `conv2d`: half the time for a whole decode, results within 6e-6 (
 
 from __future__ import annotations
 
-import types
+import functools
 from typing import TYPE_CHECKING
 
 import einops
@@ -33,7 +33,8 @@ def fold_causal_convolutions(vae: AutoencoderKLWan) -> int:
     folded = [module for module in vae.modules() if isinstance(module, WanCausalConv3d)]
     for module in folded:
         # An instance attribute: `Conv3d.forward` looks the method up on the instance, after the causal padding.
-        module._conv_forward = types.MethodType(_folded_conv_forward, module)
+        # A partial, not a method: it can be pickled with its module.
+        module._conv_forward = functools.partial(_folded_conv_forward, module)
     return len(folded)
 
 

@@ -18,6 +18,7 @@ from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten, shorten_text
 from mova.generate.dims import dims_from_directory
+from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.free_memory import room_of
 from mova.generate.kernels import check_kernels, use_kernels
 from mova.generate.locate import (
@@ -147,6 +148,8 @@ def load_pipeline(
     settings = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
+    few_steps = folder / FEW_STEPS_FILE
+    pipeline.few_steps_file = few_steps if few_steps.is_file() else None
     if methods:
         pipeline.note_merged_loras(fitted)
         fitted = []

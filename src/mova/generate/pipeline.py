@@ -15,20 +15,20 @@ from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError
 from mova.generate.inputs import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
-from mova.generate.locate import ModelDefaults
 from mova.generate.lora import LoraPipelineMixin
 from mova.generate.output import (
     MovaPipelineOutput,
     OutputType,
 )
 from mova.generate.phases import PhasesMixin
-from mova.generate.placement import PlacedPipelineMixin
+from mova.generate.placement import PlacedPipelineMixin, Placement
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, plan_run
 from mova.generate.runtime import Runtime
 from mova.generate.sampling import StepCallback
 from mova.generate.seeds import WholeNumbers
-from mova.generate.spread import SpreadPipelineMixin
+from mova.generate.sharing import Shared, SharingMixin
+from mova.generate.spread import Spread, SpreadPipelineMixin
 from mova.geometry import CodecGeometry
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from mova.models.tower import AudioTower, VideoTower
 
 
-class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, DiffusionPipeline):
+class MovaPipeline(
+    PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, SharingMixin, DiffusionPipeline
+):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
@@ -58,11 +60,16 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
         audio_dit: audio tower.
         dual_tower_bridge: between the towers.
         audio_vae_type: must be "dac", as published.
-        boundary_ratio: video noise level from which the high-noise expert works.
+        boundary_ratio: video noise level from which the high-noise expert works; None takes that of the pipeline whose
+            components these are, else 0.9 as published.
     """
 
     _optional_components: ClassVar[list[str]] = ["video_dit_2"]
-    defaults: ModelDefaults = ModelDefaults()
+    placement: Shared[Placement | None] = Shared(None)  # type: ignore[assignment]
+    _spread: Shared[Spread] = Shared(Spread())  # type: ignore[assignment]
+    _adapters: Shared[Any] = Shared(None)
+    _merged: Shared[Any] = Shared(None)
+    _is_lora_on: Shared[bool] = Shared(True)
 
     @register_to_config
     def __init__(
@@ -77,7 +84,7 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
         audio_dit: AudioTower,
         dual_tower_bridge: CrossModalBridge,
         audio_vae_type: str = "dac",
-        boundary_ratio: float = 0.9,  # noqa: ARG002 - read from self.config
+        boundary_ratio: float | None = None,
     ) -> None:
         super().__init__()
         if audio_vae_type != "dac":
@@ -93,6 +100,19 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
             audio_dit=audio_dit,
             dual_tower_bridge=dual_tower_bridge,
         )
+        self.share_state(video_dit)
+        if boundary_ratio is not None or self.config.boundary_ratio is None:
+            self.boundary_ratio = 0.9 if boundary_ratio is None else boundary_ratio
+
+    @property
+    def boundary_ratio(self) -> float:
+        """Video noise level from which the high-noise expert works."""
+        ratio: float = self.config.boundary_ratio
+        return ratio
+
+    @boundary_ratio.setter
+    def boundary_ratio(self, ratio: float) -> None:
+        self.register_to_config(boundary_ratio=ratio)
 
     @classmethod
     def from_pretrained(
@@ -248,15 +268,18 @@ class MovaPipeline(PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPi
         given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
         noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents, index=index)
         plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
-        text, start = self._spread.prepare(
-            lambda: (
-                self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
-                self.prepare_latents(plan, given, noise),
-            ),
-            self._execution_device,
-        )
-        final, calls = self.denoise(plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end)
-        frames, waveform = self.decode(plan, final, start)
+        with self._state.turns.call():
+            text, start = self._spread.prepare(
+                lambda: (
+                    self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
+                    self.prepare_latents(plan, given, noise),
+                ),
+                self._execution_device,
+            )
+            final, calls = self.denoise(
+                plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end
+            )
+            frames, waveform = self.decode(plan, final, start)
         if not return_dict:
             return frames, waveform
         return MovaPipelineOutput(

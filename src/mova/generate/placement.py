@@ -19,6 +19,7 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.residency import Sleeper, frozen_tensors
 from mova.distributed.streaming import BlockStreamer, outside_blocks
 from mova.generate.memory import MemoryPlan, check_memory
+from mova.generate.sharing import WeightState
 from mova.models.convert import kept_in_float32
 from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
@@ -153,6 +154,7 @@ class PlacedPipelineMixin:
     """What a pipeline does with a placement: its phases, or nothing where all components are on the device."""
 
     placement: Placement | None = None
+    _state: WeightState
 
     @property
     def placement_name(self) -> str:
@@ -186,14 +188,15 @@ class PlacedPipelineMixin:
 
     def _act(self, adapters: Mapping[str, Any], factor: float = 1.0, *, is_on: bool = True) -> None:
         """Let adapters act (see `LoraPipelineMixin`) on weights at rest, which have memory of their own then."""
-        if self.placement is not None:
-            self.placement.keep(
-                getattr(self, component).get_parameter(key)
-                for entry in adapters.values()
-                for component in entry.lora.components
-                for key in entry.lora.changes(component)
-            )
-        super()._act(adapters, factor, is_on=is_on)  # type: ignore[misc]
+        with self._state.turns.change("LoRAs"):
+            if self.placement is not None:
+                self.placement.keep(
+                    getattr(self, component).get_parameter(key)
+                    for entry in adapters.values()
+                    for component in entry.lora.components
+                    for key in entry.lora.changes(component)
+                )
+            super()._act(adapters, factor, is_on=is_on)  # type: ignore[misc]
 
 
 def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Computing:

@@ -8,7 +8,7 @@ while its sums are at hand, which saves two passes over the widest tensors of a 
 
 from __future__ import annotations
 
-import types
+import functools
 from collections.abc import Iterable
 
 import torch
@@ -37,10 +37,11 @@ def use_onednn_linears(modules: Iterable[nn.Module]) -> int:
     parts = [part for module in modules for part in module.modules()]
     found = [part for part in parts if type(part) is nn.Linear]
     for layer in found:
-        layer.forward = types.MethodType(_forward, layer)  # type: ignore[method-assign]
+        # A partial, not a method: it can be pickled with its layer.
+        layer.forward = functools.partial(_forward, layer)  # type: ignore[method-assign]
     for part in parts:
         if type(part) is nn.Sequential and any(type(one) is nn.GELU for one in part):
-            part.forward = types.MethodType(_forward_sequence, part)  # type: ignore[method-assign]
+            part.forward = functools.partial(_forward_sequence, part)  # type: ignore[method-assign]
     return len(found)
 
 
@@ -69,7 +70,7 @@ def _forward_sequence(sequence: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
 
 def _are_joined(layer: nn.Module, gelu: nn.Module) -> bool:
     """Say whether a layer still computes as here, and nobody listens between it and its GELU."""
-    is_ours = type(layer) is nn.Linear and getattr(layer.forward, "__func__", None) is _forward
+    is_ours = type(layer) is nn.Linear and getattr(layer.forward, "func", None) is _forward
     return is_ours and type(gelu) is nn.GELU and not (layer._forward_hooks or gelu._forward_pre_hooks)
 
 
