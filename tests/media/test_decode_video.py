@@ -101,3 +101,49 @@ def test_size_covers_and_crops(films, tmp_path):
     assert centre[:, 18:, 2].mean() > 200
     left = read_clip(path, size=(32, 32), crop=(0.5, 0.0)).frames[0]
     assert left[..., 2].mean() < 30
+
+
+def make_transparent(path, codec, pixel_format, options, tags):
+    """Write a film whose left half is clear over green, and whose right half is (200, 40, 40)."""
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[:, :32], rgba[:, 32:] = (10, 200, 30, 0), (200, 40, 40, 255)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24, options=options)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, pixel_format
+        stream.metadata.update(tags)
+        for index in range(5):
+            frame = av.VideoFrame.from_ndarray(rgba, format="rgba")
+            frame = frame.reformat(format=pixel_format, dst_colorspace="ITU601")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "options"),
+    [
+        ("film.mov", "qtrle", "argb", {}),
+        ("film.mov", "png", "rgba", {}),
+        ("film.mov", "prores_ks", "yuva444p10le", {"profile": "4444"}),
+        ("film.webm", "libvpx-vp9", "yuva420p", {"auto-alt-ref": "0"}),
+        ("film.webm", "libvpx", "yuva420p", {"auto-alt-ref": "0"}),
+        ("film.mkv", "ffv1", "yuva444p", {}),
+    ],
+)
+def test_transparent_pictures_lie_on_white(tmp_path, name, codec, pixel_format, options):
+    tags = {"alpha_mode": "1"} if name.endswith("webm") else {}
+    path = make_transparent(tmp_path / name, codec, pixel_format, options, tags)
+    for clip in (read_clip(path), read_clip(path, start_s=0.1)):
+        frame = clip.frames[-1].astype(int)
+        assert np.abs(frame[32, 8] - 255).max() <= 2
+        assert np.abs(frame[32, 56] - (200, 40, 40)).max() <= 4
+    assert len(read_clip(path).frames) == 5
+
+
+def test_a_film_read_to_its_end_is_bounded_where_its_times_are_absurd(films, tmp_path):
+    ticks = [0, 1, 2, 10_000_000]
+    path = films.make(tmp_path / "film.mkv", films.numbered(4), ticks=ticks, time_base=Fraction(1, 24))
+    with pytest.raises(ReadError, match=r"read to its end must have at most \d+ frames of 80x32"):
+        read_clip(path)
+    assert len(read_clip(path, num_frames=5).frames) == 5

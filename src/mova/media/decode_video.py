@@ -11,7 +11,10 @@ import numpy as np
 
 from mova.errors import ReadError
 from mova.media import limits, media_file
+from mova.media.colour import ColourMap, colour_map
+from mova.media.deinterlace import TimedFrame, deinterlaced
 from mova.media.frames import cover, display_size, orient
+from mova.media.images import over_white
 
 if TYPE_CHECKING:
     import os
@@ -64,18 +67,45 @@ class _Renderer:
     aspect: float
     quarter_turns: int
     is_mirrored: bool
+    colours: ColourMap | None
 
     def __call__(self, frame: Any, time_s: float) -> np.ndarray:
         if frame.is_corrupt:
             raise ReadError(f"a film must be undamaged, got {self.path} with a broken picture at {time_s:.3f} s")
+        limits.check_video_size(frame.width, frame.height, self.path)
+        stored = self._stored(frame)
+        upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
+        return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
+
+    def _stored(self, frame: Any) -> np.ndarray:
+        """Return (h, w, 3) uint8 in BT.709 or BT.601, over white where there is transparency."""
         space = None
         if frame.colorspace == _UNSPECIFIED:
             space = "itu709" if frame.height >= _HD_HEIGHT else "itu601"
-        stored = frame.to_ndarray(
-            format="rgb24", src_colorspace=space, dst_color_range="JPEG", interpolation=media_file.PRECISE
+        options = {"src_colorspace": space, "dst_color_range": "JPEG", "interpolation": media_file.PRECISE}
+        if self.colours is not None:
+            # 16 bits, and no larger than needed: the mapping costs more than the scaling.
+            height, width = self._smallest(frame)
+            is_smaller = (height, width) != (frame.height, frame.width)
+            options["interpolation"] = media_file.DEEP_AREA if is_smaller else media_file.DEEP
+            return self.colours(frame.to_ndarray(format="rgb48le", width=width, height=height, **options))
+        if _has_alpha(frame.format):
+            return over_white(frame.to_ndarray(format="rgba", **options))
+        pixels: np.ndarray = frame.to_ndarray(format="rgb24", **options)
+        return pixels
+
+    def _smallest(self, frame: Any) -> tuple[int, int]:
+        """Return the (height, width) to which a stored frame may be reduced before it is cut to size."""
+        height, width = self.size if self.quarter_turns % 2 == 0 else self.size[::-1]
+        scale = max(height / frame.height, width / (frame.width * self.aspect), width / frame.width)
+        return (
+            min(frame.height, math.ceil(frame.height * scale)),
+            min(frame.width, math.ceil(frame.width * scale)),
         )
-        upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
-        return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
+
+
+def _has_alpha(pixel_format: Any) -> bool:
+    return bool(pixel_format.has_palette or any(part.is_alpha for part in pixel_format.components))
 
 
 def decode_frames(
@@ -92,7 +122,8 @@ def decode_frames(
     with media_file.open_media(path) as container:
         stream = media_file.video_stream(container, path)
         pictures = _pictures(container, stream, path, start_s)
-        origin_s, first = next(pictures)
+        beginning = next(pictures)
+        origin_s, first = beginning.time_s, beginning.frame
         source_rate = media_file.frame_rate(stream)
         rate = source_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1_000_000)
         if rate is None:
@@ -102,12 +133,14 @@ def decode_frames(
         aspect = media_file.pixel_aspect(stream)
         # Of the first picture only: a frame whose side data was looked at lives until the garbage collector runs.
         turns, is_mirrored = media_file.orientation(first)
+        colours = colour_map(stream, first, path)
         upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
         limits.check_video_size(upright[1], upright[0], path)
-        render = _Renderer(path, size or upright, crop, 1.0 / aspect if turns % 2 else aspect, turns, is_mirrored)
+        render = _Renderer(
+            path, size or upright, crop, 1.0 / aspect if turns % 2 else aspect, turns, is_mirrored, colours
+        )
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
-        since_first = ((time_s - origin_s, frame) for time_s, frame in pictures)
-        shown, num_own, end_s = _place(first, since_first, times, render)
+        shown, num_own, end_s = _place(beginning, pictures, times, render)
         declared_s = media_file.declared_end_s(container, stream)
         return VideoSpan(_stack(shown), num_own, Fraction(rate), origin_s, end_s, declared_s)
 
@@ -148,21 +181,19 @@ class _Times:
         return min(available, self.num_frames), self.num_frames
 
 
-def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -> Iterator[tuple[float, Any]]:
-    """Yield (seconds on the file's clock, picture): the first, then those from the key frame before `start_s` on."""
+def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -> Iterator[TimedFrame]:
+    """Yield the first picture, then those from the key frame before `start_s` on; times are on the file's clock."""
     pictures = _timed(container, stream, path)
     first = next(pictures, None)
     if first is None:
         raise ReadError(f"a film must have at least one picture, got none in {path}")
     yield first
     if start_s >= _SEEK_FROM_S:
-        pictures = _seek(container, stream, path, first[0], first[0] + start_s)
+        pictures = _seek(container, stream, path, first.time_s, first.time_s + start_s)
     yield from pictures
 
 
-def _seek(
-    container: Any, stream: Any, path: PathArgument, origin_s: float, start_s: float
-) -> Iterator[tuple[float, Any]]:
+def _seek(container: Any, stream: Any, path: PathArgument, origin_s: float, start_s: float) -> Iterator[TimedFrame]:
     # A seek may end too late: the index may be wrong, or the key frame's first followers need what was before it.
     for target_s in (start_s, start_s - _SECOND_TRY_S):
         if target_s < origin_s:
@@ -170,7 +201,7 @@ def _seek(
         container.seek(math.floor(target_s / stream.time_base), stream=stream)
         pictures = _timed(container, stream, path)
         landed = next(pictures, None)
-        if landed is not None and landed[0] <= start_s + _TIME_TOLERANCE_S:
+        if landed is not None and landed.time_s <= start_s + _TIME_TOLERANCE_S:
             yield landed
             yield from pictures
             return
@@ -178,48 +209,57 @@ def _seek(
         yield from _timed(unmoved, media_file.video_stream(unmoved, path), path)
 
 
-def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[tuple[float, Any]]:
-    """Yield (seconds on the file's clock, picture) from where the container stands."""
+def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[TimedFrame]:
+    """Yield whole pictures from where the container stands."""
+    return deinterlaced(_decoded(container, stream, path))
+
+
+def _decoded(container: Any, stream: Any, path: PathArgument) -> Iterator[TimedFrame]:
     # AVI stores no presentation times; those that FFmpeg makes up are in disorder where pictures were reordered, while
     # the decoding times come out in order.
     has_decoding_times_only = container.format.name == "avi"
     previous_s = None
-    for frame in media_file.decode(container, stream, path):
+    for frame in media_file.decode_video(container, stream, path):
         if not has_decoding_times_only:
             time_s = media_file.frame_time_s(frame, path)
         elif frame.dts is not None or previous_s is None:
-            time_s = float((frame.pts if frame.dts is None else frame.dts) * frame.time_base)
+            ticks = frame.pts if frame.dts is None else frame.dts
+            time_s = float((ticks or 0) * frame.time_base)
+            limits.check_time(time_s, path)
         else:
             time_s = previous_s + float(frame.time_base)
         previous_s = time_s
-        yield time_s, frame
+        yield TimedFrame(time_s, float(frame.duration * frame.time_base) if frame.duration else None, frame)
 
 
 def _place(
-    first: Any, pictures: Iterator[tuple[float, Any]], times: _Times, render: _Renderer
+    first: TimedFrame, pictures: Iterator[TimedFrame], times: _Times, render: _Renderer
 ) -> tuple[list[np.ndarray], int, float | None]:
     """Return the frames that are due, how many are the file's own, and its end if it was read that far.
 
     Args:
         first: the first picture.
-        pictures: (seconds after the first, picture) of others, in order.
+        pictures: others, in order.
+        times: when frames are due after the first.
+        render: turns pictures into frames.
     """
     shown: list[np.ndarray] = []
-    current_s, current, rendered = 0.0, first, None
-    for next_s, following in pictures:
+    current, current_s, rendered = first, 0.0, None
+    for following in pictures:
+        next_s = following.time_s - first.time_s
         while times.due_s(len(shown)) < next_s - _TIME_TOLERANCE_S and not times.is_complete(len(shown)):
-            rendered = render(current, current_s) if rendered is None else rendered
+            rendered = render(current.frame, current_s) if rendered is None else rendered
             times.check_length(len(shown) + 1, render)
             shown.append(rendered)
         if times.is_complete(len(shown)):
             return shown, len(shown), None
-        current_s, current, rendered = next_s, following, None
-    end_s = current_s + (float(current.duration * current.time_base) if current.duration else times.source_length_s)
+        current, current_s, rendered = following, next_s, None
+    end_s = current_s + (current.duration_s or times.source_length_s)
     num_own, wanted = times.num_until(end_s, render.path)
     times.check_length(wanted, render)
     missing = wanted - len(shown)
     if missing > 0:
-        shown += [render(current, current_s) if rendered is None else rendered] * missing
+        shown += [render(current.frame, current_s) if rendered is None else rendered] * missing
     return shown[: len(shown) + min(missing, 0)], num_own, end_s
 
 

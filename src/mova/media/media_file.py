@@ -26,6 +26,10 @@ CLOCK_RATE = 1_000_000  # ticks per second of a container's own times
 PRECISE = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+# To 16-bit RGB, where the two flags for chroma give wrong colours.
+DEEP, DEEP_AREA = (way | Interpolation.ACCURATE_RND for way in (Interpolation.BILINEAR, Interpolation.AREA))
+# FFmpeg's own decoders of these leave out the second stream that holds the transparency.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # A file may fall short of the length that it declares by this much before it counts as damaged.
 _SHORTFALL_S = 0.5
 # Containers that state the length of each stream. What FFmpeg says for the others is the whole file's, or a guess.
@@ -107,6 +111,19 @@ def decode(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
     except IndexError as error:
         # PyAV looks packets up in the list of streams that it made when it opened the file.
         raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
+
+
+def decode_video(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
+    """Yield the decoded frames of a video with their transparency, from where the container stands."""
+    # Written in small letters from the header's own field, in large ones from a tag.
+    has_alpha = "1" in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE"))
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or not has_alpha:
+        yield from decode(container, stream, path)
+        return
+    context = av.CodecContext.create(name, "r")
+    for packet in _demux(container, [stream], path):
+        yield from context.decode(packet)
 
 
 def frame_rate(stream: Any) -> Any | None:

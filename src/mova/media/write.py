@@ -18,6 +18,7 @@ from mova.errors import MuxError
 from mova.files.unfinished import unfinished
 from mova.geometry import num_samples
 from mova.media.media_file import PRECISE, open_media
+from mova.media.provenance import DigitalSourceType, append_source_type, read_xmp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +83,7 @@ def write_clip(
     crf: float = 18.0,
     preset: str = "medium",
     allow_silent: bool = False,
+    source_type: DigitalSourceType = "trainedAlgorithmicMedia",
 ) -> None:
     """Write H.264 and AAC as mp4, or raise and leave everything as it was.
 
@@ -97,6 +99,7 @@ def write_clip(
         crf: quality of the picture, 0 (lossless) to 51 (worst).
         preset: x264's name for how long it may search.
         allow_silent: whether a clip without a waveform may become a file without sound.
+        source_type: IPTC's name of how the clip came about; stands in the file as XMP.
 
     Raises:
         MuxError: a clip or path that cannot be written (before encoding), or a failure on the way, such as a full disk.
@@ -110,6 +113,7 @@ def write_clip(
             held = _create(temporary)
             try:
                 _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
+                append_source_type(temporary, source_type)
                 _check_complete(temporary, clip)
                 _flush(temporary)
                 temporary.replace(target)
@@ -291,6 +295,8 @@ def _check_complete(path: Path, clip: Clip) -> None:
             if packet.size and not packet.is_corrupt:
                 num_pictures += packet.stream.type == "video"
                 seconds[packet.stream.type] += (packet.duration or 0) * packet.time_base
+    if read_xmp(path) is None:
+        raise OSError("only a part without its end reached the file")
     expected = Fraction(0) if clip.waveform is None else Fraction(clip.waveform.shape[1], clip.sample_rate)
     if num_pictures != len(clip.frames) or seconds["audio"] < expected:
         arrived = f"{num_pictures} of {len(clip.frames)} frames and {float(seconds['audio']):g} s of sound"

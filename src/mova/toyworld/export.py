@@ -54,7 +54,8 @@ def render_clips(
         scene = sample_scene(scene_seed, kind=kind)
         rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
         path = directory / f"{scene.kind}_{scene_seed:08d}.mp4"
-        write_clip(path, rendered.clip, metadata={"prompt": rendered.caption, "seed": str(scene_seed)})
+        metadata = {"prompt": rendered.caption, "seed": str(scene_seed)}
+        write_clip(path, rendered.clip, metadata=metadata, source_type="algorithmicMedia")
         path.with_suffix(".json").write_text(json.dumps(truth(rendered), indent=2) + "\n", encoding="utf-8")
         paths.append(path)
         if on_clip is not None:

@@ -1,0 +1,108 @@
+"""Interlaced frames to whole ones, one for one, with FFmpeg's bwdif; what is progressive passes untouched."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import av.filter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A decoded frame with its place in time.
+
+    Attributes:
+        time_s: when it is due on the file's clock.
+        duration_s: how long it lasts; None where the file does not say.
+        frame: PyAV's.
+    """
+
+    time_s: float
+    duration_s: float | None
+    frame: Any
+
+
+def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+    """Rebuild each frame that is flagged as two fields from itself and its neighbours; times and number stay.
+
+    Args:
+        frames: in the order in which they are shown, as decoded.
+    """
+    graph: Any = None
+    form: tuple[int, int, str] | None = None
+    waiting: deque[TimedFrame] = deque()
+    ahead: deque[TimedFrame] = deque()
+    num_surplus = 0
+    while (timed := ahead.popleft() if ahead else next(frames, None)) is not None:
+        frame = timed.frame
+        if graph is None and not frame.interlaced_frame:
+            yield timed
+            continue
+        if form != _form(frame):
+            if graph is not None:
+                yield from _rest(graph, waiting)
+            graph, form, num_surplus = _graph(frame), _form(frame), 0
+            following = next(frames, None)
+            if following is not None:
+                ahead.append(following)
+                # With nothing before it, the filter would take the first frame as still and keep its combs.
+                if _form(following.frame) == form:
+                    graph.push(following.frame)
+                    num_surplus = 1
+        waiting.append(timed)
+        graph.push(frame)
+        for whole in _pulled(graph):
+            if num_surplus:
+                num_surplus -= 1
+            elif waiting:
+                yield _as(waiting.popleft(), whole)
+    if graph is not None:
+        yield from _rest(graph, waiting)
+
+
+def _form(frame: Any) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+def _graph(frame: Any) -> Any:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+    )
+    # One frame for one, of the field that comes first; frames without the flag are handed through.
+    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+    sink = graph.add("buffersink")
+    source.link_to(bwdif)
+    bwdif.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: Any) -> Iterator[Any]:
+    """Yield what the filter, which looks one frame ahead, has finished."""
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+def _rest(graph: Any, waiting: deque[TimedFrame]) -> Iterator[TimedFrame]:
+    graph.push(None)
+    for whole in _pulled(graph):
+        if waiting:
+            yield _as(waiting.popleft(), whole)
+    # The filter needs a neighbour: a single frame stays as it is.
+    while waiting:
+        yield waiting.popleft()
+
+
+def _as(timed: TimedFrame, whole: Any) -> TimedFrame:
+    return TimedFrame(timed.time_s, timed.duration_s, whole)
