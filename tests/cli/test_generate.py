@@ -212,6 +212,21 @@ def test_loras_change_the_clip_and_are_named_in_it(tmp_path, capsys):
     assert (tmp_path / "plain.mp4").read_bytes() != (tmp_path / "adapted.mp4").read_bytes()
 
 
+def test_a_folder_of_peft_is_a_lora_and_a_pickled_one_is_refused_with_the_way_out(tmp_path, capsys):
+    width = json.loads((CHECKPOINT / "video_dit" / "config.json").read_text())["dim"]
+    folder = tmp_path / "style"
+    folder.mkdir()
+    adapter_file(folder / "adapter_model.safetensors", width=width)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 1, "lora_alpha": 2}')
+    assert generate(tmp_path / "a.mp4", "--lora", f"{folder}:0.5", "--json") == 0
+    (entry,) = json.loads(json.loads(capsys.readouterr().out)["metadata"]["loras"])
+    assert (entry["file"], entry["scale"]) == ("style", 0.5)
+    (tmp_path / "lora.pt").write_bytes(b"\x80\x04.")
+    assert generate(tmp_path / "b.mp4", "--lora", str(tmp_path / "lora.pt")) == 2
+    assert "Convert it safely with: mova weights convert" in capsys.readouterr().err
+    assert not (tmp_path / "b.mp4").exists()
+
+
 def test_a_lora_that_does_not_fit_is_explained_before_sampling(tmp_path, capsys, monkeypatch):
     from mova.generate import load
 

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
+from mova.generate.runtime import Runtime
 from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
 from mova.models.lora_file import write_lora
@@ -236,3 +239,104 @@ def test_a_clip_says_what_it_was_adapted_with(checkpoint, lora_file, tmp_path):
     assert (entry["file"], entry["scale"], len(entry["sha256"])) == ("style.safetensors", 0.5, 64)
     folder, request = make_request(str(checkpoint), prompt="a dog")
     assert "loras" not in describe(request, folder)
+
+
+@pytest.fixture
+def rich_file(tmp_path, pipe):
+    """A LoRA with everything that one can hold: plain and DoRA layers, a convolution, whole differences."""
+    generator = torch.Generator().manual_seed(5)
+
+    def draw(*shape):
+        return 0.05 * torch.randn(shape, generator=generator)
+
+    layers, differences = {}, {}
+    for component in ("video_dit", "audio_dit"):
+        shapes = key_shapes(getattr(pipe, component))
+        found = {}
+        for path, kind in (("blocks.0.self_attn.q", 1), ("blocks.0.ffn.0", 0), ("time_embedding.0", None)):
+            out, into = shapes[f"{path}.weight"]
+            size = (out, 1) if kind else (1, into)
+            magnitude = None if kind is None else 1 + draw(*size)
+            found[path] = LoraLayer(draw(2, into), draw(out, 2), 4.0, magnitude)
+        out, into, *kernel = shapes["patch_embedding.weight"]
+        found["patch_embedding"] = LoraLayer(draw(2, into, *kernel), draw(out, 2, *(1 for _ in kernel)), 2.0)
+        layers[component] = found
+        changed = ("blocks.0.norm3.weight", "blocks.0.modulation", "head.modulation", "blocks.0.self_attn.q.bias")
+        differences[component] = {key: draw(*shapes[key]) for key in changed}
+    return write_lora(Lora(layers, differences=differences), tmp_path / "rich.safetensors")[0]
+
+
+def test_dora_convolutions_and_whole_differences_act_and_are_gone_bit_for_bit(own, rich_file, short):
+    base, before = state(own), run(own, short)
+    own.load_lora_weights(rich_file, scale=0.8)
+    changed = {key for key, value in state(own).items() if not torch.equal(value, base[key])}
+    assert len(changed) == 2 * 8
+    assert (run(own, short) - before).abs().max() > 1e-3
+    own.unload_lora_weights()
+    assert equal(state(own), base)
+
+
+@pytest.mark.parametrize("placement", ["phases", "stream", "disk"])
+def test_they_act_the_same_wherever_the_weights_rest(checkpoint, rich_file, short, placement):
+    loras = [(rich_file, 0.8)]
+    found = [load_pipeline(checkpoint, loras=loras, runtime=Runtime(name)) for name in ("resident", placement)]
+    first, second = (run(pipeline, short) for pipeline in found)
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-4)
+    found[1].unload_lora_weights()
+    assert equal(state(found[1]), state(load_pipeline(checkpoint)))
+    assert (run(found[1], short) - first).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_they_are_in_the_weights_before_those_are_packed(checkpoint, rich_file, dtype):
+    plain = load_pipeline(checkpoint, loras=[(rich_file, 0.8)], dtype=dtype)
+    packed = load_pipeline(checkpoint, loras=[(rich_file, 0.8)], dtype=dtype, runtime=Runtime(quantization="float8"))
+    for name in ("video_dit", "audio_dit"):
+        found, expected = getattr(packed, name).state_dict(), getattr(plain, name).state_dict()
+        for key in (
+            "blocks.0.norm3.weight",
+            "blocks.0.modulation",
+            "time_embedding.0.weight",
+            "patch_embedding.weight",
+        ):
+            assert torch.equal(found[key], expected[key]), key
+        restored = found["blocks.0.self_attn.q.weight"].float() * found["blocks.0.self_attn.q.scales"].float()[:, None]
+        expected_q = expected["blocks.0.self_attn.q.weight"].float()
+        assert (restored - expected_q).norm() < 0.04 * expected_q.norm()
+
+
+def test_adapters_are_switched_off_and_on_again(own, lora_file):
+    base = state(own)
+    own.load_lora_weights(lora_file("one", 1))
+    own.load_lora_weights(lora_file("two", 2, components=("audio_dit",)))
+    own.set_adapters(["two"], [None])
+    acting = state(own)
+    assert own.get_list_adapters() == {name: ["one"] + ["two"] * (name == "audio_dit") for name in COMPONENTS}
+    own.disable_lora()
+    assert equal(state(own), base)
+    assert own.get_active_adapters() == {}
+    own.enable_lora()
+    assert equal(state(own), acting)
+    assert own.get_active_adapters() == {"two": 1.0}
+    own.disable_lora()
+    own.set_adapters("one", np.float32(0.5))
+    assert own.get_active_adapters() == {"one": 0.5}
+
+
+def test_a_folder_of_peft_and_tensors_by_key_are_loras_too(own, checkpoint, tmp_path):
+    width = own.audio_dit.config.dim
+    key = "base_model.model.audio_dit.blocks.0.self_attn.q"
+    tensors = {f"{key}.lora_A.weight": torch.ones(2, width), f"{key}.lora_B.weight": torch.ones(width, 2)}
+    folder = tmp_path / "my.style"
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 8}')
+    base = own.audio_dit.blocks[0].self_attn.q.weight.detach().clone()
+    assert own.load_lora_weights(str(folder)) == "my.style"
+    weight = own.audio_dit.blocks[0].self_attn.q.weight
+    torch.testing.assert_close(weight - base, torch.full((width, width), 8.0))
+    assert own.load_lora_weights(tensors, "by_key", scale=-4.0) == "by_key"
+    torch.testing.assert_close(weight - base, torch.zeros(width, width), atol=1e-5, rtol=0)
+    assert own.load_lora_weights(folder, weight_name="adapter_model.safetensors", adapter_name="again") == "again"
+    made = MovaPipeline.from_pretrained(checkpoint, loras=[(folder, 0.5)])
+    assert made.get_active_adapters() == {"my.style": 0.5}

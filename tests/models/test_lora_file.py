@@ -5,11 +5,13 @@ import json
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mova.errors import CheckpointError, ConfigError
-from mova.models.lora import UNNAMED, Lora, LoraLayer, LoraOrigin
+from mova.models.lora import UNNAMED, Lora, LoraLayer, LoraOrigin, fit_lora
 from mova.models.lora_file import is_lora, read_lora, write_lora
 
 PATHS = ("blocks.0.self_attn.q", "blocks.0.cross_attn.o", "blocks.1.ffn.0", "blocks.1.ffn.2")
@@ -254,3 +256,134 @@ def test_recommended_settings_travel_in_the_metadata_and_must_be_an_object(tmp_p
     save_file(load_file(file), tmp_path / "bad.safetensors", metadata={"recommended": "[4]"})
     with pytest.raises(CheckpointError, match=r"recommended in the metadata of .* must be a JSON object"):
         read_lora(tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_matrices_are_read_exactly_with_and_without_scales(tmp_path, dtype):
+    torch.manual_seed(0)
+    down, up = torch.randn(2, 4).to(dtype), torch.randn(6, 2).to(dtype)
+    key = "model.diffusion_model.blocks.0.self_attn.q"
+    tensors = {f"{key}.lora_A.weight": down, f"{key}.lora_B.weight": up, f"{key}.alpha": torch.tensor(4.0)}
+    save_file(tensors, tmp_path / "x.safetensors")
+    expected = 2 * (up.float() @ down.float())
+    layer = read_lora(tmp_path / "x.safetensors").layers[UNNAMED]["blocks.0.self_attn.q"]
+    assert torch.equal(layer.update(), expected)
+    scales = {f"{key}.lora_A.scale_weight": torch.tensor(0.5), f"{key}.lora_B.weight_scale": torch.rand(6, 1)}
+    marker = {"scaled_fp8": torch.zeros(2).to(dtype)}
+    save_file(tensors | scales | marker, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert lora.strays == ()
+    found = lora.layers[UNNAMED]["blocks.0.self_attn.q"].update()
+    torch.testing.assert_close(found, 0.5 * scales[f"{key}.lora_B.weight_scale"] * expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("lora_A.weight", torch.ones(2, 4, dtype=torch.int8), "must hold floating-point numbers .*, got I8 in"),
+        ("lora_A.weight", torch.ones(2, 4, dtype=torch.bool), "got BOOL in"),
+        ("diff_b", torch.ones(6, dtype=torch.int64), "got I64 in 'blocks.0.self_attn.q.diff_b'"),
+        ("diff", torch.full((6, 4), torch.inf), "NaN or infinity in blocks.0.self_attn.q"),
+        ("lora_magnitude_vector", torch.ones(4), r"must hold 6 magnitudes for blocks.0.self_attn.q, got shape \[4\]"),
+        ("lora_A.scale_weight", torch.ones(3), "one scale, or one for each row, of the down matrix"),
+        ("lokr_w1", torch.ones(2, 2), "of a LoKr adapter, which is not read"),
+        ("hada_w1_a", torch.ones(2, 2), "of a LoHa adapter, which is not read"),
+        ("lora_mid.weight", torch.ones(2, 2), "Tucker-decomposed LoCon adapter, which is not read"),
+    ],
+)
+def test_tensors_of_the_wrong_kind_are_refused_with_file_and_key(tmp_path, name, value, text):
+    key = "blocks.0.self_attn.q"
+    tensors = {
+        f"{key}.lora_A.weight": torch.ones(2, 4),
+        f"{key}.lora_B.weight": torch.ones(6, 2),
+        f"{key}.{name}": value,
+    }
+    save_file(tensors, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=text) as caught:
+        read_lora(tmp_path / "x.safetensors")
+    assert "x.safetensors" in str(caught.value)
+
+
+def test_a_bias_of_peft_is_scaled_as_the_update_is(tmp_path):
+    key = "base_model.model.blocks.0.self_attn.q"
+    tensors = {f"{key}.lora_A.weight": torch.ones(2, 4), f"{key}.lora_B.weight": torch.ones(6, 2)}
+    save_file(
+        tensors | {f"{key}.lora_B.bias": torch.ones(6), f"{key}.alpha": torch.tensor(6.0)}, tmp_path / "x.safetensors"
+    )
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert lora.differences[UNNAMED]["blocks.0.self_attn.q.bias"].tolist() == [3.0] * 6
+
+
+def test_the_official_low_resource_layout_is_read_from_safetensors(tmp_path):
+    tensors = {f"{name}.{path}.lora_{side}": torch.ones(2, 2) for name in ("video_dit", "audio_dit") for path in PATHS
+               for side in "AB"}  # fmt: skip
+    save_file(tensors, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors")
+    assert (lora.style, lora.strays, set(lora.layers)) == ("low_resource", (), {"video_dit", "audio_dit"})
+
+
+# One folder for all: every example writes its files anew.
+hundred = settings(
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PARTS = (
+    *("lora_A.weight", "lora_B.weight", "alpha", "dora_scale", "diff", "diff_b", "diff_m", "x"),
+    *("lora_magnitude_vector", "lora_A", "lora_B", "lora_B.bias", "lora_down.scale_weight"),
+)
+SETTINGS = ("r", "lora_alpha", "use_rslora", "alpha_pattern", "rank_pattern", "use_dora", "bias", "peft_type")
+HEADERS = ("lora_adapter_metadata", "lora_config", "ss_network_alpha", "ss_network_dim", "base_md5", "recommended")
+
+
+@settings(
+    max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    header=st.dictionaries(st.sampled_from(HEADERS), st.text(max_size=10) | JSON.map(json.dumps), max_size=3),
+    config=st.dictionaries(st.sampled_from(("", "transformer.")).flatmap(
+        lambda prefix: st.sampled_from(SETTINGS).map(lambda name: prefix + name)), JSON, max_size=4),
+    beside=JSON | st.dictionaries(st.sampled_from(SETTINGS), JSON, max_size=4),
+)  # fmt: skip
+def test_random_headers_and_settings_are_read_or_refused(tmp_path, header, config, beside):
+    """100 of them, always the same."""
+    file = tmp_path / "adapter_model.safetensors"
+    tensors = {"transformer.blocks.0.attn1.to_q.lora_A.weight": torch.ones(2, 4)}
+    tensors["transformer.blocks.0.attn1.to_q.lora_B.weight"] = torch.ones(4, 2)
+    for metadata in (header, {"lora_adapter_metadata": json.dumps(config)}):
+        save_file(tensors, file, metadata=metadata)
+        (tmp_path / "adapter_config.json").write_text(json.dumps(beside))
+        try:
+            assert read_lora(tmp_path).num_layers == 1
+        except CheckpointError as error:
+            assert len(str(error)) < 2000  # noqa: PT017 - either is right
+
+
+@settings(
+    max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    names=st.lists(st.sampled_from(PARTS), unique=True, max_size=5),
+    shapes=st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=5, max_size=5),
+    dtypes=st.lists(st.sampled_from((torch.float32, torch.bfloat16, torch.int8, torch.float8_e5m2, torch.bool,
+        torch.float64, torch.complex64)), min_size=5, max_size=5),
+    prefix=st.sampled_from(("", "diffusion_model.", "video_dit.", "lora_unet_")),
+)  # fmt: skip
+def test_random_tensors_are_read_or_refused(tmp_path, names, shapes, dtypes, prefix):
+    """100 files, always the same."""
+    path = prefix + ("blocks_0_ffn_0" if prefix == "lora_unet_" else "blocks.0.ffn.0")
+    zipped = zip(names, shapes, dtypes, strict=False)
+    save_file(
+        {f"{path}.{name}": torch.zeros(shape).to(dtype) for name, shape, dtype in zipped}, tmp_path / "x.safetensors"
+    )
+    try:
+        lora = read_lora(tmp_path / "x.safetensors")
+        fit_lora(lora, {"video_dit": {"blocks.0.ffn.0.weight": (4, 4), "blocks.0.ffn.0.bias": (4,)}})
+    except CheckpointError as error:
+        assert len(str(error)) < 5000  # noqa: PT017 - either is right

@@ -152,7 +152,7 @@ class LoraChoice:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.path.exists():
+        if not (self.path.is_file() or self.path.is_dir()):
             raise ReadError(f"lora must be a file that exists, got {self.path}; write FILE or FILE:SCALE")
         refuse_pickle(find_lora(self.path).weights)
         if not math.isfinite(self.scale):

@@ -55,6 +55,8 @@ def read_lora(path: Path | str, weight_name: str | None = None) -> Lora:
     """
     source = find_lora(Path(path), weight_name)
     refuse_pickle(source.weights)
+    if not source.weights.is_file():
+        raise CheckpointError(f"a LoRA must be a whole safetensors file, got {source.weights}, which is none")
     try:
         with safe_open(source.weights, framework="pt") as stored:
             keys = list(stored.keys())
