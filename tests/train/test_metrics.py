@@ -44,6 +44,29 @@ def test_figures_can_be_read_back_from_tensorboard_also_after_going_on(tmp_path)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
 
+def test_steps_that_are_done_again_after_a_crash_are_drawn_once(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    first = Metrics.open(tmp_path, ["tensorboard"], "run")
+    first.begin(0)
+    for step in (1, 2, 3, 4, 5):
+        first.write("train", step=step, loss=float(step), lr=0.1)
+    first.write("validate", step=3, error=1.0)
+    # No farewell: the process is killed; the state on disk is that of step 3, which was validated.
+    second = Metrics.open(tmp_path, ["tensorboard"], "run")
+    second.begin(3)
+    second.write("validate", step=3, error=1.0)
+    for step in (4, 5, 6):
+        second.write("train", step=step, loss=float(-step), lr=0.1)
+    second.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert found == [(1, 1), (2, 2), (3, 3), (4, -4), (5, -5), (6, -6)]
+    assert [event.step for event in events.Scalars("train/lr")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events.Scalars("validate/error")] == [3]
+    first.close()
+
+
 def test_a_sink_that_is_not_installed_names_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

@@ -260,3 +260,13 @@ def test_an_absent_device_is_an_error_unless_it_is_left_open():
     assert choose_device("auto") == CPU
     with pytest.raises(ConfigError, match="use cpu or auto"):
         choose_device("cuda")
+
+
+def test_the_log_has_the_learning_rate_of_each_step(make_line_trainer):
+    trainer = make_line_trainer(max_steps=6, lr=0.3)
+    trainer.run()
+    rates = [event["lr"] for event in events(trainer) if event["event"] == "train"]
+    # Three steps of warm-up, then the last 30 % of the run falling.
+    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3], rel=1e-3)
+    assert rates == [event["lr"] for event in events(trainer) if "loss" in event]
+    assert 0 < rates[-1] < 0.3

@@ -36,7 +36,6 @@ def train(
     from mova.errors import MissingExtraError
 
     try:
-        from mova.train.interrupt import sigterm_interrupts
         from mova.train.ladder import plan_recipe, run_recipe
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "pydantic", "train") from error
@@ -47,7 +46,7 @@ def train(
                 typer.echo(f"  {line}")
         return
     try:
-        with sigterm_interrupts(), _Bars() as bars:
+        with _Bars() as bars:
             folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
     except KeyboardInterrupt:
         # Several processes leave together, see `Interrupts`.

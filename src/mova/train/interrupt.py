@@ -1,4 +1,7 @@
-"""Ctrl-C and a scheduler's SIGTERM while a run trains: no half update is saved, and several processes stop together."""
+"""Ctrl-C and a scheduler's SIGTERM while a run trains: no half update is saved, and several processes stop together.
+
+Outside of training the command line takes the same signals.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from mova.errors import Interrupted
+
+SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
 
 
 class Interrupts:
     """Takes the signals that end a run, for the time of the block.
 
-    A process that is alone is interrupted where it is (KeyboardInterrupt), or at the end of a block that holds
+    A process that is alone is interrupted where it is (`Interrupted`), or at the end of a block that holds
     interrupts back. One among several only notes that it was asked: leaving alone, it would let the others wait for it
     for ever, so they stop where all of them know.
 
@@ -25,13 +30,14 @@ class Interrupts:
         several: whether this process is one of several.
 
     Attributes:
-        asked: whether this process was asked to stop.
+        asked: number of the first signal that asked this process to stop; 0 before.
         agreed: whether all processes know of it; set by who made them agree.
     """
 
     def __init__(self, *, several: bool) -> None:
         self.several = several
-        self.asked = self.agreed = False
+        self.asked = 0
+        self.agreed = False
         self._depth = 0
         self._pending = False
         self._former: dict[signal.Signals, Any] = {}
@@ -59,29 +65,13 @@ class Interrupts:
             self._depth -= 1
             if self._pending and not self._depth:
                 self._pending = False
-                raise KeyboardInterrupt
+                raise Interrupted(self.asked)
 
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = self.asked or number
         if self.several:
             return
         if self._depth:
             self._pending = True
             return
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM, with which schedulers end a job, do what Ctrl-C does."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+        raise Interrupted(self.asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -17,6 +18,9 @@ class Sink(Protocol):
 
     def write(self, event: str, **values: Any) -> None:
         """Take the figures of one event; numbers besides `step` are drawn or listed."""
+
+    def begin(self, step: int) -> None:
+        """Learn that the run begins, or goes on, after so many steps: what was written of later ones counts no more."""
 
     def close(self) -> None:
         """Send what is left."""
@@ -54,6 +58,11 @@ class Metrics:
             raise ConfigError(f"a sink must be one of {', '.join(makers)}, got {unknown[0]!r}")
         return cls([JsonlLog(folder / "log.jsonl"), *(makers[name](folder, run_name) for name in names)])
 
+    def begin(self, step: int) -> None:
+        """Say everywhere after how many steps the run begins or goes on; before the first event."""
+        for sink in self.sinks:
+            sink.begin(step)
+
     def write(self, event: str, **values: Any) -> None:
         """Send one event everywhere."""
         for sink in self.sinks:
@@ -79,6 +88,9 @@ class JsonlLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def begin(self, _step: int) -> None:
+        """Lines stay: one of the event "resume" tells that steps after it may have been there before."""
+
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -89,15 +101,31 @@ class _TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError as error:
             raise MissingExtraError("tensorboard", "tensorboard") from error
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._open: Callable[..., Any] = SummaryWriter
+        self._folder = folder
+        self._writer: Any = None
+        self._validated: set[int] = set()
+
+    def begin(self, step: int) -> None:
+        # TensorBoard leaves out what earlier files have of these steps; those before were written for good.
+        self._writer = self._open(str(self._folder / "tensorboard"), purge_step=step + 1)
+        # A run that ended between its last state and its last line validates once more, at the same step.
+        self._validated = {step} if _has_validated(self._folder / "log.jsonl", step) else set()
 
     def write(self, event: str, **values: Any) -> None:
+        if self._writer is None:
+            self._writer = self._open(str(self._folder / "tensorboard"))
         step = values.pop("step", None)
+        if event == "validate" and step in self._validated:
+            return
         for name, value in _numbers(values).items():
             self._writer.add_scalar(f"{event}/{name}", value, step)
+        # What is not on disk when the process is killed would be missing: those steps are not done again.
+        self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 class _WeightsAndBiases:
@@ -115,12 +143,28 @@ class _WeightsAndBiases:
             dir=str(folder), project="mova", name=run_name, id=identity.read_text(encoding="utf-8"), resume="allow"
         )
 
+    def begin(self, _step: int) -> None:
+        """The service takes no step twice."""
+
     def write(self, event: str, **values: Any) -> None:
         step = values.pop("step", None)
         self._run.log({f"{event}/{name}": value for name, value in _numbers(values).items()}, step=step)
 
     def close(self) -> None:
         self._run.finish()
+
+
+def _has_validated(log: Path, step: int) -> bool:
+    """Whether a log has the validation of a step."""
+    if not log.is_file():
+        return False
+    found = False
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        # A line may have been cut off by a crash.
+        with contextlib.suppress(ValueError, AttributeError):
+            event = json.loads(line)
+            found |= event.get("event") == "validate" and event.get("step") == step
+    return found
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

@@ -36,7 +36,11 @@ class ParameterGroup:
 
 
 class OptimizerSet:
-    """One or two optimisers stepped as one: AdamW alone, or Muon for matrices with AdamW for the rest."""
+    """One or two optimisers stepped as one: AdamW alone, or Muon for matrices with AdamW for the rest.
+
+    Attributes:
+        lr: rate of the last step at the towers (of the matrices, with Muon); other groups have multiples of it.
+    """
 
     def __init__(self, groups: Sequence[ParameterGroup], config: OptimizerConfig) -> None:
         self.config = config
@@ -64,9 +68,11 @@ class OptimizerSet:
         if muon:
             self.optimizers.append(Muon(muon, weight_decay=config.weight_decay))
         self.parameters = [p for group in groups for p in group.parameters]
+        self.lr = 0.0
 
     def step(self, lr_factor: float) -> torch.Tensor:
         """Clip the gradients, update, clear them; return the gradient norm before clipping (a scalar tensor)."""
+        self.lr = self.config.lr * lr_factor
         norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:

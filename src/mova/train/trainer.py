@@ -16,7 +16,7 @@ from torch import nn
 
 from mova.distributed.fsdp import add_up_gradients, local
 from mova.distributed.mesh import Parallel
-from mova.errors import CheckpointError, ConfigError, NumericalError
+from mova.errors import CheckpointError, ConfigError, Interrupted, NumericalError
 from mova.files.json_file import as_fields
 from mova.train.average import WeightAverage
 from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
@@ -153,7 +153,7 @@ class Trainer:
         Raises:
             NumericalError: a loss, a gradient or a weight is not finite; such a state is never saved.
             CheckpointError: the newest state is damaged, or belongs to another model.
-            KeyboardInterrupt: Ctrl-C or SIGTERM, after the state has been saved. Several processes agree on it at the
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP, after the state has been saved. Several processes agree on it at the
                 end of a step, whichever of them was asked.
         """
         with self.interrupts:
@@ -205,7 +205,7 @@ class Trainer:
         schedule follows, and its time since the last state.
 
         Raises:
-            KeyboardInterrupt: one of several processes was asked to stop; all of them raise it.
+            Interrupted: one of several processes was asked to stop; all of them raise it, for the same signal.
         """
         is_main = self.parallel.is_main
         asked, is_due, self.trained_s = self.parallel.largest(
@@ -213,7 +213,7 @@ class Trainer:
         )
         if asked and self.interrupts.several:
             self.interrupts.agreed = True
-            raise KeyboardInterrupt
+            raise Interrupted(int(asked))
         return bool(is_due)
 
     def _save_interrupted(self) -> None:
@@ -263,7 +263,7 @@ class Trainer:
 
     def _report(self, parts: Mapping[str, torch.Tensor], norm: torch.Tensor) -> None:
         values = {name: float(self.parallel.sum_over_samples(value)) for name, value in parts.items()}
-        values["grad_norm"] = float(norm)
+        values |= {"grad_norm": float(norm), "lr": self.optimizer.lr}
         if not all(math.isfinite(value) for value in values.values()):
             raise self._not_finite(str(values))
         minutes, progress = self.trained_s / 60, self._progress()
@@ -325,6 +325,7 @@ class Trainer:
     def _resume(self) -> None:
         stored = newest_state(self.folder / "checkpoints")
         if stored is None:
+            self.log.begin(0)
             return
         values = as_fields(stored.values, str(stored.path), error=CheckpointError)
         trained_s = values.number("trained_s", least=0)
@@ -334,6 +335,7 @@ class Trainer:
         except CheckpointError as error:
             raise CheckpointError(f"{error}; remove {self.folder} to begin anew") from error
         self.step, self.trained_s = stored.step, trained_s
+        self.log.begin(self.step)
         self.log.write("resume", step=self.step)
         logger.info("%s resumes at step %d", self.stage.name, self.step)
 
