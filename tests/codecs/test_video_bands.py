@@ -34,8 +34,15 @@ def make_vae(settings):
 
 
 @pytest.mark.parametrize("folded", [True, False])
-@pytest.mark.parametrize("settings", [PUBLISHED, PATCHED], ids=["published", "patched"])
-@pytest.mark.parametrize("size", [(8, 26), (25, 9)])
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        pytest.param(PUBLISHED, (8, 26), id="published"),
+        pytest.param(PUBLISHED, (25, 9), id="published upright", marks=pytest.mark.slow),
+        pytest.param(PATCHED, (8, 26), id="patched"),
+        pytest.param(PATCHED, (25, 9), id="patched upright"),
+    ],
+)
 @torch.no_grad()
 def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded):
     vae = make_vae(settings)

@@ -89,7 +89,14 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
         with_recommended(ModelDefaults(), json.loads('{"steps": 4}'), "few")
 
 
-@pytest.mark.parametrize(("number", "kind"), [(0, "ball"), (4, "mallet"), (2, "face")])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (0, "ball"),
+        pytest.param(4, "mallet", marks=pytest.mark.slow),
+        pytest.param(2, "face", marks=pytest.mark.slow),
+    ],
+)
 def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
     """A held-out scene: every visible event is heard within a frame, no other sound, and the object keeps its size."""
     from mova.generate.locate import find_model

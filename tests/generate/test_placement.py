@@ -129,13 +129,19 @@ def test_adapters_act_on_weights_that_rest_and_leave_them_again(spread_home, pla
     assert torch.equal(clip(at_once, options)[0], adapted[0])
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("method", ["float8", "nf4"])
-def test_packed_weights_rest_like_others(checkpoint, short, tmp_path, placement, method):
-    packed = convert_weights(checkpoint, tmp_path / "packed", quantize=method)
+@pytest.fixture(scope="module", params=["float8", "nf4"])
+def packed_model(checkpoint, short, tmp_path_factory, request):
+    """How weights are packed, a model that is stored so, and a clip of it with everything on the device."""
+    method = request.param
+    folder = convert_weights(checkpoint, tmp_path_factory.mktemp("packed") / method, quantize=method)
     resident = load_pipeline(checkpoint, runtime=Runtime("resident", method))
     resident.set_progress_bar_config(disable=True)
-    wanted = clip(resident, short)
+    return method, folder, clip(resident, short)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_packed_weights_rest_like_others(checkpoint, short, packed_model, placement):
+    method, packed, wanted = packed_model
     as_stored = load(packed, placement)
     assert_same(clip(as_stored, short), wanted)
     while_loading = load_pipeline(checkpoint, runtime=Runtime(placement, method))
