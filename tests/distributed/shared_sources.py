@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-import mova.train.sources.files as files
+import mova.train.sources.scan as scan
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import MovaError
 from mova.generate.locate import find_model
@@ -22,14 +22,14 @@ def open_files(_rank: int, folder: Path) -> dict[str, Any]:
     """Return what this process looked at, what it learned of the clips, and the errors it met."""
     parallel = start_parallel(shard=2)
     films, looked = folder.parent, []
-    scan = files._scan
+    look = scan._scan
 
     def watched(item: Any) -> Any:
         looked.append(item.key)
-        return scan(item)
+        return look(item)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "_scan", watched)
+        patch.setattr(scan, "_scan", watched)
         source = _open(films, folder / "cache", parallel)
         online = _open(films, folder / "other", parallel, online=True)
     batch = source.batch([0, 3])

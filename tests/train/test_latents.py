@@ -1,6 +1,7 @@
 """Encoded clips for training, from a cache and without one."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,16 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mova.errors import DataError
+from mova.files.lock import lock_folder
 from mova.generate.locate import find_model
 from mova.media.write import write_clip
 from mova.toyworld import render, sample_scene
+from mova.train.cache import checksum
 from mova.train.config import ToyDataConfig
 from mova.train.config.data import MediaDataConfig
-from mova.train.latents import CachedLatents, OnlineLatents, open_latents
+from mova.train.encode import ClipEncoder
+from mova.train.latents import CachedLatents, OnlineLatents, open_latents, open_splits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
 import shared_sources
@@ -64,8 +68,8 @@ def test_a_full_cache_needs_no_encoder(cache, monkeypatch):
         def __init__(self, *_):
             raise AssertionError("an encoder was loaded")
 
-    monkeypatch.setattr("mova.train.latents.ClipEncoder", Refuse)
-    monkeypatch.setattr("mova.train.latents.TextEncoder", Refuse)
+    monkeypatch.setattr("mova.train.cache_plan.ClipEncoder", Refuse)
+    monkeypatch.setattr("mova.train.cache_plan.TextEncoder", Refuse)
     before = files_of(cache)
     source = opened(cache)
     assert len(source.batch([0, 1])) == 2
@@ -114,16 +118,145 @@ def test_a_model_without_encoders_cannot_fill_a_cache(tmp_path):
 
 def test_a_set_too_large_for_memory_is_read_when_it_is_wanted(cache, monkeypatch):
     held = opened(cache)
-    monkeypatch.setattr("mova.train.latents._IN_MEMORY", 1000)
+    monkeypatch.setattr("mova.train.cache.IN_MEMORY", 1000)
     read = opened(cache)
     one, other = held.batch([4, 2]), read.batch([4, 2])
     for name in ("video", "condition", "mask", "audio", "prompts"):
         assert torch.equal(getattr(one, name), getattr(other, name))
 
 
+def replace_numbers(path, value):
+    """Write a file of a cache anew with other numbers and a right checksum, as earlier versions did."""
+    tensors = load_file(path)
+    for name in ("video", "prompt"):
+        if name in tensors:
+            tensors[name].view(-1)[0] = value
+    save_file(tensors, path, metadata={"sha256": checksum(tensors), "about": "a clip"})
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "nan", "inf"])
+@pytest.mark.parametrize("field", ["video", "prompt"])
+def test_a_damaged_file_of_a_large_cache_is_made_again_at_its_step(cache, tmp_path, monkeypatch, caplog, field, damage):
+    shutil.copytree(cache, tmp_path / "copy")
+    sound = opened(tmp_path / "copy").batch(range(10))
+    monkeypatch.setattr("mova.train.cache.IN_MEMORY", 1000)
+    # Of the captions any may be the empty one, which is read at the beginning.
+    paths = [path for path in files_of(tmp_path / "copy") if field in load_file(path)][:2]
+    source = opened(tmp_path / "copy")
+    assert source.host_bytes == 0
+    for path in paths:
+        match damage:
+            case "cut":
+                path.write_bytes(path.read_bytes()[:-8])
+            case "gone":
+                path.unlink()
+            case _:
+                replace_numbers(path, float(damage))
+    again = source.batch(range(10))
+    assert "is damaged or gone, and made again" in caplog.text
+    # Encoded in a batch of another size: equal but for rounding.
+    torch.testing.assert_close(again.video, sound.video, rtol=5e-3, atol=5e-3)
+    torch.testing.assert_close(again.prompts, sound.prompts, rtol=5e-3, atol=5e-3)
+    assert torch.equal(opened(tmp_path / "copy").batch(range(10)).video, again.video)
+
+
+def test_what_is_not_finite_in_an_old_cache_is_made_again(cache, tmp_path):
+    shutil.copytree(cache, tmp_path / "copy")
+    for path in files_of(tmp_path / "copy"):
+        replace_numbers(path, float("nan"))
+    batch = opened(tmp_path / "copy").batch(range(10))
+    assert torch.isfinite(batch.video).all()
+    assert torch.isfinite(batch.prompts).all()
+
+
+def test_a_clip_whose_latents_are_not_finite_is_left_out_by_name(films, tmp_path, monkeypatch, caplog):
+    encode = ClipEncoder.encode
+
+    def spoiled(self, clips, contents):
+        made = encode(self, clips, contents)
+        for clip in made[:1]:
+            clip.audio.view(-1)[0] = float("nan")
+        return made
+
+    monkeypatch.setattr("mova.train.cache_plan.ClipEncoder.encode", spoiled)
+    with pytest.raises(DataError, match=r"latents that are not finite numbers.*; at most 5% may be"):
+        opened(tmp_path / "cache", media(films))
+    source = opened(tmp_path / "cache", media(films, max_skipped_share=0.5))
+    assert "latents that are not finite numbers; they are left out" in caplog.text
+    assert 0 < len(source.facts) < 6
+
+
+def test_a_cache_that_another_process_fills_is_refused_by_its_name(tmp_path):
+    with (
+        lock_folder(tmp_path, "cache"),
+        pytest.raises(DataError, match=f"one process .* cache .*process {os.getpid()}"),
+    ):
+        opened(tmp_path)
+
+
+def test_a_full_cache_can_be_read_while_another_process_fills_it(cache):
+    with lock_folder(cache, "cache"):
+        assert len(opened(cache).batch([0, 1])) == 2
+
+
+def test_a_disk_without_room_is_told_before_anything_is_encoded(films, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(DataError, match=r"6 clips and 7 captions to encode take 0\.\d\d GB .*, got 0\.00 GB free"):
+        opened(tmp_path / "cache", media(films))
+    assert not files_of(tmp_path / "cache")
+
+
+def test_files_are_found_by_their_content_however_the_list_calls_them(films, tmp_path):
+    cache = tmp_path / "cache"
+    opened(cache, media(films))
+    before = {path.name for path in files_of(cache) if "video" in load_file(path)}
+    entries = json.loads((films / "metadata.json").read_text())
+    (films / "moved").mkdir()
+    for index, entry in enumerate(entries):
+        name = entry["video_path"]
+        (films / name).rename(films / "moved" / f"other{name}")
+        entry["video_path"] = [f"./moved/other{name}", str(films / "moved" / f"other{name}")][index % 2]
+    (films / "metadata.json").write_text(json.dumps(entries))
+    moved = opened(cache, media(films))
+    for split in ("train", "validation"):
+        opened(cache, media(films), split)
+    after = {path.name for path in files_of(cache) if "video" in load_file(path)}
+    assert len(before) == 6
+    assert len(after) == 8
+    assert before < after
+    assert len(moved.facts) == 6
+
+
+def test_several_captions_of_a_file_share_its_latents_and_its_split(films, tmp_path):
+    entries = json.loads((films / "metadata.json").read_text())
+    more = [
+        {"video_path": entry["video_path"], "caption": f"{entry['caption']} {n}"} for entry in entries for n in "abc"
+    ]
+    (films / "metadata.json").write_text(json.dumps(more))
+    opened_splits = open_splits(media(films, validation_clips=3), model=MODEL, cache=tmp_path / "cache", device=CPU)
+    train, held = ({fact.key for fact in opened_splits[split].facts} for split in ("train", "validation"))
+    assert (len(train), len(held)) == (7, 1)
+    assert not train & held
+    assert len([path for path in files_of(tmp_path / "cache") if "video" in load_file(path)]) == 8
+
+
+def test_the_share_of_unusable_clips_is_that_of_the_whole_list(films, tmp_path):
+    entries = json.loads((films / "metadata.json").read_text())
+    (films / "broken.mp4").write_bytes(b"no film")
+    # Whichever split it would have fallen to: one of nine.
+    (films / "metadata.json").write_text(json.dumps([{"video_path": "broken.mp4", "caption": "b"}, *entries]))
+    settings = {"model": MODEL, "cache": tmp_path / "cache", "device": CPU}
+    with pytest.raises(DataError, match=r"1 of 9 clips of .*: 1 damaged"):
+        open_splits(media(films, max_skipped_share=0.11), **settings)
+    assert not (tmp_path / "cache").exists() or not files_of(tmp_path / "cache")
+    opened = open_splits(media(films, max_skipped_share=0.12), **settings)
+    assert [len(opened[split].facts) for split in ("train", "validation")] == [6, 2]
+
+
 FILL = """
 import sys, torch
 from pathlib import Path
+from mova.files.lock import lock_folder
 from mova.generate.locate import find_model
 from mova.train.config import ToyDataConfig
 from mova.train.latents import open_latents
@@ -195,8 +328,8 @@ def test_every_step_draws_another_start_without_a_cache(films, tmp_path):
 def test_of_several_processes_the_main_one_looks_at_the_files_and_all_meet_its_errors(films):
     shared_sources.write_broken_list(films)
     main, other = run_processes(shared_sources.open_files, 2, films / "two")
-    # Six for the cache, and the same again for the online source, which has a memory of its own.
-    assert (main["looked"], other["looked"]) == (12, 0)
+    # Eight for the cache, and the same again for the online source, which has a memory of its own.
+    assert (main["looked"], other["looked"]) == (16, 0)
     assert len(main["keys"]) == 6
     assert {name: value for name, value in main.items() if name != "looked"}.items() <= other.items()
     assert main["online"] == main["keys"]

@@ -173,7 +173,7 @@ def dims_from_configs(
         bridge=BridgeDims(video.dim, audio.dim, *layers),
         num_experts=2 if "video_dit_2" in configs else 1,
         num_prompt_tokens=num_prompt_tokens,
-        codec=_codec(configs["video_vae"], configs["audio_vae"], video.patch_size, f"{name}: audio_vae"),
+        codec=codec_from_configs(configs["video_vae"], configs["audio_vae"], video.patch_size, f"{name}: audio_vae"),
         video_vae_width=int(configs["video_vae"].get("decoder_base_dim") or configs["video_vae"].get("base_dim", 96)),
         video_vae_patch=int(configs["video_vae"].get("patch_size") or 1),
         fixed_parameters=fixed_parameters,
@@ -231,7 +231,14 @@ def _full_bridge(name: str, config: Config, num_shared: int) -> tuple[int, int]:
     return num_shared, num_shared
 
 
-def _codec(video_vae: Config, audio_vae: Config, patch_size: tuple[int, ...], where: str) -> CodecGeometry:
+def codec_from_configs(
+    video_vae: Config, audio_vae: Config, patch_size: tuple[int, ...] = (1, 2, 2), where: str = "audio_vae"
+) -> CodecGeometry:
+    """Return strides, rates and channels of a pair of autoencoders from their published keys.
+
+    Raises:
+        CheckpointError: a key is missing; the text names it and `where`.
+    """
     rates = _need(audio_vae, "encoder_rates", where)
     # As the autoencoder has it where its config names none.
     latent_dim = _need(audio_vae, "latent_dim", where) or _need(audio_vae, "encoder_dim", where) * 2 ** len(rates)

@@ -153,7 +153,7 @@ class _Window:
         self._cursor = position + frame.samples
         begin, end = max(position, 0), min(self._cursor, self._waveform.shape[1])
         if begin < end:
-            samples = _samples(frame, self._path, time_s)
+            samples = frame_samples(frame, self._path, time_s)
             self._waveform[:, begin:end] = samples[:, begin - position : end - position]
             if self._filled and begin <= self._filled[-1][1]:
                 begin = self._filled.pop()[0]
@@ -197,9 +197,9 @@ def _frames(container: Any, stream: Any, path: PathArgument, origin_s: float, fr
     if from_s < _SEEK_FROM_S or container.format.name in _GUESSED_SEEKS:
         yield from media_file.decode(container, stream, path)
         return
-    container.seek(math.floor((origin_s + from_s) / stream.time_base), stream=stream)
+    can_seek = media_file.seek(container, stream, origin_s + from_s)
     decoded = media_file.decode(container, stream, path)
-    landed = next(decoded, None)
+    landed = next(decoded, None) if can_seek else None
     if (
         landed is not None
         and landed.pts is not None
@@ -213,7 +213,7 @@ def _frames(container: Any, stream: Any, path: PathArgument, origin_s: float, fr
         yield from media_file.decode(unmoved, media_file.audio_stream(unmoved, path), path)
 
 
-def _samples(frame: Any, path: PathArgument, time_s: float) -> np.ndarray:
+def frame_samples(frame: Any, path: PathArgument, time_s: float) -> np.ndarray:
     """Return (channels, S) float32 in about [-1, 1] from any sample format."""
     name = frame.format.name.removesuffix("p")
     if name not in _SCALES:

@@ -196,9 +196,8 @@ def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -
 def _seek(container: Any, stream: Any, path: PathArgument, origin_s: float, start_s: float) -> Iterator[TimedFrame]:
     # A seek may end too late: the index may be wrong, or the key frame's first followers need what was before it.
     for target_s in (start_s, start_s - _SECOND_TRY_S):
-        if target_s < origin_s:
+        if target_s < origin_s or not media_file.seek(container, stream, target_s):
             break
-        container.seek(math.floor(target_s / stream.time_base), stream=stream)
         pictures = _timed(container, stream, path)
         landed = next(pictures, None)
         if landed is not None and landed.time_s <= start_s + _TIME_TOLERANCE_S:

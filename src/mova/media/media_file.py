@@ -126,6 +126,16 @@ def decode_video(container: Any, stream: Any, path: PathArgument) -> Iterator[An
         yield from context.decode(packet)
 
 
+def seek(container: Any, stream: Any, time_s: float) -> bool:
+    """Go to the key frame of a stream before a time on the file's clock; say whether the file can do that."""
+    try:
+        container.seek(math.floor(time_s / stream.time_base), stream=stream)
+    except av.error.FFmpegError:
+        # No index, or none of this stream.
+        return False
+    return True
+
+
 def frame_rate(stream: Any) -> Any | None:
     """Return the average rate as a fraction, or None."""
     return stream.average_rate or stream.guessed_rate or stream.base_rate or None
@@ -230,7 +240,10 @@ def check_length(path: PathArgument, kind: str, stated_s: float | None, measured
 
 
 def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int, float]:
-    """Return the seconds from the first time stamp to the end of the last packet of each stream, by its index."""
+    """Return the seconds from the beginning of each stream to the end of its last packet, by its index.
+
+    A stream begins at its first time stamp, or before it where its header says so: sound may set in late.
+    """
     usual: dict[int, int] = {}
     ends: dict[int, int] = {}
     firsts: dict[int, int] = {}
@@ -241,7 +254,8 @@ def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int
         if packet.pts is None or not packet.size:
             continue
         index = packet.stream_index
-        firsts[index] = min(firsts.get(index, packet.pts), packet.pts)
+        begin = packet.pts if packet.stream.start_time is None else min(packet.pts, packet.stream.start_time)
+        firsts[index] = min(firsts.get(index, begin), begin)
         ends[index] = max(ends.get(index, packet.pts), packet.pts + (packet.duration or usual[index]))
     bases = {stream.index: stream.time_base for stream in streams}
     return {index: float((end - firsts[index]) * bases[index]) for index, end in ends.items()}

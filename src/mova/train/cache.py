@@ -1,7 +1,7 @@
 """Encoded clips on disk, found by what they were made from: content, span, size and weights.
 
-One file per clip and one per text, written whole or not at all, with a checksum. Processes may fill a cache together:
-who comes second writes the same file again. `index.json` says in words with which settings a cache was filled.
+One file per clip and one per text, written whole or not at all, with a checksum. One process at a time fills a cache;
+any number may read it. `index.json` says in words with which settings a cache was filled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mova.errors import DataError
+from mova.files.json_file import read_json
 
+IN_MEMORY = 6 * 2**30
+"""Bytes of encoded clips and captions, as stored, that are kept in host memory; more are read when they are wanted."""
 _INDEX = "index.json"
 _CHECKSUM = "sha256"
 
@@ -46,11 +50,13 @@ class LatentCache:
         """Write the tensors of a key.
 
         Raises:
-            DataError: the folder cannot be written.
+            DataError: the folder cannot be written, or a tensor is not finite, which a file here never is.
         """
         path = self.path(key)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         held = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        if not is_finite(held):
+            raise DataError(f"what is encoded must be finite numbers, got others for {about}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(held, partial, metadata={_CHECKSUM: checksum(held), "about": about})
@@ -61,11 +67,15 @@ class LatentCache:
                 partial.unlink()
             raise DataError(f"encoded clips must be writable to {self.folder}: {error}") from error
 
-    def read(self, key: str) -> dict[str, torch.Tensor]:
+    def read(self, key: str, *, check: bool = True) -> dict[str, torch.Tensor]:
         """Return the tensors of a key.
 
+        Args:
+            key: of the tensors.
+            check: whether to compute the checksum and look for numbers that are not finite.
+
         Raises:
-            DataError: they are missing, cut short or changed; the text names the file.
+            DataError: they are missing, cut short, changed or not finite; the text names the file.
         """
         path = self.path(key)
         try:
@@ -74,9 +84,27 @@ class LatentCache:
                 expected = (stored.metadata() or {}).get(_CHECKSUM)
         except (OSError, SafetensorError) as error:
             raise DataError(f"{path} must hold an encoded clip: {error}; remove it and it is made again") from error
-        if expected != checksum(tensors):
+        if check and expected != checksum(tensors):
             raise DataError(f"{path} is not what was written; remove it and it is made again")
+        if check and not is_finite(tensors):
+            raise DataError(f"{path} must hold finite numbers, and does not; remove it and it is made again")
         return tensors
+
+    def size(self, key: str) -> int:
+        """Return the bytes of a key on disk; 0 where it is not there."""
+        try:
+            return self.path(key).stat().st_size
+        except OSError:
+            return 0
+
+    def fit_in_memory(self, keys: Iterable[str], besides: int = 0) -> bool:
+        """Say whether some keys are few enough to be kept in host memory, beside other bytes."""
+        return besides + sum(map(self.size, keys)) <= IN_MEMORY
+
+    def free_bytes(self) -> int:
+        """Return the free space of the disk that the folder is on, or will be."""
+        place = next((place for place in (self.folder, *self.folder.absolute().parents) if place.exists()), Path.cwd())
+        return shutil.disk_usage(place).free
 
     def is_sound(self, key: str) -> bool:
         """Return whether a key can be read and is what was written."""
@@ -89,19 +117,25 @@ class LatentCache:
     def settings(self) -> list[dict[str, Any]]:
         """Return the settings that the cache was filled with, in words, oldest first."""
         try:
-            return list(json.loads((self.folder / _INDEX).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            noted = read_json(self.folder / _INDEX, error=DataError)
+        except DataError:
             return []
+        return [settings for settings in noted if isinstance(settings, dict)] if isinstance(noted, list) else []
 
     def note(self, settings: Mapping[str, Any]) -> None:
         """Add settings to the index, once."""
         present = self.settings()
         if dict(settings) in present:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{_INDEX}.{os.getpid()}.partial"
-        partial.write_text(json.dumps([*present, dict(settings)], indent=1), encoding="utf-8")
-        partial.replace(self.folder / _INDEX)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps([*present, dict(settings)], indent=1), encoding="utf-8")
+            partial.replace(self.folder / _INDEX)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise DataError(f"encoded clips must be writable to {self.folder}: {error}") from error
 
 
 def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -112,6 +146,11 @@ def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()
+
+
+def is_finite(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Say whether tensors hold neither NaN nor infinity."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
 
 
 def _flush(path: Path) -> None:

@@ -97,19 +97,19 @@ class ClipEncoder:
         self.audio_vae = cast("AudioAutoencoder", audio)
 
     @torch.no_grad()
-    def encode(self, clips: Sequence[RawClip], keys: Sequence[str]) -> list[ClipTensors]:
+    def encode(self, clips: Sequence[RawClip], contents: Sequence[str]) -> list[ClipTensors]:
         """Encode clips of one size.
 
         Args:
             clips: B clips.
-            keys: of the clips; they decide which of them are conditioned on their last frame as well.
+            contents: of their entries; they decide which of them are conditioned on their last frame as well.
         """
         frames = to_unit(torch.from_numpy(np.stack([clip.frames for clip in clips])).to(self.device))
         waveforms = torch.from_numpy(np.stack([clip.waveform for clip in clips])).to(self.device)
         whole = torch.tensor([clip.own_frames == frames.shape[2] for clip in clips])
         known = torch.zeros(len(clips), frames.shape[2], dtype=torch.bool)
         known[:, 0] = torch.tensor([clip.own_frames > 0 for clip in clips])
-        known[:, -1] = whole & torch.tensor([fraction(key, "last") < 1 / LAST_FRAME_EVERY for key in keys])
+        known[:, -1] = whole & torch.tensor([fraction(content, "last") < 1 / LAST_FRAME_EVERY for content in contents])
         with autocast(self.device, self.compute):
             video = encode_video(self.video_vae, frames)
             condition = condition_from_frames(self.video_vae, frames, known)[:, 4:]
@@ -123,7 +123,7 @@ class ClipEncoder:
                 mask=_half(mask[row]),
                 audio=_half(audio[row] * bool(clip.own_samples)),
                 video_counted=_counted(video.shape[2], 1 + (clip.own_frames - 1) // stride if clip.own_frames else 0),
-                audio_counted=_counted(audio.shape[2], -(-clip.own_samples // self.audio_vae.hop_length)),
+                audio_counted=_own_steps(clip, audio.shape[2], self.audio_vae.hop_length),
             )
             for row, clip in enumerate(clips)
         ]
@@ -168,7 +168,7 @@ def fingerprint(model: Path, parts: Sequence[str]) -> str | None:
     """
     digest = hashlib.sha256()
     for part in parts:
-        files = sorted(path for path in (model / part).glob("*") if path.is_file())
+        files = sorted(path for path in (model / part).glob("[!.]*") if path.is_file())
         if not files:
             return None
         for file in files:
@@ -195,6 +195,16 @@ def _file_digest(file: Path, _changed_ns: int) -> bytes:
 def _half(tensor: torch.Tensor) -> torch.Tensor:
     # A copy of its own: a view would keep, and write, the whole batch.
     return tensor.to("cpu", torch.float16, copy=True).contiguous()
+
+
+def _own_steps(clip: RawClip, length: int, hop: int) -> torch.Tensor:
+    """Return (A,) 1 for each audio latent whose samples, as far as there are any, are all the clip's own."""
+    first = torch.arange(length) * hop
+    end = (first + hop).clamp(max=clip.waveform.shape[1])
+    counted = torch.zeros(length, dtype=torch.bool)
+    for own_first, own_end in clip.own_samples:
+        counted |= (own_first <= first) & (end <= own_end)
+    return counted.to(torch.float16)
 
 
 def _counted(length: int, own: int) -> torch.Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -29,6 +31,45 @@ def make_film() -> Callable[..., Path]:
             waveform[0, start : start + 800] = 0.5 * np.sin(np.arange(800) * 0.7)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(path, Clip(frames, waveform if sound else None, rate, 16_000), allow_silent=True)
+        # Two files that differ in nothing would count as one.
+        name = path.name.encode()
+        with path.open("ab") as file:
+            file.write((8 + len(name)).to_bytes(4, "big") + b"free" + name)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_sounding() -> Callable[..., Path]:
+    """Return a function that writes a film in which a tone sounds in some spans only, in seconds; there are no others.
+
+    With `zeros` there are samples of digital silence everywhere else.
+    """
+
+    def make(path: Path, *, seconds=2.0, sounds=(), zeros=False) -> Path:
+        rate = 16_000
+        tone = (8000 * np.sin(np.arange(round((seconds + 2) * rate)) * 0.3)).astype(np.int16)
+        heard = np.zeros(len(tone), dtype=bool)
+        for begin, end in sounds:
+            heard[round(begin * rate) : round(end * rate)] = True
+        with av.open(str(path), "w", format="matroska") as container:
+            video, audio = container.add_stream("mpeg4", rate=24), container.add_stream("pcm_s16le", rate=rate)
+            video.width, video.height, video.pix_fmt, audio.layout = 64, 48, "yuv420p", "mono"
+            for index in range(round(seconds * 24)):
+                picture = np.full((48, 64, 3), 40 + 4 * index % 200, dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts = index
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+            for first in range(0, round((seconds if zeros else len(tone) / rate) * rate), 160):
+                part = slice(first, first + 160)
+                if not zeros and not heard[part].any():
+                    continue
+                frame = av.AudioFrame.from_ndarray((tone * heard)[None, part], format="s16", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
         return path
 
     return make

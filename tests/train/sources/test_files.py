@@ -75,7 +75,7 @@ def test_a_short_clip_is_held_silent_and_masked(open_source, films, make_film, t
     clip = source.load(index)
     assert clip.frames.shape == (25, 48, 64, 3)
     assert clip.own_frames == 12
-    assert clip.own_samples == pytest.approx(8000, abs=400)
+    assert clip.own_samples == ((0, pytest.approx(8000, abs=400)),)
     assert np.array_equal(clip.frames[11], clip.frames[24])
     assert peak(clip.waveform[:, 9600:]) < 1e-3
 
@@ -95,16 +95,24 @@ def test_what_cannot_be_used_is_counted_by_reason(open_source, films, make_film,
     make_film(tmp_path / "silent.mp4", sound=False, seconds=25 / 24)
     make_film(tmp_path / "short.mp4", seconds=0.25, at_s=())
     names = [*films, "broken.mp4", "silent.mp4", "short.mp4", "absent.mp4"]
-    both = [open_source(names, split, max_skipped_share=0.9) for split in ("train", "validation")]
-    skipped = {reason: keys for source in both for reason, keys in source.skipped.items()}
-    assert skipped == {
+    (tmp_path / "image.png").write_bytes(b"an image")
+    (tmp_path / "folder.mp4").mkdir()
+    names += ["image.png", "folder.mp4"]
+    train, held = (open_source(names, split, max_skipped_share=0.9) for split in ("train", "validation"))
+    assert {entry.key for entry in (*train.entries, *held.entries)} == set(films)
+    assert train.skipped == held.skipped
+    assert train.skipped == {
         "damaged": ["broken.mp4"],
         "no sound": ["silent.mp4"],
         "too short": ["short.mp4"],
         "missing": ["absent.mp4"],
+        "an image, where a video or an audio file is wanted": ["image.png"],
+        "that are no files": ["folder.mp4"],
     }
     assert "cannot be used" in caplog.text
-    with pytest.raises(DataError, match=r"of 8 clips of .* cannot be used: 1 .*; at most 5% may be"):
+    with pytest.raises(
+        DataError, match=r"6 of 12 clips of .* cannot be used: 1 .*; at most 5% may be .*max_skipped_share=0.5"
+    ):
         open_source(names)
 
 
@@ -115,7 +123,7 @@ def test_clips_without_sound_can_be_learned_from_by_their_picture(open_source, f
     source = open_source(names, require_sound=False)
     assert [entry.has_audio for entry in source.entries] == [False]
     clip = source.load(0)
-    assert (clip.own_frames, clip.own_samples) == (25, 0)
+    assert (clip.own_frames, clip.own_samples) == (25, ())
     assert not clip.waveform.any()
 
 
@@ -129,12 +137,12 @@ def test_sound_files_can_be_learned_from_by_their_sound(open_source, tmp_path):
             file.setframerate(RATE)
             file.writeframes((8000 * np.sin(np.arange(12_000) * 0.1)).astype(np.int16).tobytes())
     names = [f"{index}.wav" for index in range(3)]
-    with pytest.raises(DataError, match="1 no picture"):
+    with pytest.raises(DataError, match="3 no picture"):
         open_source(names)
     source = open_source(names, require_picture=False)
     assert [(entry.has_video, entry.has_audio) for entry in source.entries] == [(False, True)]
     clip = source.load(0)
-    assert (clip.own_frames, clip.own_samples) == (0, 12_000)
+    assert (clip.own_frames, clip.own_samples) == (0, ((0, 12_000),))
     assert clip.frames.shape == (25, 48, 64, 3)
     assert peak(clip.waveform) == pytest.approx(8000 / 2**15, abs=0.01)
 
@@ -155,7 +163,7 @@ def test_what_was_found_out_is_remembered_until_the_file_changes(films, write_li
     memory = tmp_path / "cache" / "files.json"
     first = MediaSource(data, "train", RATE, memory)
     known = json.loads(memory.read_text())
-    assert len(known) == 4
+    assert len(known) == 6
     for entry in known.values():
         entry["sha256"] = "remembered"
     memory.write_text(json.dumps(known))
@@ -192,3 +200,62 @@ def test_every_clip_is_brought_to_one_loudness_as_far_as_its_peaks_allow(open_so
 def test_the_length_is_said_where_it_is_asked_for(open_source, films):
     assert with_duration("A bell rings.", 8.04) == "A bell rings. Duration: 8.0 seconds."
     assert open_source(films, duration_token=True).entries[0].caption.endswith("Duration: 1.0 seconds.")
+
+
+@pytest.mark.parametrize(
+    ("sounds", "own"),
+    [
+        ([(0.0, 0.4)], [(0.0, 0.4)]),
+        ([(0.7, 3.0)], [(0.7, 25 / 24)]),
+        ([(0.1, 0.3), (0.6, 0.9)], [(0.1, 0.3), (0.6, 0.9)]),
+    ],
+    ids=["ends early", "begins late", "pauses"],
+)
+def test_only_a_clips_own_sound_counts(open_source, films, make_sounding, tmp_path, sounds, own):
+    name = make_sounding(tmp_path / "odd.mkv", seconds=25 / 24, sounds=sounds).name
+    source = open_source([*films, name])
+    clip = source.load(next(i for i, entry in enumerate(source.entries) if entry.key == name))
+    assert clip.own_frames == 25
+    assert np.array(clip.own_samples) == pytest.approx(np.array(own) * RATE, abs=200)
+
+
+def test_held_pictures_and_the_sound_under_them_do_not_count(open_source, films, make_sounding, tmp_path):
+    name = make_sounding(tmp_path / "odd.mkv", seconds=0.5, sounds=[(0.0, 1.0)]).name
+    source = open_source([*films, name])
+    clip = source.load(next(i for i, entry in enumerate(source.entries) if entry.key == name))
+    assert clip.own_frames == 12
+    assert clip.own_samples == ((0, 8000),)
+
+
+def test_a_span_is_drawn_where_something_is_heard(open_source, make_sounding, tmp_path):
+    sounds = [(9.0, 9.6)]
+    names = [make_sounding(tmp_path / f"{i}.mkv", seconds=12 + i / 24, sounds=sounds).name for i in range(4)]
+    source = open_source(names, views=6)
+    assert len({entry.start_s for entry in source.entries}) == len(source.entries)
+    for index, entry in enumerate(source.entries):
+        assert entry.has_audio
+        ((first, end),) = source.load(index).own_samples
+        assert end - first >= 0.04 * RATE
+    assert source.random_start(0, 0.0) == pytest.approx(9.3 - 25 / 24)
+    assert source.random_start(0, 0.999) == pytest.approx(9.3, abs=0.01)
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_a_silent_clip_is_left_out_or_learned_from_by_its_picture_by_name(
+    open_source, films, make_sounding, tmp_path, caplog, zeros
+):
+    sounds = () if zeros else [(1.2, 1.5)]  # after the last picture
+    name = make_sounding(tmp_path / "silent.mkv", seconds=25 / 24, sounds=sounds, zeros=zeros).name
+    assert open_source([*films, name], max_skipped_share=0.5).skipped == {"silent": [name]}
+    source = open_source([*films, name], require_sound=False)
+    assert "1 clips are silent and learned from by their picture alone (silent.mkv)" in caplog.text
+    index = next(i for i, entry in enumerate(source.entries) if entry.key == name)
+    assert not source.entries[index].has_audio
+    assert source.load(index).own_samples == ()
+    assert source.load(index).own_frames == 25
+
+
+def test_a_file_that_breaks_off_is_left_out_before_anything_is_encoded(open_source, films, make_sounding, tmp_path):
+    whole = make_sounding(tmp_path / "whole.mkv", seconds=3.0, sounds=[(0.0, 3.0)]).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    assert open_source([*films, "cut.mkv"], max_skipped_share=0.5).skipped == {"damaged": ["cut.mkv"]}

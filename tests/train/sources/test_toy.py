@@ -20,7 +20,7 @@ def test_entries_are_the_scenes_of_the_split():
     clip = source.load(5)
     assert np.array_equal(clip.frames, wanted.clip.frames)
     assert np.array_equal(clip.waveform, wanted.clip.waveform)
-    assert (clip.own_frames, clip.own_samples) == (9, wanted.clip.waveform.shape[1])
+    assert (clip.own_frames, clip.own_samples) == (9, ((0, wanted.clip.waveform.shape[1]),))
     held = ToySource(DATA, "validation")
     assert len(held.entries) == 3
     assert not {entry.identity for entry in held.entries} & {entry.identity for entry in source.entries}

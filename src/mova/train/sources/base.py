@@ -18,6 +18,7 @@ class ClipEntry:
 
     Attributes:
         key: its name in messages, unique in the source.
+        content: what is drawn at random for the clip follows from it: a hash of a file's bytes, the name of a scene.
         identity: hash of the content, the span and everything that shapes the pixels and samples.
         caption: what the text encoder reads.
         bucket: index of its size in the source's `sizes`.
@@ -26,6 +27,7 @@ class ClipEntry:
     """
 
     key: str
+    content: str
     identity: str
     caption: str
     bucket: int = 0
@@ -41,13 +43,14 @@ class RawClip:
     Attributes:
         frames: (F, H, W, 3) uint8; past the clip's end the last picture stands, without a picture all is grey.
         waveform: (1, S) float32 in [-1, 1]; silence past the end, or without sound.
-        own_frames, own_samples: how many of them are the clip's own; 0 where it has no picture, no sound.
+        own_frames: how many of them are the clip's own; 0 where it has no picture.
+        own_samples: (first, end) samples that are the clip's own, in order and apart; none where it has no sound.
     """
 
     frames: np.ndarray
     waveform: np.ndarray
     own_frames: int
-    own_samples: int
+    own_samples: tuple[tuple[int, int], ...]
 
 
 class ClipSource(Protocol):

@@ -1,42 +1,103 @@
-"""Lists of clips as the official trainer reads them: a JSON array of {"video_path", "caption"}."""
+"""Lists of clips as the official trainer reads them, {"video_path", "caption"}: a JSON array, or one object a line."""
 
 from __future__ import annotations
 
-import json
+import codecs
 from pathlib import Path
 
 from mova.errors import DataError
-from mova.train.sources.items import MediaItem
+from mova.files.json_file import parse_json, shorten, shorten_text
+from mova.train.sources.items import (
+    CAPTION_KEYS,
+    ListedClips,
+    MediaItem,
+    UnusableEntryError,
+    name_in_messages,
+    text_of,
+)
 
-_NAMED = 5
+PATH_KEYS = ("video_path", "video", "file_name", "path")
+MOST_BYTES = 2**30
+"""Largest list that is read: some two million clips."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_metadata(path: Path, root: Path | None = None) -> list[MediaItem]:
+def read_metadata(path: Path, root: Path | None = None) -> ListedClips:
     """Return the clips of a list; files are not looked at yet.
+
+    UTF-8 with or without a byte order mark and UTF-16 with one are read; lines may end as on Windows. Other names of
+    the keys are read too: those of `PATH_KEYS` and `CAPTION_KEYS`, the first that an entry has. Backslashes in a path
+    separate folders where no file has them in its name.
 
     Args:
         path: of the JSON file.
         root: folder that relative paths start from; the file's own if not given.
 
     Raises:
-        DataError: the file cannot be read, or entries lack a path or a caption; the first few are named.
+        DataError: the file cannot be read or holds no list.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be a JSON list of clips: {error}") from error
-    if not isinstance(entries, list) or not entries:
-        raise DataError(f"{path} must be a JSON list of at least one clip, got {type(entries).__name__}")
-    wrong = [place for place, entry in enumerate(entries) if not _fits(entry)]
-    if wrong:
-        named = ", ".join(str(place) for place in wrong[:_NAMED])
-        raise DataError(
-            f"every entry of {path} must have the texts video_path and caption; {len(wrong)} of {len(entries)} "
-            f"have not: entries {named}{' ...' if len(wrong) > _NAMED else ''}"
-        )
+    entries = _entries(path)
+    items, left_out = [], []
     home = root or path.parent
-    return [MediaItem(entry["video_path"], home / entry["video_path"], entry["caption"]) for entry in entries]
+    for place, entry in enumerate(entries):
+        try:
+            items.append(_item(entry, home))
+        except UnusableEntryError as reason:
+            left_out.append((_name(entry, place), str(reason)))
+    return ListedClips(items, left_out)
 
 
-def _fits(entry: object) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("video_path", "caption"))
+def _entries(path: Path) -> list[object]:
+    text = _text(path)
+    if text.lstrip()[:1] == "{":
+        # One object a line; also a whole list that lacks its brackets, which then is told of by line.
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        entries: object = [
+            parse_json(
+                line, f"{path} begins with an object, so it must be JSON lines, and line {number}", error=DataError
+            )
+            for number, line in lines
+        ]
+    else:
+        entries = parse_json(text, str(path), error=DataError)
+    if not isinstance(entries, list) or not entries:
+        raise DataError(
+            f"{path} must be a JSON list of at least one clip, or one object a line, got {shorten(entries)}"
+        )
+    return entries
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path} must be a JSON list of clips: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{path} must have at most {MOST_BYTES} bytes, got more; split it")
+    encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} must be a JSON list in UTF-8, which it is not from byte {error.start} on; save it as UTF-8"
+        ) from error
+
+
+def _item(entry: object, home: Path) -> MediaItem:
+    if not isinstance(entry, dict):
+        raise UnusableEntryError("that are no objects")
+    written, caption = text_of(entry, PATH_KEYS), text_of(entry, CAPTION_KEYS)
+    path = home / written
+    if "\\" in written and not path.exists():
+        path = home / written.replace("\\", "/")
+    return MediaItem(name_in_messages(written), path, caption)
+
+
+def _name(entry: object, place: int) -> str:
+    """Return what an entry is called where it is left out: its path, or its place in the list."""
+    if isinstance(entry, dict):
+        for key in PATH_KEYS:
+            if isinstance(value := entry.get(key), str) and value.strip():
+                return name_in_messages(shorten_text(value))
+    return f"entry {place}"

@@ -61,7 +61,7 @@ class ToySource:
             sample_rate=self.sample_rate,
         ).clip
         assert clip.waveform is not None, "every scene sounds"
-        return RawClip(clip.frames, clip.waveform, len(clip.frames), clip.waveform.shape[1])
+        return RawClip(clip.frames, clip.waveform, len(clip.frames), ((0, clip.waveform.shape[1]),))
 
     def random_start(self, index: int, draw: float) -> float:  # noqa: ARG002
         """Scenes begin at their beginning."""
@@ -71,4 +71,5 @@ class ToySource:
         scene = self.scene(index)
         facts = json.dumps(scene.to_dict(), sort_keys=True)
         shape = (self.data.size, self.num_frames, self.frame_rate, self.sample_rate)
-        return ClipEntry(f"{scene.kind} {scene.seed}", digest("toy", RENDERING, facts, *shape), self.caption(index))
+        name = f"{scene.kind} {scene.seed}"
+        return ClipEntry(name, name, digest("toy", RENDERING, facts, *shape), self.caption(index))

@@ -22,7 +22,6 @@ from mova.train.components import EXPERTS, build_components, export_component
 from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
-from mova.train.latents import open_source
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
 from mova.train.placement import Placement
@@ -142,7 +141,7 @@ class JointObjective:
         settings = SampleSettings(
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
-        source = self.parallel.from_main(lambda: open_source(config.data, "validation", encoders))
+        source = self.parallel.from_main(self.data.held_out_clips)
         bring = self.placement.use
         models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
         components = {str(name): part for name, part in self.components.items()}

@@ -19,11 +19,11 @@ from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
 from mova.train.draws import StepDraws, sample_noise
 from mova.train.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
-from mova.train.latents import open_latents
+from mova.train.latents import FILES_MEMORY, open_source, open_splits
 from mova.train.objective import SampleCounts
 from mova.train.optimizer import ParameterGroup
 from mova.train.sampler import StepSampler
-from mova.train.sources.base import Split
+from mova.train.sources.base import ClipSource, Split
 from mova.train.trainer import OnProgress, Progress
 from mova.types import LatentPair
 
@@ -134,21 +134,19 @@ class OpenSplits:
         on_progress: OnProgress | None = None,
     ) -> None:
         model = find_model(config.encoders) if config.encoders else config.model
-
-        def opened(split: Split) -> LatentSource:
-            return open_latents(
-                config.data,
-                split,
-                model=model,
-                cache=cache,
-                device=device,
-                compute=config.run.compute,
-                online=config.online,
-                on_progress=show_encoding(on_progress, split),
-                parallel=parallel,
-            )
-
-        self.train, self.validation = opened("train"), opened("validation")
+        self._data, self._model, self._files = config.data, model, cache / FILES_MEMORY
+        opened = open_splits(
+            config.data,
+            model=model,
+            cache=cache,
+            device=device,
+            compute=config.run.compute,
+            online=config.online,
+            on_progress=lambda split: show_encoding(on_progress, split),
+            parallel=parallel,
+        )
+        self.train: LatentSource = opened["train"]
+        self.validation: LatentSource = opened["validation"]
         parts = {"autoencoders": CLIP_PARTS, "text encoder": TEXT_PARTS}
         self._encoders = parallel.from_main(lambda: {what: fingerprint(model, names) for what, names in parts.items()})
         self.parts = StepParts(self.train, config.run, parallel)
@@ -174,6 +172,10 @@ class OpenSplits:
                     f"{' and '.join(others)} (encoders, or model where there is none); restore them, or begin in a "
                     "new folder"
                 )
+
+    def held_out_clips(self) -> ClipSource:
+        """Return the clips of the validation before they were encoded."""
+        return open_source(self._data, "validation", self._model, self._files)
 
     def validation_parts(self) -> Iterator[Part]:
         """Yield the held-out clips, the same for every process: always in the same order, a few at a time."""

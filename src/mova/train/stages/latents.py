@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mova.train.config import LatentsConfig
-from mova.train.latents import open_latents
-from mova.train.sources.base import Split
+from mova.train.latents import open_splits
 from mova.train.stages.latent_stage import show_encoding
 from mova.train.trainer import OnProgress, choose_device
 
@@ -24,14 +23,11 @@ class LatentsStage:
 
     def run(self, on_progress: OnProgress | None = None) -> None:
         """Encode what is missing of both splits."""
-        splits: tuple[Split, ...] = ("train", "validation")
-        for split in splits:
-            open_latents(
-                self.config.data,
-                split,
-                model=self.config.model,
-                cache=self.cache,
-                device=choose_device(self.config.device),
-                compute=self.config.compute,
-                on_progress=show_encoding(on_progress, split),
-            )
+        open_splits(
+            self.config.data,
+            model=self.config.model,
+            cache=self.cache,
+            device=choose_device(self.config.device),
+            compute=self.config.compute,
+            on_progress=lambda split: show_encoding(on_progress, split),
+        )
