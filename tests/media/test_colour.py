@@ -1,3 +1,4 @@
+import struct
 from fractions import Fraction
 
 import av
@@ -124,3 +125,29 @@ def test_black_and_the_ends_of_the_range_are_finite():
         mapped = ColourMap(transfer, 9, 1000.0)(codes)
         assert mapped[0, 0].tolist() == [0, 0, 0]
         assert mapped[0, 1].tolist() == [255, 255, 255]
+
+
+def test_tags_of_the_container_count_where_the_stream_has_none(tmp_path):
+    path = make_deep(tmp_path / "film.mp4", pq(LIGHT), transfer=2, primaries=2, space=2)
+    whole = path.read_bytes()
+    # The container's own box: primaries, transfer, matrix.
+    box = b"colrnclx" + struct.pack(">3HB", 9, PQ, 9, 0)
+    assert (bars(path, 1)[0] != COLOURS[0]).any()
+    if b"colr" in whole:
+        at = whole.index(b"colr")
+        path.write_bytes(whole[:at] + box + whole[at + len(box) :])
+    else:
+        path.write_bytes(_with_box(whole, box))
+    assert np.abs(bars(path, len(COLOURS)) - COLOURS).max() <= 3
+
+
+def _with_box(data, content):
+    """Put a box behind the one that holds the decoder's configuration, and make the boxes around it larger."""
+    box = struct.pack(">I", 4 + len(content)) + content
+    at = data.index(b"hvcC") - 4
+    end = at + struct.unpack(">I", data[at : at + 4])[0]
+    changed = bytearray(data)
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1"):
+        place = data.index(name) - 4
+        changed[place : place + 4] = struct.pack(">I", struct.unpack(">I", data[place : place + 4])[0] + len(box))
+    return bytes(changed[:end]) + box + bytes(changed[end:])

@@ -78,29 +78,46 @@ class ColourMap:
         return np.asarray(np.interp(most, nits, ratios), dtype=np.float32)
 
 
-def colour_map(stream: Any, first: Any, path: object) -> ColourMap | None:
+@dataclass(frozen=True)
+class ColourTags:
+    """What a video's colours are, as numbers of ITU-T H.273; 2 is "unspecified"."""
+
+    transfer: int
+    primaries: int
+    matrix: int
+
+
+def colour_tags(source: Any, other: ColourTags = ColourTags(_UNSPECIFIED, _UNSPECIFIED, _UNSPECIFIED)) -> ColourTags:
+    """Read the tags of a codec or a frame; what it leaves open is taken from `other`."""
+    own = (int(source.color_trc), int(source.color_primaries), int(source.colorspace))
+    others = (other.transfer, other.primaries, other.matrix)
+    return ColourTags(*(second if first == _UNSPECIFIED else first for first, second in zip(own, others, strict=True)))
+
+
+def colour_map(stream: Any, first: Any, tags: ColourTags, path: object) -> ColourMap | None:
     """Choose how the colours of a video are mapped; None where they are SDR in BT.709 or BT.601 already.
 
     Args:
         stream: of the video.
-        first: its first frame, with the tags and the side data.
+        first: its first frame, with the side data.
+        tags: of its colours.
         path: names the file in errors.
 
     Raises:
         ReadError: colours that cannot be mapped: Dolby Vision without a base layer, or an unusual matrix.
     """
-    transfer, primaries = int(first.color_trc), int(first.color_primaries)
+    transfer, primaries, matrix = tags.transfer, tags.primaries, tags.matrix
     side_data = first.side_data
     is_dolby = _tag(stream) in _DOLBY_TAGS or any(side_data.get(name) is not None for name in _DOLBY_DATA)
-    if first.colorspace == _IPT or (is_dolby and transfer not in {PQ, HLG, *_SDR_TRANSFERS}):
+    if matrix == _IPT or (is_dolby and transfer not in {PQ, HLG, *_SDR_TRANSFERS}):
         raise ReadError(
             f"a video's colours must be SDR, PQ or HLG, got {path} in Dolby Vision without a base layer of these "
             "(profile 5); convert it to HDR10 or SDR first"
         )
-    if first.colorspace in _MATRICES:
+    if matrix in _MATRICES:
         raise ReadError(
             f"a video's colours must be RGB or YCbCr of BT.601, BT.709 or BT.2020, got {path} in "
-            f"{_MATRICES[first.colorspace]}; convert it first"
+            f"{_MATRICES[matrix]}; convert it first"
         )
     if transfer in (PQ, HLG):
         peak = _mastering_peak(side_data.get("MASTERING_DISPLAY_METADATA")) if transfer == PQ else None

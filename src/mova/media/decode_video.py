@@ -11,7 +11,7 @@ import numpy as np
 
 from mova.errors import ReadError
 from mova.media import limits, media_file
-from mova.media.colour import ColourMap, colour_map
+from mova.media.colour import ColourMap, colour_map, colour_tags
 from mova.media.deinterlace import TimedFrame, deinterlaced
 from mova.media.frames import cover, display_size, orient
 from mova.media.images import over_white
@@ -29,6 +29,8 @@ _SEEK_FROM_S = 1.0
 _SECOND_TRY_S = 10.0
 # Untagged material: high definition is ITU-R BT.709, the rest BT.601, as players assume.
 _HD_HEIGHT, _UNSPECIFIED = 720, 2
+# PyAV's names by the numbers of ITU-T H.273.
+_SCALER_MATRICES = {1: "itu709", 4: "fcc", 5: "itu601", 6: "itu601", 7: "smpte240m", 9: "bt2020"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class _Renderer:
     quarter_turns: int
     is_mirrored: bool
     colours: ColourMap | None
+    matrix: int
 
     def __call__(self, frame: Any, time_s: float) -> np.ndarray:
         if frame.is_corrupt:
@@ -81,7 +84,7 @@ class _Renderer:
         """Return (h, w, 3) uint8 in BT.709 or BT.601, over white where there is transparency."""
         space = None
         if frame.colorspace == _UNSPECIFIED:
-            space = "itu709" if frame.height >= _HD_HEIGHT else "itu601"
+            space = _SCALER_MATRICES.get(self.matrix) or ("itu709" if frame.height >= _HD_HEIGHT else "itu601")
         options = {"src_colorspace": space, "dst_color_range": "JPEG", "interpolation": media_file.PRECISE}
         if self.colours is not None:
             # 16 bits, and no larger than needed: the mapping costs more than the scaling.
@@ -97,7 +100,7 @@ class _Renderer:
     def _smallest(self, frame: Any) -> tuple[int, int]:
         """Return the (height, width) to which a stored frame may be reduced before it is cut to size."""
         height, width = self.size if self.quarter_turns % 2 == 0 else self.size[::-1]
-        scale = max(height / frame.height, width / (frame.width * self.aspect), width / frame.width)
+        scale = max(height / frame.height, width / frame.width) * max(self.aspect, 1.0 / self.aspect)
         return (
             min(frame.height, math.ceil(frame.height * scale)),
             min(frame.width, math.ceil(frame.width * scale)),
@@ -121,6 +124,8 @@ def decode_frames(
     """Decode the frames of a span; arguments and errors as in `read.read_clip`."""
     with media_file.open_media(path) as container:
         stream = media_file.video_stream(container, path)
+        # Before decoding: a decoder whose stream says nothing forgets what the container says.
+        stated = colour_tags(stream.codec_context)
         pictures = _pictures(container, stream, path, start_s)
         beginning = next(pictures)
         origin_s, first = beginning.time_s, beginning.frame
@@ -133,12 +138,12 @@ def decode_frames(
         aspect = media_file.pixel_aspect(stream)
         # Of the first picture only: a frame whose side data was looked at lives until the garbage collector runs.
         turns, is_mirrored = media_file.orientation(first)
-        colours = colour_map(stream, first, path)
+        tags = colour_tags(first, stated)
+        colours = colour_map(stream, first, tags, path)
         upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
         limits.check_video_size(upright[1], upright[0], path)
-        render = _Renderer(
-            path, size or upright, crop, 1.0 / aspect if turns % 2 else aspect, turns, is_mirrored, colours
-        )
+        shown_aspect = 1.0 / aspect if turns % 2 else aspect
+        render = _Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix)
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
         shown, num_own, end_s = _place(beginning, pictures, times, render)
         declared_s = media_file.declared_end_s(container, stream)
