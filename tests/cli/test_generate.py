@@ -24,6 +24,11 @@ CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_chec
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
 FLAGS = [
     "--prompt",
+    "--prompts",
+    "--count",
+    "--index",
+    "--from",
+    "--start",
     "--image",
     "--last-image",
     "--audio",
@@ -122,9 +127,9 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     ]
     assert generate(tmp_path / "a.mp4", *options) == 0
     record = json.loads(capsys.readouterr().out)
-    settings = json.loads(record["metadata"]["settings"])
-    assert (settings["sampler"], settings["guidance_scale"], record["metadata"]["seed"]) == ("unipc", 2.0, "3")
-    assert record["metadata"]["image"] == "first.png"
+    settings = record["metadata"]["settings"]
+    assert (settings["sampler"], settings["guidance_scale"], record["metadata"]["seed"]) == ("unipc", 2.0, 3)
+    assert record["metadata"]["image"]["file"] == "first.png"
     assert (record["num_frames"], record["width"], record["height"]) == (9, 48, 32)
 
 
@@ -205,7 +210,7 @@ def test_loras_change_the_clip_and_are_named_in_it(tmp_path, capsys):
     for name, options in (("plain", []), ("adapted", ["--lora", f"{file}:2.5", "--lora", str(file)])):
         assert generate(tmp_path / f"{name}.mp4", *options, "--json") == 0
     record = json.loads(capsys.readouterr().out.splitlines()[1])
-    assert [(entry["file"], entry["scale"]) for entry in json.loads(record["metadata"]["loras"])] == [
+    assert [(entry["file"], entry["scale"]) for entry in record["metadata"]["loras"]] == [
         ("style.safetensors", 2.5),
         ("style.safetensors", 1.0),
     ]
@@ -257,18 +262,18 @@ def test_long_prompt_says_what_was_cut(tmp_path, capsys):
 def test_interruption_while_sampling_leaves_no_file_and_exit_code_130(tmp_path):
     code = """
 import signal, sys
-import mova.cli.generate as command
+import mova.cli.progress as command
 from mova.cli.app import main
 from mova.media.read import read_clip
 
-show = command._Bar.show
+show = command.StageBar.show
 
 def interrupt(bar, stage, done, total):
     show(bar, stage, done, total)
     if (stage, done) == ("sampling", 2):
         signal.raise_signal(signal.SIGINT)
 
-command._Bar.show = interrupt
+command.StageBar.show = interrupt
 sys.exit(main())
 """
     process = start("--output", tmp_path / "a.mp4", "--steps", "1000", program=["-c", code])

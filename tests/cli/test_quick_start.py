@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mova.cli.quick_start import UNASKED, quick_start
-from mova.generate.run import DECODING, LOADING, SAMPLING
+from mova.generate.session import DECODING, LOADING, SAMPLING
 from mova.generate.weights import convert_weights
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"

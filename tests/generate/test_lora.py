@@ -231,11 +231,12 @@ def test_a_merge_that_breaks_off_says_that_nothing_acts(own, lora_file, monkeypa
 
 
 def test_a_clip_says_what_it_was_adapted_with(checkpoint, lora_file, tmp_path):
+    from mova.generate.origin import describe
     from mova.generate.request import LoraChoice
-    from mova.generate.run import describe, make_request
+    from mova.generate.run import make_request
 
     folder, request = make_request(str(checkpoint), prompt="a dog", loras=[LoraChoice(lora_file(), 0.5)])
-    (entry,) = json.loads(describe(request, folder)["loras"])
+    (entry,) = describe(request, folder)["loras"]
     assert (entry["file"], entry["scale"], len(entry["sha256"])) == ("style.safetensors", 0.5, 64)
     folder, request = make_request(str(checkpoint), prompt="a dog")
     assert "loras" not in describe(request, folder)

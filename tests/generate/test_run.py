@@ -7,8 +7,10 @@ from PIL import Image
 
 from mova.errors import ConfigError, GeometryError, MovaError, MuxError, ReadError
 from mova.generate import load
-from mova.generate.run import DECODING, LOADING, SAMPLING, WRITING, describe, generate_file, make_request
+from mova.generate.origin import describe
+from mova.generate.run import generate_file, make_request
 from mova.generate.runtime import Runtime
+from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
 
@@ -33,18 +35,16 @@ def test_request_becomes_a_file_that_tells_its_origin(checkpoint, tmp_path):
     assert clip.waveform.shape == (1, 18_000)
     assert read_metadata(made.path) == dict(made.metadata)
     assert made.metadata["prompt"] == "a dog  barks"
-    assert (made.metadata["seed"], made.metadata["model"]) == ("5", "pipeline_checkpoint")
+    assert (made.metadata["seed"], made.metadata["model"]) == (5, "pipeline_checkpoint")
     assert made.metadata["weights_sha256"] == load.weights_hash(checkpoint)
-    assert json.loads(made.metadata["settings"])["num_inference_steps"] == 3
-    assert seen == [
-        (LOADING, 0, 1),
-        (SAMPLING, 0, 3),
-        (SAMPLING, 1, 3),
-        (SAMPLING, 2, 3),
-        (SAMPLING, 3, 3),
-        (DECODING, 0, 1),
-        (WRITING, 0, 1),
-    ]
+    assert made.metadata["settings"]["num_inference_steps"] == 3
+    stages = {stage: [event[1:] for event in seen if event[0] == stage] for stage, *_ in seen}
+    assert list(stages) == [LOADING, SAMPLING, DECODING, WRITING]
+    assert stages[SAMPLING] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    # Each component that is loaded, and each part that is decoded, moves the bar up to its end.
+    assert len(stages[LOADING]) > 5
+    assert stages[LOADING][-1][0] == stages[LOADING][-1][1]
+    assert stages[DECODING][-1] == (3, 3)
     assert set(made.seconds) == {LOADING, SAMPLING, DECODING, WRITING}
     assert json.loads(made.to_json())["num_frames"] == 9
 
@@ -53,9 +53,7 @@ def test_settings_in_the_file_make_the_same_clip_again(checkpoint, tmp_path):
     folder, request = make_request(str(checkpoint), prompt="a dog", seed=1, **SHORT)
     first = generate_file(request, folder, tmp_path / "a.mp4")
     origin = first.metadata
-    again = make_request(
-        str(checkpoint), prompt=origin["prompt"], seed=int(origin["seed"]), **json.loads(origin["settings"])
-    )[1]
+    again = make_request(str(checkpoint), prompt=origin["prompt"], seed=int(origin["seed"]), **origin["settings"])[1]
     second = generate_file(again, folder, tmp_path / "b.mp4")
     assert np.array_equal(read_clip(first.path).frames, read_clip(second.path).frames)
     assert second.metadata == origin

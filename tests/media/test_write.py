@@ -174,8 +174,8 @@ def test_rounding_above_full_scale_is_accepted(tmp_path):
 def test_quality_and_metadata_are_checked(tmp_path):
     with pytest.raises(MuxError, match=r"crf must lie in \[0, 51\], got 60; nearest is 51"):
         write_clip(tmp_path / "clip.mp4", clip(), crf=60)
-    with pytest.raises(MuxError, match="metadata must map text to text, got 'seed': int"):
-        write_clip(tmp_path / "clip.mp4", clip(), metadata={"seed": 3})
+    with pytest.raises(MuxError, match="metadata must be JSON values by names, got Object of type"):
+        write_clip(tmp_path / "clip.mp4", clip(), metadata={"image": tmp_path})
     assert not list(tmp_path.iterdir())
 
 

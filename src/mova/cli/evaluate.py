@@ -177,7 +177,7 @@ def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, 
     import torch
 
     from mova.generate.machine import describe_machine
-    from mova.generate.run import describe
+    from mova.generate.origin import describe
 
     origin = {key: value for key, value in describe(request, folder).items() if key in _ORIGIN}
     machine = describe_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,22 +1,21 @@
-"""`mova generate`: one clip from a prompt, with a bar over its steps."""
+"""`mova generate`: clips from prompts, with a bar over their stages."""
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mova.cli.options import parse_lora, parse_size
-from mova.cli.process import stop_if_asked
 from mova.cli.streams import is_stdout_broken
 
 if TYPE_CHECKING:
+    from mova.cli.clips import Clips
     from mova.generate.processes import Processes
-    from mova.generate.request import GenerateRequest
-    from mova.generate.run import GeneratedFile
+    from mova.generate.run import GeneratedFile, KeptFile
     from mova.generate.runtime import Runtime
 
 NumberOption = float | None
@@ -28,126 +27,217 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    prompt: Annotated[str, typer.Option(help="What happens, then what is heard.")],
-    output: Annotated[Path, typer.Option(help="The .mp4 file to write.")],
-    model: Annotated[str, typer.Option(help="mova-tiny, a model directory or a hub id.")] = "mova-tiny",
-    image: Annotated[Path | None, typer.Option(help="First frame.")] = None,
-    last_image: Annotated[Path | None, typer.Option(help="Last frame.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="Sound to make a picture for.")] = None,
-    video: Annotated[Path | None, typer.Option(help="Film to make sound for.")] = None,
-    lora: Annotated[list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="A LoRA; may be repeated.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What to lead away from.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same clip.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, 1 to 1000.")] = None,
-    guidance_scale: Annotated[NumberOption, typer.Option(help="Of the text; 1 switches it off.")] = None,
-    modality_scale: Annotated[NumberOption, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
-    audio_guidance_scale: Annotated[NumberOption, typer.Option(help="Of the text, for the sound alone.")] = None,
-    audio_modality_scale: Annotated[NumberOption, typer.Option(help="Of the bridge, for the sound alone.")] = None,
-    video_shift: Annotated[NumberOption, typer.Option(help="Of the noise levels of the picture.")] = None,
-    audio_shift: Annotated[NumberOption, typer.Option(help="Of the noise levels of the sound.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="euler or unipc.")] = None,
-    null_image: Annotated[str, typer.Option(help="In place of a missing first frame: white or none.")] = "white",
+    output: Annotated[
+        Path,
+        typer.Option(help="The .mp4 file to write; of several clips a pattern, such as clip-%03d.mp4."),
+    ],
+    prompt: Annotated[str | None, typer.Option(help="Text prompt: what is seen, then what is heard.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model: mova-tiny (default), a model directory or a hub id.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Image file of the first frame.")] = None,
+    last_image: Annotated[Path | None, typer.Option(help="Image file of the last frame.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Audio to generate the video for; it is kept.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video to generate the audio for; it is kept.")] = None,
+    start: Annotated[
+        NumberOption, typer.Option(help="Where in the given video or audio the clip begins, in seconds.")
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
+    ] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="Negative prompt: what classifier-free guidance leads away from.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the initial noise (default 0); the same seed gives the same clip.")
+    ] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(help="Number of the clip among those of its seed (default 0): clip 1 of a batch is --index 1."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Number of clips of each prompt, from --index on; they differ in their noise.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Text file with a prompt in each line, or a JSON object with its options."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="CLIP", help="Make this clip again, from its metadata; options given beside it win."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
+    guidance_scale: Annotated[
+        NumberOption, typer.Option(help="Classifier-free guidance scale for the text prompt; 1 disables it.")
+    ] = None,
+    modality_scale: Annotated[
+        NumberOption,
+        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+    ] = None,
+    audio_guidance_scale: Annotated[
+        NumberOption, typer.Option(help="Classifier-free guidance scale of the audio alone; default: the same.")
+    ] = None,
+    audio_modality_scale: Annotated[
+        NumberOption, typer.Option(help="Guidance scale for the bridge of the audio alone; default: the same.")
+    ] = None,
+    video_shift: Annotated[
+        NumberOption, typer.Option(help="Shift of the video's noise schedule; larger spends more steps at high noise.")
+    ] = None,
+    audio_shift: Annotated[
+        NumberOption, typer.Option(help="Shift of the audio's noise schedule; larger spends more steps at high noise.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler: euler or unipc.")] = None,
+    null_image: Annotated[
+        str | None, typer.Option(help="In place of a missing first frame: white (default) or none.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
-    fps: Annotated[NumberOption, typer.Option(help="Frames per second.")] = None,
+    size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
+    fps: Annotated[NumberOption, typer.Option(help="Frame rate in frames per second.")] = None,
     speed: Annotated[
-        str, typer.Option(help="exact, fast, fastest or distilled: how much is left out; given steps stay.")
-    ] = "exact",
-    memory: Annotated[str, typer.Option(help="auto, resident, phases, stream or disk: where weights rest.")] = "auto",
-    quantize: Annotated[str | None, typer.Option(help="Large weights in float8, float8_linear, int8 or nf4.")] = None,
+        str | None,
+        typer.Option(help="Speed: exact (default), fast, fastest or distilled; the quicker, the more is left out."),
+    ] = None,
+    memory: Annotated[
+        str, typer.Option(help="Offload of the weights: auto, resident, phases, stream or disk.")
+    ] = "auto",
+    quantize: Annotated[
+        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+    ] = None,
     attention: Annotated[
         str | None,
         typer.Option(
-            help="Kernels of the attention: native, native_flash, native_cudnn, native_efficient, native_math, flash, "
+            help="Attention kernels: native, native_flash, native_cudnn, native_efficient, native_math, flash, "
             "flash_3, flash_4, sage, sage_fp16 or sage_fp8."
         ),
     ] = None,
     compile_blocks: Annotated[
-        bool, typer.Option("--compile", help="Compile the blocks first: slower start, faster steps.")
+        bool, typer.Option("--compile", help="Compile the transformer blocks first: slower start, faster steps.")
     ] = False,
-    gpus: Annotated[int | None, typer.Option(help="Processes that make the clip together, one for each GPU.")] = None,
-    layout: Annotated[str | None, typer.Option(help="Their tasks, as branches=2,ring=1,ulysses=2.")] = None,
-    shard_weights: Annotated[bool, typer.Option("--shard-weights", help="Each holds a part of the weights.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
+    gpus: Annotated[
+        int | None, typer.Option(help="Number of processes that generate together, one for each GPU.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="How these processes share the work, as branches=2,ring=1,ulysses=2.")
+    ] = None,
+    shard_weights: Annotated[
+        bool, typer.Option("--shard-weights", help="Each of these processes holds a part of the weights.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of the path; of several clips a list.")
+    ] = False,
 ) -> None:
-    """Make a clip with sound.
+    """Generate a clip: video and its audio.
 
-    What is not given takes the value that the model recommends.
+    What is not given takes the value that the model recommends. Of several clips those that are there already are kept,
+    so that the same command goes on where it was interrupted.
     """
     from mova.cli.app import place_in_torchrun
-    from mova.generate.launch import launch
+    from mova.cli.clips import plan_clips
     from mova.generate.memory import check_memory
     from mova.generate.processes import read_processes
-    from mova.generate.request import LoraChoice
-    from mova.generate.run import make_request
     from mova.generate.runtime import Runtime
-    from mova.generate.speed import SPEEDS
 
+    options: dict[str, Any] = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "seed": seed,
+        "index": index,
+        "start": start,
+        "image": image,
+        "last_image": last_image,
+        "video": video,
+        "audio": audio,
+        "size": size,
+        "fps": fps,
+        "frames": frames,
+        "steps": steps,
+        "sampler": sampler,
+        "null_image": null_image,
+        "guidance_scale": guidance_scale,
+        "audio_guidance_scale": audio_guidance_scale,
+        "modality_scale": modality_scale,
+        "audio_modality_scale": audio_modality_scale,
+        "video_shift": video_shift,
+        "audio_shift": audio_shift,
+    }
     place = place_in_torchrun()
+    rank = place[0] if place else 0
     processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
-    runtime = Runtime(memory, quantize, attention, compile_blocks)
     check_memory(memory, processes.number if processes else 1)
-
-    width, height = parse_size(size) if size else (None, None)
-    folder, request = make_request(
-        model,
-        files={"image": image, "last_image": last_image, "audio": audio, "video": video},
-        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        seed=seed,
+    clips = plan_clips(
+        options,
+        output,
+        model=model,
+        loras=lora or (),
         speed=speed,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        modality_scale=modality_scale,
-        audio_guidance_scale=audio_guidance_scale,
-        audio_modality_scale=audio_modality_scale,
-        video_shift=video_shift,
-        audio_shift=audio_shift,
-        sampler=sampler,
-        null_image=null_image,
-        num_frames=frames,
-        height=height,
-        width=width,
-        frame_rate=fps,
+        count=count,
+        prompts=prompts,
+        source=source,
+        quantize=quantize,
+        on_note=_note if rank == 0 else _say_nothing,
     )
+    runtime = Runtime(memory, clips.quantization, attention, compile_blocks)
+    made = _make_all(clips, processes, runtime, rank)
+    if rank == 0:
+        _close(made, speed)
+        _print(made, are_several=clips.are_several, as_json=as_json)
+
+
+def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
+    from mova.generate.launch import launch
+
     if processes is None or processes.launched:
-        made = _make(request, folder, output, processes, runtime, place[0] if place else 0)
-    else:
-        made = launch(processes.number, _make_beside_others, request, folder, output, processes, runtime, _log_level())
-    if made is not None:
-        if speed != "exact":
-            typer.echo(f"{speed}: {SPEEDS[speed].words}", err=True)
-        typer.echo(_closing_line(made), err=True)
-        typer.echo(made.to_json() if as_json else made.path)
-        if is_stdout_broken():
-            typer.echo(f"stdout was closed; {made.path} is complete", err=True)
+        return _make(clips, processes, runtime, rank)
+    try:
+        made: list[GeneratedFile | KeptFile] = launch(
+            processes.number, _make_beside_others, clips, processes, runtime, _log_level()
+        )
+    except BaseException:
+        from mova.media.write import remove_stale
+
+        # One that had to be killed could not remove what it was writing.
+        remove_stale(clips.jobs[0].output.resolve().parent)
+        raise
+    return made
 
 
-def _make(
-    request: GenerateRequest, folder: Path, output: Path, processes: Processes | None, runtime: Runtime, rank: int
-) -> GeneratedFile | None:
-    """Make a clip; only the main one of several processes speaks, and returns something."""
+def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
+    """Make clips; only the main one of several processes speaks."""
+    from mova.cli.clips import note_other_weights
+    from mova.cli.progress import StageBar
     from mova.cli.quick_start import UNASKED, quick_start
     from mova.generate.locate import has_packed_weights
-    from mova.generate.run import generate_file
+    from mova.generate.run import generate_files
 
     is_main = rank == 0
-    with _Bar() if is_main else nullcontext() as bar:
-        show = bar.show if bar else lambda *_: None
-        is_packed = runtime.quantization is not None or has_packed_weights(folder)
+    with StageBar(len(clips.jobs)) if is_main else nullcontext() as bar:
+        show = bar.show if bar else _say_nothing
+        is_packed = runtime.quantization is not None or has_packed_weights(clips.folder)
         with quick_start(show, needed=UNASKED if is_packed else ()) as report:
-            made = generate_file(request, folder, output, processes=processes, runtime=runtime, on_progress=report)
+            if is_main:
+                note_other_weights(clips, _note)
+            made = generate_files(
+                clips.jobs,
+                clips.folder,
+                processes=processes,
+                runtime=runtime,
+                keeps=clips.are_several,
+                on_progress=report,
+                on_clip=(lambda _: bar.next_clip()) if bar else _say_nothing,
+                on_note=_note if is_main else _say_nothing,
+            )
     if processes is not None and processes.launched:
         from mova.distributed.mesh import leave_parallel
 
         leave_parallel()
-    return made if is_main else None
+    return made
 
 
 def _make_beside_others(
-    request: GenerateRequest, folder: Path, output: Path, processes: Processes, runtime: Runtime, log_level: int
-) -> GeneratedFile | None:
+    clips: Clips, processes: Processes, runtime: Runtime, log_level: int
+) -> list[GeneratedFile | KeptFile]:
     """Be one of the processes that this command starts: nothing has been set up in it yet."""
     from torch import distributed
 
@@ -155,11 +245,41 @@ def _make_beside_others(
 
     rank = distributed.get_rank()
     configure_logging(log_level, rank)
-    return _make(request, folder, output, processes, runtime, rank)
+    return _make(clips, processes, runtime, rank)
 
 
 def _log_level() -> int:
     return logging.getLogger("mova").getEffectiveLevel()
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand in for what only the main process says."""
+
+
+def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:
+    """Say how the clips were made."""
+    from mova.generate.run import GeneratedFile
+    from mova.generate.speed import SPEEDS
+
+    if speed is not None and speed != "exact":
+        _note(f"{speed}: {SPEEDS[speed].words}")
+    for one in made:
+        _note(_closing_line(one) if isinstance(one, GeneratedFile) else f"{one.path} is there already, kept")
+
+
+def _print(made: list[GeneratedFile | KeptFile], *, are_several: bool, as_json: bool) -> None:
+    if as_json:
+        records = [json.loads(one.to_json()) for one in made]
+        typer.echo(json.dumps(records if are_several else records[0]))
+    else:
+        typer.echo("\n".join(one.path for one in made))
+    if is_stdout_broken():
+        complete = f"{made[0].path} is complete" if len(made) == 1 else f"{len(made)} clips are complete"
+        _note(f"stdout was closed; {complete}")
 
 
 def _closing_line(made: GeneratedFile) -> str:
@@ -172,46 +292,3 @@ def _closing_line(made: GeneratedFile) -> str:
         f"{sum(made.seconds.values()):.1f} s ({parts}); "
         f"{calls.predictions} predictions{spared}{repeated}"
     )
-
-
-class _Bar:
-    """One line on stderr: the stage, its steps, time spent and time left."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("{task.description:9}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        """Move the bar; a new stage ends the one before."""
-        stop_if_asked()
-        if stage not in self._tasks:
-            for earlier in self._progress.tasks:
-                self._progress.update(earlier.id, completed=earlier.total)
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done)  # type: ignore[arg-type]

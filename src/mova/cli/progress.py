@@ -1,11 +1,19 @@
-"""A bar on stderr for jobs that count what they have done."""
+"""Bars on stderr, with the time left: for jobs that count what they have done, and for the stages of clips."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
 from mova.cli.process import stop_if_asked
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+# Where stderr is no terminal, a line this often says how far a clip is.
+_LINE_EVERY_S = 10.0
 
 
 @contextmanager
@@ -37,3 +45,81 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
             progress.advance(task)
 
         yield advance
+
+
+class StageBar:
+    """One line on stderr for each stage of a clip: how far it is, time spent and time left.
+
+    Args:
+        num_clips: that are made; of several the line says which it is.
+    """
+
+    def __init__(self, num_clips: int = 1) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description:9}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[steps]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._said_s = self._stage_s = time.monotonic()
+        self._num_clips, self._clip = num_clips, 1
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Move the bar; a new stage ends the one before. A stage whose extent is not known yet (0 of 1) pulses."""
+        stop_if_asked()
+        if not self._console.is_terminal:
+            self._say(stage, done, total)
+            return
+        extent = None if (done, total) == (0, 1) else total
+        if stage not in self._tasks:
+            for earlier in self._progress.tasks:
+                self._progress.update(earlier.id, completed=earlier.total or 1, total=earlier.total or 1)
+            self._tasks[stage] = self._progress.add_task(self._words(stage), total=extent, steps="")
+        # Only steps are what people count in; megabytes and latent frames are for the bar.
+        steps = f"{done}/{total}" if stage == "sampling" else ""
+        self._progress.update(self._tasks[stage], completed=done, total=extent, steps=steps)
+
+    def _words(self, stage: str) -> str:
+        return f"clip {self._clip} of {self._num_clips}: {stage}" if self._num_clips > 1 else stage
+
+    def _say(self, stage: str, done: int, total: int) -> None:
+        """Write a line now and then, where stderr is a file."""
+        now = time.monotonic()
+        if done == 0:
+            self._stage_s = now
+        if now - self._said_s >= _LINE_EVERY_S:
+            self._said_s = now
+            left = f", about {(now - self._stage_s) / done * (total - done):.0f} s left" if done else ""
+            self._console.print(f"{self._words(stage)}: {100 * done // total} %{left}", highlight=False)
+
+    def next_clip(self) -> None:
+        """Begin with the bars of the next clip."""
+        self._clip += 1
+        for task in self._tasks.values():
+            self._progress.remove_task(task)
+        self._tasks.clear()

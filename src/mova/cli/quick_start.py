@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mova.generate.run import OnProgress
+    from mova.generate.session import OnProgress
 
 # What diffusers and transformers import for themselves if they can: nothing that a base installation brings.
 UNASKED = ("bitsandbytes", "peft", "scipy", "sklearn")
@@ -28,13 +28,13 @@ def quick_start(on_progress: OnProgress, *, needed: Collection[str] = ()) -> Ite
     """Load a model in the block, then work with it, quicker.
 
     Args:
-        on_progress: see `mova.generate.run`.
+        on_progress: see `mova.generate.session`.
         needed: packages of `UNASKED` that the block uses after all.
 
     Yields:
         What the block must report its progress to, in place of `on_progress`: it learns from that when loading is over.
     """
-    from mova.generate.run import LOADING
+    from mova.generate.session import LOADING
 
     was_collecting = gc.isenabled()
     gc.disable()

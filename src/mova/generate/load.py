@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,7 @@ def load_pipeline(
     shard_weights: bool = False,
     runtime: Runtime | None = None,
     geometry: ClipGeometry | None = None,
+    on_bytes: Callable[[int, int], None] = lambda *_: None,
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -100,6 +101,7 @@ def load_pipeline(
         runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of packed weights are merged
             before packing and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
+        on_bytes: called with (done, in all), bytes of weight files, when a component is loaded.
 
     Raises:
         ConfigError: `shard_weights` without other processes, or of packed weights; a placement other than "resident"
@@ -141,7 +143,7 @@ def load_pipeline(
     is_placed = plan.placement != "resident"
     loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
-    networks |= {name: loading.network(name) for name in present if name in NETWORKS}
+    networks |= loading.networks([name for name in present if name in NETWORKS], on_bytes)
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
     use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None))
@@ -173,6 +175,17 @@ class _Loading:
     loras: WeightedLoras
     shards: ShardedComponents | None
     is_main: bool
+
+    def networks(self, names: Sequence[str], on_bytes: Callable[[int, int], None]) -> dict[str, Any]:
+        """Load several networks and say after each how much of all their files has been read."""
+        sizes = {
+            name: sum(file.stat().st_size for file in (self.folder / name).glob("*.safetensors")) for name in names
+        }
+        loaded: dict[str, Any] = {}
+        for name in names:
+            loaded[name] = self.network(name)
+            on_bytes(sum(sizes[read] for read in loaded), sum(sizes.values()))
+        return loaded
 
     def network(self, name: str) -> Any:
         """Load a network; None for the text encoder of a process that encodes no texts."""

@@ -174,6 +174,7 @@ class GenerateRequest:
         loras: what the model is adapted with.
         seed: 0 or more.
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
+        start_s: where in `video` or `audio` the clip begins, in seconds after the file's start.
         model: name of the model, for the record in the file.
 
     Raises:
@@ -190,6 +191,7 @@ class GenerateRequest:
     loras: tuple[LoraChoice, ...] = ()
     seed: int = 0
     index: int = 0
+    start_s: float = 0.0
     model: str = ""
 
     def __post_init__(self) -> None:
@@ -201,6 +203,10 @@ class GenerateRequest:
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ReadError(f"{name} must be a file that exists, got {path}")
+        if not (math.isfinite(self.start_s) and self.start_s >= 0):
+            raise ConfigError(f"start must be finite and 0 or more seconds, got {self.start_s}; nearest is 0")
+        if self.start_s and self.video is None and self.audio is None:
+            raise ConfigError(f"start is for a video or audio that is given, got {self.start_s} without; nearest is 0")
         check_tasks(
             has_image=self.image is not None or self.last_image is not None,
             has_video=self.video is not None,

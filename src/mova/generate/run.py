@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mova.errors import ConfigError
+from mova.errors import MuxError, ReadError
 from mova.generate.dims import dims_from_directory
 from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
 from mova.generate.locate import find_model, read_defaults
-from mova.generate.processes import Processes, join
+from mova.generate.many import Job
+from mova.generate.origin import INPUTS, describe, is_same_clip
+from mova.generate.processes import Processes
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 from mova.generate.runtime import Runtime
-from mova.models.lora_source import find_lora
+from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
     from mova.generate.output import CallCount
 
 logger = logging.getLogger(__name__)
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with (stage, done, in all) when a stage begins and after each step of it."""
-
-LOADING, SAMPLING, DECODING, WRITING = "loading", "sampling", "decoding", "writing"
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class GeneratedFile:
     """
 
     path: str
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, Any]
     num_frames: int
     frame_rate: float
     height: int
@@ -63,13 +58,34 @@ class GeneratedFile:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True)
+class KeptFile:
+    """A clip that was there already, made as it was asked for.
+
+    Attributes:
+        path: of the file.
+        metadata: what the file says of its origin.
+        skipped: true.
+    """
+
+    path: str
+    metadata: Mapping[str, Any]
+    skipped: bool = True
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps(asdict(self))
+
+
 def make_request(
     model: str,
     *,
     prompt: str,
+    folder: Path | None = None,
     negative_prompt: str | None = None,
     seed: int = 0,
     index: int = 0,
+    start_s: float = 0.0,
     files: Mapping[str, Any] | None = None,
     loras: Sequence[LoraChoice] = (),
     speed: str = "exact",
@@ -80,9 +96,11 @@ def make_request(
     Args:
         model: shipped name, directory or hub id.
         prompt: what happens and what is heard.
+        folder: the model's directory where it has been found already.
         negative_prompt: what guidance leads away from.
         seed: 0 or more.
         index: number of the clip among those of its seed.
+        start_s: where in the given video or audio the clip begins, in seconds.
         files: paths of `image`, `last_image`, `video`, `audio`.
         loras: what to adapt the model with.
         speed: rung of the ladder in `mova.generate.speed`; what is given counts all the same.
@@ -94,7 +112,7 @@ def make_request(
     Raises:
         MovaError: a value that cannot be used, or a model that is not there.
     """
-    folder = find_model(model)
+    folder = folder or find_model(model)
     defaults = read_defaults(folder, model)
     if speed == DISTILLED:
         few_steps = find_few_steps(model, folder)
@@ -114,6 +132,7 @@ def make_request(
         negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
         seed=seed,
         index=index,
+        start_s=start_s,
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
@@ -131,7 +150,7 @@ def generate_file(
     runtime: Runtime | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> GeneratedFile:
-    """Generate one clip and write it, with its origin in the file's metadata.
+    """Generate one clip and write it, with its origin in the file's metadata; a file of that name is replaced.
 
     Args:
         request: checked.
@@ -145,26 +164,78 @@ def generate_file(
         MovaError: an output that cannot be written or an input that cannot be read (before weights are loaded), weights
             that do not fit, latents that are not finite.
     """
-    from mova.generate.media_files import read_inputs
-    from mova.media.write import check_writable, remove_stale, write_clip
+    job = Job(request, output)
+    (made,) = generate_files([job], folder, processes=processes, runtime=runtime, on_progress=on_progress)
+    assert isinstance(made, GeneratedFile), "a single clip is always made"
+    return made
 
-    clock = _Clock(on_progress)
+
+def generate_files(
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    processes: Processes | None = None,
+    runtime: Runtime | None = None,
+    keeps: bool = False,
+    on_progress: OnProgress = lambda *_: None,
+    on_clip: Callable[[GeneratedFile | KeptFile], None] = lambda _: None,
+    on_note: Callable[[str], None] = logger.info,
+) -> list[GeneratedFile | KeptFile]:
+    """Generate clips one after the other with a model that is loaded once.
+
+    Args:
+        jobs: what to make; all with the same LoRAs.
+        folder: the model's directory.
+        processes, runtime, on_progress: as for `generate_file`.
+        keeps: leave files alone that hold the clip that is asked for, and refuse to replace others.
+        on_clip: called with each clip when its file is there.
+        on_note: told in words what of the given media is used.
+
+    Raises:
+        MovaError: as for `generate_file`; with `keeps` also a file in the way that holds something else. All inputs and
+            outputs of all clips are checked before weights are loaded.
+    """
+    runtime = runtime or Runtime()
+    clock = Clock(on_progress)
     clock.begin(LOADING)
-    target = check_writable(output)
-    remove_stale(target.parent)
-    inputs = read_inputs(request)
-    metadata = describe(request, folder)
-    pipeline, device, result = _generate(request, folder, inputs, processes, runtime or Runtime(), clock)
+    targets = _targets(jobs)
+    inputs = _Inputs(on_note)
+    for job in jobs:
+        if not (keeps and job.output.exists()):
+            inputs.read(job.request)
+    from mova.generate.load import weights_hash
+
+    fingerprint = weights_hash(folder)
+    records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]
+    kept = [keeps and _is_there(job, record) for job, record in zip(jobs, records, strict=True)]
+    largest = max(jobs, key=lambda job: job.request.settings.geometry.num_video_tokens)
+    session = Session(folder, largest.request.settings.geometry, processes, runtime)
+    made: list[GeneratedFile | KeptFile] = []
+    for job, target, record, is_kept in zip(jobs, targets, records, kept, strict=True):
+        if is_kept:
+            made.append(KeptFile(str(job.output), record))
+        else:
+            made.append(_make(job, target, record, inputs.read(job.request), session, clock))
+            clock = Clock(on_progress)
+        on_clip(made[-1])
+    return made
+
+
+def _make(
+    job: Job, target: Path, record: dict[str, Any], inputs: Mapping[str, Any], session: Session, clock: Clock
+) -> GeneratedFile:
+    from mova.media.write import write_clip
+
+    pipeline, result = session.generate(job.request, inputs, clock)
     clock.begin(WRITING)
-    metadata |= {"device": device}
-    if runtime and runtime.quantization:
-        metadata |= {"quantization": runtime.quantization}
+    metadata = record | {"device": session.device}
 
     def write() -> GeneratedFile:
         clip = result.clip()
         write_clip(target, clip, metadata=metadata)
+        assert result.calls is not None, "the pipeline counts its calls"
         return GeneratedFile(
-            path=str(output),
+            path=str(job.output),
             metadata=metadata,
             num_frames=len(clip.frames),
             frame_rate=clip.frame_rate,
@@ -177,151 +248,71 @@ def generate_file(
             seconds=clock.end(),
         )
 
-    made: GeneratedFile = pipeline.parallel.from_main(write)
-    return made
+    written: GeneratedFile = pipeline.parallel.from_main(write)
+    return written
 
 
-def describe(request: GenerateRequest, folder: Path) -> dict[str, str]:
-    """Return what a clip says of its origin: prompt, seed, settings, model and weights."""
-    from mova import __version__
-    from mova.generate.load import weights_hash
+def _targets(jobs: Sequence[Job]) -> list[Path]:
+    """Check that every file can be written; return them as absolute paths."""
+    from mova.media.write import check_writable, remove_stale
 
-    files = {name: getattr(request, name) for name in ("image", "last_image", "video", "audio")}
-    loras = [
-        {"file": source.name, "scale": lora.scale, "sha256": _file_hash(source.weights)}
-        for lora, source in ((lora, find_lora(lora.path)) for lora in request.loras)
-    ]
-    return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "seed": str(request.seed),
-        **({"index": str(request.index)} if request.index else {}),
-        "settings": json.dumps(_sampling_arguments(request.settings)),
-        "model": request.model,
-        "weights_sha256": weights_hash(folder),
-        "mova": __version__,
-        **({"loras": json.dumps(loras)} if loras else {}),
-    } | {name: path.name for name, path in files.items() if path is not None}
+    targets = [check_writable(job.output) for job in jobs]
+    for directory in {target.parent for target in targets}:
+        remove_stale(directory)
+    return targets
 
 
-def _sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
-    return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
+def _is_there(job: Job, record: Mapping[str, Any]) -> bool:
+    """Say whether a file holds the clip already.
+
+    Raises:
+        MuxError: it holds something else.
+    """
+    from mova.media.write import read_metadata
+
+    if not job.output.exists():
+        return False
+    try:
+        present = read_metadata(job.output)
+    except ReadError:
+        present = {}
+    # As it comes back from a file, where tuples are lists.
+    if present and is_same_clip(present, json.loads(json.dumps(record))):
+        return True
+    raise MuxError(
+        f"output must be files that are not there yet, or that hold the clips asked for, got {job.output}, which holds "
+        "another; choose another --output"
+    )
 
 
-def _generate(
-    request: GenerateRequest,
-    folder: Path,
-    inputs: Mapping[str, Any],
-    processes: Processes | None,
-    runtime: Runtime,
-    clock: _Clock,
-) -> tuple[Any, str, Any]:
-    """Load and sample; with automatic memory again and in less of it, when it runs out."""
-    from mova.generate.free_memory import is_out_of_memory, release_memory
+class _Inputs:
+    """Reads media files, those of one request after the other; the last ones are kept for the next request.
 
-    is_automatic = runtime.memory == "auto"
-    while True:
-        pipeline = None
-        try:
-            pipeline, device = _load(folder, request, processes, runtime)
-            clock.begin(SAMPLING, request.settings.num_inference_steps)
-            result = pipeline(
-                request.prompt,
-                negative_prompt=request.negative_prompt,
-                seed=request.seed,
-                index=request.index,
-                callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
-                **inputs,
-                **_sampling_arguments(request.settings),
-            )
-            return pipeline, device, result
-        except Exception as error:
-            if processes is not None or not is_out_of_memory(error):
-                raise
-            tried = runtime.memory if pipeline is None else pipeline.placement_name
-            runtime = _in_less_memory(runtime, tried, is_automatic, error)
-        # Outside the handler: the error holds on to everything that was there when memory ran out.
-        pipeline = None
-        release_memory()
-        clock.begin(LOADING)
+    Args:
+        on_note: told what of a file is used, once for each.
+    """
 
+    def __init__(self, on_note: Callable[[str], None]) -> None:
+        self._on_note = on_note
+        self._said: set[str] = set()
+        self._key: tuple[Any, ...] | None = None
+        self._read: dict[str, Any] = {}
 
-def _in_less_memory(runtime: Runtime, tried: str, is_automatic: bool, error: Exception) -> Runtime:
-    """Return what to try after memory has run out, or raise what to say."""
-    import torch
+    def read(self, request: GenerateRequest) -> dict[str, Any]:
+        """Return the media of a request as arguments of the pipeline."""
+        from mova.generate.media_files import UsedPart, read_inputs
 
-    from mova.generate.memory import next_placement
+        files = tuple(getattr(request, name) for name in INPUTS)
+        key = (files, request.start_s, request.settings.geometry)
+        if key == self._key:
+            return self._read
 
-    tried = "resident" if tried == "auto" else tried
-    following = next_placement(tried, is_gpu=torch.cuda.is_available())
-    if following is None:
-        raise ConfigError(
-            f"memory ran out with memory={tried}, the placement that takes least; fewer frames, a smaller size or "
-            "quantised weights need less"
-        ) from error
-    if not is_automatic:
-        raise ConfigError(
-            f"memory ran out with memory={tried}; nearest that needs less is memory={following} "
-            "(memory=auto goes there by itself)"
-        ) from error
-    logger.warning("memory ran out with memory=%s; going on with memory=%s", tried, following)
-    return replace(runtime, memory=following)
+        def say(part: UsedPart) -> None:
+            if str(part) not in self._said:
+                self._said.add(str(part))
+                self._on_note(str(part))
 
-
-def _load(
-    folder: Path, request: GenerateRequest, processes: Processes | None, runtime: Runtime | None
-) -> tuple[Any, str]:
-    import torch
-
-    from mova.generate.load import load_pipeline
-
-    loras = [(lora.path, lora.scale) for lora in request.loras]
-    if processes is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        pipeline = load_pipeline(
-            folder, device=device, loras=loras, runtime=runtime, geometry=request.settings.geometry
-        )
-    else:
-        parallel, own = join(processes, request, folder)
-        device = f"{parallel.world_size} x {own.type}"
-        pipeline = load_pipeline(
-            folder,
-            device=own,
-            loras=loras,
-            parallel=parallel,
-            shard_weights=processes.shard_weights,
-            runtime=runtime,
-        )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline, device
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _Clock:
-    """Times the stages and passes them on."""
-
-    def __init__(self, on_progress: OnProgress) -> None:
-        self._on_progress = on_progress
-        self._stage, self._total, self._since = "", 1, time.monotonic()
-        self._seconds: dict[str, float] = {}
-
-    def begin(self, stage: str, total: int = 1) -> None:
-        self.end()
-        self._stage, self._total = stage, total
-        self._on_progress(stage, 0, total)
-
-    def step(self, done: int) -> None:
-        self._on_progress(self._stage, done, self._total)
-        if done == self._total and self._stage == SAMPLING:
-            self.begin(DECODING)
-
-    def end(self) -> dict[str, float]:
-        now = time.monotonic()
-        if self._stage:
-            self._seconds[self._stage] = round(now - self._since, 3)
-        self._since = now
-        return self._seconds
+        self._key, self._read = None, {}
+        self._read = read_inputs(request, start_s=request.start_s, on_part=say)
+        self._key = key
+        return self._read

@@ -79,7 +79,7 @@ def write_clip(
     path: str | os.PathLike[str],
     clip: Clip,
     *,
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     crf: float = 18.0,
     preset: str = "medium",
     allow_silent: bool = False,
@@ -124,8 +124,8 @@ def write_clip(
         raise MuxError(f"a clip must be written whole, got stopped at {path}: {reason}; nothing was kept") from error
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what `write_clip` was given as metadata; empty for a file that has none.
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `write_clip` was given as metadata, JSON values by name; empty for a file that has none.
 
     Raises:
         ReadError: the file is missing or cannot be opened.
@@ -134,9 +134,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         comment = container.metadata.get("comment", "")
     try:
         record = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return {str(key): str(value) for key, value in record.items()} if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def _check_picture(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
@@ -177,13 +177,16 @@ def _check_sound(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool
         raise MuxError(f"samples must lie in [-1, 1], got up to {loudest:g}; nearest is 1")
 
 
-def _tags(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict[str, str]:
-    for key, value in metadata.items():
-        if not (isinstance(key, str) and isinstance(value, str)):
-            raise MuxError(f"metadata must map text to text, got {key!r}: {type(value).__name__} for {path}")
+def _tags(metadata: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, str]:
+    if not metadata:
+        return {}
+    try:
+        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MuxError(f"metadata must be JSON values by names, got {error} for {path}") from error
     # Half of a surrogate pair, as Python gives for undecodable command-line bytes, cannot be stored as UTF-8.
-    is_plain = all(ord(letter) not in _SURROGATES for text in (*metadata, *metadata.values()) for letter in text)
-    return {"comment": json.dumps(dict(metadata), ensure_ascii=not is_plain)} if metadata else {}
+    is_plain = not any(ord(letter) in _SURROGATES for letter in text)
+    return {"comment": text if is_plain else json.dumps(dict(metadata))}
 
 
 def _temporary_name(target: Path) -> Path:

@@ -1,0 +1,156 @@
+"""Several clips of one command: what each is to be, from a list of prompts, and what its file is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mova.errors import ConfigError
+from mova.files.json_file import as_fields, parse_json, shorten
+from mova.generate.request import GenerateRequest
+
+MAX_CLIPS = 10_000
+_MAX_BYTES = 64 * 2**20
+_NUMBER = re.compile(r"%(?:0(\d))?d")
+_TEXTS = ("negative_prompt", "sampler", "null_image", "size")
+_WHOLE = ("seed", "index", "steps", "frames")
+_NUMBERS = (
+    *("guidance_scale", "modality_scale", "audio_guidance_scale", "audio_modality_scale"),
+    *("video_shift", "audio_shift", "fps", "start"),
+)
+_FILES = ("image", "last_image", "video", "audio")
+KEYS = ("prompt", *_TEXTS, *_WHOLE, *_NUMBERS, *_FILES, "output")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to be made.
+
+    Attributes:
+        request: checked.
+        output: its .mp4 file.
+    """
+
+    request: GenerateRequest
+    output: Path
+
+
+def read_prompts(path: Path) -> list[dict[str, Any]]:
+    """Read what clips are wanted from a text file: a prompt in each line, or a JSON object with options of that clip.
+
+    The keys are the names of the options, with underscores; `prompt` must be among them. Names of files are relative to
+    the list. Empty lines are left out.
+
+    Raises:
+        ConfigError: no file, no UTF-8, no prompt, too many, or a line that cannot be used, with its number.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"prompts must be a text file that can be read, got {path}: {error.strerror}") from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"prompts must be a file of at most {_MAX_BYTES} bytes, got {path} with more")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"prompts must be text in UTF-8, got {path}; byte {error.start} is not: save it so"
+        ) from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise ConfigError(f"prompts must hold a prompt in each line, got {path} without any")
+    if len(lines) > MAX_CLIPS:
+        raise ConfigError(f"prompts must hold at most {MAX_CLIPS} lines, got {path} with {len(lines)}")
+    return [_read_line(line, f"{path}, line {number}", path.parent) for number, line in lines]
+
+
+def make_jobs(
+    wanted: list[dict[str, Any]],
+    count: int | None,
+    output: Path,
+    make: Callable[[Mapping[str, Any]], GenerateRequest],
+    *,
+    is_list: bool,
+) -> list[Job]:
+    """Give each clip its request and its file.
+
+    Args:
+        wanted: options by name, of one clip or of each in a list; `index` is that of its first clip.
+        count: clips of each, with numbers from its index on; None for one.
+        output: the file of a single clip. Of several, a name with the clip's place in it: where `%03d` stands, or at
+            its end (`clip.mp4` becomes `clip-000.mp4`).
+        make: turns options into a request.
+        is_list: whether `wanted` was read from a list, so that it counts as several even with one line.
+
+    Raises:
+        ConfigError: a count below 1, too many clips, or two clips with one name.
+    """
+    if count is not None and not 1 <= count <= MAX_CLIPS:
+        raise ConfigError(
+            f"count must lie between 1 and {MAX_CLIPS}, got {count}; nearest is {min(max(count, 1), MAX_CLIPS)}"
+        )
+    each = count or 1
+    total = each * len(wanted)
+    if total > MAX_CLIPS:
+        raise ConfigError(f"count times prompts must be at most {MAX_CLIPS} clips, got {total}")
+    if not is_list and total == 1:
+        return [Job(make(wanted[0]), output)]
+    jobs: list[Job] = []
+    for place, options in enumerate(wanted):
+        name = options.get("output")
+        for offset in range(each):
+            own = {**options, "index": options.get("index", 0) + offset}
+            number = offset if name else place * each + offset
+            pattern = output.with_name(name) if name else output
+            jobs.append(Job(make(own), pattern if name and each == 1 else numbered(pattern, number, total)))
+    _check_names(jobs)
+    return jobs
+
+
+def numbered(output: Path, number: int, total: int) -> Path:
+    """Return the file of clip `number` of `total`: its number where `%03d` stands in the name, or at the name's end."""
+    digits = max(3, len(str(total - 1)))
+    if _NUMBER.search(output.name):
+        return output.with_name(_NUMBER.sub(lambda found: f"{number:0{int(found[1] or 1)}d}", output.name, count=1))
+    return output.with_name(f"{output.stem}-{number:0{digits}d}{output.suffix}")
+
+
+def _check_names(jobs: list[Job]) -> None:
+    taken: set[str] = set()
+    for job in jobs:
+        # Some file systems take upper and lower case for the same.
+        name = job.output.name.casefold()
+        if name in taken:
+            raise ConfigError(f"output must be another file for each clip, got {job.output.name} twice")
+        taken.add(name)
+
+
+def _read_line(line: str, where: str, folder: Path) -> dict[str, Any]:
+    if not line.startswith("{"):
+        return {"prompt": line}
+    record = as_fields(parse_json(line, where, error=ConfigError), where, error=ConfigError)
+    found: dict[str, Any] = {"prompt": record.text("prompt")}
+    for key in record.values:
+        if key in _TEXTS:
+            found[key] = record.text(key)
+        elif key in _WHOLE:
+            found[key] = record.integer(key)
+        elif key in _NUMBERS:
+            found[key] = record.number(key)
+        elif key in _FILES:
+            found[key] = folder / record.text(key)
+        elif key == "output":
+            found[key] = _plain_output(record.text(key), where)
+        elif key != "prompt":
+            raise ConfigError(f"{where} must hold only {', '.join(KEYS)}; got {shorten(key)}")
+    return found
+
+
+def _plain_output(name: str, where: str) -> str:
+    if not name.lower().endswith(".mp4") or any(letter in name for letter in "/\\\0") or name.startswith("."):
+        raise ConfigError(f"{where}: output must be the plain name of an .mp4 file, got {shorten(name)}; such as a.mp4")
+    return name

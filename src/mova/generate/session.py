@@ -1,0 +1,198 @@
+"""A model that is loaded once and makes one clip after the other; in less memory where it runs out; timed by stages."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mova.errors import ConfigError
+from mova.generate.processes import Processes, join
+from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.generate.runtime import Runtime
+
+if TYPE_CHECKING:
+    from mova.generate.output import MovaPipelineOutput
+    from mova.generate.pipeline import MovaPipeline
+    from mova.geometry import ClipGeometry
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with (stage, done, in all) when a stage begins and whenever it has moved: loading in megabytes, sampling in
+steps, decoding in latent frames."""
+
+LOADING, SAMPLING, DECODING, WRITING = "loading", "sampling", "decoding", "writing"
+_MB = 10**6
+
+
+class Session:
+    """Generates clips with one model.
+
+    Args:
+        folder: the model's directory.
+        geometry: of the largest clip; memory is chosen for it.
+        processes: how this process shares the work with others; None where it is alone.
+        runtime: memory, quantisation and kernels.
+
+    Attributes:
+        pipeline: once it is loaded.
+        device: that computes, in words.
+    """
+
+    def __init__(self, folder: Path, geometry: ClipGeometry, processes: Processes | None, runtime: Runtime) -> None:
+        self.pipeline: MovaPipeline | None = None
+        self.device = ""
+        self._folder, self._geometry, self._processes = folder, geometry, processes
+        self._runtime, self._is_automatic = runtime, runtime.memory == "auto"
+
+    def generate(
+        self, request: GenerateRequest, inputs: Mapping[str, Any], clock: Clock
+    ) -> tuple[MovaPipeline, MovaPipelineOutput]:
+        """Make one clip; with automatic memory again and in less of it, when it runs out."""
+        from mova.generate.free_memory import is_out_of_memory, release_memory
+
+        while True:
+            try:
+                if self.pipeline is None:
+                    self.pipeline = self._load(request, clock)
+                clock.begin(SAMPLING, request.settings.num_inference_steps)
+                with _decoding_shown(self.pipeline, request, clock):
+                    result = self.pipeline(
+                        request.prompt,
+                        negative_prompt=request.negative_prompt,
+                        seed=request.seed,
+                        index=request.index,
+                        callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
+                        **inputs,
+                        **sampling_arguments(request.settings),
+                    )
+                assert not isinstance(result, tuple), "return_dict is true by default"
+                return self.pipeline, result
+            except Exception as error:
+                if self._processes is not None or not is_out_of_memory(error):
+                    raise
+                tried = self._runtime.memory if self.pipeline is None else self.pipeline.placement_name
+                self._runtime = _in_less_memory(self._runtime, tried, self._is_automatic, error)
+            # Outside the handler: the error holds on to everything that was there when memory ran out.
+            self.pipeline = None
+            release_memory()
+            clock.begin(LOADING)
+
+    def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
+        import torch
+
+        from mova.generate.load import load_pipeline
+
+        options: dict[str, Any] = {
+            "loras": [(lora.path, lora.scale) for lora in request.loras],
+            "runtime": self._runtime,
+            "on_bytes": lambda done, total: clock.move(done // _MB, max(1, total // _MB)),
+        }
+        if self._processes is None:
+            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+            pipeline = load_pipeline(self._folder, device=self.device, geometry=self._geometry, **options)
+        else:
+            parallel, own = join(self._processes, request, self._folder)
+            self.device = f"{parallel.world_size} x {own.type}"
+            pipeline = load_pipeline(
+                self._folder,
+                device=own,
+                parallel=parallel,
+                shard_weights=self._processes.shard_weights,
+                **options,
+            )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+class Clock:
+    """Times the stages of one clip and passes them on.
+
+    Args:
+        on_progress: told about each stage.
+
+    Attributes:
+        stage: that runs.
+    """
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self.stage, self._total, self._since = "", 1, time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    def begin(self, stage: str, total: int = 1) -> None:
+        """End the stage before and begin another."""
+        self.end()
+        self.stage, self._total = stage, total
+        self._on_progress(stage, 0, total)
+
+    def move(self, done: int, total: int) -> None:
+        """Say how far the stage is."""
+        self._total = total
+        self._on_progress(self.stage, min(done, total), total)
+
+    def step(self, done: int) -> None:
+        """Say how many steps of the sampler are done; after the last comes the decoding."""
+        self._on_progress(self.stage, done, self._total)
+        if done == self._total and self.stage == SAMPLING:
+            self.begin(DECODING)
+
+    def end(self) -> dict[str, float]:
+        """Return the seconds of each stage so far."""
+        now = time.monotonic()
+        if self.stage:
+            self._seconds[self.stage] = round(self._seconds.get(self.stage, 0.0) + now - self._since, 3)
+        self._since = now
+        return self._seconds
+
+
+def sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
+    """Return settings as the arguments of a call of the pipeline."""
+    return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
+
+
+@contextmanager
+def _decoding_shown(pipeline: MovaPipeline, request: GenerateRequest, clock: Clock) -> Iterator[None]:
+    """Tell the clock of each part that the video decoder is given, in latent frames."""
+    geometry = request.settings.geometry
+    done = 0
+
+    def count(_module: Any, arguments: tuple[Any, ...], _result: Any) -> None:
+        nonlocal done
+        done += arguments[0][0, 0].numel()
+        if clock.stage == DECODING:
+            clock.move(done * geometry.num_latent_frames // max(1, total), geometry.num_latent_frames)
+
+    total = geometry.num_latent_frames * geometry.latent_height * geometry.latent_width
+    handle = pipeline.video_vae.decoder.register_forward_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _in_less_memory(runtime: Runtime, tried: str, is_automatic: bool, error: Exception) -> Runtime:
+    """Return what to try after memory has run out, or raise what to say."""
+    import torch
+
+    from mova.generate.memory import next_placement
+
+    tried = "resident" if tried == "auto" else tried
+    following = next_placement(tried, is_gpu=torch.cuda.is_available())
+    if following is None:
+        raise ConfigError(
+            f"memory ran out with memory={tried}, the placement that takes least; fewer frames, a smaller size or "
+            "quantised weights need less"
+        ) from error
+    if not is_automatic:
+        raise ConfigError(
+            f"memory ran out with memory={tried}; nearest that needs less is memory={following} "
+            "(memory=auto goes there by itself)"
+        ) from error
+    logger.warning("memory ran out with memory=%s; going on with memory=%s", tried, following)
+    return replace(runtime, memory=following)

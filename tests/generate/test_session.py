@@ -1,0 +1,54 @@
+"""A model that is loaded once for many clips, and the time that its stages take."""
+
+from mova.generate import load
+from mova.generate.many import Job
+from mova.generate.run import GeneratedFile, KeptFile, generate_files, make_request
+from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING, Clock
+
+SHORT = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 1, "guidance_scale": 1.0}
+
+
+def test_several_clips_take_one_load_and_equal_single_ones(checkpoint, tmp_path, monkeypatch):
+    loads = []
+    load_pipeline = load.load_pipeline
+    monkeypatch.setattr(
+        load, "load_pipeline", lambda *given, **named: loads.append(1) or load_pipeline(*given, **named)
+    )
+    jobs = []
+    for index, size in enumerate([SHORT, SHORT | {"num_frames": 9}]):
+        folder, request = make_request(str(checkpoint), prompt="a dog", seed=1, index=index, **size)
+        jobs.append(Job(request, tmp_path / f"{index}.mp4"))
+    made = generate_files(jobs, folder, keeps=True)
+    assert len(loads) == 1
+    assert [one.num_frames for one in made] == [5, 9]
+    (alone,) = generate_files([Job(jobs[1].request, tmp_path / "alone.mp4")], folder)
+    assert (tmp_path / "alone.mp4").read_bytes() == (tmp_path / "1.mp4").read_bytes()
+    assert set(alone.seconds) == {LOADING, SAMPLING, DECODING, WRITING}
+
+    (tmp_path / "1.mp4").unlink()
+    again = generate_files(jobs, folder, keeps=True)
+    assert [type(one) for one in again] == [KeptFile, GeneratedFile]
+    assert len(loads) == 3
+    assert [type(one) for one in generate_files(jobs, folder, keeps=True)] == [KeptFile, KeptFile]
+    assert len(loads) == 3, "nothing was left to make"
+
+
+def test_a_clock_tells_every_stage_and_adds_up_what_comes_twice():
+    told = []
+    clock = Clock(lambda *report: told.append(report))
+    clock.begin(LOADING)
+    clock.move(5, 4)
+    clock.begin(SAMPLING, 1)
+    clock.begin(LOADING)
+    clock.begin(SAMPLING, 1)
+    clock.step(1)
+    assert told == [
+        (LOADING, 0, 1),
+        (LOADING, 4, 4),
+        (SAMPLING, 0, 1),
+        (LOADING, 0, 1),
+        (SAMPLING, 0, 1),
+        (SAMPLING, 1, 1),
+        (DECODING, 0, 1),
+    ]
+    assert set(clock.end()) == {LOADING, SAMPLING, DECODING}
