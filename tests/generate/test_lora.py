@@ -1,7 +1,5 @@
 """LoRAs in a pipeline, on the recorded checkpoint."""
 
-import json
-
 import numpy as np
 import pytest
 import torch

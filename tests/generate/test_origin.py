@@ -118,9 +118,14 @@ def test_a_file_is_found_by_name_and_content(tmp_path):
         find_recorded("last_image", wanted, origin, [Path(tmp_path)])
 
 
-def test_a_folder_has_the_hash_of_its_files(tmp_path):
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "a.json").write_text("1")
-    before = file_sha256(tmp_path / "adapter")
-    (tmp_path / "adapter" / "a.json").write_text("2")
-    assert file_sha256(tmp_path / "adapter") != before
+def test_a_folder_of_a_lora_has_the_hash_of_its_files(tmp_path):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 1}')
+    (folder / "notes.txt").write_text("1")
+    before = file_sha256(folder)
+    (folder / "notes.txt").write_text("2")
+    assert file_sha256(folder) == before
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 2}')
+    assert file_sha256(folder) != before

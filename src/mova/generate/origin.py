@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.models.lora_source import find_lora
 
 if TYPE_CHECKING:
     from mova.generate.request import GenerateRequest
@@ -108,7 +109,7 @@ def describe(
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of a folder with their names.
+    """Return the SHA-256 of a file, or of the files of a LoRA's folder with their names.
 
     Raises:
         ReadError: it cannot be read.
@@ -117,9 +118,10 @@ def file_sha256(path: Path) -> str:
         if not path.is_dir():
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
+        source = find_lora(path)
         digest = hashlib.sha256()
-        for part in sorted(path.iterdir()):
-            if part.is_file():
+        for part in (source.weights, source.config):
+            if part is not None:
                 digest.update(f"{part.name}\0{file_sha256(part)}\0".encode(errors="surrogateescape"))
         return digest.hexdigest()
     except OSError as error:
