@@ -52,19 +52,27 @@ def write_model(folder: Path) -> None:
 
 
 def write_adapters(folder: Path, target: Path) -> Path:
-    """Write a LoRA for all components of a model."""
+    """Write a LoRA for all components of a model: plain adapters, DoRA of rows and of columns, whole differences."""
     pipeline, generator = load_pipeline(folder), torch.Generator().manual_seed(3)
 
-    def adapter(linear: torch.nn.Linear) -> LoraLayer:
+    def adapter(path: str, linear: torch.nn.Linear) -> LoraLayer:
         shapes = (3, linear.in_features), (linear.out_features, 3)
-        return LoraLayer(*(torch.randn(shape, generator=generator) / 9 for shape in shapes), alpha=2.0)
+        down, up = (torch.randn(shape, generator=generator) / 9 for shape in shapes)
+        axis = {"q": 1, "k": 0}.get(path.rpartition(".")[2])
+        lengths = None if axis is None else linear.weight.detach().norm(dim=axis, keepdim=True)
+        return LoraLayer(down, up, alpha=2.0, magnitude=lengths)
 
-    layers = {}
+    layers, differences = {}, {}
     for component in COMPONENTS:
         module = getattr(pipeline, component)
         linears = {path: part for path, part in module.named_modules() if isinstance(part, torch.nn.Linear)}
-        layers[component] = {path: adapter(linears[path]) for path in select_layers(linears, TARGETS[component])}
-    return write_lora(Lora(layers, LoraOrigin()), target, "mova")[0]
+        layers[component] = {path: adapter(path, linears[path]) for path in select_layers(linears, TARGETS[component])}
+        differences[component] = {
+            key: torch.randn(value.shape, generator=generator) / 9
+            for key, value in module.state_dict().items()
+            if key.endswith(("modulation", "norm3.bias", "norm_q.weight", "self_attn.v.bias"))
+        }
+    return write_lora(Lora(layers, LoraOrigin(), differences=differences), target, "mova")[0]
 
 
 def make(pipeline: Any, name: str, output_type: str = "latent") -> list[torch.Tensor] | None:
