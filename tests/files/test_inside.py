@@ -37,6 +37,10 @@ def test_links_inside_are_inside_and_links_out_are_named(tmp_path):
         assert leads_out(folder / name, folder)
         with pytest.raises(CheckpointError, match="outside of"):
             check_inside(folder / name, folder, error=CheckpointError)
+    (folder / "f").symlink_to("f")
+    assert leads_out(folder / "f", folder)
+    with pytest.raises(CheckpointError, match="outside of"):
+        check_inside(folder / "f", folder, error=CheckpointError)
     (tmp_path / "link").symlink_to(folder)
     assert not leads_out(tmp_path / "link" / "a", tmp_path / "link")
 

@@ -63,6 +63,8 @@ class TooSlow(BaseException):
 
 def own(path):
     """Make a file that may be shared with the base one's own."""
+    if not path.is_file():
+        raise OSError(f"{path} is a pipe or a folder by now")
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mova.cli.download import download
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group.command("inspect")(inspect)
     group.command("verify")(verify)
     group.command("convert")(convert)
+    group.command("download")(download)
     app.add_typer(group, name="weights")
 
 

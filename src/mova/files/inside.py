@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def leads_out(path: Path, folder: Path) -> bool:
         path: that begins with `folder`; it may not exist.
         folder: may be a link itself: the user named it.
     """
-    root, real = folder.resolve(), path.resolve()
+    try:
+        root, real = folder.resolve(), path.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return True
     if real.is_relative_to(root):
         return False
     for snapshots in root.parents[:2]:  # the folder is a snapshot, or a component in one
@@ -59,6 +63,6 @@ def check_inside(path: Path, folder: Path, *, error: type[MovaError]) -> None:
     """
     if leads_out(path, folder):
         raise error(
-            f"{path} is a link to {path.resolve()}, outside of {folder}; only what lies in the folder is copied: put "
-            "the file itself there"
+            f"{path} is a link to {os.path.realpath(path)}, outside of {folder}; only what lies there is copied "
+            "(put the file itself there)"
         )

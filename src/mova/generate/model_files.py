@@ -1,37 +1,15 @@
-"""The files that make a model, beside the weights and configs of its components: the only ones that are copied."""
+"""What is copied of a model: known files, plain names, nothing through links out of its folder."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 from mova.errors import CheckpointError
 from mova.files.inside import check_inside
-from mova.generate.few_steps import FEW_STEPS_FILE
-from mova.generate.locate import DEFAULTS_FILE
-from mova.generate.model_index import INDEX_FILE
-from mova.generate.quantization_report import REPORT_FILE
+from mova.generate.known_files import COMPONENT_FILES, FOLDER_FILES, MODEL_FILES
 from mova.models.weight_files import DIFFUSERS_STEM, TRANSFORMERS_STEM, weight_files
-
-_TEXTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
-MODEL_FILES: Final = (INDEX_FILE, DEFAULTS_FILE, FEW_STEPS_FILE, "training_log.jsonl", *_TEXTS)
-"""In the folder of a model."""
-FOLDER_FILES: Final[Mapping[str, tuple[str, ...]]] = {
-    "scheduler": ("scheduler_config.json",),
-    "tokenizer": (
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "spiece.model",
-        "tokenizer.model",
-    ),
-}
-"""In the folders of components without weights."""
-COMPONENT_FILES: Final = (REPORT_FILE, *_TEXTS)
-"""In the folder of a component with weights, besides those that `write_component` writes."""
 
 
 def copy_model_files(source: Path, target: Path, folders: Mapping[str, Path]) -> None:

@@ -16,11 +16,10 @@ from mova.models.convert import (
     stored_class_name,
     stored_quantization,
 )
-from mova.models.packed_layout import FROZEN_METHODS, Method, check_method, storage_method
+from mova.models.packed_layout import FROZEN_METHODS, REPORT_FILE, Method, check_method, storage_method
 from mova.models.packing import require_method
 from mova.models.weight_files import weight_files
 
-REPORT_FILE = "quantization_report.json"
 PACKED_CLASSES = ("WanModel", "WanAudioModel", "DualTowerConditionalBridge")
 
 

@@ -15,6 +15,9 @@ METHODS: Final[tuple[Method, ...]] = get_args(Method)
 FROZEN_METHODS: Final[tuple[Method, ...]] = ("float8", "int8", "nf4")
 """Those through which gradients reach the input; they are also the ways a weight is stored in a file."""
 
+REPORT_FILE: Final = "quantization_report.json"
+"""Beside packed weights: the error of each."""
+
 NF4_GROUP: Final = 64
 """Weights of nf4 that share a scale."""
 
