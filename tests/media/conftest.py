@@ -146,6 +146,15 @@ def make_sound(path: Path, sound: np.ndarray, *, codec: str, start_s: float = 0.
     return path
 
 
+def make_tracks(path: Path, sounds: Sequence[np.ndarray], sample_rate: int = 16_000) -> Path:
+    """Write a file of several audio tracks."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("flac", rate=sample_rate, layout="mono") for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
+            container.mux(_encode_sound(stream, sound, sample_rate, "mono", 0.0, (0.0, 0.0)))
+    return path
+
+
 def numbered(num_pictures: int, first: int = 0) -> list[np.ndarray]:
     """Return pictures that show their numbers."""
     return [stamp(first + index) for index in range(num_pictures)]
@@ -169,6 +178,7 @@ def films() -> SimpleNamespace:
     return SimpleNamespace(
         make=make_film,
         make_sound=make_sound,
+        make_tracks=make_tracks,
         make_with_clicks=make_with_clicks,
         numbered=numbered,
         stamp=stamp,

@@ -1,9 +1,10 @@
+import av
 import pytest
 
 from mova.errors import ReadError
 from mova.media.media_file import check_whole
 from mova.media.probe import probe, probe_video
-from mova.media.read import read_frames
+from mova.media.read import read_audio, read_frames
 
 
 def test_a_file_that_breaks_off_is_told_without_decoding(films, tmp_path):
@@ -26,3 +27,21 @@ def test_audio_that_cannot_be_decoded_leaves_another_track_or_the_video(films, t
     assert len(read_frames(path, frame_rate=24.0, num_frames=24)) == 24
     with pytest.raises(ReadError, match="an audio codec must be one that FFmpeg decodes"):
         probe(path)
+
+
+@pytest.mark.parametrize("damage", ["codec", "packets"])
+def test_another_audio_track_is_taken_where_the_first_cannot_be_decoded(films, tmp_path, damage):
+    path = films.make_tracks(tmp_path / "film.mka", [films.clicks([at], 1.0, 16_000) for at in (0.2, 0.6)])
+    whole = path.read_bytes()
+    if damage == "codec":
+        path.write_bytes(whole.replace(b"A_FLAC", b"A_FLOC", 1))
+    else:
+        with av.open(str(path)) as container:
+            packets = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+        data = bytearray(whole)
+        for position, size in packets:
+            at = whole.index(b"\xff\xf8", position)
+            data[at : at + size - 4] = bytes(size - 4)
+        path.write_bytes(data)
+    audio = read_audio(path, sample_rate=16_000, length=12_000)
+    assert films.onsets_s(audio.waveform, 16_000) == pytest.approx([0.6], abs=0.01)

@@ -53,7 +53,7 @@ def image_to_rgb(image: Image.Image, source: object = "the image given") -> np.n
     Raises:
         ReadError: too large, damaged, or numbers that are not finite, negative or beyond every full scale.
     """
-    limits.check_image_size(*image.size, source)
+    limits.check_image_size(*image.size, image.format, source)
     try:
         image.load()
         convert = _converter(image, source)

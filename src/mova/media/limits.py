@@ -25,7 +25,9 @@ IMAGE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVI
 
 MAX_FILE_BYTES = 1 << 36  # of a media file: 64 GiB
 MAX_IMAGE_FILE_BYTES = 1 << 29  # of an image: 512 MiB
-MAX_IMAGE_PIXELS = 120_000_000  # a 108-megapixel photo; reading one takes 1.5 GiB at most
+MAX_IMAGE_PIXELS = 110_000_000  # a 108-megapixel photo; reading one takes 1.5 GiB at most
+# Of formats whose readers hold an image several times, with which they take as much.
+MAX_PIXELS_BY_FORMAT = {"WEBP": 64_000_000, "AVIF": 64_000_000}
 MAX_VIDEO_PIXELS = 1 << 25  # of a video's frame: 8192x4096
 MAX_SIDE = 16_384  # of a video's frame, in either direction
 MAX_STREAMS = 100  # in one file
@@ -50,16 +52,16 @@ def check_file_size(size_bytes: int, path: PathArgument, *, most: int = MAX_FILE
         raise ReadError(f"a media file must have at most {most} bytes, got {path} of {size_bytes}")
 
 
-def check_image_size(width: int, height: int, path: object) -> None:
-    """Refuse an image by the size that its header states.
+def check_image_size(width: int, height: int, image_format: str | None, path: object) -> None:
+    """Refuse an image by the size and format that its header states; without a format by the size alone.
 
     Raises:
-        ReadError: no pixels, or more than `MAX_IMAGE_PIXELS`.
+        ReadError: no pixels, or more than `MAX_IMAGE_PIXELS` or than the format may have.
     """
-    if min(width, height) < 1 or width * height > MAX_IMAGE_PIXELS:
+    most = MAX_PIXELS_BY_FORMAT.get(image_format or "", MAX_IMAGE_PIXELS)
+    if min(width, height) < 1 or width * height > most:
         raise ReadError(
-            f"an image must have 1 to {MAX_IMAGE_PIXELS} pixels, got {path} of {width}x{height}"
-            f"{nearest_size(width, height, MAX_IMAGE_PIXELS)}"
+            f"an image must have 1 to {most} pixels, got {path} of {width}x{height}{nearest_size(width, height, most)}"
         )
 
 

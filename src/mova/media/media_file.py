@@ -97,7 +97,10 @@ def audio_stream(container: Any, path: PathArgument) -> Any | None:
     streams = _ranked_streams(container, "audio")
     if not streams:
         return None
-    chosen = next((stream for stream in streams if _has_decoder(stream)), None)
+    able = [stream for stream in streams if _has_decoder(stream)]
+    # Of several, the first of which something can be decoded; a single one says itself what is wrong with it.
+    chosen = next((stream for stream in able if len(able) == 1 or _decodes(path, stream.index)), None)
+    chosen = able[0] if chosen is None and able else chosen
     if chosen is None:
         raise ReadError(f"an audio codec must be one that FFmpeg decodes, got {path} with an unknown one")
     limits.check_audio(chosen.codec_context.sample_rate, chosen.codec_context.channels, path)
@@ -284,3 +287,12 @@ def _has_decoder(stream: Any) -> bool:
     except (av.error.FFmpegError, ValueError):
         return False
     return True
+
+
+def _decodes(path: PathArgument, index: int) -> bool:
+    """Say whether a stream has a frame that can be decoded."""
+    try:
+        with open_media(path) as container:
+            return next(decode(container, container.streams[index], path), None) is not None
+    except ReadError:
+        return False
