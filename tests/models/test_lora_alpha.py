@@ -219,6 +219,22 @@ def test_an_alpha_tensor_must_be_one_finite_number(tmp_path, alpha, text):
         read_lora(store(tmp_path / "x.safetensors", Q, alpha=alpha))
 
 
+def test_settings_of_one_component_are_not_those_of_another(tmp_path):
+    tensors = {}
+    for name in ("video_dit", "audio_dit"):
+        tensors |= {f"{name}.{Q}.lora_A.weight": torch.ones(4, 6), f"{name}.{Q}.lora_B.weight": torch.ones(6, 4)}
+    settings = {"video_dit.lora_alpha": 16, "text_encoder.lora_alpha": 3}
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": json.dumps(settings)})
+    layers = read_lora(tmp_path / "x.safetensors").layers
+    assert {name: found[Q].alpha for name, found in layers.items()} == {"video_dit": 16, "audio_dit": 4}
+    settings = {"transformer.lora_alpha": 16, "transformer_2.lora_alpha": 8}
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": json.dumps(settings)})
+    with pytest.raises(
+        CheckpointError, match="must name the components as the keys do, got transformer, transformer_2"
+    ):
+        read_lora(tmp_path / "x.safetensors")
+
+
 def test_alphas_that_contradict_each_other_are_refused(tmp_path):
     metadata = {"lora_adapter_metadata": {"transformer.lora_alpha": 16}}
     file = store(tmp_path / "x.safetensors", metadata=metadata, alpha=torch.tensor(8.0))

@@ -14,6 +14,7 @@ from typing import Final
 import torch
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import shorten_text
 from mova.models.weight_files import key_shape_md5
 
 COMPONENTS: Final = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
@@ -303,7 +304,7 @@ def _is_magnitude(magnitude: torch.Tensor, base: tuple[int, ...]) -> bool:
 
 def _describe(lora: Lora, faults: Sequence[tuple[str, str, str]]) -> str:
     counts = ", ".join(f"{sum(kind == each for _, kind, _ in faults)} {each}" for each in ("unmatched", "mis-shaped"))
-    lines = [f"  {key}: {text}" for key, _, text in faults[:_LISTED]]
+    lines = [f"  {shorten_text(key)}: {text}" for key, _, text in faults[:_LISTED]]
     if len(faults) > _LISTED:
         lines.append(f"  and {len(faults) - _LISTED} more")
     total = lora.num_layers + lora.num_differences + len(lora.strays)

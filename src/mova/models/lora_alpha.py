@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from mova.errors import CheckpointError
-from mova.files.json_file import Fields, as_fields, parse_json, read_object, shorten
+from mova.files.json_file import Fields, as_fields, parse_json, read_object, shorten, shorten_text
 from mova.models.lora_keys import LoraKey
 
 _LARGEST = 1e6
@@ -153,15 +153,32 @@ class AlphaSources:
         file: for errors.
         metadata: of the file's header.
         config: PEFT's `adapter_config.json` beside it, or what else holds the same settings.
+        scopes: components that the file's keys name in their own words; empty text where a key names none.
         has_tensors: whether any layer has an `.alpha` tensor.
 
     Raises:
         CheckpointError: values of the wrong type, or a setting that is not applied.
     """
 
-    def __init__(self, file: Path, metadata: Mapping[str, str], config: Fields | None, *, has_tensors: bool) -> None:
+    def __init__(
+        self,
+        file: Path,
+        metadata: Mapping[str, str],
+        config: Fields | None,
+        *,
+        scopes: Collection[str],
+        has_tensors: bool,
+    ) -> None:
         self.file = file
         self._scoped = _scoped_configs(file, metadata)
+        # Keys that were renamed, and settings that were not, are still of one component.
+        is_renamed = bool(self._scoped) and not {*scopes, ""} & set(self._scoped)
+        if is_renamed and len(self._scoped) > 1:
+            raise CheckpointError(
+                f"lora_adapter_metadata in the header of {file} must name the components as the keys do, got "
+                f"{shorten_text(', '.join(self._scoped))}"
+            )
+        self._renamed = next(iter(self._scoped.values())) if is_renamed else None
         self._whole = {
             fields.where: AdapterConfig(fields) for fields in (config, _training_config(file, metadata)) if fields
         }
@@ -203,11 +220,7 @@ class AlphaSources:
         return any(config.has_dora for config in (*self._whole.values(), *([scoped] if scoped else [])))
 
     def _for(self, key: LoraKey) -> AdapterConfig | None:
-        if key.scope in self._scoped:
-            return self._scoped[key.scope]
-        if "" in self._scoped:
-            return self._scoped[""]
-        return next(iter(self._scoped.values())) if len(self._scoped) == 1 else None
+        return self._scoped.get(key.scope) or self._scoped.get("") or self._renamed
 
     def _kohya_alpha(self, key: LoraKey, rank: int) -> float:
         alpha, dim = self._kohya or (float(rank), None)

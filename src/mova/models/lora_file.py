@@ -100,7 +100,13 @@ def make_lora(
     if not any(place.part not in ("alpha", "down_scale", "up_scale") for place in places.values()):
         raise CheckpointError(f"{file} must hold adapters (lora_A, lora_B), got {len(tensors)} other tensors")
     parts = _grouped(file, places, tensors)
-    alphas = AlphaSources(file, metadata, config, has_tensors=any(place.part == "alpha" for place in places.values()))
+    alphas = AlphaSources(
+        file,
+        metadata,
+        config,
+        scopes={place.scope for place in places.values()},
+        has_tensors=any(place.part == "alpha" for place in places.values()),
+    )
     layers: dict[str, dict[str, LoraLayer]] = {}
     differences: dict[str, dict[str, torch.Tensor]] = {}
     for (component, path), found in parts.items():

@@ -31,6 +31,8 @@ _PARTS: Final = tuple(
         ("modulation", r"diff_m"),
     )
 )
+# No layer's name is as long; matching takes longer with every character.
+_MOST_CHARACTERS: Final = 400
 _ADAPTS: Final = frozenset({"down", "up", "up_bias", "magnitude", "magnitude_rows", "weight", "bias", "modulation"})
 _OTHER_KINDS: Final = (
     ("LoKr", re.compile(r".+\.lokr_\w+(\..+)?")),
@@ -108,6 +110,8 @@ def is_lora(keys: Iterable[str]) -> bool:
 
 def other_kind(key: str) -> str:
     """Return the name of the kind of adapter that is not read, if a key is of one; otherwise nothing."""
+    if len(key) > _MOST_CHARACTERS:
+        return ""
     return next((kind for kind, pattern in _OTHER_KINDS if pattern.fullmatch(key)), "")
 
 
@@ -141,6 +145,8 @@ def state_key(key: LoraKey) -> str:
 
 
 def _part(key: str) -> tuple[str, str, str] | None:
+    if len(key) > _MOST_CHARACTERS:
+        return None
     for part, pattern in _PARTS:
         if match := pattern.fullmatch(key):
             groups = match.groupdict()

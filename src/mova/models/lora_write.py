@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import shorten_text
 from mova.files.staging import give_usual_mode
 from mova.models.lora import COMPONENTS, UNNAMED, Lora, LoraLayer, summarise
 from mova.models.lora_source import base_name
@@ -43,7 +44,7 @@ def write_lora(lora: Lora, target: Path | str, style: str = "mova") -> list[Path
     if lora.strays:
         raise CheckpointError(
             f"{lora.name} holds {len(lora.strays)} keys that are no adapters and would be lost: "
-            f"{', '.join(lora.strays[:10])}"
+            f"{', '.join(map(shorten_text, lora.strays[:10]))}"
         )
     if style == "mova":
         if UNNAMED in lora.components:
