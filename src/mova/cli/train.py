@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mova.train.trainer import Progress
 
 # Where stderr is no terminal, a line this often says how far a stage is.
@@ -28,7 +30,10 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on from.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of encoded clips, shared among runs.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would run, train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check recipe, clips, cache and run folder, say what would run; write and train nothing."
+        ),
     ] = False,
 ) -> None:
     """Train from a recipe; prints the directory of the model."""
@@ -36,14 +41,11 @@ def train(
     from mova.errors import MissingExtraError
 
     try:
-        from mova.train.ladder import plan_recipe, run_recipe
+        from mova.train.ladder import run_recipe
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "pydantic", "train") from error
     if dry_run:
-        for name, config, finished in plan_recipe(recipe, overrides or ()):
-            typer.echo(f"{name}: {config.stage} {_extent(config)}{' (finished)' if finished else ''}")
-            for line in _memory(config):
-                typer.echo(f"  {line}")
+        _say_plan(recipe, overrides or (), resume, cache)
         return
     try:
         with _Bars() as bars:
@@ -54,6 +56,34 @@ def train(
         raise
     leave_parallel()
     typer.echo(folder)
+
+
+def _say_plan(recipe: Path, overrides: Sequence[str], resume: Path | None, cache: Path | None) -> None:
+    """Look at everything that a run needs, say what was found, and end with the first error that it would end with."""
+    from mova.errors import MovaError
+    from mova.train.dry_run import DataCheck, check_data
+    from mova.train.ladder import check_resume, plan_recipe
+
+    steps = plan_recipe(recipe, overrides, resume)
+    folder = steps[0][1].model.parent
+    # Stages of a ladder share their clips.
+    looked: dict[str, DataCheck | None] = {}
+    problems: list[MovaError] = []
+    for name, config, finished in steps:
+        typer.echo(f"{name}: {config.stage} {_extent(config)}{' (finished)' if finished else ''}")
+        same = repr((getattr(config, "data", None), getattr(config, "encoders", None)))
+        try:
+            if same not in looked:
+                looked[same] = None
+                looked[same] = check_data(config, cache or folder / "latents")
+        except MovaError as error:
+            problems.append(error)
+        data = looked[same]
+        for line in (*(data.lines if data else ()), *_memory(config, data.host_bytes if data else 0)):
+            typer.echo(f"  {line}")
+    if problems:
+        raise problems[0]
+    check_resume(folder, [name for name, _, _ in steps], resume)
 
 
 def _extent(config: Any) -> str:
@@ -68,7 +98,7 @@ def _extent(config: Any) -> str:
     return ", ".join(parts)
 
 
-def _memory(config: Any) -> list[str]:
+def _memory(config: Any, clips_bytes: int) -> list[str]:
     """Return what a LoRA will take, counted; nothing for other stages."""
     if config.stage != "lora":
         return []
@@ -76,7 +106,7 @@ def _memory(config: Any) -> list[str]:
     from mova.train.memory_plan import plan_lora
 
     try:
-        return plan_lora(config, is_gpu=config.run.device != "cpu").lines()
+        return plan_lora(config, is_gpu=config.run.device != "cpu", clips_bytes=clips_bytes).lines()
     except CheckpointError as error:
         # A base that has yet to be downloaded is no fault of the recipe.
         return [f"memory is not planned: {error}"]

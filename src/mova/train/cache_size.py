@@ -13,6 +13,7 @@ from mova.files.json_file import read_object
 from mova.generate.dims import MAX_PROMPT_TOKENS, codec_from_configs
 from mova.generate.locate import read_config_file
 from mova.geometry import ClipGeometry, CodecGeometry
+from mova.train import cache
 
 _FLOAT16 = 2
 # Names, shapes and a checksum in front of the tensors of a file.
@@ -48,6 +49,12 @@ class EncodedSizes:
     def files_bytes(self, clips: Sequence[int], num_texts: int) -> int:
         """Return the bytes on disk of clips of the given bytes, and of some captions."""
         return sum(clips) + num_texts * self.text_bytes + _HEADER * (len(clips) + num_texts)
+
+
+def held_bytes(clips: int, texts: int) -> int:
+    """Return how much of a split's clips and captions, in bytes, is kept in host memory: both, one of them, or none."""
+    held = clips if clips <= cache.IN_MEMORY else 0
+    return held + (texts if held + texts <= cache.IN_MEMORY else 0)
 
 
 def sizes_from_configs(

@@ -74,7 +74,7 @@ def run_recipe(
     with ExitStack() as held:
 
         def hold() -> None:
-            _check_resume(model.parent, [name for name, _ in steps], resume)
+            check_resume(model.parent, [name for name, _ in steps], resume)
             held.enter_context(lock_folder(model.parent, "run folder"))
 
         # One process holds the folder for all of them.
@@ -113,7 +113,7 @@ def plan_recipe(
     steps = _steps_of_run(path, overrides, resume)
     folder = steps[0][1].model.parent
     if resume is not None:
-        _check_resume(folder, [name for name, _ in steps], resume)
+        check_resume(folder, [name for name, _ in steps], resume)
         return [(*step, done) for step, done in zip(steps, _look(folder, steps), strict=True)]
     return [(name, config, _is_finished(folder / name, config)) for name, config in steps]
 
@@ -304,7 +304,12 @@ def _build_stage(
             return DistillStage(config, cache, parallel, on_progress)
 
 
-def _check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:
+def check_resume(folder: Path, names: Sequence[str], resume: Path | None) -> None:
+    """Refuse a folder that holds something without `resume`, and one that is not there with it.
+
+    Raises:
+        ConfigError: what to do instead.
+    """
     used = [name for name in names if (folder / name).exists()]
     if resume is None and used:
         raise ConfigError(f"{folder} already holds {', '.join(used)}; go on with --resume {folder}, or remove it")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -72,17 +72,19 @@ class DeviceMemory:
 
 @dataclass(frozen=True)
 class HostMemory:
-    """Bytes on the host, which CUDA needs pinned.
+    """Bytes on the host; all but the clips have to be pinned where CUDA reads them.
 
     Attributes:
         blocks: frozen blocks that are streamed.
         experts: of the expert that waits, what is moved as a whole.
         activations: inputs of blocks that wait for the backward pass.
+        clips: encoded clips and captions that are kept in memory, of both splits.
     """
 
     blocks: int
     experts: int
     activations: int
+    clips: int = 0
 
     @property
     def total(self) -> int:
@@ -126,18 +128,20 @@ class TrainingMemory:
         ]
 
 
-def plan_lora(config: LoraConfig, *, is_gpu: bool = True) -> TrainingMemory:
+def plan_lora(config: LoraConfig, *, is_gpu: bool = True, clips_bytes: int = 0) -> TrainingMemory:
     """Count what a LoRA recipe takes.
 
     Args:
         config: the recipe.
         is_gpu: whether a GPU computes: in bfloat16, where the recipe leaves it open.
+        clips_bytes: of encoded clips and captions that are kept on the host.
 
     Raises:
         CheckpointError: the base is neither a known model nor on this disk; a plan downloads nothing.
         MissingExtraError: PEFT, or bitsandbytes for a packed base, is not installed.
     """
-    return plan_model(config, find_configs(config.base), find_dims(config.base), is_gpu=is_gpu)
+    plan = plan_model(config, find_configs(config.base), find_dims(config.base), is_gpu=is_gpu)
+    return replace(plan, host=replace(plan.host, clips=clips_bytes))
 
 
 def plan_model(

@@ -1,0 +1,163 @@
+"""What a run would learn from, looked at before it: list, captions, lengths, sizes, splits, cache. Writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mova.errors import CheckpointError, DataError
+from mova.generate.dims import SHIPPED_MODELS
+from mova.generate.locate import find_model
+from mova.generate.published import find_configs
+from mova.train.cache import LatentCache
+from mova.train.cache_plan import CachePlan, Missing
+from mova.train.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
+from mova.train.config import LatentsConfig, StepConfig
+from mova.train.config.data import MediaDataConfig, ToyDataConfig
+from mova.train.config.joint import LatentStageBase
+from mova.train.encode import CLIP_PARTS, TEXT_PARTS, sample_rate_of
+from mova.train.latents import FILES_MEMORY, SPLITS
+from mova.train.sources.base import Split
+from mova.train.sources.files import MediaSource
+from mova.train.sources.scan import ScannedClips, named, scan_clips
+from mova.train.sources.toy import FRAME_RATE
+
+_USUAL_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found out about the clips of a stage.
+
+    Attributes:
+        lines: for people.
+        host_bytes: of clips and captions that would be kept in host memory.
+    """
+
+    lines: Sequence[str]
+    host_bytes: int
+
+
+def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
+    """Look at a stage's clips as its run would, and refuse what the run would refuse.
+
+    Args:
+        config: of the stage.
+        cache: folder of encoded clips.
+
+    Returns:
+        None for a stage that does not learn from encoded clips.
+
+    Raises:
+        DataError: the clips cannot be used, or there is no room to encode them.
+    """
+    if not isinstance(config, (LatentStageBase, LatentsConfig)):
+        return None
+    encoders = config.encoders if isinstance(config, LatentStageBase) and config.encoders else str(config.model)
+    model = _on_this_disk(encoders)
+    sizes = _sizes(encoders, model)
+    if isinstance(config.data, ToyDataConfig):
+        return _check_toy(config.data, sizes)
+    clips = scan_clips(config.data, cache / FILES_MEMORY, remember=False)
+    rate = _USUAL_RATE if model is None else sample_rate_of(model)
+    sources = {split: MediaSource(config.data, split, rate, clips=clips) for split in SPLITS}
+    lines = [*_describe(config.data, clips, sources), _captions(sources, model)]
+    if model is None:
+        lines.append(f"encoders: {encoders} has none on this disk yet; lengths of captions and cache are not checked")
+    elif not (isinstance(config, LatentStageBase) and config.online):
+        plans = [CachePlan.of(source, model, LatentCache(cache)) for source in sources.values()]
+        lines.append(_cache(plans))
+    return DataCheck(lines, 0 if sizes is None else sum(_held(source, sizes) for source in sources.values()))
+
+
+def _on_this_disk(encoders: str) -> Path | None:
+    """Return the directory of the encoders, or None: a look at the data downloads nothing."""
+    if not (Path(encoders).is_dir() or (SHIPPED_MODELS / encoders).is_dir()):
+        return None
+    # A model that earlier stages of a ladder have yet to fill may have no index.
+    model = Path(encoders) if Path(encoders).is_dir() else find_model(encoders)
+    return model if all(any((model / part).glob("[!.]*")) for part in (*CLIP_PARTS, *TEXT_PARTS)) else None
+
+
+def _sizes(encoders: str, model: Path | None) -> EncodedSizes | None:
+    try:
+        return sizes_from_directory(model) if model else sizes_from_configs(find_configs(encoders))
+    except CheckpointError:
+        return None
+
+
+def _check_toy(data: ToyDataConfig, sizes: EncodedSizes | None) -> DataCheck:
+    counts = (data.num_clips, data.validation_clips)
+    line = f"clips: {counts[0]} scenes to learn from, {counts[1]} for validation, of {data.size}x{data.size}"
+    if sizes is None:
+        return DataCheck([line], 0)
+    clip = sizes.clip_bytes((data.size, data.size), data.num_frames, FRAME_RATE)
+    encoded = sizes.files_bytes([clip] * sum(counts), sum(counts))
+    # Captions that are the same count once; how many are is not looked at.
+    held = sum(held_bytes(count * clip, count * sizes.text_bytes) for count in counts)
+    return DataCheck([line, f"cache: at most {_gb(encoded)} when it is full"], held)
+
+
+def _describe(data: MediaDataConfig, clips: ScannedClips, sources: Mapping[Split, MediaSource]) -> list[str]:
+    left_out = f", {clips.num_left_out} left out: {clips.reasons()}" if clips.num_left_out else ""
+    lengths = [found.duration_s for _, found in clips.usable]
+    span_s = data.num_frames / data.frame_rate
+    short = [item.key for item, found in clips.usable if found.duration_s < span_s - 0.5 / data.frame_rate]
+    buckets = Counter(entry.bucket for source in sources.values() for entry in source.entries)
+    files = {item.place for item, _ in clips.usable}
+    return [
+        f"clips: {clips.total} in {data.path}, {len(clips.usable)} usable in {len(files)} files{left_out}",
+        f"split: {len(sources['train'].entries)} to learn from, {len(sources['validation'].entries)} for validation"
+        + (f", {data.views} spans of each clip" if data.views > 1 else ""),
+        f"lengths: {min(lengths):.2f} to {max(lengths):.2f} s, of which {span_s:.2f} s are learned from at once"
+        + (f"; {len(short)} shorter, masked past their end ({named(short)})" if short else ""),
+        "sizes: " + ", ".join(f"{buckets[index]} of {size}" for index, size in enumerate(data.sizes) if buckets[index]),
+    ]
+
+
+def _captions(sources: Mapping[Split, MediaSource], model: Path | None) -> str:
+    entries = [entry for source in sources.values() for entry in source.entries]
+    different = list(dict.fromkeys(entry.caption for entry in entries))
+    line = f"captions: {len(different)} different"
+    if model is None:
+        return line
+    from mova.codecs.prompt import find_cut_prompts, load_tokenizer, max_prompt_tokens
+
+    tokenizer = load_tokenizer(model / "tokenizer")
+    cut = find_cut_prompts(tokenizer, different)
+    return f"{line}, {len(cut) or 'none'} longer than {max_prompt_tokens(tokenizer)} tokens" + (
+        ", cut there" if cut else ""
+    )
+
+
+def _cache(plans: Sequence[CachePlan]) -> str:
+    """Say what a cache holds already and what is missing, and refuse a disk that is too full for it."""
+    cache, missing = plans[0].cache, [plan.missing() for plan in plans]
+    clips = len({key for plan in plans for key in plan.clip_keys})
+    texts = len({key for plan in plans for key in plan.text_keys.values()})
+    all_missing = Missing(
+        [index for one in missing for index in one.clips], (), sorted({text for one in missing for text in one.texts})
+    )
+    needed = sum(plan.bytes_of(one) for plan, one in zip(plans, missing, strict=True))
+    free = cache.free_bytes()
+    if needed > free:
+        raise DataError(
+            f"{len(all_missing.clips)} clips and {len(all_missing.texts)} captions to encode take {_gb(needed)} in "
+            f"{cache.folder}, got {_gb(free)} free; make room, or choose another disk (--cache)"
+        )
+    return (
+        f"cache: {clips - len(all_missing.clips)} of {clips} clips and {texts - len(all_missing.texts)} of {texts} "
+        f"captions are in {cache.folder}; the others take {_gb(needed)} of {_gb(free)} free"
+    )
+
+
+def _held(source: MediaSource, sizes: EncodedSizes) -> int:
+    shape = (source.num_frames, source.frame_rate)
+    clips = {entry.identity: sizes.clip_bytes(source.sizes[entry.bucket], *shape) for entry in source.entries}
+    return held_bytes(sum(clips.values()), len({entry.caption for entry in source.entries}) * sizes.text_bytes)
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"
