@@ -20,6 +20,7 @@ from mova.files.json_file import read_object, shorten, shorten_text
 from mova.generate.dims import dims_from_directory
 from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.free_memory import room_of
+from mova.generate.hub import Hub
 from mova.generate.kernels import check_kernels, use_kernels
 from mova.generate.locate import (
     ModelDefaults,
@@ -86,6 +87,8 @@ def load_pipeline(
     runtime: Runtime | None = None,
     geometry: ClipGeometry | None = None,
     on_bytes: Callable[[int, int], None] = lambda *_: None,
+    hub: Hub | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> MovaPipeline:
     """Load a model for generation.
 
@@ -102,6 +105,8 @@ def load_pipeline(
             before packing and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
         on_bytes: called with (done, in all), bytes of weight files, when a component is loaded.
+        hub: how a repository of the hub is asked for.
+        given: components that take the place of those of the model, by name; None for `video_dit_2` leaves it out.
 
     Raises:
         ConfigError: `shard_weights` without other processes, or of packed weights; a placement other than "resident"
@@ -113,9 +118,9 @@ def load_pipeline(
     from mova.generate.pipeline import MovaPipeline
 
     runtime = runtime or Runtime()
-    folder = find_model(model)
+    folder, given = find_model(model, hub), given or {}
     index = read_index(folder)
-    present = check_index(folder, index)
+    present = tuple(name for name in check_index(folder, index) if name not in given)
     for _, scale in loras:
         check_lora_scale(scale)
     methods = plan_quantization(
@@ -131,8 +136,9 @@ def load_pipeline(
             if name in COMPONENTS:
                 shapes[name] = key_shapes(verified)
     fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
-    defaults, scheduler = read_defaults(folder, model), load_scheduler(folder / "scheduler")
-    tokenizer = load_tokenizer(folder / "tokenizer")
+    defaults = read_defaults(folder, model)
+    scheduler = given.get("scheduler") or load_scheduler(folder / "scheduler")
+    tokenizer = given.get("tokenizer") or load_tokenizer(folder / "tokenizer")
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -143,6 +149,7 @@ def load_pipeline(
     is_placed = plan.placement != "resident"
     loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
+    networks |= {name: given[name] for name in NETWORKS if name in given}
     networks |= loading.networks([name for name in present if name in NETWORKS], on_bytes)
     fold_causal_convolutions(networks["video_vae"])
     use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from mova.errors import CheckpointError
 from mova.files.json_file import Fields, read_object, shorten_text
 from mova.generate.dims import SHIPPED_MODELS
+from mova.generate.hub import Hub
 from mova.generate.model_index import INDEX_FILE, read_configs
 
 logger = logging.getLogger(__name__)
@@ -56,12 +57,13 @@ class ModelDefaults:
     negative_prompt: str = ""
 
 
-def find_model(name: str | Path) -> Path:
+def find_model(name: str | Path, hub: Hub | None = None) -> Path:
     """Return the directory of a model.
 
     Args:
         name: a shipped model (`mova-tiny`), a directory in the published layout, or a hub id such as
             `OpenMOSS-Team/MOVA-360p`, which is downloaded (the only use of the network).
+        hub: how a repository of the hub is asked for.
 
     Raises:
         CheckpointError: there is no such model, or the directory is not one.
@@ -69,18 +71,20 @@ def find_model(name: str | Path) -> Path:
     text = str(name)
     shipped = SHIPPED_MODELS / text
     if re.fullmatch(r"[\w.-]+", text) and (shipped / INDEX_FILE).is_file():
+        _check_local(shipped, hub)
         return shipped
     folder = Path(name)
     try:
         if folder.is_dir():
             if not (folder / INDEX_FILE).is_file():
                 raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder} without it")
+            _check_local(folder, hub)
             return folder
         is_hub_id = _HUB_ID.fullmatch(text) is not None and not folder.exists()
     except (OSError, ValueError):  # no name that a folder may have
         is_hub_id = False
     if is_hub_id:
-        return _download(text)
+        return _download(text, hub or Hub())
     known = sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{INDEX_FILE}"))
     raise CheckpointError(
         f"model must be a shipped name ({', '.join(known) or 'none'}), a directory in the published layout or a hub id "
@@ -214,12 +218,20 @@ def has_packed_weights(folder: Path) -> bool:
     return any("quantization_config" in config for config in read_configs(folder).values())
 
 
-def _download(hub_id: str) -> Path:
+def _check_local(folder: Path, hub: Hub | None) -> None:
+    if hub is not None and hub.revision not in (None, "main"):
+        raise CheckpointError(
+            f"revision is for models of the hub, got {shorten_text(str(hub.revision))} for {folder}, which has one "
+            "state only; leave it out"
+        )
+
+
+def _download(hub_id: str, hub: Hub) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id))
+        return Path(snapshot_download(hub_id, **hub.arguments()))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"model {hub_id} is not a directory here and cannot be fetched: {reason}") from error

@@ -15,8 +15,9 @@ from torch import nn
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.generate.few_steps import DISTILLED, FEW_STEPS_FILE, with_recommended
+from mova.generate.hub import Hub
 from mova.generate.locate import ModelDefaults
-from mova.generate.lora_hub import Hub, locate_lora
+from mova.generate.lora_hub import locate_lora
 from mova.models.convert import key_shapes
 from mova.models.lora import COMPONENTS, Lora, fit_lora
 from mova.models.lora_file import make_lora, read_lora

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten, shorten_text
+from mova.generate.hub import Hub
 from mova.models.lora_source import PEFT_CONFIG, PEFT_WEIGHTS, PICKLED, check_weight_name
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _USUAL = (PEFT_WEIGHTS, "pytorch_lora_weights.safetensors")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hub:
-    """How a repository is asked for; the fields are those of `huggingface_hub`."""
-
-    revision: str | None = None
-    token: str | bool | None = None
-    cache_dir: str | Path | None = None
-    local_files_only: bool = False
 
 
 def locate_lora(

@@ -50,9 +50,10 @@ class PhasesMixin:
     _coding: Callable[[], Any]
     _denoising: Callable[[Iterable[Any]], Any]
     _joint_models: Callable[[], tuple[JointModel, JointModel]]
-    parallel: Parallel
-
     if TYPE_CHECKING:
+
+        @property
+        def parallel(self) -> Parallel: ...
 
         @property
         def _execution_device(self) -> torch.device: ...

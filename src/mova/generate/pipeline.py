@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,6 +15,7 @@ from mova.diffusion.schedule import SigmaLookup
 from mova.errors import ConfigError
 from mova.generate.inputs import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
 from mova.generate.lora import LoraPipelineMixin
+from mova.generate.moving import MovingMixin
 from mova.generate.output import (
     MovaPipelineOutput,
     OutputType,
@@ -24,11 +24,11 @@ from mova.generate.phases import PhasesMixin
 from mova.generate.placement import PlacedPipelineMixin, Placement
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, plan_run
-from mova.generate.runtime import Runtime
 from mova.generate.sampling import StepCallback
 from mova.generate.seeds import WholeNumbers
 from mova.generate.sharing import Shared, SharingMixin
 from mova.generate.spread import Spread, SpreadPipelineMixin
+from mova.generate.storing import StoredMixin
 from mova.geometry import CodecGeometry
 
 if TYPE_CHECKING:
@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 
 
 class MovaPipeline(
-    PhasesMixin, PlacedPipelineMixin, LoraPipelineMixin, SpreadPipelineMixin, SharingMixin, DiffusionPipeline
+    StoredMixin,
+    MovingMixin,
+    PhasesMixin,
+    PlacedPipelineMixin,
+    LoraPipelineMixin,
+    SpreadPipelineMixin,
+    SharingMixin,
+    DiffusionPipeline,
 ):
     """Generates clips with sound. Components are named as on disk in the published layout.
 
@@ -113,31 +120,6 @@ class MovaPipeline(
     @boundary_ratio.setter
     def boundary_ratio(self, ratio: float) -> None:
         self.register_to_config(boundary_ratio=ratio)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        torch_dtype: torch.dtype | None = None,
-        device: torch.device | str = "cpu",
-        loras: Sequence[tuple[str | Path, float]] = (),
-        runtime: Runtime | None = None,
-    ) -> MovaPipeline:
-        """Load a shipped model by name, a directory in the published layout, or a hub id; see `mova.generate.load`."""
-        from mova.generate.load import load_pipeline
-
-        return load_pipeline(
-            pretrained_model_name_or_path, dtype=torch_dtype, device=device, loras=loras, runtime=runtime
-        )
-
-    def save_pretrained(
-        self, save_directory: str | Path, *, torch_dtype: torch.dtype | None = None, max_shard_size: int | str = "10GB"
-    ) -> None:
-        """Write the published layout with the official class names; see `mova.generate.save`."""
-        from mova.generate.save import save_pipeline
-
-        save_pipeline(self, Path(save_directory), dtype=torch_dtype, max_shard_size=max_shard_size)
 
     @property
     def codec_geometry(self) -> CodecGeometry:

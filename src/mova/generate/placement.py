@@ -48,7 +48,7 @@ class Placement:
     def __init__(
         self, components: Mapping[str, nn.Module], device: torch.device, plan: MemoryPlan, dtype: torch.dtype
     ) -> None:
-        self.device, self.plan = device, plan
+        self.device, self.plan, self.dtype = device, plan, dtype
         self._components = dict(components)
         computing = _computing(self._components, dtype)
         for component in self._components.values():
@@ -114,6 +114,13 @@ class Placement:
     def host_bytes(self) -> int:
         """Return the bytes of blocks that rest in host memory of their own."""
         return sum(streamer.home_bytes() for streamer in self._streamers.values())
+
+    def remove(self) -> None:
+        """Leave all weights on the host, in ordinary memory or mapped files, and take the hooks off."""
+        for sleeper in self._sleepers.values():
+            sleeper.rest()
+        for streamer in self._streamers.values():
+            streamer.remove()
 
     def keep(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give weights that are about to change in place memory of their own; all of them are at rest afterwards."""

@@ -65,6 +65,11 @@ class MergedLoras:
                 self._restore(place)
             raise
 
+    def cast(self) -> None:
+        """Let the originals have the dtype of the weights, which have been cast."""
+        for place, original in self._originals.items():
+            self._originals[place] = original.to(self._weight(place).dtype)
+
     def _merge(self, place: tuple[str, str], parts: Sequence[tuple[Lora, float]]) -> None:
         weight = self._weight(place)
         if place not in self._originals:

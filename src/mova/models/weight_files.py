@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +23,43 @@ from mova.files.json_file import read_object, shorten_text
 
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
+_STEMS = (DIFFUSERS_STEM, TRANSFORMERS_STEM)
 MOST_HEADER_BYTES = 32 * 2**20
 """Largest header of a safetensors file that is read; the published models have 0.2 MB."""
+
+
+_VARIANT: ContextVar[str | None] = ContextVar("variant", default=None)
+
+
+@contextmanager
+def use_variant(variant: str | None) -> Iterator[None]:
+    """Read the files of a variant ("fp16": `diffusion_pytorch_model.fp16.safetensors`) of components that have it.
+
+    Args:
+        variant: letters, digits, dots and dashes; None is the plain files.
+
+    Raises:
+        CheckpointError: no name of a variant.
+    """
+    if variant is not None and not re.fullmatch(r"\w[\w.-]{0,40}", variant):
+        raise CheckpointError(f"variant must be a word such as fp16, got {shorten_text(variant)!r}")
+    before = _VARIANT.set(variant)
+    try:
+        yield
+    finally:
+        _VARIANT.reset(before)
+
+
+def has_variant(directory: Path, variant: str) -> bool:
+    """Say whether a component has weight files of a variant."""
+    return any((directory / name).is_file() for stem in _STEMS for name in _names(stem, variant))
+
+
+def _names(stem: str, variant: str | None) -> tuple[str, str]:
+    """Return the names of the index and of the only weight file."""
+    if variant is None:
+        return f"{stem}.safetensors.index.json", f"{stem}.safetensors"
+    return f"{stem}.safetensors.index.{variant}.json", f"{stem}.{variant}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -89,10 +127,9 @@ def read_headers(directory: Path) -> dict[str, StoredTensor]:
 
 def has_weights(directory: Path) -> bool:
     """Say whether a folder has weight files, or an index of them."""
+    variants = {None, _VARIANT.get()}
     return any(
-        (directory / f"{stem}.safetensors{end}").is_file()
-        for stem in (DIFFUSERS_STEM, TRANSFORMERS_STEM)
-        for end in (".index.json", "")
+        (directory / name).is_file() for stem in _STEMS for variant in variants for name in _names(stem, variant)
     )
 
 
@@ -102,9 +139,10 @@ def weight_files(directory: Path) -> tuple[dict[str, str] | None, list[Path]]:
     Raises:
         CheckpointError: there are none, the index cannot be read, or names files that are missing.
     """
-    for stem in (DIFFUSERS_STEM, TRANSFORMERS_STEM):
-        index_path = directory / f"{stem}.safetensors.index.json"
-        single = directory / f"{stem}.safetensors"
+    variant = _VARIANT.get()
+    variant = variant if variant is not None and has_variant(directory, variant) else None
+    for stem in _STEMS:
+        index_path, single = (directory / name for name in _names(stem, variant))
         if index_path.is_file():
             index = _read_index(index_path)
             if not index:

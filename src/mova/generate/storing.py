@@ -1,0 +1,162 @@
+"""A pipeline from its files and to them, in the words of diffusers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from mova.errors import ConfigError
+from mova.files.json_file import shorten
+from mova.generate.devices import choose_device
+from mova.generate.hub import Hub
+from mova.generate.locate import find_model
+from mova.generate.moving import DTYPES, check_dtype
+from mova.generate.runtime import Runtime
+from mova.models.weight_files import has_variant, read_headers, use_variant
+
+if TYPE_CHECKING:
+    from mova.generate.pipeline import MovaPipeline
+
+_DTYPE_NAMES: Final = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}
+_STORED_NAMES: Final = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+_HUB_WORDS: Final = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+_OWN_WORDS: Final = ("dtype", "torch_dtype", "device", "device_map", "loras", "runtime", "variant", *_HUB_WORDS)
+# Words of diffusers that ask for what is done anyway.
+_SETTLED: Final[Mapping[str, tuple[object, ...]]] = {
+    "use_safetensors": (True, None),
+    "low_cpu_mem_usage": (True, None),
+    "trust_remote_code": (False, None),
+    "safety_checker": (None,),
+}
+_COMPONENTS: Final = (
+    *("video_vae", "audio_vae", "text_encoder", "tokenizer", "scheduler"),
+    *("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"),
+)
+
+
+class StoredMixin:
+    """How a pipeline is loaded and saved."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        torch_dtype: torch.dtype | str | None = None,
+        device: torch.device | str | int | None = None,
+        device_map: str | None = None,
+        loras: Sequence[tuple[str | Path, float]] = (),
+        runtime: Runtime | None = None,
+        variant: str | None = None,
+        **others: Any,
+    ) -> MovaPipeline:
+        """Load a shipped model by name, a directory in the published layout, or a hub id; see `mova.generate.load`.
+
+        Args:
+            pretrained_model_name_or_path: the model.
+            dtype, torch_dtype: of towers, bridge and text encoder; "auto" is that of the stored video tower. None is
+                float32 on a CPU and bfloat16 elsewhere.
+            device: that computes; None is the first GPU or else the CPU, as for the command.
+            device_map: likewise, as diffusers says it; "auto" and "balanced" let memory decide where weights rest.
+            loras: files and their scales.
+            runtime: memory, quantisation and kernels.
+            variant: of the weight files, such as "fp16", where a component has it.
+            others: `revision`, `token`, `cache_dir`, `local_files_only` and `force_download` for a model of the hub,
+                and components by name that take the place of the model's own.
+
+        Raises:
+            ConfigError: a keyword that is none of these, with the nearest one, or a value that cannot be used.
+            CheckpointError: there is no such model, or it cannot be loaded.
+        """
+        from mova.generate.load import load_pipeline
+
+        if not isinstance(pretrained_model_name_or_path, str | Path):
+            raise ConfigError(f"the model is given by name or path, got {shorten(pretrained_model_name_or_path)}")
+        hub, given = _sort_words(others)
+        if dtype is not None and torch_dtype is not None and dtype != torch_dtype:
+            raise ConfigError(f"dtype and torch_dtype are one word, got {dtype} and {torch_dtype}; give one of them")
+        if device is not None and device_map is not None:
+            raise ConfigError(f"device and device_map are both given ({device}, {device_map}); give one of them")
+        if device_map is not None and not isinstance(device_map, str | torch.device):
+            raise ConfigError(f"device_map must be one device, 'auto' or 'balanced', got {shorten(device_map)}")
+        target = choose_device(None if device_map == "balanced" else device if device_map is None else device_map)
+        folder = find_model(pretrained_model_name_or_path, hub)
+        if variant is not None:
+            _check_variant(folder, variant)
+        with use_variant(variant):
+            return load_pipeline(
+                pretrained_model_name_or_path if hub == Hub() else folder,
+                dtype=_dtype_of(torch_dtype if dtype is None else dtype, folder),
+                device=target,
+                loras=loras,
+                runtime=runtime,
+                given=given,
+            )
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | None = None,
+        max_shard_size: int | str = "10GB",
+    ) -> None:
+        """Write the published layout with the official class names; see `mova.generate.save`."""
+        from mova.generate.save import save_pipeline
+
+        pipeline: Any = self
+        wanted = torch_dtype if dtype is None else dtype
+        save_pipeline(
+            pipeline,
+            Path(save_directory),
+            dtype=None if wanted is None else check_dtype(wanted),
+            max_shard_size=max_shard_size,
+        )
+
+
+def _sort_words(words: Mapping[str, Any]) -> tuple[Hub, dict[str, Any]]:
+    """Return what is for the hub and which components are given; refuse everything else by name."""
+    given: dict[str, Any] = {}
+    for name, value in words.items():
+        if name in _HUB_WORDS:
+            continue
+        if name in _SETTLED:
+            if value not in _SETTLED[name]:
+                raise ConfigError(f"{name} must be {_SETTLED[name][0]} here, got {shorten(value)}")
+        elif name in _COMPONENTS:
+            if value is None and name != "video_dit_2":
+                raise ConfigError(f"{name} cannot be left out, got None")
+            given[name] = value
+        else:
+            known = (*_OWN_WORDS, *_COMPONENTS)
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"from_pretrained takes {', '.join(known)}; got {shorten(name)}; nearest is {close}")
+    return Hub(**{name: words[name] for name in _HUB_WORDS if name in words}), given
+
+
+def _dtype_of(wanted: torch.dtype | str | None, folder: Path) -> torch.dtype | None:
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        stored = [tensor for tensor in read_headers(folder / "video_dit").values() if tensor.dtype in _STORED_NAMES]
+        largest = max(stored, key=lambda tensor: tensor.num_elements, default=None)
+        return None if largest is None else _STORED_NAMES[largest.dtype]
+    if isinstance(wanted, str):
+        if wanted.removeprefix("torch.") not in _DTYPE_NAMES:
+            raise ConfigError(f"dtype must be auto or one of {', '.join(_DTYPE_NAMES)}, got {shorten(wanted)}")
+        return _DTYPE_NAMES[wanted.removeprefix("torch.")]
+    return check_dtype(wanted)
+
+
+def _check_variant(folder: Path, variant: str) -> None:
+    with use_variant(variant):
+        if not any(has_variant(folder / name, variant) for name in _COMPONENTS):
+            raise ConfigError(
+                f"variant must be one that the model has, got {variant!r} and no *.{variant}.safetensors in {folder}; "
+                "leave it out for the plain files"
+            )
