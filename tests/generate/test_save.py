@@ -1,12 +1,17 @@
 import json
+import os
 
 import pytest
 import torch
 
+from mova.codecs.prompt import load_tokenizer
 from mova.errors import CheckpointError
+from mova.generate.dims import SHIPPED_MODELS
+from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.load import load_pipeline
 from mova.generate.locate import ModelDefaults
 from mova.generate.pipeline import MovaPipeline
+from mova.generate.save import _save_tokenizer, tokenizer_config
 
 
 @pytest.fixture
@@ -44,6 +49,51 @@ def test_saved_index_and_configs_name_the_official_classes(fresh, tmp_path, chec
     assert (
         json.loads((tmp_path / "tokenizer" / "tokenizer_config.json").read_text())["tokenizer_class"] == "T5Tokenizer"
     )
+
+
+def _assert_read_by_every_transformers(config):
+    """The types that transformers 4.57 takes; it fails at a list of `extra_special_tokens`."""
+    assert isinstance(config["extra_special_tokens"], dict)
+    assert all(isinstance(token, str) for token in config["additional_special_tokens"])
+    assert config["tokenizer_class"] == "T5Tokenizer"
+    assert isinstance(config["model_max_length"], int)
+    assert isinstance(config["extra_ids"], int)
+    assert not {"backend", "is_local", "local_files_only"} & config.keys()
+
+
+def test_tokenizers_are_written_as_the_official_code_reads_them(tmp_path):
+    shipped = SHIPPED_MODELS / "mova-tiny" / "tokenizer"
+    _assert_read_by_every_transformers(json.loads((shipped / "tokenizer_config.json").read_text()))
+    tokenizer = load_tokenizer(shipped)
+    _save_tokenizer(tokenizer, tmp_path)
+    _assert_read_by_every_transformers(json.loads((tmp_path / "tokenizer_config.json").read_text()))
+    again, text = load_tokenizer(tmp_path), "Glass, keys <extra_id_0> & drums </s> <pad>"
+    assert again(text)["input_ids"] == tokenizer(text)["input_ids"]
+    old = {"extra_special_tokens": ["<extra_id_0>"], "backend": "tokenizers", "extra_ids": 1, "model_max_length": 96}
+    _assert_read_by_every_transformers(tokenizer_config(old))
+
+
+def test_what_belongs_to_a_model_is_saved_with_it(tmp_path):
+    shipped = load_pipeline("mova-tiny")
+    shipped.save_pretrained(tmp_path / "model")
+    again = load_pipeline(tmp_path / "model")
+    assert again.defaults == shipped.defaults
+    assert (tmp_path / "model" / FEW_STEPS_FILE).read_bytes() == shipped.few_steps_file.read_bytes()
+    # In the weights and beside them it would act twice.
+    shipped.load_lora_weights(shipped.few_steps_file)
+    shipped.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model" / FEW_STEPS_FILE).exists()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_files_have_the_modes_that_the_umask_asks_for(fresh, tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        fresh.save_pretrained(tmp_path / "model")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "model", *(tmp_path / "model").rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~mask, path
 
 
 def test_weights_can_be_saved_small_and_in_shards(fresh, tmp_path):

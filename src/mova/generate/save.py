@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mova.errors import CheckpointError
+from mova.files.json_file import read_object
+from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.locate import write_defaults
 from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
 from mova.models.convert import write_component
@@ -48,6 +52,7 @@ def save_pipeline(
         _save_tokenizer(components["tokenizer"], folder / "tokenizer")
         _save_scheduler(components["scheduler"], folder / "scheduler")
         write_defaults(folder, pipeline.defaults)
+        _copy_few_steps(pipeline, folder)
         index: dict[str, Any] = {
             "_class_name": "MOVA",
             "_diffusers_version": __version__,
@@ -61,12 +66,40 @@ def save_pipeline(
         raise CheckpointError(f"model cannot be written to {folder}: {error}") from error
 
 
+def _copy_few_steps(pipeline: MovaPipeline, folder: Path) -> None:
+    """Keep the LoRA for few steps beside the model, unless it is in the saved weights already."""
+    source, target = pipeline.few_steps_file, folder / FEW_STEPS_FILE
+    if source is None or pipeline.has_recommending_adapter():
+        target.unlink(missing_ok=True)
+    elif source.resolve() != target.resolve():
+        staged = target.with_name(f"{target.name}.part")
+        try:
+            shutil.copyfile(source, staged)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
-    # A tokenizer read from its tokenizer.json has a generic class; the files are those of a T5 tokenizer all the same.
     config_file = folder / "tokenizer_config.json"
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    _write_json(config_file, {**config, "tokenizer_class": "T5Tokenizer"})
+    _write_json(config_file, tokenizer_config(read_object(config_file, error=CheckpointError).values))
+
+
+def tokenizer_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tokenizer's configuration as every transformers reads it, 4.57 (of the official code) and 5.
+
+    A tokenizer read from its tokenizer.json has a generic class; the files are those of a T5 tokenizer all the same.
+    The tokens that transformers 5 lists as `extra_special_tokens` are `additional_special_tokens` to 4.57, which takes
+    a mapping under the first name. What says where the files once were is left out.
+    """
+    own = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
+    extra = own.get("extra_special_tokens")
+    if not isinstance(extra, dict):
+        own["extra_special_tokens"] = {}
+        if extra:
+            own["additional_special_tokens"] = list(extra)
+    return {**own, "tokenizer_class": "T5Tokenizer"}
 
 
 def _save_scheduler(scheduler: Any, folder: Path) -> None:

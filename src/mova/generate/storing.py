@@ -98,6 +98,12 @@ class StoredMixin:
                 given=given,
             )
 
+    def has_recommending_adapter(self) -> bool:
+        """Say whether an adapter acts that was made for settings of its own, such as one for few steps."""
+        pipeline: Any = self
+        acting = pipeline.get_active_adapters()
+        return any(entry.lora.recommended for name, entry in (pipeline._adapters or {}).items() if name in acting)
+
     def save_pretrained(
         self,
         save_directory: str | Path,
