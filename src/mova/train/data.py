@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -39,7 +39,7 @@ class ToyClips:
 
 
 class ClipRenderer:
-    """Renders ranges of clips with a pool of processes; use as a context manager.
+    """Renders ranges of clips with a pool of processes, few of them without; use as a context manager.
 
     Args:
         data: how large and how long the clips are, and how many processes render them.
@@ -47,14 +47,15 @@ class ClipRenderer:
 
     def __init__(self, data: ToyDataConfig) -> None:
         self.data = data
-        # spawn: a forked child of a process that runs torch threads can hang.
-        self._pool = ProcessPoolExecutor(data.workers or os.cpu_count() or 1, mp_context=get_context("spawn"))
+        self._workers = data.workers or os.cpu_count() or 1
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> ClipRenderer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def prepare(
         self,
@@ -79,9 +80,7 @@ class ClipRenderer:
         _ensure_array(home / "waveforms.npy", (count, samples), np.float32)
         parts = [(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
         missing = [part for part in parts if not _part_file(home, part).exists()]
-        jobs = [self._pool.submit(_render_part, home, split, first, part, self.data) for part in missing]
-        for done, job in enumerate(as_completed(jobs), len(parts) - len(missing) + 1):
-            job.result()
+        for done, _ in enumerate(self._rendered(home, split, first, missing), len(parts) - len(missing) + 1):
             if on_progress:
                 on_progress(min(done * _CHUNK, count), count)
         captions = tuple(
@@ -89,6 +88,22 @@ class ClipRenderer:
         )
         frames, waveforms = (np.load(home / f"{name}.npy", mmap_mode="r") for name in ("frames", "waveforms"))
         return ToyClips(frames, waveforms, captions)
+
+    def _rendered(self, home: Path, split: Split, first: int, parts: Sequence[tuple[int, int]]) -> Iterator[None]:
+        """Render parts; yield when one is there."""
+        if len(parts) < 2 or self._workers == 1:
+            # A process of its own takes longer to start than one part takes.
+            for part in parts:
+                _render_part(home, split, first, part, self.data)
+                yield
+            return
+        if self._pool is None:
+            # spawn: a forked child of a process that runs torch threads can hang.
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        jobs = [self._pool.submit(_render_part, home, split, first, part, self.data) for part in parts]
+        for job in as_completed(jobs):
+            job.result()
+            yield
 
 
 def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: int | None = None) -> ToyClips:
