@@ -51,10 +51,16 @@ def write(folder, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def cache(tmp_path_factory):
+    """Encoded clips, the same for all runs."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cache):
     folder = tmp_path_factory.mktemp("lora")
     # By its path, which must not be told to whoever gets the file.
-    run_recipe(write(folder, base=str(find_model("mova-tiny"))))
+    run_recipe(write(folder, base=str(find_model("mova-tiny"))), cache=cache)
     return folder / "run" / "model" / "lora.safetensors"
 
 
@@ -95,7 +101,7 @@ def test_checkpoints_hold_adapters_and_nothing_of_the_base(trained):
     assert all(key.split(".")[1] in ("down", "up") for key in keys)
 
 
-def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path):
+def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, cache):
     class StopHereError(Exception):
         pass
 
@@ -105,8 +111,8 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path):
 
     recipe = write(tmp_path, run=RECIPE["run"] | {"checkpoint_every_s": 1e-9})
     with pytest.raises(StopHereError):
-        run_recipe(recipe, on_progress=stop)
-    run_recipe(recipe, resume=tmp_path / "run")
+        run_recipe(recipe, on_progress=stop, cache=cache)
+    run_recipe(recipe, resume=tmp_path / "run", cache=cache)
     first, second = read_lora(trained), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
     for name, layers in first.layers.items():
         for path, layer in layers.items():
@@ -174,7 +180,7 @@ LOW_MEMORY = {"checkpoint_activations": True, "offload_activations": True, "one_
 
 
 @pytest.mark.parametrize("left_out", [(), ("stream_blocks",), ("one_expert", "offload_activations")])
-def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, left_out):
+def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, left_out, cache):
     """Blocks recomputed and streamed, their inputs on the host, one expert at a time: the same adapters."""
     memory = {name: value for name, value in LOW_MEMORY.items() if name not in left_out}
     adapters = {name: setting | {"dropout": 0} for name, setting in RECIPE["adapters"].items()}
@@ -183,7 +189,7 @@ def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, lef
     optimizer = RECIPE["optimizer"] | {"eps": 1e-5}
     for name, settings in (("plain", {}), ("small", memory)):
         (tmp_path / name).mkdir()
-        run_recipe(write(tmp_path / name, memory=settings, adapters=adapters, optimizer=optimizer))
+        run_recipe(write(tmp_path / name, memory=settings, adapters=adapters, optimizer=optimizer), cache=cache)
         written.append(read_lora(tmp_path / name / "run" / "model" / "lora.safetensors"))
     for name, layers in written[0].layers.items():
         for path, layer in layers.items():
@@ -193,10 +199,10 @@ def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, lef
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def packed(tmp_path_factory, cache):
     """A LoRA trained on a base in nf4, everything that saves memory switched on, and its run folder."""
     folder = tmp_path_factory.mktemp("packed")
-    run_recipe(write(folder, memory=LOW_MEMORY | {"base_quantization": "nf4"}))
+    run_recipe(write(folder, memory=LOW_MEMORY | {"base_quantization": "nf4"}), cache=cache)
     return folder / "run" / "model" / "lora.safetensors"
 
 
@@ -226,7 +232,7 @@ def test_checkpoints_hold_nothing_of_a_packed_base_either(packed):
     assert all(key.split(".")[1] in ("down", "up") for key in keys)
 
 
-def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(packed, tmp_path):
+def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(packed, tmp_path, cache):
     class StopHereError(Exception):
         pass
 
@@ -237,8 +243,8 @@ def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(pac
     memory = LOW_MEMORY | {"base_quantization": "nf4"}
     recipe = write(tmp_path, memory=memory, run=RECIPE["run"] | {"checkpoint_every_s": 1e-9})
     with pytest.raises(StopHereError):
-        run_recipe(recipe, on_progress=stop)
-    run_recipe(recipe, resume=tmp_path / "run")
+        run_recipe(recipe, on_progress=stop, cache=cache)
+    run_recipe(recipe, resume=tmp_path / "run", cache=cache)
     first, second = read_lora(packed), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
     for name, layers in first.layers.items():
         for path, layer in layers.items():
@@ -247,14 +253,16 @@ def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(pac
 
 
 @pytest.mark.parametrize(("method", "largest"), [("int8", 0.05), ("nf4", 0.15), ("float8", 0.04)])
-def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(tmp_path, caplog, method, largest):
+def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(
+    tmp_path, caplog, method, largest, cache
+):
     caplog.set_level("INFO")
     losses = {}
     for name in ("none", method):
         folder = tmp_path / name
         folder.mkdir()
         config = load_recipe(write(folder, memory={"base_quantization": name}))
-        stage = LoraStage(config, tmp_path / "latents")
+        stage = LoraStage(config, cache)
         errors = stage.quantization_errors
         assert set(errors) == (set() if name == "none" else set(RECIPE["adapters"]))
         assert all(0 < error < largest for part in errors.values() for error in part.values())
@@ -284,10 +292,10 @@ def test_a_base_that_is_stored_packed_is_refused_before_anything_is_encoded(tmp_
     assert not (tmp_path / "latents").exists()
 
 
-def test_validation_clips_can_be_made_from_a_packed_base(tmp_path):
+def test_validation_clips_can_be_made_from_a_packed_base(tmp_path, cache):
     """They go through the pipeline, which knows nothing of packed weights."""
     memory = {"base_quantization": "int8"}
     validation = {"clips": 1, "num_inference_steps": 1}
-    run_recipe(write(tmp_path, memory=memory, validation=validation, run=RECIPE["run"] | {"max_steps": 1}))
+    run_recipe(write(tmp_path, memory=memory, validation=validation, run=RECIPE["run"] | {"max_steps": 1}), cache=cache)
     scores = sorted((tmp_path / "run" / "tiny_lora" / "validation").glob("*/scores.json"))
     assert json.loads(scores[-1].read_text())["problem"] == ""
