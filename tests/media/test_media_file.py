@@ -4,7 +4,7 @@ import pytest
 from mova.errors import ReadError
 from mova.media.media_file import check_whole
 from mova.media.probe import probe, probe_video
-from mova.media.read import read_audio, read_frames
+from mova.media.read import read_audio, read_frames, read_span
 
 
 def test_a_file_that_breaks_off_is_told_without_decoding(films, tmp_path):
@@ -45,3 +45,33 @@ def test_another_audio_track_is_taken_where_the_first_cannot_be_decoded(films, t
         path.write_bytes(data)
     audio = read_audio(path, sample_rate=16_000, length=12_000)
     assert films.onsets_s(audio.waveform, 16_000) == pytest.approx([0.6], abs=0.01)
+
+
+class Pipe:
+    """A file that cannot be gone back in."""
+
+    def __init__(self, path):
+        self._file = path.open("wb")
+
+    def write(self, data):
+        return self._file.write(data)
+
+    def close(self):
+        self._file.close()
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv", "film.flv", "film.nut"])
+def test_what_was_written_into_a_pipe_has_its_measured_length(films, tmp_path, name):
+    whole = films.make_with_clicks(tmp_path / f"whole{name}")
+    pipe = Pipe(tmp_path / name)
+    with av.open(str(whole)) as source, av.open(pipe, "w", format=name[5:].replace("mkv", "matroska")) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    pipe.close()
+    check_whole(tmp_path / name)
+    # AVI has no time stamps for frames that are shown in another order than they are stored in.
+    assert probe(tmp_path / name).video.duration_s == pytest.approx(2.0, abs=0.05)
+    assert len(read_span(tmp_path / name, frame_rate=24.0).clip.frames) == 48

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mova.errors import ConfigError, GeometryError, ReadError
 from mova.geometry import num_samples
-from mova.media.read import read_audio, read_clip, read_sound, read_span
+from mova.media.read import read_audio, read_clip, read_span
 
 NTSC = Fraction(24_000, 1001)
 
@@ -137,13 +137,13 @@ def test_arguments_outside_their_range_are_refused(films, tmp_path):
 
 def test_sound_alone_is_read_from_any_start_with_its_own_length(films, tmp_path):
     film = films.make_with_clicks(tmp_path / "film.mp4")
-    waveform, own_s = read_sound(film, sample_rate=16_000, length=16_000, start_s=0.25)
-    assert waveform.shape == (1, 16_000)
-    assert own_s == pytest.approx(1.0)
-    np.testing.assert_allclose(films.onsets_s(waveform, 16_000), [0.25], atol=2e-3)
-    waveform, own_s = read_sound(film, sample_rate=16_000, length=32_000, start_s=1.0)
-    assert own_s == pytest.approx(1.0, abs=0.05)
-    assert not waveform[:, 17_600:].any()
+    audio = read_audio(film, sample_rate=16_000, length=16_000, start_s=0.25)
+    assert audio.waveform.shape == (1, 16_000)
+    assert audio.own_samples == ((0, 16_000),)
+    np.testing.assert_allclose(films.onsets_s(audio.waveform, 16_000), [0.25], atol=2e-3)
+    audio = read_audio(film, sample_rate=16_000, length=32_000, start_s=1.0)
+    assert audio.own_samples[-1][1] / 16_000 == pytest.approx(1.0, abs=0.05)
+    assert not audio.waveform[:, 17_600:].any()
 
 
 def test_what_is_the_files_own_is_told_apart_from_what_is_filled_in(films, tmp_path):

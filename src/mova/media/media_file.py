@@ -32,6 +32,7 @@ DEEP, DEEP_AREA = (way | Interpolation.ACCURATE_RND for way in (Interpolation.BI
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # A file may fall short of the length that it declares by this much before it counts as damaged.
 _SHORTFALL_S = 0.5
+_UNKNOWN_FRAMES = 1 << 30
 # Containers that state the length of each stream. What FFmpeg says for the others is the whole file's, or a guess.
 _STATE_LENGTHS = {"mov", "avi", "wav", "w64", "flac", "aiff", "caf", "mxf", "nut"}
 
@@ -125,6 +126,7 @@ def decode_video(container: Any, stream: Any, path: PathArgument) -> Iterator[An
         yield from decode(container, stream, path)
         return
     context = av.CodecContext.create(name, "r")
+    context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}
     for packet in _demux(container, [stream], path):
         yield from context.decode(packet)
 
@@ -183,7 +185,7 @@ def start_s(container: Any, stream: Any) -> float:
 
 def stated_duration_s(container: Any, stream: Any) -> float | None:
     """Return how long a stream says that it is itself: its own field, or Matroska's tag."""
-    if stream.duration is not None and container.format.name.split(",")[0] in _STATE_LENGTHS:
+    if _has_duration(stream) and container.format.name.split(",")[0] in _STATE_LENGTHS:
         return float(stream.duration * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
@@ -196,12 +198,21 @@ def stated_duration_s(container: Any, stream: Any) -> float | None:
 
 def declared_end_s(container: Any, stream: Any) -> float | None:
     """Return how long a file says that a stream is, or else that it is itself; None where neither is said."""
-    if stream.duration is not None:
+    if _has_duration(stream):
         return float(stream.duration * stream.time_base)
     stated_s = stated_duration_s(container, stream)
-    if stated_s is None and container.duration is not None:
+    if stated_s is None and container.duration is not None and not _is_unfinished(stream):
         return float(container.duration / CLOCK_RATE)
     return stated_s
+
+
+def _has_duration(stream: Any) -> bool:
+    return stream.duration is not None and not _is_unfinished(stream)
+
+
+def _is_unfinished(stream: Any) -> bool:
+    """Say whether a header was never completed: a stream of AVI then has a number of frames that stands for unknown."""
+    return bool(stream.frames >= _UNKNOWN_FRAMES)
 
 
 def measured_duration_s(path: PathArgument, index: int) -> float | None:

@@ -193,21 +193,6 @@ def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, s
     return ReadAudio(audio.cut(sample_rate, length, mono=True), own, audio.file_end_s)
 
 
-def read_sound(
-    path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0
-) -> tuple[np.ndarray, float]:
-    """Read a span of audio as `read_audio` does.
-
-    Returns:
-        (1, S) float32 in [-1, 1], and up to how many seconds of it the file's audio lasts.
-
-    Raises:
-        MovaError: as `read_audio`.
-    """
-    audio = read_audio(path, sample_rate=sample_rate, length=length, start_s=start_s)
-    return audio.waveform, audio.own_samples[-1][1] / sample_rate if audio.own_samples else 0.0
-
-
 def _own_samples(audio: AudioSpan, sample_rate: int, length: int) -> tuple[tuple[int, int], ...]:
     rounded = [(round(begin * sample_rate), min(round(end * sample_rate), length)) for begin, end in audio.parts]
     return tuple((begin, end) for begin, end in rounded if begin < end)
