@@ -178,11 +178,23 @@ def generate(
         quantize=quantize,
         on_note=_note if rank == 0 else _say_nothing,
     )
+    if rank == 0:
+        _warn(clips)
     runtime = Runtime(memory, clips.quantization, attention, compile_blocks)
     made = _make_all(clips, processes, runtime, rank)
     if rank == 0:
         _close(made, speed)
         _print(made, are_several=clips.are_several, as_json=as_json)
+
+
+def _warn(clips: Clips) -> None:
+    """Say once of each kind what the model was not trained for."""
+    from mova.generate.scope import read_scope, warn_outside
+
+    scope = read_scope(clips.folder)
+    for line in dict.fromkeys(warn_outside(job.request, scope) for job in clips.jobs):
+        if line is not None:
+            _note(line)
 
 
 def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
