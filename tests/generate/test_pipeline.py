@@ -305,7 +305,7 @@ def test_pictures_that_are_not_finite_are_not_returned(pipe, short):
         ({"output_type": "gif"}, ConfigError, "output_type must be one of pil, np, pt, latent; got 'gif'"),
         ({"prompt": []}, ConfigError, "got an empty list"),
         ({"prompt": None}, ConfigError, "exactly one of prompt and prompt_embeds"),
-        ({"num_videos_per_prompt": 0}, ConfigError, "num_videos_per_prompt must be at least 1, got 0"),
+        ({"num_videos_per_prompt": 0}, ConfigError, "num_videos_per_prompt must be a whole number of 1 or more, got 0"),
         ({"generator": torch.Generator()}, ConfigError, "seed and generator are both given"),
         ({"video": film(), "audio": np.zeros(10_000)}, ConfigError, "nothing is left to generate"),
         ({"video": film(), "image": picture()}, ConfigError, "video already holds the frames"),
@@ -328,3 +328,16 @@ def test_wrong_arguments_are_errors(latents_of, change, error, text):
 def test_only_the_published_kind_of_audio_autoencoder_is_taken(pipe):
     with pytest.raises(ConfigError, match="audio_vae_type must be 'dac', got 'oobleck'"):
         MovaPipeline(**pipe.components, audio_vae_type="oobleck")
+
+
+def test_a_foreign_scheduler_is_refused_at_assignment_with_the_reason(pipe):
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    own = MovaPipeline(**pipe.components)
+    before = own.scheduler
+    with pytest.raises(ConfigError, match=r"noise levels for video and others for audio, got FlowMatchEuler.*sampler="):
+        own.scheduler = FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(ConfigError, match="got NoneType"):
+        MovaPipeline(**(pipe.components | {"scheduler": None}))
+    own.scheduler = type(before).from_config(before.config)
+    assert own.scheduler is not before

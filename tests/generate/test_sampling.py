@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mova.errors import ConfigError
+
 
 @pytest.mark.parametrize(
     ("options", "predictions"),
@@ -80,3 +82,52 @@ def test_a_whole_clip_with_a_threshold_counts_what_it_repeats_and_stays_near(pip
     assert 0 < near.calls.repeated < near.calls.predictions == exact.calls.predictions == 40
     error = (near.frames - exact.frames).std() / exact.frames.std()
     assert 0 < error < 0.5
+
+
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+def test_a_callback_that_hands_back_what_it_was_shown_changes_nothing(latents_of, sampler):
+    plain = latents_of(sampler=sampler)
+    same = latents_of(sampler=sampler, callback_on_step_end=lambda *told: told[-1])
+    assert all(torch.equal(one, other) for one, other in zip(plain, same, strict=True))
+
+
+def test_a_callback_is_shown_what_it_asks_for_and_may_change_it_in_place(latents_of):
+    seen = []
+
+    def clear(pipeline, step, timestep, shown):
+        seen.append(list(shown))
+        if step == 3:
+            shown["audio_latents"].zero_()
+
+    _, audio = latents_of(callback_on_step_end=clear, callback_on_step_end_tensor_inputs=["audio_latents"])
+    assert seen == [["audio_latents"]] * 4
+    assert not audio.any()
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [
+        (3, "must return None or a mapping of latents, got 3"),
+        ({"noise": torch.zeros(1)}, "may return latents, audio_latents, got 'noise'"),
+        ({"latents": torch.zeros(1)}, r"latents of callback_on_step_end must be \(1, 16, 2, 4, 4\), got \(1,\)"),
+        ({"latents": None}, "got None"),
+    ],
+    ids=str,
+)
+def test_what_a_callback_hands_back_is_checked(latents_of, returned, text):
+    with pytest.raises(ConfigError, match=text):
+        latents_of(callback_on_step_end=lambda *_: returned)
+
+
+def test_a_run_that_is_interrupted_ends_before_its_next_step(pipe, short):
+    steps = []
+
+    def stop(pipeline, step, timestep, shown):
+        steps.append(shown["latents"].clone())
+        pipeline._interrupt = step == 1
+        assert pipeline.interrupt == (step == 1)
+
+    stopped = pipe("a dog", **short, seed=0, output_type="latent", callback_on_step_end=stop)
+    assert len(steps) == 2
+    assert torch.equal(stopped.frames, steps[-1])
+    assert pipe("a dog", **short, seed=0, output_type="latent").calls.predictions == 4, "the next call runs to its end"

@@ -103,6 +103,7 @@ def denoise(
     boundary_ratio: float | None = None,
     on_step: OnStep | None = None,
     agree: Agree = lambda flag, _: flag,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
 
@@ -118,6 +119,7 @@ def denoise(
         boundary_ratio: see `plan_steps`.
         on_step: see `OnStep`.
         agree: settles among several processes whether adaptive guidance ends.
+        is_stopped: asked before each step; once it says so, the latents of that moment are returned.
 
     Returns:
         Latents at the last noise level, float32, on the device of `latents`.
@@ -145,6 +147,8 @@ def denoise(
     video_timesteps, audio_timesteps = schedule.video_timesteps.to(device), schedule.audio_timesteps.to(device)
 
     for index, step in enumerate(plan):
+        if is_stopped():
+            break
         times = video_timesteps[index], audio_timesteps[index]
         velocities = [
             part.predict(index, step.expert, piece, times)

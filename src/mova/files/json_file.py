@@ -16,7 +16,15 @@ MOST_BYTES = 64 * 2**20
 """Largest JSON file that is read unless the caller allows more; an index of the published models has 0.2 MB."""
 
 _MISSING: Any = object()
-_REPR = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python gives no text to a number of thousands of digits.
+        return super().repr_int(x, level) if abs(x) < 10**60 else "a number of more than 60 digits"  # type: ignore[no-any-return]
+
+
+_REPR = _Short()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 2, 60, 60, 30
 _REPR.maxlist = _REPR.maxdict = 4
 

@@ -13,6 +13,7 @@ from PIL import Image
 from mova.codecs.prompt import CutPrompt
 from mova.codecs.video import tensor_to_frames
 from mova.errors import ConfigError
+from mova.files.json_file import shorten
 from mova.types import Clip
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -80,8 +81,8 @@ class MovaPipelineOutput(BaseOutput):
 
 def check_output_type(output_type: str) -> None:
     """Refuse an output type that is not one of "pil", "np", "pt", "latent"."""
-    if output_type not in get_args(OutputType):
-        raise ConfigError(f"output_type must be one of {', '.join(get_args(OutputType))}; got {output_type!r}")
+    if not isinstance(output_type, str) or output_type not in get_args(OutputType):
+        raise ConfigError(f"output_type must be one of {', '.join(get_args(OutputType))}; got {shorten(output_type)}")
 
 
 def format_frames(frames: torch.Tensor, output_type: OutputType) -> Any:

@@ -23,7 +23,7 @@ from mova.generate.locate import ModelDefaults
 from mova.generate.output import CallCount, format_audio, format_frames
 from mova.generate.placement import Placement
 from mova.generate.run_plan import RunPlan, Start
-from mova.generate.sampling import StepCallback, sample, step_callback
+from mova.generate.sampling import CALLBACK_INPUTS, StepCallback, sample, step_callback
 from mova.generate.spread import Spread
 from mova.generate.velocity import JointModel, TextConditions
 from mova.types import LatentPair
@@ -44,6 +44,7 @@ class PhasesMixin:
     video_vae: AutoencoderKLWan
     audio_vae: AudioAutoencoder
     placement: Placement | None
+    _interrupt: bool = False
     _spread: Spread
     progress_bar: Callable[..., Any]
     _reading_text: Callable[[], Any]
@@ -57,6 +58,11 @@ class PhasesMixin:
 
         @property
         def _execution_device(self) -> torch.device: ...
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call that runs now ends before its next step; `_interrupt = True` asks for it."""
+        return self._interrupt
 
     def encode_prompt(
         self,
@@ -108,6 +114,7 @@ class PhasesMixin:
         *,
         batch_branches: bool | None = None,
         on_step_end: StepCallback | None = None,
+        callback_inputs: Sequence[str] = CALLBACK_INPUTS,
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model."""
         high_noise, low_noise = self._joint_models()
@@ -124,7 +131,8 @@ class PhasesMixin:
                 batch_branches=batch_branches,
                 spread=self._spread.velocities,
                 agree=self.parallel.agree,
-                on_step=step_callback(self, plan, bar.update, on_step_end),
+                on_step=step_callback(self, plan, bar.update, on_step_end, callback_inputs),
+                is_stopped=lambda: self._interrupt,
             )
 
     def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,8 +11,17 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 from mova.codecs.conditioning import NullImage
 from mova.diffusion.sampler import SamplerName
-from mova.diffusion.schedule import SigmaLookup
+from mova.diffusion.schedule import PairedFlowMatchScheduler, SigmaLookup
 from mova.errors import ConfigError
+from mova.generate.arguments import (
+    MAX_CLIPS,
+    SETTINGS,
+    check_embeds,
+    check_prompts,
+    check_rest,
+    check_text,
+    plain_numbers,
+)
 from mova.generate.inputs import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
 from mova.generate.lora import LoraPipelineMixin
 from mova.generate.moving import MovingMixin
@@ -24,8 +33,8 @@ from mova.generate.phases import PhasesMixin
 from mova.generate.placement import PlacedPipelineMixin, Placement
 from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, plan_run
-from mova.generate.sampling import StepCallback
-from mova.generate.seeds import WholeNumbers
+from mova.generate.sampling import CALLBACK_INPUTS, StepCallback
+from mova.generate.seeds import WholeNumbers, whole_number
 from mova.generate.sharing import Shared, SharingMixin
 from mova.generate.spread import Spread, SpreadPipelineMixin
 from mova.generate.storing import StoredMixin
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
     from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
-    from mova.diffusion.schedule import PairedFlowMatchScheduler
     from mova.models.audio_vae import AudioAutoencoder
     from mova.models.bridge import CrossModalBridge
     from mova.models.tower import AudioTower, VideoTower
@@ -121,6 +129,19 @@ class MovaPipeline(
     def boundary_ratio(self, ratio: float) -> None:
         self.register_to_config(boundary_ratio=ratio)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a component or another attribute.
+
+        Raises:
+            ConfigError: a scheduler of another kind.
+        """
+        if name == "scheduler" and not isinstance(value, PairedFlowMatchScheduler):
+            raise ConfigError(
+                "scheduler must be a PairedFlowMatchScheduler, which has noise levels for video and others for audio, "
+                f"got {type(value).__name__}; sampler='euler' or 'unipc' in a call changes how steps are taken"
+            )
+        super().__setattr__(name, value)
+
     @property
     def codec_geometry(self) -> CodecGeometry:
         """Strides and rates, from the configurations of the components."""
@@ -177,6 +198,7 @@ class MovaPipeline(
         output_type: OutputType = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_INPUTS,
     ) -> MovaPipelineOutput | tuple[Any, Any]:
         """Generate clips.
 
@@ -214,43 +236,18 @@ class MovaPipeline(
             step_cache_order: 0 repeats what they added, 1 and 2 forecast it from two or three steps.
             output_type: see `MovaPipelineOutput`.
             return_dict: False returns (frames, audio).
-            callback_on_step_end: called with (pipeline, step, timestep, {"latents", "audio_latents"}) after each step;
-                latents that it returns replace the current ones.
+            callback_on_step_end: called with (pipeline, step, timestep, latents by name) after each step; latents that
+                it returns replace the current ones. `pipeline._interrupt = True` ends the run before its next step.
+            callback_on_step_end_tensor_inputs: what it is shown: "latents", "audio_latents" or both.
 
         Raises:
             ConfigError, GeometryError: an argument that cannot be used, before any computation.
             NumericalError: latents that are not finite, with the step at which they appeared.
         """
-        settings = SamplingSettings.for_model(
-            self._defaults_at(speed),
-            self.codec_geometry,
-            height=height,
-            width=width,
-            num_frames=num_frames,
-            frame_rate=frame_rate,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            modality_scale=modality_scale,
-            audio_guidance_scale=audio_guidance_scale,
-            audio_modality_scale=audio_modality_scale,
-            guidance_rescale=guidance_rescale,
-            guidance_interval=guidance_interval,
-            video_shift=video_shift,
-            audio_shift=audio_shift,
-            sampler=sampler,
-            sigma_lookup=sigma_lookup,
-            null_image=null_image,
-            speed=speed,
-            hold_video=video is not None,
-            hold_audio=audio is not None,
-            adaptive_guidance=adaptive_guidance,
-            step_cache=step_cache,
-            step_cache_order=step_cache_order,
-        )
-        given = GivenMedia(image=image, last_image=last_image, video=video, audio=audio)
-        noise = GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents, index=index)
-        plan = self.check_inputs(settings, given, noise, prompt, prompt_embeds, num_videos_per_prompt, output_type)
+        # All arguments by name, before there is any other variable.
+        plan, given, noise = self._plan_call(locals())
         with self._state.turns.call():
+            self._interrupt = False
             text, start = self._spread.prepare(
                 lambda: (
                     self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
@@ -259,7 +256,12 @@ class MovaPipeline(
                 self._execution_device,
             )
             final, calls = self.denoise(
-                plan, text, start, batch_branches=batch_branches, on_step_end=callback_on_step_end
+                plan,
+                text,
+                start,
+                batch_branches=batch_branches,
+                on_step_end=callback_on_step_end,
+                callback_inputs=callback_on_step_end_tensor_inputs,
             )
             frames, waveform = self.decode(plan, final, start)
         if not return_dict:
@@ -273,6 +275,35 @@ class MovaPipeline(
             cut_prompts=text.cut,
             calls=calls,
         )
+
+    def _plan_call(self, asked: Mapping[str, Any]) -> tuple[RunPlan, GivenMedia, GivenNoise]:
+        """Check the arguments of a call, by their names, and settle what can be known beforehand."""
+        for name in ("prompt", "negative_prompt"):
+            check_prompts(name, asked[name])
+            check_embeds(f"{name}_embeds", asked[f"{name}_embeds"], self.video_dit.config.text_dim)
+        speed = check_text("speed", asked["speed"])
+        settings = SamplingSettings.for_model(
+            self._defaults_at(speed),
+            self.codec_geometry,
+            speed=speed,
+            hold_video=asked["video"] is not None,
+            hold_audio=asked["audio"] is not None,
+            **plain_numbers({name: asked[name] for name in SETTINGS}),
+        )
+        given = GivenMedia(**{name: asked[name] for name in ("image", "last_image", "video", "audio")})
+        noise = GivenNoise(
+            seed=asked["seed"],
+            generator=asked["generator"],
+            video=asked["latents"],
+            audio=asked["audio_latents"],
+            index=asked["index"],
+        )
+        per_prompt = whole_number("num_videos_per_prompt", asked["num_videos_per_prompt"], 1, MAX_CLIPS)
+        plan = self.check_inputs(
+            settings, given, noise, asked["prompt"], asked["prompt_embeds"], per_prompt, asked["output_type"]
+        )
+        check_rest(plan, noise, asked, CALLBACK_INPUTS)
+        return plan, given, noise
 
     def check_inputs(
         self,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from mova.diffusion.adaptive_guidance import Agree
 from mova.diffusion.denoise import Expert, OnStep, VelocityFunction, denoise, num_model_calls
 from mova.diffusion.guidance import Branch
+from mova.errors import ConfigError
+from mova.files.json_file import shorten
 from mova.generate.output import CallCount
 from mova.generate.run_plan import RunPlan, Start
 from mova.generate.side_stream import beside_video
@@ -35,6 +37,7 @@ def sample(
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
     agree: Agree = lambda flag, _: flag,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
@@ -51,6 +54,7 @@ def sample(
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
         agree: settles among several processes whether guidance ends early.
+        is_stopped: see `denoise`.
 
     Raises:
         NumericalError: latents that are not finite.
@@ -88,6 +92,7 @@ def sample(
             boundary_ratio=plan.boundary_ratio,
             on_step=on_step,
             agree=agree,
+            is_stopped=is_stopped,
         )
     made = sum(one.predictions for one in counted)
     planned = len(latents.video) * num_model_calls(plan.steps)
@@ -114,8 +119,15 @@ class _Counted:
         return self.inner(branches, latents, video_timestep, audio_timestep, expert)
 
 
+CALLBACK_INPUTS: Final = ("latents", "audio_latents")
+
+
 def step_callback(
-    pipeline: Any, plan: RunPlan, on_progress: Callable[[], object], on_step_end: StepCallback | None
+    pipeline: Any,
+    plan: RunPlan,
+    on_progress: Callable[[], object],
+    on_step_end: StepCallback | None,
+    names: Sequence[str] = CALLBACK_INPUTS,
 ) -> OnStep:
     """Return what the loop calls after each step: a bar that moves, and a caller that may change the latents.
 
@@ -124,6 +136,7 @@ def step_callback(
         plan: whose timesteps the caller is told.
         on_progress: called first.
         on_step_end: the caller's function, or None.
+        names: what the caller is shown, of `CALLBACK_INPUTS`.
     """
 
     def on_step(done: int, _: int, latents: LatentPair) -> LatentPair | None:
@@ -132,9 +145,33 @@ def step_callback(
             return None
         timestep = float(plan.schedule.video_timesteps[done - 1])
         known = {"latents": latents.video, "audio_latents": latents.audio}
-        changed = on_step_end(pipeline, done - 1, timestep, known)
-        if not changed:
+        shown = {name: known[name] for name in names}
+        versions = {name: value._version for name, value in shown.items()}
+        changed = _checked(on_step_end(pipeline, done - 1, timestep, dict(shown)), known)
+        replaced = known | changed
+        # A caller who hands back what it was shown has changed nothing: a solver with a history goes on with it.
+        is_new = any(replaced[name] is not known[name] for name in known)
+        if not is_new and all(value._version == versions[name] for name, value in shown.items()):
             return None
-        return LatentPair(changed.get("latents", latents.video), changed.get("audio_latents", latents.audio))
+        return LatentPair(replaced["latents"], replaced["audio_latents"])
 
     return on_step
+
+
+def _checked(returned: Any, known: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the latents that a callback handed back.
+
+    Raises:
+        ConfigError: something else than a mapping of latents of the same shape.
+    """
+    if returned is None:
+        return {}
+    if not isinstance(returned, Mapping):
+        raise ConfigError(f"callback_on_step_end must return None or a mapping of latents, got {shorten(returned)}")
+    for name, value in returned.items():
+        if name not in known:
+            raise ConfigError(f"callback_on_step_end may return {', '.join(known)}, got {shorten(name)}")
+        if not isinstance(value, torch.Tensor) or value.shape != known[name].shape:
+            found = tuple(value.shape) if isinstance(value, torch.Tensor) else shorten(value)
+            raise ConfigError(f"{name} of callback_on_step_end must be {tuple(known[name].shape)}, got {found}")
+    return {name: value if value is known[name] else value.to(known[name].device) for name, value in returned.items()}
