@@ -158,6 +158,7 @@ def load_pipeline(
     pipeline: MovaPipeline = MovaPipeline(scheduler=scheduler, tokenizer=tokenizer, **networks, **settings)
     pipeline.defaults = defaults
     few_steps = folder / FEW_STEPS_FILE
+    pipeline.folder = folder
     pipeline.few_steps_file = few_steps if few_steps.is_file() else None
     if methods:
         pipeline.note_merged_loras(fitted)

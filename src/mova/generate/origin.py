@@ -84,7 +84,6 @@ def describe(
         runtime: how it is computed.
         weights_sha256: fingerprint of the model; None makes it.
     """
-    from mova import __version__
     from mova.generate.load import weights_hash
 
     settings = {name: value for name, value in vars(request.settings).items() if name not in ("codec", "geometry")}
@@ -99,13 +98,19 @@ def describe(
         "settings": settings,
         "model": request.model,
         "weights_sha256": weights_sha256 or weights_hash(folder),
-        "mova": __version__,
-        "versions": _versions(),
+        **origin_of_versions(),
     }
     own |= {name: {"file": path.name, "sha256": file_sha256(path)} for name, path in files.items() if path is not None}
     kernels = {} if runtime is None else {"quantization": runtime.quantization, "attention": runtime.attention}
     further = {"loras": loras, "start_s": request.start_s, **kernels}
     return own | {name: value for name, value in further.items() if value}
+
+
+def origin_of_versions() -> dict[str, Any]:
+    """Return with which versions a clip is made."""
+    from mova import __version__
+
+    return {"mova": __version__, "versions": _versions()}
 
 
 def file_sha256(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +16,8 @@ from mova.codecs.prompt import CutPrompt
 from mova.codecs.video import tensor_to_frames
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
+from mova.generate.call_record import CallRecord
+from mova.generate.seeds import whole_number
 from mova.types import Clip
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -49,6 +53,7 @@ class MovaPipelineOutput(BaseOutput):
             generator.
         cut_prompts: prompts that were longer than the model reads, with the part that had no effect.
         calls: what was asked of the model.
+        record: how the clips were made, for their files.
     """
 
     frames: Any
@@ -58,6 +63,45 @@ class MovaPipelineOutput(BaseOutput):
     seeds: tuple[tuple[int, int], ...] | None = None
     cut_prompts: tuple[CutPrompt, ...] = ()
     calls: CallCount | None = None
+    record: CallRecord | None = None
+
+    def save(
+        self,
+        path: str | Path,
+        index: int | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        crf: float = 18.0,
+    ) -> tuple[Path, ...]:
+        """Write clips as mp4 files that say how they were made, as the command does.
+
+        Args:
+            path: ends in .mp4. Several clips get numbers: where `%03d` stands in the name, or at its end.
+            index: of the one clip to write; None writes all.
+            metadata: further entries of the record in the file.
+            crf: quality of the picture, 0 (lossless) to 51 (worst).
+
+        Returns:
+            The files, which appear only when they are complete.
+
+        Raises:
+            ConfigError: the output holds latents, or there is no such clip.
+            MuxError: a file that cannot be written.
+        """
+        from mova.generate.many import numbered
+        from mova.media.write import check_writable, write_clip
+
+        count = len(self.frames)
+        chosen = range(count) if index is None else [whole_number("index", index, 0, count - 1)]
+        clips = {number: self.clip(number) for number in chosen}
+        target = Path(path)
+        targets = {number: target if len(clips) == 1 else numbered(target, number, count) for number in clips}
+        for file in targets.values():
+            check_writable(file)
+        for number, clip in clips.items():
+            own = {} if self.record is None else self.record.of(number, self.seeds)
+            write_clip(targets[number], clip, metadata=own | dict(metadata or {}), crf=crf)
+        return tuple(targets.values())
 
     def clip(self, index: int = 0) -> Clip:
         """Return one clip as media: uint8 frames and the waveform.

@@ -22,9 +22,11 @@ from mova.generate.arguments import (
     check_text,
     plain_numbers,
 )
+from mova.generate.call_record import CallRecord, each_text
 from mova.generate.inputs import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
 from mova.generate.lora import LoraPipelineMixin
 from mova.generate.moving import MovingMixin
+from mova.generate.origin import INPUTS
 from mova.generate.output import (
     MovaPipelineOutput,
     OutputType,
@@ -274,6 +276,27 @@ class MovaPipeline(
             seeds=start.seeds,
             cut_prompts=text.cut,
             calls=calls,
+            record=self._record(plan, given, prompt, negative_prompt),
+        )
+
+    def _record(
+        self,
+        plan: RunPlan,
+        given: GivenMedia,
+        prompt: str | Sequence[str] | None,
+        negative_prompt: str | Sequence[str] | None,
+    ) -> CallRecord:
+        """Return how the clips were made, for their files."""
+        settings = {name: value for name, value in vars(plan.settings).items() if name not in ("codec", "geometry")}
+        settings["guidance_interval"] = list(settings["guidance_interval"])
+        negative = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
+        return CallRecord(
+            prompts=each_text(prompt, plan.num_prompts, plan.per_prompt),
+            negative_prompts=each_text(negative, plan.num_prompts, plan.per_prompt),
+            settings=settings,
+            folder=self.folder,
+            adapters=self.get_active_adapters(),
+            media={name: getattr(given, name) for name in INPUTS},
         )
 
     def _plan_call(self, asked: Mapping[str, Any]) -> tuple[RunPlan, GivenMedia, GivenNoise]:

@@ -127,10 +127,11 @@ class SharingMixin:
 
     defaults: ModelDefaults = ModelDefaults()
     few_steps_file: Path | None = None
+    folder: Path | None = None
     boundary_ratio: float
     placement: Placement | None
     _state: WeightState
-    _passed_on: ClassVar[tuple[str, ...]] = ("defaults", "few_steps_file", "boundary_ratio")
+    _passed_on: ClassVar[tuple[str, ...]] = ("defaults", "few_steps_file", "folder", "boundary_ratio")
     # Of what pipelines share these can be copied; a placement and other processes cannot.
     _copied: ClassVar[tuple[str, ...]] = ("_adapters", "_merged", "_is_lora_on")
 
