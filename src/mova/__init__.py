@@ -8,6 +8,7 @@ Public names load on first use, so that importing the package, and `mova --help`
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _HOMES = {
     "MovaPipeline": "mova.generate.pipeline",
     "MovaPipelineOutput": "mova.generate.output",
 }
+
+# Imported by diffusers, it says that a kernel is missing which nothing here uses.
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(
+    lambda record: "gemm_4bit_forward" not in record.getMessage()
+)
 
 __all__ = [
     "Clip",

@@ -3,6 +3,7 @@ import torch
 
 from mova.errors import ConfigError
 from mova.generate.devices import choose_device
+from mova.generate.load import load_pipeline
 
 
 def test_without_a_word_a_gpu_computes_where_there_is_one(monkeypatch):
@@ -23,3 +24,13 @@ def test_a_device_that_is_not_there_is_refused_by_name(monkeypatch):
         choose_device("meta")
     with pytest.raises(ConfigError, match=r"got \[\]"):
         choose_device([])
+
+
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs one of Apple's GPUs")
+def test_a_clip_of_an_apple_gpu_is_that_of_the_cpu(checkpoint, short):
+    clips = []
+    for device in ("cpu", "mps"):
+        pipeline = load_pipeline(checkpoint, dtype=torch.float32, device=device)
+        pipeline.set_progress_bar_config(disable=True)
+        clips.append(torch.as_tensor(pipeline("a dog", **short, seed=0, output_type="pt").frames).cpu())
+    torch.testing.assert_close(clips[1], clips[0], rtol=0, atol=0.02)

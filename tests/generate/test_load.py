@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -174,3 +176,13 @@ def test_command_plan_and_pipeline_recommend_the_same_size_however_the_model_is_
         loaded, planned = load_pipeline(folder).defaults, find_defaults(str(folder))
         assert {(found.height, found.width) for found in (asked, loaded, planned)} == {(720, 1280)}
     assert find_defaults("OpenMOSS-Team/MOVA-720p") == find_defaults("mova-720p") == load_pipeline(snapshot).defaults
+
+
+def test_loading_and_generating_says_nothing_on_the_streams():
+    code = (
+        "import mova; pipe = mova.MovaPipeline.from_pretrained('mova-tiny', device='cpu'); "
+        "pipe.set_progress_bar_config(disable=True); "
+        "pipe('a ball', seed=1, num_frames=5, height=64, width=64, num_inference_steps=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

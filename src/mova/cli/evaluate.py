@@ -174,13 +174,12 @@ def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, 
     import sys
     from datetime import UTC, datetime
 
-    import torch
-
+    from mova.generate.devices import choose_device
     from mova.generate.machine import describe_machine
     from mova.generate.origin import describe
 
     origin = {key: value for key, value in describe(request, folder).items() if key in _ORIGIN}
-    machine = describe_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    machine = describe_machine(choose_device())
     return {
         **origin,
         "speed": task.settings["speed"],
@@ -207,11 +206,10 @@ def _side(size: str | None) -> int | None:
 
 
 def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()) -> MovaPipeline:
-    import torch
-
+    from mova.generate.devices import choose_device
     from mova.generate.load import load_pipeline
 
-    pipeline = load_pipeline(model, device="cuda" if torch.cuda.is_available() else "cpu", loras=loras)
+    pipeline = load_pipeline(model, device=choose_device(), loras=loras)
     pipeline.set_progress_bar_config(disable=True)
     if not with_bridge:
         # Guidance stays as it is; only the towers do not meet.

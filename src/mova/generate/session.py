@@ -84,8 +84,7 @@ class Session:
             clock.begin(LOADING)
 
     def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
-        import torch
-
+        from mova.generate.devices import choose_device
         from mova.generate.load import load_pipeline
 
         options: dict[str, Any] = {
@@ -94,7 +93,7 @@ class Session:
             "on_bytes": lambda done, total: clock.move(done // _MB, max(1, total // _MB)),
         }
         if self._processes is None:
-            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+            self.device = choose_device().type
             pipeline = load_pipeline(self._folder, device=self.device, geometry=self._geometry, **options)
         else:
             parallel, own = join(self._processes, request, self._folder)

@@ -183,4 +183,5 @@ def _angles(positions: torch.Tensor, dim: int) -> torch.Tensor:
 
 def _table(angles: torch.Tensor, device: torch.device) -> RotaryTable:
     angles = angles[:, None]
-    return RotaryTable(angles.cos().to(device, torch.float32), angles.sin().to(device, torch.float32))
+    # Rounded where they were made: Apple's GPUs have no float64.
+    return RotaryTable(angles.cos().float().to(device), angles.sin().float().to(device))
