@@ -1,5 +1,8 @@
+import json
 import logging
+import shutil
 import string
+from pathlib import Path
 
 import ftfy
 import pytest
@@ -99,3 +102,74 @@ def test_no_prompt_and_no_tokenizer_are_errors(tokenizer, text_encoder, tmp_path
         encode_prompts(tokenizer, text_encoder, [])
     with pytest.raises(CheckpointError, match="tokenizer cannot be loaded"):
         load_tokenizer(tmp_path)
+
+
+@pytest.fixture
+def folder(checkpoint, tmp_path):
+    return Path(shutil.copytree(checkpoint / "tokenizer", tmp_path / "tokenizer"))
+
+
+def change_config(folder, **changes):
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "config.json"])
+def test_code_of_a_tokenizer_is_refused_in_words_and_never_run(folder, name, tmp_path):
+    (folder / "tokenizer.json").unlink()
+    mark = tmp_path / "was run"
+    (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Evil: pass\n")
+    file = folder / name
+    config = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**config, "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}))
+    with pytest.raises(
+        CheckpointError, match=rf"{name} must not ask for code of its own \(auto_map\): it is never run"
+    ):
+        load_tokenizer(folder)
+    assert not mark.exists()
+
+
+def test_code_beside_a_whole_tokenizer_is_never_run(folder, tmp_path):
+    mark = tmp_path / "was run"
+    (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Evil: pass\n")
+    change_config(folder, auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, tokenizer_class="Evil")
+    assert load_tokenizer(folder)("a dog")["input_ids"]
+    assert not mark.exists()
+
+
+def test_a_tokenizer_of_another_class_needs_its_whole_file(folder):
+    change_config(folder, tokenizer_class="BertTokenizer")
+    assert load_tokenizer(folder).pad_token_id is not None
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer_class must be one of T5Tokenizer, .*, got 'BertTokenizer'"):
+        load_tokenizer(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("tokenizer_config.json", "[]", "must be a JSON object"),
+        ("tokenizer_config.json", '{"model_max_length": "x"}', "model_max_length must be a finite number, got 'x'"),
+        ("tokenizer_config.json", '{"model_max_length": 0}', "model_max_length must be from 1"),
+        ("special_tokens_map.json", "{", "must be JSON"),
+        ("added_tokens.json", "[" * 100_000, "must be JSON of moderate depth"),
+        ("tokenizer.json", "{}", "tokenizer cannot be loaded"),
+        (
+            "tokenizer.json",
+            '{"version": "1.0", "model": {"type": "Unigram", "vocab": 3}}',
+            "tokenizer cannot be loaded",
+        ),
+    ],
+)
+def test_damaged_files_of_a_tokenizer_are_named(folder, name, content, text):
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=text):
+        load_tokenizer(folder)
+
+
+def test_a_tokenizer_of_a_larger_vocabulary_than_the_text_encoder_is_refused(tokenizer, text_encoder):
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    small = UMT5EncoderModel(UMT5Config(**{**text_encoder.config.to_dict(), "vocab_size": 3}))
+    with pytest.raises(CheckpointError, match=r"tokenizer and text encoder must belong together: .* 0 to 2"):
+        encode_prompts(tokenizer, small, ["a dog"])

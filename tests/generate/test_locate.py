@@ -134,3 +134,27 @@ def test_packed_weights_are_told_from_the_configs(tmp_path):
     assert not has_packed_weights(folder)
     (folder / "audio_dit" / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "int8"}}))
     assert has_packed_weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("MOVA-360p", "OpenMOSS-Team/MOVA-360p"),
+        ("mova_360P", "OpenMOSS-Team/MOVA-360p"),
+        ("./models/MOVA 720p/", "OpenMOSS-Team/MOVA-720p"),
+        ("mova_tiny", "mova-tiny"),
+        ("Mova-Tiny", "mova-tiny"),
+        ("mova-tny", "mova-tiny"),
+    ],
+)
+def test_a_name_that_is_spelt_otherwise_leads_to_the_nearest(name, nearest):
+    with pytest.raises(CheckpointError, match=f"; nearest is {nearest}$"):
+        find_model(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "/", "stable-video"])
+def test_names_that_are_nothing_like_a_model_are_refused_in_short(name):
+    with pytest.raises(CheckpointError) as caught:
+        find_model(name)
+    assert len(str(caught.value)) < 600
+    assert "nearest" not in str(caught.value)

@@ -1,5 +1,7 @@
 """Which placement fits, what is said where none does, and the figures that plans rest on."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -170,3 +172,15 @@ def test_memory_of_the_autoencoder_on_a_gpu_is_what_it_allocates(bands):
     planned = decoding_bytes(DIMS, geometry, is_gpu=True, bands=bands)
     assert planned == pytest.approx(decoding.peak_bytes - home, rel=0.25)
     assert encoding_bytes(DIMS, geometry, is_gpu=True) == pytest.approx(encoding.peak_bytes + frames, rel=0.15)
+
+
+@pytest.mark.parametrize("num_frames", [193, 4001, 100_001])
+def test_the_longest_clip_that_fits_is_named(num_frames):
+    """As a search four frames at a time would find it, but in a few steps."""
+    room = gpu(8, host=2)
+    with pytest.raises(ConfigError) as caught:
+        choose_placement(DIMS, clip(num_frames=num_frames), room)
+    longest = int(re.search(r"what would fit: (\d+) frames", str(caught.value))[1])
+    assert choose_placement(DIMS, clip(num_frames=longest), room).placement == "disk"
+    with pytest.raises(ConfigError):
+        choose_placement(DIMS, clip(num_frames=longest + 4), room)

@@ -1,5 +1,6 @@
 """GGUF files that are written here byte by byte."""
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -118,3 +119,37 @@ def test_what_is_no_whole_file_is_refused(file, change, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"nothing\.gguf must be a whole GGUF file"):
         GgufFile(tmp_path / "nothing.gguf")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "metadata", "text"),
+    [
+        ({}, {"comfy.gguf.orig_shape.a": "4,8"}, r"comfy\.gguf\.orig_shape\.a must be a list of sizes .*, got '4,8'"),
+        ({}, {"comfy.gguf.orig_shape.a": ["4", "8"]}, r"orig_shape\.a must be a list of sizes"),
+        ({}, {"comfy.gguf.orig_shape.a": [-4, -8]}, r"orig_shape\.a must be a list of sizes"),
+        ({}, {"comfy.gguf.orig_shape.a": 32}, r"orig_shape\.a must be a list of sizes"),
+        ({"a": (4, 0)}, {}, r"sizes must be 1 or more, got \[4, 0\] of 'a'"),
+        ({"a": (2**62, 4)}, {}, "is cut short"),
+        ({}, {"general.alignment": "32"}, r"general\.alignment must be 1 to 1048576, got '32'"),
+        ({}, {"general.alignment": 0}, r"general\.alignment must be 1 to"),
+        ({}, {"general.alignment": 2**31}, r"general\.alignment must be 1 to"),
+    ],
+)
+def test_metadata_and_shapes_of_another_kind_are_named_with_file_and_key(tmp_path, shapes, metadata, text):
+    path = tmp_path / "x.gguf"
+    write_gguf(path, {"a": torch.zeros(4, 8)}, {}, metadata, shapes)
+    with pytest.raises(CheckpointError, match=rf"x\.gguf.*{text}"):
+        GgufFile(path)
+
+
+def test_two_names_of_one_tensor_are_refused(tmp_path):
+    path = tmp_path / "x.gguf"
+    write_gguf(path, {"a": torch.zeros(2), "diffusion_model.a": torch.zeros(2)}, {})
+    with pytest.raises(CheckpointError, match="each tensor once, got 'a' twice"):
+        GgufFile(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.gguf")
+    with pytest.raises(CheckpointError, match="it is no file"):
+        GgufFile(tmp_path / "x.gguf")

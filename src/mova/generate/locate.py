@@ -70,7 +70,7 @@ def find_model(name: str | Path, hub: Hub | None = None) -> Path:
     """
     text = str(name)
     shipped = SHIPPED_MODELS / text
-    if re.fullmatch(r"[\w.-]+", text) and (shipped / INDEX_FILE).is_file():
+    if re.fullmatch(r"[\w.-]{1,200}", text) and (shipped / INDEX_FILE).is_file():
         _check_local(shipped, hub)
         return shipped
     folder = Path(name)
