@@ -112,7 +112,7 @@ def test_a_lora_that_cannot_be_converted_is_exit_code_2(lora, tmp_path, capsys, 
         (["inspect", "no/such/model"], "expected a folder with model_index.json or config.json"),
         (["verify", "no/such/model"], "expected a folder with model_index.json or config.json"),
         (["convert", "no/such/model", "no/such/target"], "expected a folder with model_index.json or config.json"),
-        (["verify", str(CHECKPOINT), "--manifest", "no/such/file.json"], "must hold JSON"),
+        (["verify", str(CHECKPOINT), "--manifest", "no/such/file.json"], "must exist, and does not"),
         (["convert", str(CHECKPOINT), str(CHECKPOINT)], "must not exist yet"),
     ],
 )

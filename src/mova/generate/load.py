@@ -17,6 +17,7 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten, shorten_text
+from mova.generate.agreement import check_agreement
 from mova.generate.dims import dims_from_directory
 from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.free_memory import room_of
@@ -135,6 +136,7 @@ def load_pipeline(
             verified = verify_component(folder / name, PUBLISHED_COMPONENTS[name][1])
             if name in COMPONENTS:
                 shapes[name] = key_shapes(verified)
+    check_agreement(folder)
     fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
     defaults = read_defaults(folder, model)
     scheduler = given.get("scheduler") or load_scheduler(folder / "scheduler")

@@ -14,6 +14,7 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import Fields, as_fields, read_object, shorten_text
 from mova.files.staging import complete_or_absent
+from mova.generate.agreement import check_agreement
 from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.model_files import check_links, copy_model_files
 from mova.generate.model_index import INDEX_FILE, NETWORKS, check_index, named_classes, read_index
@@ -121,6 +122,7 @@ def verify_weights(folder: Path, manifest_file: Path | None = None) -> dict[str,
             faults.append(str(error))
     if faults:
         raise CheckpointError("\n".join(faults))
+    check_agreement(folder)
     return counts
 
 
