@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import CheckpointError
-from mova.files.json_file import Fields, read_object, shorten_text
-from mova.generate.model_index import INDEX_FILE, PUBLISHED_COMPONENTS, read_configs
+from mova.files.json_file import read_object, shorten_text
+from mova.generate.model_index import INDEX_FILE, checked_fields, read_configs
 from mova.geometry import CodecGeometry
-from mova.models.config_limits import checked_config
 from mova.models.weight_files import read_headers
 
 Config = Mapping[str, Any]
@@ -190,12 +189,7 @@ def dims_from_directory(folder: Path) -> ModelDims:
     """
     if not (folder / INDEX_FILE).is_file():
         raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder}")
-    configs = {
-        name: checked_config(
-            PUBLISHED_COMPONENTS[name][1], Fields(config, str(folder / name / "config.json"), CheckpointError)
-        )
-        for name, config in read_configs(folder).items()
-    }
+    configs = {name: checked_fields(folder, name).values for name in read_configs(folder)}
     fixed = {
         part: sum(tensor.num_elements for tensor in read_headers(folder / part).values()) for part in FIXED_COMPONENTS
     }

@@ -11,7 +11,7 @@ from torch import nn
 
 from mova.distributed.mesh import Parallel
 from mova.generate.compilation import check_compiler, compile_blocks
-from mova.generate.locate import read_config_file
+from mova.generate.model_index import checked_fields
 from mova.generate.runtime import Runtime
 from mova.models.attention_backends import check_backend, use_backend
 
@@ -69,8 +69,9 @@ def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
 
 def head_dims(folder: Path) -> tuple[int, ...]:
     """Return the channels per head of towers and bridge, from their configurations."""
-    names = ("video_dit", "audio_dit", "dual_tower_bridge")
-    return _head_dims({name: read_config_file(folder / name / "config.json") for name in names})
+    towers = [checked_fields(folder, name) for name in ("video_dit", "audio_dit")]
+    bridge = checked_fields(folder, "dual_tower_bridge").integer("head_dim")
+    return (*(tower.integer("dim") // tower.integer("num_heads") for tower in towers), bridge)
 
 
 def _head_dims(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from mova.errors import CheckpointError
 from mova.files.inside import check_plain_name
 from mova.files.json_file import Fields, read_object, shorten
+from mova.models.config_limits import checked_config
 
 INDEX_FILE: Final = "model_index.json"
 # What model_index.json of the published models says: module path and class of each component (fact sheet, section 8).
@@ -94,6 +95,16 @@ def read_configs(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         name: dict(read_object(file, error=CheckpointError).values) for name, file in files.items() if file.is_file()
     }
+
+
+def checked_fields(folder: Path, name: str) -> Fields:
+    """Return the config.json of a network, its values inside the limits of its class.
+
+    Raises:
+        CheckpointError: it cannot be read, or a value is of another type or out of range.
+    """
+    config = read_object(folder / name / "config.json", error=CheckpointError)
+    return Fields(checked_config(PUBLISHED_COMPONENTS[name][1], config), config.where, config.error)
 
 
 def _check_settings(index: Fields) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mova.distributed.layout import Divisible, Layout, check_layout, choose_layout, parse_layout
 from mova.errors import ConfigError
-from mova.generate.locate import read_config_file
+from mova.generate.model_index import checked_fields
 from mova.generate.request import GenerateRequest, SamplingSettings
 
 if TYPE_CHECKING:
@@ -125,16 +125,16 @@ def own_device(place: int, here: int) -> torch.device:
 
 def divisible(request: GenerateRequest, folder: Path) -> Divisible:
     """Return what of a request the processes can share, from configurations alone."""
-    towers = {name: read_config_file(folder / name / "config.json") for name in ("video_dit", "audio_dit")}
-    bridge = read_config_file(folder / "dual_tower_bridge" / "config.json")
+    towers = {name: checked_fields(folder, name) for name in ("video_dit", "audio_dit")}
+    bridge = checked_fields(folder, "dual_tower_bridge")
     geometry = request.settings.geometry
     return Divisible(
-        heads={name: int(config["num_heads"]) for name, config in towers.items()},
+        heads={name: config.integer("num_heads") for name, config in towers.items()},
         tokens={"video": geometry.num_video_tokens, "audio": geometry.num_audio_latents},
         num_branches=num_branches(
             request.settings, hold_video=request.video is not None, hold_audio=request.audio is not None
         ),
-        shares_tokens=not bridge.get("pooled_adaln", False),
+        shares_tokens=not bridge.flag("pooled_adaln", False),
     )
 
 
