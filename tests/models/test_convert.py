@@ -223,6 +223,16 @@ def test_a_config_of_something_else_is_refused(stored, change, text):
         load_component(stored, expected_class="WanAudioModel")
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool])
+def test_weights_that_are_no_numbers_with_a_point_are_refused(stored, dtype):
+    tensors = load_file(stored / WEIGHTS)
+    key = min(key for key in tensors if key.endswith("weight"))
+    tensors[key] = torch.zeros(tensors[key].shape, dtype=dtype)
+    save_file(tensors, stored / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"must be F32 or BF16 or .*; 0 missing, .* 1 of another dtype"):
+        load_component(stored)
+
+
 def test_missing_or_unreadable_files_are_refused(stored, tmp_path):
     with pytest.raises(CheckpointError, match=r"config.json must exist, and does not"):
         load_component(tmp_path / "nowhere")

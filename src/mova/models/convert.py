@@ -44,6 +44,7 @@ _CONFIG_FILE = "config.json"
 # Keys of Wan's own config.json that say nothing about the network; the keys of its weights are ours.
 _WITHOUT_EFFECT = {"WanModel": ("model_type", "text_len")}
 _QUANTIZATION_KEY = "quantization_config"
+_FLOATS = ("F32", "BF16", "F16", "F64", "F8_E4M3", "F8_E5M2")
 
 MergeTensor = Callable[[str, torch.Tensor], torch.Tensor]
 """Given a key and its tensor as stored, returns what is to be used instead."""
@@ -339,8 +340,10 @@ def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredT
     ]
     misshaped = [key for key, shape in expected.items() if key in stored and stored[key].shape != shape]
     extra = [key for key in stored if key not in expected]
-    dtypes = {key: names for key, names in _packed_dtypes(component).items() if key in stored}
-    mistyped = [key for key, name in dtypes.items() if stored[key].dtype != name and key not in misshaped]
+    dtypes = _stored_dtypes(component)
+    mistyped = [
+        key for key in stored if key in dtypes and stored[key].dtype not in dtypes[key] and key not in misshaped
+    ]
     if not (missing or misshaped or extra or mistyped):
         return
     if missing:
@@ -348,23 +351,24 @@ def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredT
     elif misshaped:
         key = misshaped[0]
         first = f"{key!r} is {list(stored[key].shape)} and must be {list(expected[key])}"
-    elif mistyped:
-        key = mistyped[0]
-        first = f"{key!r} is {stored[key].dtype} and must be {dtypes[key]}"
-    else:
+    elif extra:
         first = f"{min(extra)!r} does not belong there"
+    else:
+        key = mistyped[0]
+        first = f"{key!r} is {stored[key].dtype} and must be {' or '.join(dtypes[key])}"
     method = packed_method(component)
     raise CheckpointError(
         f"weights in {directory} do not fit {published_class_name(component)}{f' in {method}' if method else ''}: "
         f"{first}; {len(missing)} missing, {len(extra)} extra, {len(misshaped)} mis-shaped"
-        f"{f', {len(mistyped)} of another dtype' if method else ''} of {len(expected)}"
+        f"{f', {len(mistyped)} of another dtype' if method or mistyped else ''} of {len(expected)}"
     )
 
 
-def _packed_dtypes(component: nn.Module) -> dict[str, str]:
-    """Return the dtypes that packed weights and scales must have in a file, in the words of safetensors."""
+def _stored_dtypes(component: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return the dtypes that tensors may have in a file, in safetensors' words: packed ones one, others any float."""
     names = {dtype: name for name, dtype in PACKED_DTYPES.items()} | {torch.float32: "F32"}
-    return {key: names[tensor.dtype] for key, tensor in packed_tensors(component).items()}
+    floats = {key: _FLOATS for key, tensor in component.state_dict().items() if tensor.is_floating_point()}
+    return floats | {key: (names[tensor.dtype],) for key, tensor in packed_tensors(component).items()}
 
 
 def _aliases(component: nn.Module) -> list[list[str]]:
