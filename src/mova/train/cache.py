@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -100,6 +101,14 @@ class LatentCache:
     def fit_in_memory(self, keys: Iterable[str], besides: int = 0) -> bool:
         """Say whether some keys are few enough to be kept in host memory, beside other bytes."""
         return besides + sum(map(self.size, keys)) <= IN_MEMORY
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
+        for partial in self.folder.glob("**/*.partial"):
+            writer = partial.suffixes[-2].removeprefix(".") if len(partial.suffixes) > 1 else ""
+            if writer.isdecimal() and not psutil.pid_exists(int(writer)):
+                with contextlib.suppress(OSError):
+                    partial.unlink()
 
     def free_bytes(self) -> int:
         """Return the free space of the disk that the folder is on, or will be."""

@@ -148,6 +148,7 @@ class CachePlan:
         if not (missing := self.missing()):
             return {}
         with lock_folder(self.cache.folder, "cache", error=DataError):
+            self.cache.sweep()
             self.check_space(missing)
             self._say_what_differs()
             failed = self._encode_clips(missing, encoding, workers, on_progress)

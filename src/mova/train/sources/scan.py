@@ -110,7 +110,7 @@ class ScannedClips:
 
 def named(names: Sequence[str]) -> str:
     """Return the first few of some names."""
-    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+    return ", ".join(shorten_text(name) for name in names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
 
 
 def scan_clips(data: MediaDataConfig, memory: Path | None = None, *, remember: bool = True) -> ScannedClips:
