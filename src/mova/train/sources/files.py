@@ -53,7 +53,7 @@ class MediaSource:
         self.sizes: tuple[tuple[int, int], ...] = tuple((height, width) for width, height in sides)
         clips = self.clips or scan_clips(data, self.memory)
         self.skipped, self.clips = clips.left_out, None
-        held = held_out(clips.usable, data.validation_clips)
+        held = held_out(clips.usable, data.validation_clips, tell=self.split == "train")
         own = [found for place, found in enumerate(clips.usable) if (place in held) == (self.split == "validation")]
         self._items = [item for item, _ in own for _ in range(data.views)]
         self._scans = [found for _, found in own for _ in range(data.views)]

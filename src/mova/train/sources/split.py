@@ -19,16 +19,17 @@ _USUAL_SHARE = 0.25
 _LEAST = 2
 
 
-def held_out(clips: Sequence[Found], count: int) -> frozenset[int]:
+def held_out(clips: Sequence[Found], count: int, *, tell: bool = True) -> frozenset[int]:
     """Return the places of the clips that are kept for validation.
 
     All captions of a file, and all files of one content, are on one side. Files with the smallest hashes of their names
     are held out, as many as are whole within `count` clips. Where one content is too many of the clips for that, names
-    decide alone, and it is said.
+    decide alone, and among the captions of a single file nothing but their places; it is said then.
 
     Args:
         clips: of the whole list.
         count: clips to keep for validation.
+        tell: whether to warn of a split that is not as it should be.
 
     Raises:
         DataError: nothing would be left to learn from.
@@ -40,23 +41,19 @@ def held_out(clips: Sequence[Found], count: int) -> frozenset[int]:
             f"that can be used{hint}"
         )
     by_content, by_name = _groups(clips, lambda found: found[1].sha256), _groups(clips, lambda found: found[0].place)
-    held = _whole_groups(by_content, count)
+    held, shared = _whole_groups(by_content, count), ""
     if not _is_enough(held, count) and len(by_content) < len(by_name):
         held = _whole_groups(by_name, count)
-        logger.warning(
-            "%d files hold %d different contents, too few to keep apart: validation sees what is learned from",
-            len(by_name),
-            len(by_content),
-        )
+        shared = f"{len(by_name)} files hold {len(by_content)} different contents, too few to keep apart"
     if not _is_enough(held, count):
         # Files of many captions each: the one with the fewest.
-        held = min(by_name, key=len)
-        if len(held) == len(clips):
-            raise DataError(
-                f"validation needs files of its own, got {len(clips)} captions of one file ({clips[0][0].key}); add a "
-                "second file"
-            )
-    if len(held) > _USUAL_SHARE * len(clips):
+        held = min(by_content if len(by_content) > 1 else by_name, key=len)
+    if len(held) == len(clips):
+        held = sorted(range(len(clips)), key=lambda place: digest(clips[place][0].caption, place))[:count]
+        shared = f"{len(clips)} captions are of one file ({clips[0][0].key})"
+    if tell and shared:
+        logger.warning("%s: validation sees what is learned from; add other files", shared)
+    if tell and len(held) > _USUAL_SHARE * len(clips):
         logger.warning(
             "validation takes %d of %d clips, which leaves %d to learn from (data.validation_clips)",
             len(held),
