@@ -36,6 +36,7 @@ _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 # ARIB STD-B67.
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 _HLG_GAMMA = 1.2  # of a display of 1000 cd/m² (BT.2100)
+_PIXELS_AT_ONCE = 1 << 20
 # Matrices of YCbCr that the scaler does not have.
 _MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 13: "chroma-derived constant luminance", 14: "ICtCp"}
 _IPT = 15
@@ -59,6 +60,14 @@ class ColourMap:
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Map (H, W, 3) uint16, full range, to (H, W, 3) uint8."""
+        mapped = np.empty(rgb.shape, dtype=np.uint8)
+        # In strips, since floating point takes eight times as much.
+        rows = max(1, _PIXELS_AT_ONCE // max(1, rgb.shape[1]))
+        for top in range(0, len(rgb), rows):
+            mapped[top : top + rows] = self._map(rgb[top : top + rows])
+        return mapped
+
+    def _map(self, rgb: np.ndarray) -> np.ndarray:
         table = _linear_table(self.transfer)
         light = table[rgb]
         if self.transfer == HLG:
