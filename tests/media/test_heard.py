@@ -26,7 +26,7 @@ def tone(*spans, seconds=4.0):
     values = np.zeros(round(seconds * RATE))
     for begin, end in spans:
         part = slice(round(begin * RATE), round(end * RATE))
-        values[part] = 9000 * np.sin(np.arange(len(values)) * 0.3)[part]
+        values[part] = 9000 * np.sin(np.arange(part.start, min(part.stop, len(values))) * 0.3)
     return values
 
 
