@@ -20,7 +20,7 @@ Job = Callable[[int, Path], Any]
 
 
 def run_processes(
-    job: Job, world_size: int, folder: Path, *, timeout_s: float = 120.0, launched: bool = False
+    job: Job, world_size: int, folder: Path, *, timeout_s: float = 280.0, launched: bool = False
 ) -> list[Any]:
     """Run `job(rank, folder)` in so many processes; return what they returned, as JSON values, by rank.
 

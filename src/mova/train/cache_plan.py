@@ -6,10 +6,9 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from mova.train.cache import LatentCache, is_finite
 from mova.train.cache_size import EncodedSizes, sizes_from_directory
 from mova.train.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint
 from mova.train.sources.base import ClipEntry, ClipSource, RawClip, digest
+from mova.train.workers import start_workers
 
 logger = logging.getLogger(__name__)
 
@@ -281,8 +281,7 @@ def _loaded(
         for part in parts:
             yield part, [_load(source, index) for index in part]
         return
-    # spawn: a forked child of a process that runs torch threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (source,)) as pool:
+    with start_workers(workers, _adopt, (source,)) as pool:
         waiting = iter(parts)
         ahead = [(part, _submit(pool, part)) for part in islice(waiting, 2 * workers)]
         while ahead:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from mova.geometry import num_samples
 from mova.train.config import ToyDataConfig
 from mova.train.sources.base import Split, digest
 from mova.train.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
+from mova.train.workers import start_workers
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +98,7 @@ class ClipRenderer:
                 yield
             return
         if self._pool is None:
-            # spawn: a forked child of a process that runs torch threads can hang.
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            self._pool = start_workers(self._workers)
         jobs = [self._pool.submit(_render_part, home, split, first, part, self.data) for part in parts]
         for job in as_completed(jobs):
             job.result()

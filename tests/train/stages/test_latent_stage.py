@@ -1,16 +1,22 @@
 """How the samples of a step are split."""
 
 import dataclasses
+import json
+import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from mova.distributed.mesh import Parallel
-from mova.errors import ConfigError
+from mova.errors import ConfigError, DataError
+from mova.media.write import write_clip
 from mova.train.batch import ClipFacts, LatentBatch
+from mova.train.checkpoint import ALONE
 from mova.train.config import RunConfig
 from mova.train.draws import StepDraws
-from mova.train.stages.latent_stage import StepParts, condition_of, held_out_groups, noise_of, prompts_of
+from mova.train.stages.latent_stage import OpenSplits, StepParts, condition_of, held_out_groups, noise_of, prompts_of
+from mova.types import Clip
 
 CPU = torch.device("cpu")
 
@@ -124,3 +130,57 @@ def test_a_validation_computes_no_more_at_once_than_a_step_has_room_for(count, m
     groups = held_out_groups(members, micro)
     assert [len(group) for group in groups] == sizes
     assert [index for group in groups for index in group] == members
+
+
+def write_clips(folder, names, seed=0):
+    """Write short clips of noise with sound, and their list."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(seed)
+    for name in names:
+        frames = draw.integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+        waveform = draw.uniform(-0.5, 0.5, (1, 6000)).astype(np.float32)
+        write_clip(folder / name, Clip(frames, waveform, 24.0, 16_000))
+    entries = [{"video_path": name, "caption": f"caption of {name}"} for name in names]
+    (folder / "metadata.json").write_text(json.dumps(entries))
+
+
+def test_a_run_goes_on_with_the_same_clips_wherever_they_are_and_with_no_others(tmp_path, make_config):
+    names = [f"{letter}.mp4" for letter in "abcdef"]
+    write_clips(tmp_path / "one", names)
+
+    def splits(folder):
+        data = {
+            "source": "metadata",
+            "path": str(folder / "metadata.json"),
+            "sizes": ["32x32"],
+            "num_frames": 9,
+            "min_frames": 5,
+            "validation_clips": 2,
+            "workers": 1,
+        }
+        config = make_config("tiny_lora", tmp_path / "model", "encoders=mova-tiny", f"data={json.dumps(data)}")
+        return OpenSplits(config, tmp_path / "cache", torch.device("cpu"), ALONE)
+
+    first = splits(tmp_path / "one")
+    position = json.loads(json.dumps(first.position(3)))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    splits(tmp_path / "two").check(position)
+
+    trained = [fact.key for fact in first.train.facts]
+    entries = json.loads((tmp_path / "two" / "metadata.json").read_text())
+    for entry in entries:
+        if entry["video_path"] == trained[1]:
+            entry["caption"] = "another"
+    (tmp_path / "two" / "metadata.json").write_text(json.dumps(entries))
+    with pytest.raises(DataError, match=rf"1 with another caption \({trained[1]}\)"):
+        splits(tmp_path / "two").check(position)
+
+    shutil.copytree(tmp_path / "one", tmp_path / "three")
+    write_clips(tmp_path / "other", names, seed=1)
+    shutil.copy(tmp_path / "other" / trained[0], tmp_path / "three" / trained[0])
+    with pytest.raises(DataError, match="the clips must be those that the run learned from"):
+        splits(tmp_path / "three").check(position)
+
+    other = position | {"encoders": position["encoders"] | {"text encoder": "0" * 64}}
+    with pytest.raises(DataError, match="got other weights of text encoder"):
+        first.check(other)
