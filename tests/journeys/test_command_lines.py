@@ -40,6 +40,7 @@ NUMBERS = [
     "1e-300",
     "0x10",
 ]
+WHOLE = ["0", "1", "1", "5", "9", "-1", "64", "128", "100000000001", "9" * 30]
 TEXTS = [
     "",
     " ",
@@ -156,7 +157,9 @@ def value_for(chance, option, files, folder):
     if name == "size":
         return chance.choice(SIZES)
     kind = str(option.type_descriptor.annotation)
-    return chance.choice(NUMBERS if "int" in kind or "float" in kind else NAMES + WORDS + TEXTS)
+    if "int" in kind:
+        return chance.choice(WHOLE)
+    return chance.choice(NUMBERS if "float" in kind else NAMES + WORDS + TEXTS)
 
 
 def command_line(chance, options_of, files, folder):

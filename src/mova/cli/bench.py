@@ -92,7 +92,8 @@ def check_note(output: Path) -> None:
         ConfigError: not a new .md file in a directory that exists.
     """
     if output.suffix != ".md":
-        raise ConfigError(f"output must be an .md file, got {output}; nearest is {output.with_suffix('.md')}")
+        nearest = output.with_suffix(".md") if output.name else "bench.md"
+        raise ConfigError(f"output must be an .md file, got {output}; nearest is {nearest}")
     if not output.parent.is_dir():
         raise ConfigError(f"output must lie in a directory that exists, got {output}")
     if output.exists():

@@ -11,6 +11,8 @@ from mova.errors import ConfigError, MediaError
 from mova.toyworld.render import RenderedClip, render
 from mova.toyworld.sample import sample_scene
 
+MAX_FRAMES = 2_000
+
 
 def render_clips(
     count: int,
@@ -37,13 +39,16 @@ def render_clips(
         The paths of the mp4 files, in the order of the seeds.
 
     Raises:
-        ConfigError: a count below 1, an unknown kind or a negative seed.
+        ConfigError: a count below 1, more than `MAX_FRAMES` frames, an unknown kind or a negative seed.
         MediaError: the directory cannot be made, or a file cannot be written.
     """
     from mova.media.write import write_clip
 
     if count < 1:
         raise ConfigError(f"count must be 1 or more, got {count}; nearest is 1")
+    if not 1 <= num_frames <= MAX_FRAMES:
+        nearest = min(max(num_frames, 1), MAX_FRAMES)
+        raise ConfigError(f"num_frames must lie between 1 and {MAX_FRAMES}, got {num_frames}; nearest is {nearest}")
     directory = Path(out)
     try:
         directory.mkdir(parents=True, exist_ok=True)
