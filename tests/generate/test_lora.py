@@ -322,6 +322,16 @@ def test_adapters_are_switched_off_and_on_again(own, lora_file):
     assert own.get_active_adapters() == {"one": 0.5}
 
 
+def test_the_second_expert_is_named_as_in_diffusers(own, lora_file):
+    file = lora_file("low", components=("video_dit",), style="comfyui")
+    own.load_lora_weights(file, load_into_transformer_2=True)
+    assert own.get_list_adapters() == {"video_dit_2": ["low"]}
+    with pytest.raises(
+        ConfigError, match="load_into_transformer_2 is component='video_dit_2', got component='video_dit'"
+    ):
+        own.load_lora_weights(file, "high", load_into_transformer_2=True, component="video_dit")
+
+
 def test_a_folder_of_peft_and_tensors_by_key_are_loras_too(own, checkpoint, tmp_path):
     width = own.audio_dit.config.dim
     key = "base_model.model.audio_dit.blocks.0.self_attn.q"

@@ -30,6 +30,7 @@ from mova.generate.locate import (
     read_defaults,
 )
 from mova.generate.lora import adapter_name_of, check_lora_scale
+from mova.generate.lora_hub import locate_lora
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
 from mova.generate.model_index import (
     NETWORKS,
@@ -98,7 +99,7 @@ def load_pipeline(
         dtype: of towers, bridge and text encoder; None takes float32 on a CPU (bf16 is slow there) and bf16 elsewhere.
             The autoencoders are float32.
         device: where everything goes.
-        loras: LoRA files and their scales, as for `MovaPipeline.load_lora_weights`.
+        loras: LoRAs and their scales: files, folders or hub ids, as for `MovaPipeline.load_lora_weights`.
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
@@ -137,7 +138,7 @@ def load_pipeline(
             if name in COMPONENTS:
                 shapes[name] = key_shapes(verified)
     check_agreement(folder)
-    fitted = [(fit_lora(read_lora(path), shapes), scale) for path, scale in loras]
+    fitted = [(fit_lora(read_lora(*locate_lora(path)), shapes), scale) for path, scale in loras]
     defaults = read_defaults(folder, model)
     scheduler = given.get("scheduler") or load_scheduler(folder / "scheduler")
     tokenizer = given.get("tokenizer") or load_tokenizer(folder / "tokenizer")

@@ -58,6 +58,7 @@ class LoraPipelineMixin:
         weight_name: str | None = None,
         scale: float = 1.0,
         component: str | Sequence[str] | None = None,
+        load_into_transformer_2: bool = False,
         subfolder: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
@@ -73,6 +74,7 @@ class LoraPipelineMixin:
             weight_name: which file of the folder or repository; None finds it by its usual name, or as the only one.
             scale: 1 is as trained, 0 is without effect, negative is the opposite.
             component: for a file whose keys name none: one of `COMPONENTS` or several; None finds the only fit.
+            load_into_transformer_2: diffusers' word for component="video_dit_2", the expert for low noise.
             subfolder: of the folder or repository.
             revision, token, cache_dir, local_files_only: for a hub id, as in `huggingface_hub`.
 
@@ -93,6 +95,12 @@ class LoraPipelineMixin:
         else:
             hub = Hub(revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
             lora = read_lora(*locate_lora(given, weight_name, subfolder, hub))
+        if load_into_transformer_2:
+            if component is not None:
+                raise ConfigError(
+                    f"load_into_transformer_2 is component='video_dit_2', got component={component!r} too"
+                )
+            component = "video_dit_2"
         name = adapter_name or adapter_name_of(lora)
         held = self._held()
         if name in held:
