@@ -1,7 +1,6 @@
 """A process alone, and several that torchrun started."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -74,7 +73,5 @@ def test_processes_of_torchrun_find_their_places(tmp_path):
 
 
 def test_processes_wait_longer_than_an_exchange_may_take(tmp_path):
-    started = time.monotonic()
     waited = run_processes(shared_mesh.wait_for_the_main_one, 2, tmp_path, timeout_s=shared_mesh.LIMIT_S)
     assert waited[1] > shared_mesh.LIMIT_S
-    assert time.monotonic() - started > shared_mesh.LIMIT_S

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-FOLDERS = ("benchmarks", "cli", "codecs", "diffusion", "evaluate", "files", "generate", "media", "models", "toyworld")
+FOLDERS = sorted(path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
 FILES = sorted(path for folder in FOLDERS for path in (TESTS / folder).rglob("*.py"))
 CLOCKS = {
     "perf_counter",
