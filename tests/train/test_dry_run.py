@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +141,12 @@ def test_small_sets_are_told_what_validation_takes(clips, capsys, caplog):
     assert "validation takes 6 of 8 clips, which leaves 2 to learn from (data.validation_clips)" in caplog.text
     assert dry_run("--set", "data.validation_clips=16") == 2
     assert "got 8 that can be used; nearest is data.validation_clips=7" in capsys.readouterr().err
+
+
+def test_the_encoders_of_a_base_are_looked_at_where_the_recipe_names_none(clips, capsys):
+    recipe = {key: value for key, value in RECIPE.items() if key != "encoders"}
+    Path("lora.yaml").write_text(yaml.safe_dump(recipe))
+    assert dry_run() == 0
+    shown = "".join(capsys.readouterr())
+    assert "not checked" not in shown
+    assert "  cache: " in shown

@@ -16,7 +16,7 @@ from mova.train.cache_plan import CachePlan, Missing
 from mova.train.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
 from mova.train.config import LatentsConfig, StepConfig
 from mova.train.config.data import MediaDataConfig, ToyDataConfig
-from mova.train.config.joint import LatentStageBase
+from mova.train.config.joint import AdapterStageConfig, LatentStageBase
 from mova.train.encode import CLIP_PARTS, TEXT_PARTS, sample_rate_of
 from mova.train.latents import FILES_MEMORY, SPLITS
 from mova.train.sources.base import Split
@@ -55,7 +55,7 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
     """
     if not isinstance(config, (LatentStageBase, LatentsConfig)):
         return None
-    encoders = config.encoders if isinstance(config, LatentStageBase) and config.encoders else str(config.model)
+    encoders = _encoders(config)
     model = _on_this_disk(encoders)
     sizes = _sizes(encoders, model)
     if isinstance(config.data, ToyDataConfig):
@@ -70,6 +70,13 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
         plans = [CachePlan.of(source, model, LatentCache(cache)) for source in sources.values()]
         lines.append(_cache(plans))
     return DataCheck(lines, 0 if sizes is None else sum(_held(source, sizes) for source in sources.values()))
+
+
+def _encoders(config: LatentStageBase | LatentsConfig) -> str:
+    """Return where the encoders of a stage are: those it names, those of a base that it adapts, or the run's own."""
+    if isinstance(config, LatentStageBase) and config.encoders:
+        return config.encoders
+    return config.base if isinstance(config, AdapterStageConfig) else str(config.model)
 
 
 def _on_this_disk(encoders: str) -> Path | None:
