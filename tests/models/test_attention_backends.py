@@ -39,7 +39,7 @@ def test_names_are_known_without_torch():
 def test_the_command_line_names_all_of_them(capsys):
     assert main(["generate", "--help"]) == 0
     help_text = "".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "Kernelsoftheattention:" + ",".join([*BACKENDS][:-1]) + f"or{[*BACKENDS][-1]}." in help_text
+    assert "Attentionkernels:" + ",".join([*BACKENDS][:-1]) + f"or{[*BACKENDS][-1]}." in help_text
 
 
 def test_every_name_stands_for_a_backend_of_the_dispatcher():
