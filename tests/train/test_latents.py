@@ -271,9 +271,7 @@ def start_filling(cache):
 
 
 def wait_for_files(cache, count, process):
-    deadline = time.monotonic() + 240
     while len(files_of(cache)) < count and process.poll() is None:
-        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
