@@ -140,6 +140,6 @@ def test_ctrl_c_leaves_nothing_and_ends_the_command_it_started(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert errors.strip().endswith("interrupted")
+    assert errors.strip().endswith("interrupted (SIGINT)")
     assert list(tmp_path.iterdir()) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)

@@ -12,6 +12,7 @@ from mova.generate.load import load_pipeline
 from mova.generate.locate import ModelDefaults
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.save import _save_tokenizer, tokenizer_config
+from mova.generate.scope import Scope, read_scope
 
 
 @pytest.fixture
@@ -79,6 +80,7 @@ def test_what_belongs_to_a_model_is_saved_with_it(tmp_path):
     again = load_pipeline(tmp_path / "model")
     assert again.defaults == shipped.defaults
     assert (tmp_path / "model" / FEW_STEPS_FILE).read_bytes() == shipped.few_steps_file.read_bytes()
+    assert read_scope(tmp_path / "model") == read_scope(shipped.folder) != Scope()
     # In the weights and beside them it would act twice.
     shipped.load_lora_weights(shipped.few_steps_file)
     shipped.save_pretrained(tmp_path / "model")

@@ -1,6 +1,7 @@
 """Words with which diffusers' users load and save a pipeline: each takes effect or is refused by name."""
 
 import shutil
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -58,7 +59,12 @@ def test_words_for_the_hub_reach_it(checkpoint, monkeypatch, tmp_path):
         "force_download": True,
     }
     MovaPipeline.from_pretrained("example-owner/none", device="cpu", **words)
-    assert asked == [(("example-owner/none",), words)]
+    ((arguments, given),) = asked
+    patterns = given.pop("allow_patterns")
+    assert (arguments, given) == (("example-owner/none",), words)
+    # Nothing that a model does not need: no pickled weights, no code.
+    needless = ("x/model.bin", "x/model.pt", "code.py", "assets/demo.mp4")
+    assert not [name for name in needless if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def test_a_folder_has_no_revisions(checkpoint):

@@ -128,7 +128,7 @@ def test_an_error_of_the_main_process_is_that_of_all(clips):
 
 def test_processes_that_are_asked_to_stop_do_not_wait_for_the_clips(clips):
     folder, _, found = clips
-    assert [one["stopped"] for one in found] == ["KeyboardInterrupt: "] * 2
+    assert [one["stopped"] for one in found] == ["Interrupted: 15"] * 2
     home = folder / "stopped" / "joint"
     assert [path.name for path in list_states(home / "checkpoints")] == ["step_00000002"]
     assert not (home / "validation").exists()

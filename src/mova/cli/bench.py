@@ -105,10 +105,10 @@ def check_note(output: Path) -> None:
 
 def write_note(output: Path, text: str) -> None:
     """Write a note whole or not at all; one that has appeared meanwhile stays."""
-    import tempfile
+    from mova.files.staging import staging_folder
 
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        whole = Path(folder) / output.name
+    with staging_folder(output) as folder:
+        whole = folder / output.name
         whole.write_text(text, encoding="utf-8")
         check_note(output)
         whole.replace(output)

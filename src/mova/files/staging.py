@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mova.errors import ConfigError, MovaError
+from mova.files.unfinished import unfinished
 
 _SUFFIX = ".partial"
 
@@ -48,17 +49,14 @@ def staging_folder(target: Path, *, error: type[MovaError] = ConfigError) -> Ite
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(target)
-            staging = target.parent / f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}"
+            staging = held.enter_context(unfinished(target.parent / f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}"))
             staging.mkdir()
             held.enter_context(_lock(staging))
             # Who looked for leftovers between these two calls has taken it for one.
             staging.mkdir(exist_ok=True)
         except OSError as problem:
             raise error(f"{target} cannot be written: {problem}") from problem
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        yield staging
 
 
 def give_usual_mode(path: Path) -> None:

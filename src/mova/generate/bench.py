@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import StageError
+from mova.files.unfinished import unfinished
 from mova.generate.dims import ModelDims
 from mova.generate.plan import forward_cost
 from mova.generate.published import find_configs
@@ -205,12 +207,13 @@ def run_command(options: Sequence[str], runs: int) -> Command:
         StageError: it failed.
     """
     walls, startups, peaks, stages = [], [], [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with unfinished(Path(tempfile.gettempdir()) / f"mova-bench-{secrets.token_hex(8)}") as folder:
+        folder.mkdir(mode=0o700)
         for number in range(runs):
-            target = str(Path(folder) / f"{number}.mp4")
+            target = str(folder / f"{number}.mp4")
             command = [sys.executable, "-m", "mova.cli", "generate", "--prompt", PROMPT, "--output", target, *options]
             start = time.perf_counter()
-            printed, peak = _run(command, Path(folder))
+            printed, peak = _run(command, folder)
             walls.append(time.perf_counter() - start)
             stages.append(json.loads(printed)["seconds"])
             startups.append(walls[-1] - sum(took for stage, took in stages[-1].items() if stage != "loading"))

@@ -8,10 +8,11 @@ from typing import Final
 from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.locate import DEFAULTS_FILE
 from mova.generate.model_index import INDEX_FILE
+from mova.generate.scope import SCOPE_FILE
 from mova.models.packed_layout import REPORT_FILE
 
 _TEXTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
-MODEL_FILES: Final = (INDEX_FILE, DEFAULTS_FILE, FEW_STEPS_FILE, "training_log.jsonl", *_TEXTS)
+MODEL_FILES: Final = (INDEX_FILE, DEFAULTS_FILE, SCOPE_FILE, FEW_STEPS_FILE, "training_log.jsonl", *_TEXTS)
 """In the folder of a model."""
 FOLDER_FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "scheduler": ("scheduler_config.json",),

@@ -22,6 +22,8 @@ DEFAULTS_FILE = "mova_defaults.json"
 PUBLISHED_IDS: Final = ("OpenMOSS-Team/MOVA-360p", "OpenMOSS-Team/MOVA-720p")
 _PUBLISHED_VIDEO_DIM = 5120
 _MOST = 1_000_000
+# Of a repository nothing else is fetched: no pickled weights, no code, no media of its card.
+_WANTED: Final = ("*.json", "*.jsonl", "*.safetensors", "*.model", "*.md", "*.txt", "LICENSE", "NOTICE")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -231,7 +233,7 @@ def _download(hub_id: str, hub: Hub) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, **hub.arguments()))
+        return Path(snapshot_download(hub_id, allow_patterns=list(_WANTED), **hub.arguments()))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"model {hub_id} is not a directory here and cannot be fetched: {reason}") from error

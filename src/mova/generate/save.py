@@ -12,9 +12,11 @@ import torch
 
 from mova.errors import CheckpointError
 from mova.files.json_file import read_object
+from mova.files.unfinished import unfinished
 from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.locate import write_defaults
 from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
+from mova.generate.scope import SCOPE_FILE
 from mova.models.convert import write_component
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def save_pipeline(
         _save_scheduler(components["scheduler"], folder / "scheduler")
         write_defaults(folder, pipeline.defaults)
         _copy_few_steps(pipeline, folder)
+        _copy_scope(pipeline, folder)
         index: dict[str, Any] = {
             "_class_name": "MOVA",
             "_diffusers_version": __version__,
@@ -71,13 +74,24 @@ def _copy_few_steps(pipeline: MovaPipeline, folder: Path) -> None:
     source, target = pipeline.few_steps_file, folder / FEW_STEPS_FILE
     if source is None or pipeline.has_recommending_adapter():
         target.unlink(missing_ok=True)
-    elif source.resolve() != target.resolve():
-        staged = target.with_name(f"{target.name}.part")
-        try:
+    else:
+        _copy(source, target)
+
+
+def _copy_scope(pipeline: MovaPipeline, folder: Path) -> None:
+    """Keep what the model says that it knows; of a model that says nothing no former file stays."""
+    source = None if pipeline.folder is None else pipeline.folder / SCOPE_FILE
+    if source is None or not source.is_file():
+        (folder / SCOPE_FILE).unlink(missing_ok=True)
+    else:
+        _copy(source, folder / SCOPE_FILE)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.resolve() != target.resolve():
+        with unfinished(target.with_name(f"{target.name}.part")) as staged:
             shutil.copyfile(source, staged)
             staged.replace(target)
-        finally:
-            staged.unlink(missing_ok=True)
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:

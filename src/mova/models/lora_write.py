@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten_text
-from mova.files.staging import give_usual_mode
+from mova.files.staging import give_usual_mode, staging_folder
 from mova.models.lora import COMPONENTS, UNNAMED, Lora, LoraLayer, summarise
 from mova.models.lora_source import base_name
 
@@ -135,8 +134,8 @@ def _write(target: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, s
     # A copy of each: safetensors refuses tensors that share memory, as one adapter for two components does.
     stored = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
-            partial = Path(staging, target.name)
+        with staging_folder(target, error=CheckpointError) as staging:
+            partial = staging / target.name
             save_file(stored, partial, metadata=metadata)
             give_usual_mode(partial)
             partial.replace(target)
