@@ -48,7 +48,7 @@ def test_prompt_gives_the_first_frame_and_the_caption_of_the_same_scene(tmp_path
         (["render", "--count", "1", "--seed", "-1", "--out", "OUT"], "seed must be 0 or more, got -1; nearest is 0"),
         (["render", "--count", "1", "--seed", "1", "--out", "OUT", "--kind", "cat"], "must be one of ball, mallet"),
         (["render", "--count", "1", "--seed", "1", "--out", "OUT", "--size", "4"], "16"),
-        (["prompt", "--seed", "1", "--image", "OUT/first.xyz"], "image must be a picture file that can be written"),
+        (["prompt", "--seed", "1", "--image", "OUT/first.xyz"], "image must be an image file that can be written"),
     ],
 )
 def test_wrong_input_is_exit_code_2(tmp_path, capsys, arguments, text):

@@ -55,7 +55,7 @@ def test_photographs_and_a_last_frame_alone_are_named(tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     Image.fromarray(levels).save(tmp_path / "photo.jpg")
     Image.fromarray(first_frame(render(sample_scene(1), size=128, num_frames=1).clip)).save(tmp_path / "known.png")
-    assert "first frame photo.jpg" in asked(files={"image": tmp_path / "photo.jpg"})
+    assert "a first frame in other colours than its own (photo.jpg)" in asked(files={"image": tmp_path / "photo.jpg"})
     assert asked(files={"last_image": tmp_path / "known.png"}).endswith("a last frame without a first one")
     (tmp_path / "broken.png").write_bytes(b"no image")
     assert asked(files={"image": tmp_path / "broken.png"}) is None, "it is refused where it is read"

@@ -76,7 +76,7 @@ def test_a_span_is_the_same_as_that_part_of_the_whole(films, long_films, contain
 def test_a_film_without_sound(films, tmp_path):
     path = films.make(tmp_path / "film.mp4", films.numbered(5))
     assert read_clip(path).waveform is None
-    with pytest.raises(ReadError, match=r"must have sound here, got .*film\.mp4 without an audio stream"):
+    with pytest.raises(ReadError, match=r"must have audio here, got .*film\.mp4 without an audio stream"):
         read_clip(path, require_audio=True)
 
 
@@ -91,7 +91,7 @@ def test_a_short_film_is_an_error_or_padded(films, tmp_path):
     assert [films.read_stamp(frame) for frame in padded.frames] == [min(index, 47) for index in range(60)]
     assert padded.waveform.shape == (1, 120_000)
     assert not padded.waveform[0, 97_000:].any()
-    with pytest.raises(ReadError, match=r"start_s must lie inside the film, got 2\.5 s for .* of 2\.000 s"):
+    with pytest.raises(ReadError, match=r"start_s must lie inside the video, got 2\.5 s for .* of 2\.000 s"):
         read_clip(path, start_s=2.5, pad=True)
 
 

@@ -94,7 +94,10 @@ def test_what_does_not_fit_in_memory_is_read_when_it_is_wanted(monkeypatch):
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda folder: (folder / "metadata.json").unlink(), "metadata.json must be a JSON list of clips"),
+        (
+            lambda folder: (folder / "metadata.json").unlink(),
+            "there is no list of clips at .*metadata.json; --set data.path=FILE",
+        ),
         (
             lambda folder: [(folder / f"{n}.mp4").write_bytes(b"") for n in range(2)],
             "2 of 8 clips of metadata.json cannot",

@@ -361,5 +361,5 @@ def test_of_several_processes_the_main_one_looks_at_the_files_and_all_meet_its_e
     assert {name: value for name, value in main.items() if name != "looked"}.items() <= other.items()
     assert main["online"] == main["keys"]
     assert main["absent"].startswith("DataError: ")
-    assert "absent.json must be a JSON list of clips" in main["absent"]
+    assert "absent.json; --set data.path=FILE" in main["absent"]
     assert "cannot be used" in main["broken"]

@@ -83,7 +83,7 @@ def _common(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details as well.")] = False,
 ) -> None:
-    """Make short clips in which picture and sound belong together, and train, measure and inspect the models."""
+    """Generate short clips, video and audio together, and train, measure and inspect the models."""
     configure_logging(logging.DEBUG if verbose else logging.INFO)
 
 

@@ -24,20 +24,20 @@ def register(app: typer.Typer) -> None:
 def bench(
     output: Annotated[Path, typer.Option(help="The note to write, a new .md file.")],
     model: Annotated[
-        str, typer.Option(help="mova-tiny or a model directory; with random weights also mova-360p.")
+        str, typer.Option(help="Model: mova-tiny or a directory; with --random-weights also mova-360p.")
     ] = "mova-tiny",
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="Of the model's sizes, without its download.")
+        bool, typer.Option("--random-weights", help="Random weights of the model's sizes: nothing is downloaded.")
     ] = False,
-    speed: Annotated[str, typer.Option(help="exact, fast or fastest.")] = "exact",
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    speed: Annotated[str, typer.Option(help="Speed: exact, fast or fastest.")] = "exact",
+    size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, 1 to 1000.")] = None,
-    memory: Annotated[str, typer.Option(help="As for generate.")] = "auto",
-    quantize: Annotated[str | None, typer.Option(help="As for generate.")] = None,
-    attention: Annotated[str | None, typer.Option(help="As for generate.")] = None,
-    compile_blocks: Annotated[bool, typer.Option("--compile", help="As for generate.")] = False,
-    runs: Annotated[int, typer.Option(help=f"Of the whole command, 1 to {MAX_RUNS}; the median counts.")] = 1,
+    steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
+    memory: Annotated[str, typer.Option(help="Offload of the weights, as for generate.")] = "auto",
+    quantize: Annotated[str | None, typer.Option(help="Quantization of large weights, as for generate.")] = None,
+    attention: Annotated[str | None, typer.Option(help="Attention kernels, as for generate.")] = None,
+    compile_blocks: Annotated[bool, typer.Option("--compile", help="Compile the blocks first.")] = False,
+    runs: Annotated[int, typer.Option(help=f"Times that the command is run, 1 to {MAX_RUNS}; the median counts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
     """Measure a model on this machine: start-up, forward, steps, decoding, the whole clip.

@@ -48,28 +48,37 @@ def _group() -> None:
 
 
 def toyworld(
-    model: Annotated[str, typer.Option(help="mova-tiny, a model directory or a hub id.")],
+    model: Annotated[str, typer.Option(help="Model: mova-tiny, a model directory or a hub id.")],
     clips: Annotated[int, typer.Option(help="Number of clips to generate, the kinds of scene in turn.")],
-    seed: Annotated[int, typer.Option(help="Another seed means other scenes and other noise.")],
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
-    modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
-    no_bridge: Annotated[bool, typer.Option("--no-bridge", help="Let the towers run apart, to see chance.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the scenes and of the initial noise.")],
+    steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Classifier-free guidance scale for the caption; 1 disables it.")
+    ] = None,
+    modality_scale: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+    ] = None,
+    no_bridge: Annotated[
+        bool, typer.Option("--no-bridge", help="Switch the bridge off: the towers run apart.")
+    ] = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="Scene: ball, mallet, keys, face, duet or balls; may be given again. Default: all."),
+        typer.Option(help="Scene: ball, mallet, keys, face, duet or balls (default: all); may be repeated."),
     ] = None,
     by_combination: Annotated[
         bool,
-        typer.Option("--by-combination", help="Report scenes with held-out combinations apart as well."),
+        typer.Option("--by-combination", help="Also report apart the scenes whose combinations training left out."),
     ] = False,
     given: Annotated[
         Given,
-        typer.Option(help="Besides the caption: the first frame; the whole video, to make its sound; or the audio."),
+        typer.Option(help="What is given besides the caption: the first frame, the whole video, or its audio."),
     ] = Given.FRAME,
-    lora: Annotated[list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="A LoRA; may be repeated.")] = None,
-    speed: Annotated[str, typer.Option(help="exact, fast, fastest or distilled, as for generate.")] = "exact",
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels, both the same.")] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale; may be repeated.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="Speed: exact, fast, fastest or distilled, as for generate.")] = "exact",
+    size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT; both the same.")] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for the figures, every clip and how they were made; given again, the run goes on."),

@@ -17,17 +17,28 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     model: Annotated[str, typer.Option(help="mova-tiny, mova-360p, mova-720p or a model directory.")],
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels, such as 640x352.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Number of frames.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames per second.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Of the text; 1 switches it off.")] = None,
-    modality_scale: Annotated[float | None, typer.Option(help="Of the bridge; 1 switches it off.")] = None,
-    quantize: Annotated[str | None, typer.Option(help="Bits of the large weights: float8, int8 or nf4.")] = None,
-    speed: Annotated[str, typer.Option(help="exact, fast, fastest or distilled, as for generate.")] = "exact",
+    size: Annotated[
+        str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT, such as 640x352.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate in frames per second.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Classifier-free guidance scale for the text prompt; 1 disables it.")
+    ] = None,
+    modality_scale: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+    ] = None,
+    quantize: Annotated[
+        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="Speed: exact, fast, fastest or distilled, as for generate.")] = "exact",
     gpu: Annotated[str | None, typer.Option(help="Name of a GPU, such as rtx-4090; all known ones by default.")] = None,
-    gpu_memory: Annotated[float | None, typer.Option(metavar="GB", help="Memory of a GPU, in 10^9 bytes.")] = None,
-    gpus: Annotated[int, typer.Option(help="GPUs that make the clip together.")] = 1,
+    gpu_memory: Annotated[
+        float | None, typer.Option(metavar="GB", help="Memory of a GPU, for one that has no name here; in 10^9 bytes.")
+    ] = None,
+    gpus: Annotated[int, typer.Option(help="Number of GPUs that generate the clip together.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a clip costs, before anything is loaded.

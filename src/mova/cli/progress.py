@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 from mova.cli.process import stop_if_asked
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import TaskID
 
-# Where stderr is no terminal, a line this often says how far a clip is.
+# Where stderr is no terminal, a line this often says how far the work is.
 _LINE_EVERY_S = 10.0
 
 
@@ -29,6 +30,20 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        lines, done = _Lines(console), 0
+        lines.say(description, 0, total)
+
+        def count() -> None:
+            nonlocal done
+            stop_if_asked()
+            done += 1
+            lines.say(description, done, total)
+
+        yield count
+        return
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,7 +52,7 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=total)
 
         def advance() -> None:
@@ -45,6 +60,30 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
             progress.advance(task)
 
         yield advance
+
+
+class _Lines:
+    """Lines in place of a bar, now and then, where stderr is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_s = time.monotonic()
+        self._stage, self._extent = "", 0
+        self._begun_s, self._begun_at = 0.0, 0
+
+    def say(self, stage: str, done: int, total: int) -> None:
+        """Write how far a stage is, unless it was said a short while ago."""
+        now = time.monotonic()
+        if (stage, total) != (self._stage, self._extent):
+            # What came before the extent was known, such as imports, says nothing of the time that is left.
+            self._stage, self._extent, self._begun_s, self._begun_at = stage, total, now, done
+        if now - self._said_s < _LINE_EVERY_S or done >= total:
+            return
+        self._said_s = now
+        moved, left = done - self._begun_at, ""
+        if moved > 0:
+            left = f", about {max(1.0, (now - self._begun_s) / moved * (total - done)):.0f} s left"
+        self._console.print(f"{stage}: {100 * done // total} %{left}", highlight=False)
 
 
 class StageBar:
@@ -78,7 +117,7 @@ class StageBar:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._said_s = self._stage_s = time.monotonic()
+        self._lines = _Lines(self._console)
         self._num_clips, self._clip = num_clips, 1
         self._tasks: dict[str, TaskID] = {}
 
@@ -93,7 +132,7 @@ class StageBar:
         """Move the bar; a new stage ends the one before. A stage whose extent is not known yet (0 of 1) pulses."""
         stop_if_asked()
         if not self._console.is_terminal:
-            self._say(stage, done, total)
+            self._lines.say(self._words(stage), done, total)
             return
         extent = None if (done, total) == (0, 1) else total
         if stage not in self._tasks:
@@ -106,16 +145,6 @@ class StageBar:
 
     def _words(self, stage: str) -> str:
         return f"clip {self._clip} of {self._num_clips}: {stage}" if self._num_clips > 1 else stage
-
-    def _say(self, stage: str, done: int, total: int) -> None:
-        """Write a line now and then, where stderr is a file."""
-        now = time.monotonic()
-        if done == 0:
-            self._stage_s = now
-        if now - self._said_s >= _LINE_EVERY_S:
-            self._said_s = now
-            left = f", about {(now - self._stage_s) / done * (total - done):.0f} s left" if done else ""
-            self._console.print(f"{self._words(stage)}: {100 * done // total} %{left}", highlight=False)
 
     def next_clip(self) -> None:
         """Begin with the bars of the next clip."""

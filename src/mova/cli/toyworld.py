@@ -40,8 +40,10 @@ def render(
 
 
 def prompt(
-    seed: Annotated[int, typer.Option(help="Of the scene; 2000000000 and above were held out of all training.")],
-    image: Annotated[Path, typer.Option(help="The picture file to write, such as first.png.")],
+    seed: Annotated[
+        int, typer.Option(help="Seed of the scene; those from 2000000000 on were kept out of all training.")
+    ],
+    image: Annotated[Path, typer.Option(help="The image file to write, such as first.png.")],
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 128,
     kind: Kind = None,
 ) -> None:
@@ -57,5 +59,5 @@ def prompt(
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(first_frame(rendered.clip)).save(image)
     except (OSError, ValueError) as error:
-        raise MediaError(f"image must be a picture file that can be written, got {image}: {error}") from error
+        raise MediaError(f"image must be an image file that can be written, got {image}: {error}") from error
     typer.echo(rendered.caption)

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 OnStage = Callable[[str], None]
 PROMPT = "a red ball falls on a drum and bounces; a dull beat at each bounce"
 PRODUCT_SIZES = {"cpu": 2048, "cuda": 8192}
-_ROUNDS = 5
-_TIDY_S = 5.0
+_ROUNDS, _TIDY_S = 5, 5.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from mova.errors import CheckpointError, ConfigError
 from mova.files.inside import is_plain_name
 from mova.files.json_file import shorten, shorten_text
 from mova.files.lock import lock_folder
+from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.known_files import COMPONENT_FILES, FOLDER_FILES, MODEL_FILES
 from mova.generate.model_index import INDEX_FILE, NETWORKS
 from mova.models.weight_files import DIFFUSERS_STEM, TRANSFORMERS_STEM
@@ -97,6 +98,8 @@ def look_up(hub_id: str, revision: str | None = None) -> RemoteModel:
     """
     from huggingface_hub import HfApi
 
+    if is_plain_name(hub_id) and (SHIPPED_MODELS / hub_id).is_dir():
+        raise CheckpointError(f"model must be a hub id OWNER/NAME, got {hub_id}, which comes with the package")
     try:
         info = HfApi().model_info(hub_id, revision=revision, files_metadata=True)
         listed = {sibling.rfilename: sibling for sibling in info.siblings or ()}

@@ -60,10 +60,10 @@ def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
             f"  video latents {_shape(geometry.video_latent_shape)} = {geometry.num_video_tokens:,} tokens",
             f"  audio latents {_shape(geometry.audio_latent_shape)} = {geometry.num_audio_latents:,} tokens",
             "operations of one forward, in TFLOP (counted: 2 x multiply-accumulate)",
-            *(f"  {name:<34}{value / TERA:>16,.6g}" for name, value in parts(made).items()),
+            *(f"  {name:<34}{_tera(value):>16}" for name, value in parts(made).items()),
             f"one step: {calls.total} forwards, {calls.without_bridge} of them without the bridge: "
-            f"{made.step_operations / TERA:,.6g} TFLOP",
-            f"{made.num_steps} steps{_speed_words(made)}: {made.total_operations / TERA:,.6g} TFLOP"
+            f"{_tera(made.step_operations)} TFLOP",
+            f"{made.num_steps} steps{_speed_words(made)}: {_tera(made.total_operations)} TFLOP"
             + (" at most, as text guidance ends earlier" if made.is_upper_bound else ""),
             f"memory at the peak{' of each GPU' if made.num_gpus > 1 else ''}, one clip (weights are counted, the rest "
             "is estimated; the program itself adds 0.5 GB)",
@@ -97,6 +97,12 @@ def parts(made: Plan) -> dict[str, int]:
     }
 
 
+def _tera(operations: int) -> str:
+    """Return a number of operations in units of 10^12, to six digits and never as a power of ten."""
+    value = operations / TERA
+    return f"{value:,.0f}" if value >= 100_000 else f"{value:,.6g}"
+
+
 def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
@@ -110,7 +116,7 @@ def _memory_line(memory: MemoryPlan) -> str:
     if memory.bands > 1:
         more += f"; decoded in {memory.bands} bands"
     return (
-        f"  {memory.name:<14}{memory.total_bytes / GB:>8.2f} GB = {memory.weights_bytes / GB:.2f} of weights + "
+        f"  {memory.name:<18}{memory.total_bytes / GB:>8.2f} GB = {memory.weights_bytes / GB:.2f} of weights + "
         f"{memory.activations_bytes / GB:.2f} while {memory.phase}{more}"
     )
 

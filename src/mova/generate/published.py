@@ -34,7 +34,8 @@ def find_dims(model: str) -> ModelDims:
     model = _known(model)
     if model in _PRESETS:
         return dims_from_configs(model, _PRESETS[model](), _FIXED_PARAMETERS)
-    return dims_from_directory(_find_folder(model))
+    dims = dims_from_directory(_find_folder(model))
+    return dims if Path(model).is_dir() else replace(dims, name=model)
 
 
 def find_defaults(model: str) -> ModelDefaults:

@@ -61,7 +61,11 @@ class Scope:
         if request.last_image is not None and request.image is None and not self.last_image_alone:
             found.append("a last frame without a first one")
         images = {"first frame": request.image, "last frame": request.last_image}
-        found += [f"{name} {path.name}" for name, path in images.items() if path is not None and self._is_foreign(path)]
+        found += [
+            f"a {name} in other colours than its own ({path.name})"
+            for name, path in images.items()
+            if path is not None and self._is_foreign(path)
+        ]
         return found
 
     def _of_prompt(self, prompt: str) -> list[str]:

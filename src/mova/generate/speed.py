@@ -58,7 +58,7 @@ SPEEDS: Final[dict[str, Speed]] = {
         adaptive_guidance=0.02,
     ),
     # Steps and guidance are those that the model's adapters were made for: `mova.generate.few_steps`.
-    "distilled": Speed(words="adapters with which few steps without guidance do"),
+    "distilled": Speed(words="adapters of the model for few steps without guidance"),
 }
 
 

@@ -149,7 +149,7 @@ class _Window:
             position = self._cursor
         time_s = (position + self._first) / self._rate
         if frame.is_corrupt:
-            raise ReadError(f"a film must be undamaged, got {self._path} with broken sound at {time_s:.3f} s")
+            raise ReadError(f"a video must be undamaged, got {self._path} with broken audio at {time_s:.3f} s")
         self._cursor = position + frame.samples
         begin, end = max(position, 0), min(self._cursor, self._waveform.shape[1])
         if begin < end:

@@ -74,7 +74,7 @@ class _Renderer:
 
     def __call__(self, frame: Any, time_s: float) -> np.ndarray:
         if frame.is_corrupt:
-            raise ReadError(f"a film must be undamaged, got {self.path} with a broken picture at {time_s:.3f} s")
+            raise ReadError(f"a video must be undamaged, got {self.path} with a broken frame at {time_s:.3f} s")
         limits.check_video_size(frame.width, frame.height, self.path)
         stored = self._stored(frame)
         upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
@@ -132,7 +132,7 @@ def decode_frames(
         source_rate = media_file.frame_rate(stream)
         rate = source_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1_000_000)
         if rate is None:
-            raise ReadError(f"a film must state its frame rate when none is asked for, got {path} without one")
+            raise ReadError(f"a video must state its frame rate when none is asked for, got {path} without one")
         if frame_rate is None:
             limits.check_frame_rate(float(rate), path)
         aspect = media_file.pixel_aspect(stream)
@@ -174,13 +174,13 @@ class _Times:
     def num_until(self, end_s: float, path: PathArgument) -> tuple[int, int]:
         """Return how many frames there are until `end_s`, to the nearest and at least one, and how many to give."""
         if end_s <= self.start_s + _TIME_TOLERANCE_S:
-            raise ReadError(f"start_s must lie inside the film, got {self.start_s:g} s for {path} of {end_s:.3f} s")
+            raise ReadError(f"start_s must lie inside the video, got {self.start_s:g} s for {path} of {end_s:.3f} s")
         available = max(1, math.floor((end_s - self.start_s + _TIME_TOLERANCE_S) * float(self.rate) + 0.5))
         if self.num_frames is None:
             return available, available
         if available < self.num_frames and not self.pad:
             raise ReadError(
-                f"a film must be as long as what is read, got {path} of {end_s:.3f} s, too short for {self.num_frames} "
+                f"a video must last as long as the clip, got {path} of {end_s:.3f} s, too short for {self.num_frames} "
                 f"frames at {float(self.rate):g} per second from {self.start_s:g} s; nearest is {available} frames"
             )
         return min(available, self.num_frames), self.num_frames
@@ -191,7 +191,7 @@ def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -
     pictures = _timed(container, stream, path)
     first = next(pictures, None)
     if first is None:
-        raise ReadError(f"a film must have at least one picture, got none in {path}")
+        raise ReadError(f"a video must have at least one frame, got none in {path}")
     yield first
     if start_s >= _SEEK_FROM_S:
         pictures = _seek(container, stream, path, first.time_s, first.time_s + start_s)

@@ -74,7 +74,7 @@ def video_stream(container: Any, path: PathArgument) -> Any:
     """Return the video's stream, ready to decode with several threads, or raise `ReadError`."""
     stream = best_stream(container, "video")
     if stream is None:
-        raise ReadError(f"a film must have a video stream, got {path} without one")
+        raise ReadError(f"a video must have a video stream, got {path} without one")
     context = stream.codec_context
     if context is None:
         raise ReadError(f"a video codec must be one that FFmpeg decodes, got {path} with an unknown one")

@@ -142,7 +142,7 @@ def _video_info(container: Any, path: str | os.PathLike[str], *, measure: bool =
     stream = media_file.video_stream(container, path)
     first = next(media_file.decode(container, stream, path), None)
     if first is None:
-        raise ReadError(f"a film must have at least one picture, got none in {path}")
+        raise ReadError(f"a video must have at least one frame, got none in {path}")
     limits.check_video_size(first.width, first.height, path)
     turns, mirrored = media_file.orientation(first)
     aspect, rate = media_file.pixel_aspect(stream), media_file.frame_rate(stream)

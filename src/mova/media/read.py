@@ -134,7 +134,7 @@ def read_span(
     _check_not_truncated(path, picture, sound)
     if sound is None:
         if require_audio:
-            raise ReadError(f"a film must have sound here, got {path} without an audio stream")
+            raise ReadError(f"a video must have audio here, got {path} without an audio stream")
         return ReadSpan(Clip(picture.frames, None, rate, sample_rate or _DEFAULT_SAMPLE_RATE), picture.num_own, ())
     target_rate = sample_rate or sound.sample_rate
     length = num_samples(len(picture.frames), rate, target_rate)

@@ -58,7 +58,7 @@ FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "
 FULL_SIZE += ["full_finetune_publish", "lora", "lora_low_vram"]
 ABLATIONS = ["ablation_bridge_first", "ablation_joint", "ablation_publish", "ablation_towers"]
 DISTILLED = ["distill", "distill_4", "tiny_distill"]
-NAMES = sorted([*LADDER, *ALL_SCENES, *GROWN, *FULL_SIZE, *ABLATIONS, *DISTILLED, "tiny_lora"])
+NAMES = sorted([*LADDER, *ALL_SCENES, *GROWN, *FULL_SIZE, *ABLATIONS, *DISTILLED, "tiny_lora", "tiny_own_clips"])
 
 
 def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
@@ -184,6 +184,13 @@ def test_a_missing_recipe_suggests_the_nearest_one(recipes, tmp_path):
         load_recipe(recipes / "tiny_latent.yaml")
     with pytest.raises(ConfigError, match=r"there is no recipe at .*nowhere/x.yaml$"):
         load_recipe(tmp_path / "nowhere" / "x.yaml")
+
+
+def test_a_recipe_that_has_moved_one_folder_down_is_found(tmp_path):
+    (tmp_path / "recipes" / "train").mkdir(parents=True)
+    (tmp_path / "recipes" / "train" / "tiny.yaml").touch()
+    with pytest.raises(ConfigError, match=r"there is no recipe at .*; did you mean .*recipes/train/tiny.yaml\?"):
+        load_recipe(tmp_path / "recipes" / "tiny.yaml")
 
 
 @pytest.mark.parametrize("content", [b"- a list", b"", b"stage: [", b"stage: \xff\xfe\x00"])

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -39,6 +40,7 @@ TrainedConfig = (
 StepConfig = TrainedConfig | LatentsConfig | PublishConfig
 StageConfig = StepConfig | LadderConfig
 _MOST_FAULTS = 20
+_MOST_NEIGHBOURS = 1000
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 
 
@@ -51,8 +53,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
     try:
         raw = read_yaml(path)
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], 1)
-        hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
+        there = {found.name: found for found in _neighbours(path)}
+        near = difflib.get_close_matches(path.name, there, 1)
+        hint = f"; did you mean {there[near[0]]}?" if near else ""
         raise ConfigError(f"there is no recipe at {path}{hint}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with a key 'stage', got {type(raw).__name__}")
@@ -77,8 +80,10 @@ def accepts(config: StageConfig, override: str) -> bool:
     return True
 
 
-def _siblings(path: Path) -> Iterable[Path]:
-    return path.parent.glob("*.yaml") if path.parent.is_dir() else ()
+def _neighbours(path: Path) -> Iterable[Path]:
+    """Yield recipes one folder below where one was looked for, then those beside it; not more than people keep."""
+    for pattern in ("*/*.yaml", "*.yaml"):
+        yield from islice(path.parent.glob(pattern), _MOST_NEIGHBOURS)
 
 
 def _apply_override(raw: dict[str, Any], text: str) -> None:

@@ -71,6 +71,8 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise DataError(f"there is no list of clips at {path}; --set data.path=FILE names yours") from None
     except OSError as error:
         raise DataError(f"{path} must be a JSON list of clips: {error.strerror or error}") from error
     if len(content) > MOST_BYTES:
