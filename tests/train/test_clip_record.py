@@ -7,7 +7,7 @@ import pytest
 
 from mova.errors import DataError
 from mova.train.batch import ClipFacts
-from mova.train.clip_record import check_same_clips, record_of
+from mova.train.clip_record import check_same_clips, joined, record_of
 
 CLIPS = [ClipFacts(f"{name}.mp4", 0, content=f"content {name}", caption=f"caption {name}") for name in "abcdefgh"]
 
@@ -52,3 +52,21 @@ def test_without_names_contents_are_compared(monkeypatch):
 def test_a_record_of_wrong_types_is_an_error(damage):
     with pytest.raises(DataError, match="state"):
         check_same_clips(saved() | damage, CLIPS[:-1], "state")
+
+
+def test_several_captions_of_one_file_are_told_apart():
+    clips = [replace(clip, key="one.mp4") if place < 3 else clip for place, clip in enumerate(CLIPS)]
+    other = [replace(clip, caption="other") if place == 1 else clip for place, clip in enumerate(clips)]
+    with pytest.raises(DataError, match=r": 1 with another caption \(one.mp4\); restore them"):
+        check_same_clips(json.loads(json.dumps(record_of(clips))), other, "state")
+
+
+def test_a_clip_that_changes_sides_with_its_content_is_named_alone():
+    saved = joined([record_of(CLIPS[:6]), record_of(CLIPS[6:])], "state")
+    check_same_clips(saved, CLIPS, "state")
+    now = changed(2, content="other")
+    sides = [*now[:2], *now[3:7], now[2], now[7]]
+    with pytest.raises(DataError, match=r"got 8 where there were 8: 1 of other content \(c.mp4\); restore them"):
+        check_same_clips(saved, sides, "state")
+    with pytest.raises(DataError, match="state must be a JSON object, got None"):
+        joined([None, record_of(CLIPS)], "state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -27,13 +28,32 @@ def record_of(facts: Sequence[ClipFacts]) -> dict[str, Any]:
     }
 
 
-def check_same_clips(saved: Mapping[str, Any], facts: Sequence[ClipFacts], where: str) -> None:
+def joined(saved: Sequence[object], where: str) -> dict[str, Any]:
+    """Return the record of several lists of clips, one after the other.
+
+    Args:
+        saved: records as `record_of` returned them.
+        where: they come from, for error texts.
+
+    Raises:
+        DataError: one of them is no record.
+    """
+    records = [as_fields(one, where, error=DataError) for one in saved]
+    texts = {key: "".join(record.text(key) for record in records) for key in ("contents", "captions")}
+    names = [record.texts("names") for record in records]
+    return texts | {"names": [name for some in names for name in some] if all(names) else []}
+
+
+def check_same_clips(
+    saved: Mapping[str, Any], facts: Sequence[ClipFacts], where: str, which: str = "learned from"
+) -> None:
     """Refuse other clips than a run learned from; what they are called and where they are does not matter.
 
     Args:
         saved: as `record_of` returned it.
         facts: the clips of now.
         where: `saved` comes from, for error texts.
+        which: what the run did with them, for error texts.
 
     Raises:
         DataError: contents, captions or their order differ; the first few are named.
@@ -42,10 +62,13 @@ def check_same_clips(saved: Mapping[str, Any], facts: Sequence[ClipFacts], where
     contents, captions = (_split(record.text(key)) for key in ("contents", "captions"))
     if (contents, captions) == (_contents(facts), _captions(facts)):
         return
-    names = record.texts("names")
-    if not names or len(names) != len(contents) or len(set(names)) < len(names):
+    names = _numbered(record.texts("names"))
+    now = _contents(facts)
+    if sorted(zip(contents, captions, strict=False)) == sorted(zip(now, _captions(facts), strict=True)):
+        found: dict[str, list[str]] = {}
+    elif not names or len(names) != len(contents):
         # Without names the contents have to do: a changed clip is a missing and a new one.
-        then, now = set(contents), _contents(facts)
+        then = set(contents)
         found = {
             "missing": [""] * len(then - set(now)),
             "new": [fact.key for fact, content in zip(facts, now, strict=True) if content not in then],
@@ -54,22 +77,32 @@ def check_same_clips(saved: Mapping[str, Any], facts: Sequence[ClipFacts], where
         found = _by_name(dict(zip(names, zip(contents, captions, strict=True), strict=True)), facts)
     told = "; ".join(f"{len(keys)} {what}{_some(keys)}" for what, keys in found.items() if keys)
     raise DataError(
-        f"the clips must be those that the run learned from, got {len(facts)} where there were {len(contents)}: "
-        f"{told or 'another order'}; restore them, or begin in a new folder"
+        f"the clips must be those that the run {which}, got {len(facts)} where there were {len(contents)}: "
+        f"{told or 'the same in another order, or with other file names'}; restore them, or begin in a new folder"
     )
 
 
-def _by_name(saved: Mapping[str, tuple[str, str]], facts: Sequence[ClipFacts]) -> dict[str, list[str]]:
-    present = {
-        fact.key: both for fact, both in zip(facts, zip(_contents(facts), _captions(facts), strict=True), strict=True)
-    }
+def _by_name(saved: Mapping[tuple[str, int], tuple[str, str]], facts: Sequence[ClipFacts]) -> dict[str, list[str]]:
+    names = _numbered([fact.key for fact in facts])
+    present = dict(zip(names, zip(_contents(facts), _captions(facts), strict=True), strict=True))
     both_have = [key for key in present if key in saved]
-    return {
+    found = {
         "of other content": [key for key in both_have if present[key][0] != saved[key][0]],
         "with another caption": [key for key in both_have if present[key][1] != saved[key][1]],
         "missing": [key for key in saved if key not in present],
         "new": [key for key in present if key not in saved],
     }
+    return {what: [name for name, _ in keys] for what, keys in found.items()}
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Tell entries of one name apart, which several captions of a file are, by their order."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        numbered.append((name, seen[name]))
+        seen[name] += 1
+    return numbered
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 import hashlib
 
-from mova.train.sources.items import MediaItem
+import pytest
+
+from mova.train.sources.items import MediaItem, name_in_messages
 
 
 def test_a_part_of_a_file_is_read_by_itself(tmp_path):
@@ -22,3 +24,17 @@ def test_a_file_of_its_own_stays_where_it_is(tmp_path):
         assert path == tmp_path / "a.mp4"
     assert path.exists()
     assert item.sha256() == hashlib.sha256(b"clip").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x1b[2Jb.mp4", r"a\x1b[2Jb.mp4"),
+        ("a\nERROR b.mp4", r"a\nERROR b.mp4"),
+        ("a\0\u202eb", r"a\x00\u202eb"),
+        ("\ud800", r"\ud800"),
+        ("\u89c6\u9891 \u00e9.mp4", "\u89c6\u9891 \u00e9.mp4"),
+    ],
+)
+def test_names_take_one_line_and_do_nothing_to_a_terminal(name, shown):
+    assert name_in_messages(name) == shown

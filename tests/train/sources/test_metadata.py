@@ -31,10 +31,9 @@ def test_paths_start_from_the_list_or_from_a_root(tmp_path, write_list):
         (b'{"video_path": "a", "caption": "b"}\n\n{"video_path"', "and line 3 must be JSON"),
         (
             '[{"video_path": "\u9f8d.mp4", "caption": "b"}]'.encode("gbk"),
-            "must be a JSON list in UTF-8, which it is not",
+            "must be a JSON list in UTF-8, UTF-16 or UTF-32, got no UTF-8 from byte 17 on; save it as UTF-8",
         ),
-        ('[{"video_path": "a", "caption": "b"}]'.encode("utf-16-le"), "must be JSON"),
-        (b"\xff\xfe[", "must be a JSON list in UTF-8"),
+        (b"\xff\xfe[", "got no UTF-16 from byte 2 on"),
         (b"[" * 100_000, "nesting without end"),
     ],
 )
@@ -49,6 +48,9 @@ def test_files_that_are_no_lists_are_explained(tmp_path, content, text):
 
 ENTRIES = [{"video_path": "a.mp4", "caption": "\u4e00 bird"}, {"video_path": "b.mp4", "caption": "two\nlines"}]
 
+# Without a byte order mark, but for the last.
+ENCODINGS = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-32")
+
 
 @pytest.mark.parametrize(
     "content",
@@ -56,13 +58,26 @@ ENTRIES = [{"video_path": "a.mp4", "caption": "\u4e00 bird"}, {"video_path": "b.
         json.dumps(ENTRIES).encode("utf-8-sig"),
         json.dumps(ENTRIES, ensure_ascii=False).encode("utf-16"),
         json.dumps(ENTRIES, ensure_ascii=False, indent=1).encode("utf-16-be").join([b"\xfe\xff", b""]),
+        *(json.dumps(ENTRIES).encode(encoding) for encoding in ENCODINGS),
+        *("\n".join(map(json.dumps, ENTRIES)).encode(encoding) for encoding in ENCODINGS),
         json.dumps(ENTRIES, indent=1).replace("\n", "\r\n").encode(),
         "\n".join(map(json.dumps, ENTRIES)).encode("utf-8-sig"),
         "\r\n".join(json.dumps(entry, ensure_ascii=False) for entry in ENTRIES).encode() + b"\r\n\r\n",
         json.dumps([{"video": entry["video_path"], "prompt": entry["caption"]} for entry in ENTRIES]).encode(),
         json.dumps([{"file_name": entry["video_path"], "text": entry["caption"]} for entry in ENTRIES]).encode(),
     ],
-    ids=["mark", "utf-16", "utf-16-be", "crlf", "lines", "crlf lines", "prompt", "text"],
+    ids=[
+        "mark",
+        "utf-16",
+        "utf-16-be",
+        *ENCODINGS,
+        *(f"lines {name}" for name in ENCODINGS),
+        "crlf",
+        "lines",
+        "crlf lines",
+        "prompt",
+        "text",
+    ],
 )
 def test_what_other_programs_write_is_read(tmp_path, content):
     path = tmp_path / "metadata.json"
@@ -83,7 +98,7 @@ def test_what_other_programs_write_is_read(tmp_path, content):
         ({"video_path": "a"}, ("a", "without the key caption")),
         ({"video_path": "", "caption": "b"}, ("entry 1", "with a blank video_path")),
         ({"video_path": 3, "caption": "b"}, ("entry 1", "whose video_path is no text")),
-        ({"video_path": "a\0", "caption": "b"}, ("a\0", "whose video_path is no valid Unicode text")),
+        ({"video_path": "a\0", "caption": "b"}, ("a\\x00", "whose video_path is no valid Unicode text")),
         ({"caption": "b"}, ("entry 1", "without the key video_path")),
         (3, ("entry 1", "that are no objects")),
         (None, ("entry 1", "that are no objects")),

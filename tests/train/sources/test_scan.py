@@ -1,6 +1,8 @@
 """Looking through a list: what is remembered of files, and what a damaged memory does."""
 
+import hashlib
 import json
+import os
 
 import pytest
 
@@ -51,3 +53,18 @@ def test_paths_that_are_no_files_are_left_out(data, tmp_path, name):
     clips = scan_clips(data.model_copy(update={"max_skipped_share": 0.5}))
     assert len(clips.usable) == 3
     assert clips.num_left_out == 1
+
+
+def test_other_content_of_the_same_length_and_date_is_noticed(data, tmp_path):
+    memory = tmp_path / "files.json"
+    before = [found.sha256 for _, found in scan_clips(data, memory).usable]
+    first, second = tmp_path / "0.mp4", tmp_path / "1.mp4"
+    status = first.stat()
+    content = bytearray(first.read_bytes())
+    content[content.index(b"mdat") + 200] ^= 1
+    first.write_bytes(content)
+    os.utime(first, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (first.stat().st_size, first.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    after = [found.sha256 for _, found in scan_clips(data, memory).usable]
+    assert after[0] != before[0]
+    assert after[1] == before[1] == hashlib.sha256(second.read_bytes()).hexdigest()

@@ -70,3 +70,18 @@ def test_too_few_clips_are_told_with_what_would_do(caplog):
         held_out(clips(("a", "a"), ("b", "b")), 16)
     held_out(clips(*((f"{index}.mp4", f"{index}") for index in range(20))), 16)
     assert "validation takes 16 of 20 clips, which leaves 4 to learn from (data.validation_clips)" in caplog.text
+
+
+@pytest.mark.parametrize("written", ["/moved/{}", "./../data/{}", "more/folders/{}"])
+def test_a_file_stays_on_its_side_wherever_it_lies_and_however_that_is_written(written):
+    names = [f"{index}.mp4" for index in range(30)]
+    held = held_out(clips(*((name, name) for name in names)), 5)
+    assert held_out(clips(*((written.format(name), name) for name in names)), 5) == held
+
+
+def test_files_of_one_name_in_different_folders_are_split_wherever_they_lie():
+    sides = [
+        held_out(clips(*((f"{home}/{index}/clip.mp4", f"{index}") for index in range(30))), 5) for home in ("a", "/b/c")
+    ]
+    assert sides[0] == sides[1]
+    assert len(sides[0]) == 5

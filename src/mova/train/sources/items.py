@@ -111,8 +111,10 @@ def text_of(entry: Mapping[str, object], keys: Sequence[str]) -> str:
 
 
 def name_in_messages(text: str) -> str:
-    """Return a stranger's name as it can be printed, stored and hashed everywhere."""
-    return shorten_text(text if _is_unicode(text) else text.encode("utf-8", "backslashreplace").decode(), 1000)
+    """Return a stranger's name as it can be printed, stored and hashed everywhere, on one line."""
+    shown = text if _is_unicode(text) else text.encode("utf-8", "backslashreplace").decode()
+    # What is no letter, sign or blank may clear a terminal, or begin a line of its own in a log.
+    return shorten_text("".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown), 1000)
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import json
 from pathlib import Path
 
 from mova.errors import DataError
@@ -19,13 +19,12 @@ from mova.train.sources.items import (
 PATH_KEYS = ("video_path", "video", "file_name", "path")
 MOST_BYTES = 2**30
 """Largest list that is read: some two million clips."""
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_metadata(path: Path, root: Path | None = None) -> ListedClips:
     """Return the clips of a list; files are not looked at yet.
 
-    UTF-8 with or without a byte order mark and UTF-16 with one are read; lines may end as on Windows. Other names of
+    UTF-8, UTF-16 and UTF-32 are read, with or without a byte order mark; lines may end as on Windows. Other names of
     the keys are read too: those of `PATH_KEYS` and `CAPTION_KEYS`, the first that an entry has. Backslashes in a path
     separate folders where no file has them in its name.
 
@@ -77,12 +76,15 @@ def _text(path: Path) -> str:
         raise DataError(f"{path} must be a JSON list of clips: {error.strerror or error}") from error
     if len(content) > MOST_BYTES:
         raise DataError(f"{path} must have at most {MOST_BYTES} bytes, got more; split it")
-    encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
+    # By the zero bytes of its first characters, where no byte order mark says it.
+    encoding = json.detect_encoding(content)
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
+        name = encoding.upper().removesuffix("-SIG")
         raise DataError(
-            f"{path} must be a JSON list in UTF-8, which it is not from byte {error.start} on; save it as UTF-8"
+            f"{path} must be a JSON list in UTF-8, UTF-16 or UTF-32, got no {name} from byte {error.start} on; save it "
+            "as UTF-8"
         ) from error
 
 

@@ -208,7 +208,8 @@ def _scan_all(items: Sequence[MediaItem], memory: Path | None, workers: int, *, 
             return "", "missing"
         if not item.path.is_file():
             return "", "that are no files"
-        mark = f"{item.place}:{stat.st_size}:{stat.st_mtime_ns}"
+        # The second time cannot be set: other content of the same length may be dated as what it replaced.
+        mark = f"{item.place}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
         return mark, known.get(mark) or _scan(item)
 
     # Several captions of one file are one file to look into.

@@ -23,7 +23,8 @@ def held_out(clips: Sequence[Found], count: int, *, tell: bool = True) -> frozen
     """Return the places of the clips that are kept for validation.
 
     All captions of a file, and all files of one content, are on one side. Files with the smallest hashes of their names
-    are held out, as many as are whole within `count` clips. Where one content is too many of the clips for that, names
+    are held out, as many as are whole within `count` clips; of a path the last part counts, so that a file stays on its
+    side wherever it lies and however a list writes that. Where one content is too many of the clips for that, names
     decide alone, and among the captions of a single file nothing but their places; it is said then.
 
     Args:
@@ -72,7 +73,16 @@ def _groups(clips: Sequence[Found], of: Callable[[Found], str]) -> list[list[int
     groups: dict[str, list[int]] = {}
     for place, found in enumerate(clips):
         groups.setdefault(of(found), []).append(place)
-    return sorted(groups.values(), key=lambda places: min(digest(clips[place][0].key) for place in places))
+
+    def order(places: Sequence[int]) -> tuple[str, str]:
+        # Files of one name in different folders are told apart by what they hold.
+        return min(digest(_name(clips[place][0])) for place in places), clips[places[0]][1].sha256
+
+    return sorted(groups.values(), key=order)
+
+
+def _name(item: MediaItem) -> str:
+    return item.path.name if item.offset is None else item.key
 
 
 def _whole_groups(groups: Sequence[Sequence[int]], count: int) -> list[int]:

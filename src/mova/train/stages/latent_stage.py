@@ -15,6 +15,7 @@ from mova.errors import DataError
 from mova.files.json_file import as_fields
 from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
+from mova.train.clip_record import check_same_clips, joined, record_of
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
 from mova.train.draws import StepDraws, sample_noise
@@ -154,7 +155,10 @@ class OpenSplits:
 
     def position(self, step: int) -> dict[str, Any]:
         """Return where a run stands in these clips after so many steps, as JSON values."""
-        return self.parts.sampler.state_dict(step) | {"encoders": self._encoders}
+        return self.parts.sampler.state_dict(step) | {
+            "encoders": self._encoders,
+            "validation": record_of(self.validation.facts),
+        }
 
     def check(self, position: Mapping[str, Any]) -> None:
         """Refuse to go on with other clips, or clips encoded otherwise, than those of a saved position.
@@ -162,6 +166,14 @@ class OpenSplits:
         Raises:
             DataError: what differs.
         """
+        if "validation" in position:
+            # Both sides at once: other content may put a clip on the other side.
+            check_same_clips(
+                joined([position.get("clips"), position["validation"]], where := "the clips of the state"),
+                [*self.train.facts, *self.validation.facts],
+                where,
+                "learned from and was validated with",
+            )
         self.parts.sampler.check(position)
         if "encoders" in position:
             saved = as_fields(position["encoders"], "the encoders of the state", error=DataError)
