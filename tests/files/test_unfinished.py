@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mova.files.unfinished import remove_unfinished, unfinished
+from mova.files.unfinished import remove_unfinished, temporary_folder, unfinished
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "nothing", "renamed"])
@@ -40,3 +40,12 @@ def test_what_no_block_could_remove_is_removed_at_the_end(tmp_path):
     assert (tmp_path / "made").exists(), "a forked process removed what is not its own"
     remove_unfinished()
     assert not (tmp_path / "made").exists()
+
+
+def test_a_temporary_folder_is_for_the_user_alone_and_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with temporary_folder("mova-") as folder:
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o077 == 0
+        (folder / "part").write_text("half")
+    assert list(tmp_path.iterdir()) == []

@@ -38,7 +38,7 @@ def test_a_list_holds_prompts_and_options_of_single_clips(tmp_path):
     [
         (b"", "a prompt in each line"),
         (b" \n\n", "a prompt in each line"),
-        (b"\xff\xfea\x00", "must be text in UTF-8.*byte 0 is not"),
+        (b"a\xff", "must be a text file in UTF-8.*no UTF-8 from byte 1 on"),
         (b"a\n{\n", "line 2 must be JSON"),
         (b'a\n{"seed": 1}\n', "line 2 must have the key 'prompt'"),
         (b'{"prompt": "a", "colour": 1}', "line 1 must hold only prompt, .*got 'colour'"),

@@ -60,3 +60,13 @@ def test_what_can_be_shared_follows_from_the_configurations(checkpoint):
 )
 def test_branches_are_those_of_a_guided_step(scales, held, expected):
     assert num_branches(SamplingSettings(**scales), **held) == expected
+
+
+@pytest.mark.parametrize("number", [65, 10**6, 10**30])
+def test_no_more_processes_are_started_than_a_machine_can_have_gpus(number):
+    with pytest.raises(ConfigError, match=r"gpus must be at most 64 processes of one machine, got .*; nearest is 64"):
+        read_processes(number, None, False)
+
+
+def test_processes_of_many_machines_are_started_by_torchrun():
+    assert read_processes(None, None, False, started=128) == Processes(128, launched=True)

@@ -96,7 +96,7 @@ def test_what_does_not_fit_in_memory_is_read_when_it_is_wanted(monkeypatch):
     [
         (
             lambda folder: (folder / "metadata.json").unlink(),
-            "there is no list of clips at .*metadata.json; --set data.path=FILE",
+            "metadata.json; --set data.path=FILE names yours",
         ),
         (
             lambda folder: [(folder / f"{n}.mp4").write_bytes(b"") for n in range(2)],

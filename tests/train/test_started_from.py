@@ -12,7 +12,7 @@ from mova.train.config import load_recipe
 from mova.train.started_from import check_start, note_start, weights_of
 
 
-def write(folder, value, size=100, name="model"):
+def write(folder, value, size=100, name="diffusion_pytorch_model"):
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"weight": torch.full((size,), float(value))}, folder / f"{name}.safetensors")
     return folder
@@ -20,10 +20,11 @@ def write(folder, value, size=100, name="model"):
 
 def test_the_same_weights_elsewhere_are_the_same(tmp_path):
     one = weights_of({"part": write(tmp_path / "one", 1)})
-    assert one == weights_of({"part": write(tmp_path / "two", 1, name="other")})
+    assert one == weights_of({"part": write(tmp_path / "two", 1, name="model")})
     assert one != weights_of({"part": write(tmp_path / "three", 2)})
     # What a file manager leaves beside them is no weight.
-    (tmp_path / "one" / "._model.safetensors").write_bytes(b"x")
+    for name in ("._model", "model.fp16"):
+        (tmp_path / "one" / f"{name}.safetensors").write_bytes(b"x")
     assert one == weights_of({"part": tmp_path / "one"})
 
 

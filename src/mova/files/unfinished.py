@@ -7,7 +7,9 @@ A path is therefore noted before it is made, and whoever ends the process remove
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +30,14 @@ def unfinished(path: Path) -> Iterator[Path]:
     finally:
         _remove(path)
         _NOTED.pop(path, None)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder in the system's place for temporary ones, readable to the user alone; gone when the block ends."""
+    with unfinished(Path(tempfile.gettempdir(), prefix + secrets.token_hex(8))) as folder:
+        folder.mkdir(mode=0o700)
+        yield folder
 
 
 def remove_unfinished() -> None:

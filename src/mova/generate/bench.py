@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import StageError
-from mova.files.unfinished import unfinished
+from mova.files.unfinished import temporary_folder
 from mova.generate.dims import ModelDims
 from mova.generate.plan import forward_cost
 from mova.generate.published import find_configs
@@ -206,8 +204,7 @@ def run_command(options: Sequence[str], runs: int) -> Command:
         StageError: it failed.
     """
     walls, startups, peaks, stages = [], [], [], []
-    with unfinished(Path(tempfile.gettempdir()) / f"mova-bench-{secrets.token_hex(8)}") as folder:
-        folder.mkdir(mode=0o700)
+    with temporary_folder("mova-bench-") as folder:
         for number in range(runs):
             target = str(folder / f"{number}.mp4")
             command = [sys.executable, "-m", "mova.cli", "generate", "--prompt", PROMPT, "--output", target, *options]

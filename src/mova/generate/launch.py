@@ -9,11 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -26,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import ConfigError, MovaError, StageError, portable
-from mova.files.unfinished import remove_unfinished, unfinished
+from mova.files.unfinished import remove_unfinished, temporary_folder
 
 _Job = tuple[Callable[..., Any], Sequence[Any]]
 # What ends a command, and what of it a terminal sends to all processes at once.
@@ -73,9 +71,7 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
     """
     if num_processes < 1:
         raise ConfigError(f"processes must be 1 or more, got {num_processes}; nearest is 1")
-    # Noted before it is made: an interruption in between must not leave it.
-    with unfinished(Path(tempfile.gettempdir(), f"mova-{secrets.token_hex(8)}")) as folder:
-        folder.mkdir(mode=0o700)
+    with temporary_folder("mova-") as folder:
         crew: list[_Member] = []
         try:
             with _interrupts_after(), _interrupts_for_this_process_only():

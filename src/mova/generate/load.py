@@ -16,6 +16,7 @@ from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
+from mova.files.fingerprint import add_sampled
 from mova.files.json_file import read_object, shorten, shorten_text
 from mova.generate.agreement import check_agreement
 from mova.generate.dims import dims_from_directory
@@ -61,8 +62,6 @@ logger = logging.getLogger(__name__)
 
 # The autoencoders lose visible and audible quality in bf16 and are small next to the towers.
 FLOAT32_NETWORKS = ("video_vae", "audio_vae")
-_SAMPLE_BYTES = 2**16
-_NUM_SAMPLES = 64
 _SCHEDULER_RULES = {
     "num_inference_steps": Rule("integer", 1, MAX_STEPS),
     "num_train_timesteps": Rule("integer", 1, 1_000_000),
@@ -304,8 +303,7 @@ def weights_hash(folder: Path) -> str:
     """Return a fingerprint of a model's weights, for the metadata of clips.
 
     SHA-256 over the name and size of every weight file that is loaded of towers, bridge, autoencoders and text encoder,
-    and over its content: all of it up to 4 MiB, 64 evenly spaced blocks of 64 KiB (the first and the last included)
-    above. Other files beside them do not count.
+    and over its content (see `add_sampled`). Other files beside them do not count.
 
     Raises:
         CheckpointError: the index or a component's files cannot be read.
@@ -316,11 +314,5 @@ def weights_hash(folder: Path) -> str:
         for file in weight_files(folder / name)[1] if name in named else ():
             size_bytes = file.stat().st_size
             digest.update(f"{name}/{file.name}/{size_bytes}".encode())
-            with file.open("rb") as stream:
-                if size_bytes <= _SAMPLE_BYTES * _NUM_SAMPLES:
-                    digest.update(stream.read())
-                    continue
-                for number in range(_NUM_SAMPLES):
-                    stream.seek((size_bytes - _SAMPLE_BYTES) * number // (_NUM_SAMPLES - 1))
-                    digest.update(stream.read(_SAMPLE_BYTES))
+            add_sampled(digest, file, size_bytes)
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 
 from mova.errors import ConfigError
 from mova.files.json_file import as_fields, parse_json, shorten
+from mova.files.text_file import read_text
 from mova.generate.request import GenerateRequest
 
 MAX_CLIPS = 10_000
@@ -47,19 +48,7 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
     Raises:
         ConfigError: no file, no UTF-8, no prompt, too many, or a line that cannot be used, with its number.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"prompts must be a text file that can be read, got {path}: {error.strerror}") from error
-    if len(content) > _MAX_BYTES:
-        raise ConfigError(f"prompts must be a file of at most {_MAX_BYTES} bytes, got {path} with more")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"prompts must be text in UTF-8, got {path}; byte {error.start} is not: save it so"
-        ) from error
+    text = read_text(path, "prompts must be a text file", error=ConfigError, most_bytes=_MAX_BYTES)
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise ConfigError(f"prompts must hold a prompt in each line, got {path} without any")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mova.distributed.layout import Divisible, Layout, check_layout, choose_layout, parse_layout
 from mova.errors import ConfigError
+from mova.files.json_file import shorten
 from mova.generate.model_index import checked_fields
 from mova.generate.request import GenerateRequest, SamplingSettings
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mova.distributed.mesh import Parallel
 
 logger = logging.getLogger(__name__)
+
+# Four times the GPUs of the largest machine that is sold; each process takes 100 MB before it can find none.
+MAX_PROCESSES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,17 @@ def read_processes(
         None where one process is to work alone.
 
     Raises:
-        ConfigError: a number below 1, another one than `torchrun` started, or wishes that need more than one process.
+        ConfigError: a number below 1 or above `MAX_PROCESSES`, another one than `torchrun` started, or wishes that need
+            more than one process.
     """
     number = gpus if gpus is not None else started or 1
     if number < 1:
         raise ConfigError(f"gpus must be 1 or more, got {number}; nearest is 1")
+    if number > MAX_PROCESSES and started is None:
+        raise ConfigError(
+            f"gpus must be at most {MAX_PROCESSES} processes of one machine, got {shorten(number)}; nearest is "
+            f"{MAX_PROCESSES}; more than that are started on several machines by torchrun"
+        )
     if started is not None and number != started:
         raise ConfigError(f"gpus must be the number of processes that torchrun started, {started}; got {number}")
     chosen = None if layout is None else parse_layout(layout)

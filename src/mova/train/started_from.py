@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from mova.errors import CheckpointError, ConfigError
+from mova.files.fingerprint import add_sampled
 from mova.files.json_file import read_object
 from mova.generate.locate import find_model
+from mova.models.weight_files import weight_files
 from mova.train.components import component_folder
 from mova.train.config import (
     AdapterStageConfig,
@@ -24,8 +26,6 @@ from mova.train.config.joint import ALL_COMPONENTS, Component
 from mova.train.resume import OWN
 
 _FILE: Final = "started_from.json"
-_BLOCK: Final = 64 * 2**10
-_BLOCKS: Final = 64
 
 
 def note_start(folder: Path, config: StepConfig) -> None:
@@ -70,22 +70,18 @@ def check_start(folder: Path, name: str, config: StepConfig) -> bool:
 def weights_of(folders: Mapping[str, Path]) -> str:
     """Return a SHA-256 over the weights of some folders, whatever their files are called.
 
-    All of a file up to 4 MiB; of a larger one its size and 64 evenly spaced blocks of 64 KiB, the first and the last
-    among them: other weights differ in all blocks, and 70 GB are not read for a look.
+    Every file that is loaded counts with its size and content (see `add_sampled`), other files beside them do not.
+
+    Raises:
+        CheckpointError: a folder without weights.
     """
     digest = hashlib.sha256()
     for name, folder in sorted(folders.items()):
         digest.update(f"{name}:".encode())
-        for file in sorted(folder.glob("[!.]*.safetensors")):
+        for file in weight_files(folder)[1]:
             size_bytes = file.stat().st_size
             digest.update(f"{size_bytes}:".encode())
-            with file.open("rb") as content:
-                if size_bytes <= _BLOCK * _BLOCKS:
-                    digest.update(content.read())
-                    continue
-                for number in range(_BLOCKS):
-                    content.seek((size_bytes - _BLOCK) * number // (_BLOCKS - 1))
-                    digest.update(content.read(_BLOCK))
+            add_sampled(digest, file, size_bytes)
     return digest.hexdigest()
 
 

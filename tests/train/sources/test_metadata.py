@@ -31,9 +31,9 @@ def test_paths_start_from_the_list_or_from_a_root(tmp_path, write_list):
         (b'{"video_path": "a", "caption": "b"}\n\n{"video_path"', "and line 3 must be JSON"),
         (
             '[{"video_path": "\u9f8d.mp4", "caption": "b"}]'.encode("gbk"),
-            "must be a JSON list in UTF-8, UTF-16 or UTF-32, got no UTF-8 from byte 17 on; save it as UTF-8",
+            "must be a JSON list in UTF-8, UTF-16 or UTF-32, got .*no UTF-8 from byte 17 on; save it as UTF-8",
         ),
-        (b"\xff\xfe[", "got no UTF-16 from byte 2 on"),
+        (b"\xff\xfe[", "no UTF-16 from byte 2 on"),
         (b"[" * 100_000, "nesting without end"),
     ],
 )

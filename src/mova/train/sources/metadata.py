@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mova.errors import DataError
 from mova.files.json_file import parse_json, shorten, shorten_text
+from mova.files.text_file import read_text
 from mova.train.sources.items import (
     CAPTION_KEYS,
     ListedClips,
@@ -47,7 +47,9 @@ def read_metadata(path: Path, root: Path | None = None) -> ListedClips:
 
 
 def _entries(path: Path) -> list[object]:
-    text = _text(path)
+    if not path.exists():
+        raise DataError(f"there is no list of clips at {path}; --set data.path=FILE names yours")
+    text = read_text(path, "clips must be a JSON list", error=DataError, most_bytes=MOST_BYTES)
     if text.lstrip()[:1] == "{":
         # One object a line; also a whole list that lacks its brackets, which then is told of by line.
         lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -64,28 +66,6 @@ def _entries(path: Path) -> list[object]:
             f"{path} must be a JSON list of at least one clip, or one object a line, got {shorten(entries)}"
         )
     return entries
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise DataError(f"there is no list of clips at {path}; --set data.path=FILE names yours") from None
-    except OSError as error:
-        raise DataError(f"{path} must be a JSON list of clips: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{path} must have at most {MOST_BYTES} bytes, got more; split it")
-    # By the zero bytes of its first characters, where no byte order mark says it.
-    encoding = json.detect_encoding(content)
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        name = encoding.upper().removesuffix("-SIG")
-        raise DataError(
-            f"{path} must be a JSON list in UTF-8, UTF-16 or UTF-32, got no {name} from byte {error.start} on; save it "
-            "as UTF-8"
-        ) from error
 
 
 def _item(entry: object, home: Path) -> MediaItem:
