@@ -34,6 +34,12 @@ def test_auto_is_the_dtype_of_the_stored_weights(pipe, model):
     assert MovaPipeline.from_pretrained(model, device="cpu").dtype == torch.float32
 
 
+def test_auto_goes_by_what_most_weights_have(tmp_path):
+    MovaPipeline.from_pretrained("mova-tiny", device="cpu").save_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    again = MovaPipeline.from_pretrained(tmp_path, device="cpu", torch_dtype="auto")
+    assert again.video_dit.blocks[0].self_attn.q.weight.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("device_map", ["cpu", "auto", "balanced"])
 def test_a_device_map_is_a_device_or_left_to_us(checkpoint, device_map):
     expected = "cuda" if device_map != "cpu" and torch.cuda.is_available() else "cpu"

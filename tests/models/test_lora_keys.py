@@ -37,6 +37,7 @@ Q = "blocks.0.self_attn.q"
         ("lora_unet__blocks_11_cross_attn_norm_k.diff", "", "blocks.11.cross_attn.norm_k", "weight", "kohya"),
         ("lora_unet_blocks_3_norm3.diff_b", "", "blocks.3.norm3", "bias", "kohya"),
         ("lora_unet_audio_dit_blocks_3_ffn_0.lora_down.weight", "audio_dit", "blocks.3.ffn.0", "down", "kohya"),
+        ("lora_audio_dit_blocks_3_ffn_0.lora_down.weight", "audio_dit", "blocks.3.ffn.0", "down", "kohya"),
         ("lora_transformer_blocks_3_attn1_to_out_0.lora_down.weight", "", "blocks.3.self_attn.o", "down", "kohya"),
         (
             "lora_unet_audio_to_video_conditioners_3_inner_norm_q.w_norm", "",

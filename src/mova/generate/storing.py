@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -149,9 +150,12 @@ def _dtype_of(wanted: torch.dtype | str | None, folder: Path) -> torch.dtype | N
     if wanted is None:
         return None
     if wanted == "auto":
-        stored = [tensor for tensor in read_headers(folder / "video_dit").values() if tensor.dtype in _STORED_NAMES]
-        largest = max(stored, key=lambda tensor: tensor.num_elements, default=None)
-        return None if largest is None else _STORED_NAMES[largest.dtype]
+        # What most weights have: some small ones stay in float32 whatever the others are.
+        weights: Counter[str] = Counter()
+        for tensor in read_headers(folder / "video_dit").values():
+            if tensor.dtype in _STORED_NAMES:
+                weights[tensor.dtype] += tensor.num_elements
+        return _STORED_NAMES[weights.most_common(1)[0][0]] if weights else None
     if isinstance(wanted, str):
         if wanted.removeprefix("torch.") not in _DTYPE_NAMES:
             raise ConfigError(f"dtype must be auto or one of {', '.join(_DTYPE_NAMES)}, got {shorten(wanted)}")

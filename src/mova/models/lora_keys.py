@@ -55,7 +55,9 @@ _PREFIXES: Final = (
     *((f"{component}.", "mova", component) for component in COMPONENTS),
 )
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_FLAT_PREFIX = re.compile(r"lora_(?:unet|transformer)__?(?:diffusion_model_)?")
+_FLAT_PREFIX = re.compile(
+    r"lora_(?:(?:unet|transformer)__?(?:diffusion_model_)?|(?=(?:video_dit|audio_dit|dual_tower_bridge)_))"
+)
 # kohya's keys have underscores for dots: the names of layers tell which of them were dots.
 _SEGMENTS: Final = (
     *("blocks", "self_attn", "cross_attn", "attn1", "attn2", "ffn", "norm_q", "norm_k", "norm1", "norm2", "norm3"),
