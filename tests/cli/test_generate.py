@@ -224,7 +224,7 @@ def test_a_folder_of_peft_is_a_lora_and_a_pickled_one_is_refused_with_the_way_ou
     adapter_file(folder / "adapter_model.safetensors", width=width)
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 1, "lora_alpha": 2}')
     assert generate(tmp_path / "a.mp4", "--lora", f"{folder}:0.5", "--json") == 0
-    (entry,) = json.loads(json.loads(capsys.readouterr().out)["metadata"]["loras"])
+    (entry,) = json.loads(capsys.readouterr().out)["metadata"]["loras"]
     assert (entry["file"], entry["scale"]) == ("style", 0.5)
     (tmp_path / "lora.pt").write_bytes(b"\x80\x04.")
     assert generate(tmp_path / "b.mp4", "--lora", str(tmp_path / "lora.pt")) == 2
@@ -289,7 +289,8 @@ def test_full_disk_leaves_no_file_and_exit_code_2(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    process = start("--output", tmp_path / "a.mp4", preexec_fn=limit_file_size)
+    # Without byte code: under such a limit Python would keep a part of it, which every later process would read.
+    process = start("--output", tmp_path / "a.mp4", program=["-B", "-m", "mova.cli"], preexec_fn=limit_file_size)
     _, log = process.communicate(timeout=300)
     assert process.returncode == 2, log
     assert "nothing was kept" in log

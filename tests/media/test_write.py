@@ -269,11 +269,15 @@ except MuxError as error:
 def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, limit):
     path = tmp_path / "clip.mp4"
     if limit == "size - 1":
-        subprocess.run([sys.executable, "-c", _FILL, path, str(2**30)], check=True, env=_CHILD_ENV)
+        subprocess.run([sys.executable, "-B", "-c", _FILL, path, str(2**30)], check=True, env=_CHILD_ENV)
         limit = path.stat().st_size - 1
     path.write_bytes(b"old")
     child = subprocess.run(
-        [sys.executable, "-c", _FILL, path, str(limit)], check=False, env=_CHILD_ENV, capture_output=True, text=True
+        [sys.executable, "-B", "-c", _FILL, path, str(limit)],
+        check=False,
+        env=_CHILD_ENV,
+        capture_output=True,
+        text=True,
     )
     assert child.returncode == 1
     assert "must be written whole" in child.stderr

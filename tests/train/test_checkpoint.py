@@ -151,7 +151,7 @@ print(newest_state(folder).step, sorted(path.name for path in folder.iterdir()))
 
 def test_a_disk_that_fills_up_leaves_the_earlier_state(tmp_path):
     assert resource.RLIMIT_FSIZE
-    done = subprocess.run([sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-B", "-c", FILL, str(tmp_path)], capture_output=True, text=True, check=True)
     first, second = done.stdout.strip().splitlines()
     assert "step_00000002 could not be written" in first
     assert "it needs 4.0 MB" in first

@@ -133,6 +133,8 @@ def _metadata(lora: Lora) -> dict[str, str]:
 def _write(target: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Path:
     # A copy of each: safetensors refuses tensors that share memory, as one adapter for two components does.
     stored = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    if not target.parent.is_dir():
+        raise CheckpointError(f"{target} cannot be written: its folder must exist")
     try:
         with staging_folder(target, error=CheckpointError) as staging:
             partial = staging / target.name
