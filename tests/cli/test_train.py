@@ -77,7 +77,7 @@ def test_without_a_terminal_there_are_lines_and_the_folder_alone_is_on_stdout(re
     assert "samples/s loss " in lines[-1]
 
 
-def test_sigterm_saves_the_state_and_is_exit_code_130(recipe, tmp_path):
+def test_sigterm_saves_the_state_and_is_exit_code_143(recipe, tmp_path):
     changes = ["data.num_clips=30", "run.batch_size=2", "run.log_every=1", "run.device=cpu"]
     command = [sys.executable, "-m", "mova.cli", "train", str(recipe)]
     for change in changes:
@@ -89,8 +89,8 @@ def test_sigterm_saves_the_state_and_is_exit_code_130(recipe, tmp_path):
         time.sleep(0.01)
     process.terminate()
     output, errors = process.communicate(timeout=300)
-    assert process.returncode == 130, errors
+    assert process.returncode == 143, errors
     assert output == ""
     assert "the state is saved" in errors
-    assert errors.splitlines()[-1] == "interrupted"
+    assert errors.splitlines()[-1] == "interrupted (SIGTERM)"
     assert newest_state(home / "checkpoints").step >= 1

@@ -153,7 +153,7 @@ def test_weights_hash_follows_the_weights_and_nothing_else(checkpoint, tmp_path)
 
 
 def test_large_files_are_hashed_in_samples(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "_SAMPLE_BYTES", 512)
+    monkeypatch.setattr("mova.files.fingerprint.SAMPLE_BYTES", 512)
     folder = tmp_path / "model"
     shutil.copytree(checkpoint, folder)
     before = weights_hash(folder)

@@ -18,6 +18,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.generate.locate import ModelDefaults
+from mova.models.cpu_linear import restore_onednn_linears
 
 if TYPE_CHECKING:
     from mova.distributed.mesh import Parallel
@@ -217,5 +218,6 @@ class SharingMixin:
         own = dict(stored)
         values = own.pop("_values")
         vars(self).update(own)
+        restore_onednn_linears(part for part in own.values() if isinstance(part, nn.Module))
         towers = tuple(id(own[name]) for name in _TOWERS)
         self._state = vars(own["video_dit"])[_STATE] = WeightState(values=values, towers=towers)

@@ -8,7 +8,7 @@ while its sums are at hand, which saves two passes over the widest tensors of a 
 
 from __future__ import annotations
 
-import functools
+import types
 from collections.abc import Iterable
 
 import torch
@@ -37,12 +37,24 @@ def use_onednn_linears(modules: Iterable[nn.Module]) -> int:
     parts = [part for module in modules for part in module.modules()]
     found = [part for part in parts if type(part) is nn.Linear]
     for layer in found:
-        # A partial, not a method: it can be pickled with its layer.
-        layer.forward = functools.partial(_forward, layer)  # type: ignore[method-assign]
+        layer.forward = types.MethodType(_forward, layer)  # type: ignore[method-assign]
     for part in parts:
         if type(part) is nn.Sequential and any(type(one) is nn.GELU for one in part):
-            part.forward = functools.partial(_forward_sequence, part)  # type: ignore[method-assign]
+            part.forward = types.MethodType(_forward_sequence, part)  # type: ignore[method-assign]
     return len(found)
+
+
+def restore_onednn_linears(modules: Iterable[nn.Module]) -> None:
+    """Give layers that were pickled their forward back.
+
+    A pickle holds the name of a method only, which for the layer's own is that of its class. A partial could be
+    pickled, but the compiler would compile every layer by itself.
+    """
+    for module in modules:
+        for part in module.modules():
+            if "forward" in vars(part) and type(part) in (nn.Linear, nn.Sequential):
+                function = _forward if type(part) is nn.Linear else _forward_sequence
+                part.forward = types.MethodType(function, part)  # type: ignore[method-assign]
 
 
 def _forward(layer: nn.Linear, x: torch.Tensor, gelu: nn.GELU | None = None) -> torch.Tensor:
@@ -70,7 +82,7 @@ def _forward_sequence(sequence: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
 
 def _are_joined(layer: nn.Module, gelu: nn.Module) -> bool:
     """Say whether a layer still computes as here, and nobody listens between it and its GELU."""
-    is_ours = type(layer) is nn.Linear and getattr(layer.forward, "func", None) is _forward
+    is_ours = type(layer) is nn.Linear and getattr(layer.forward, "__func__", None) is _forward
     return is_ours and type(gelu) is nn.GELU and not (layer._forward_hooks or gelu._forward_pre_hooks)
 
 
@@ -87,3 +99,8 @@ def _shape_of_product(x: torch.Tensor, weight: torch.Tensor, *_: torch.Tensor | 
 torch.library.define("mova::onednn_linear", "(Tensor x, Tensor weight, Tensor? bias, str? gelu) -> Tensor")
 torch.library.impl("mova::onednn_linear", "CPU")(_product)
 torch.library.register_fake("mova::onednn_linear")(_shape_of_product)
+
+
+for _function in (_forward, _forward_sequence):
+    # By this name pickle finds the method of a layer again.
+    _function.__name__ = "forward"

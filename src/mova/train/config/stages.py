@@ -60,7 +60,7 @@ class VideoAutoencoderConfig(StageBase):
     )
     latent_penalty: float = Field(1e-3, ge=0, le=MOST_SCALE, description="Weight of the mean square of the latents.")
     motion_weight: float = Field(
-        8.0, ge=0, le=MOST_SCALE, description="Extra weight of pixels that differ from the clip's median."
+        8.0, ge=0, le=1e9, description="Extra weight of pixels that differ from the clip's median."
     )
     start: str = Field("new", description=_START)
     train_encoder: bool = Field(True, description="False refines the decoder only: existing latents stay valid.")
