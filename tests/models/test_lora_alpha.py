@@ -176,6 +176,8 @@ def test_a_round_trip_through_any_style_keeps_the_update(tmp_path, style, dtype)
             "transformer: lora_alpha must be a finite number",
         ),
         ({"lora_adapter_metadata": {"transformer.lora_alpha": 1e999}}, "lora_alpha must be a finite number"),
+        ({"lora_adapter_metadata": {"transformer.lora_alpha": None}}, "lora_alpha must be a number, got null"),
+        ({"lora_adapter_metadata": {"transformer.r": None}}, "r must be a number, got null"),
         ({"lora_adapter_metadata": {"transformer.r": 8}}, "must be that of its matrices, 4, got 8"),
         ({"lora_adapter_metadata": {"transformer.r": 2.5}}, "r must be a whole number"),
         ({"lora_adapter_metadata": {"transformer.use_rslora": 1}}, "use_rslora must be true or false"),
@@ -210,6 +212,7 @@ def test_settings_that_cannot_be_meant_are_refused_with_file_and_key(tmp_path, m
     [
         (torch.tensor([2.0, 3.0]), r"one number as alpha of blocks.0.self_attn.q, got shape \[2\]"),
         (torch.zeros(0), r"got shape \[0\]"),
+        (torch.tensor(True), r"got shape \[\], torch\.bool"),
         (torch.tensor(torch.nan), "must hold a finite alpha"),
         (torch.tensor(torch.inf), "must hold a finite alpha"),
     ],

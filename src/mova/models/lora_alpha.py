@@ -48,6 +48,9 @@ class AdapterConfig:
     """
 
     def __init__(self, fields: Fields) -> None:
+        for name in ("r", "lora_alpha"):
+            if name in fields and fields.values[name] is None:
+                raise CheckpointError(f"{fields.where}: {name} must be a number, got null; leave it out if unset")
         # PEFT writes null where nothing is set.
         fields = Fields(
             {key: value for key, value in fields.values.items() if value is not None}, fields.where, fields.error
@@ -242,8 +245,10 @@ def read_adapter_config(path: Path) -> Fields:
 
 
 def _single(file: Path, key: LoraKey, tensor: torch.Tensor) -> float:
-    if tensor.numel() != 1 or tensor.is_complex():
-        raise CheckpointError(f"{file} must hold one number as alpha of {key.module}, got shape {list(tensor.shape)}")
+    if tensor.numel() != 1 or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise CheckpointError(
+            f"{file} must hold one number as alpha of {key.module}, got shape {list(tensor.shape)}, {tensor.dtype}"
+        )
     value = float(tensor)
     if not abs(value) <= _LARGEST:
         raise CheckpointError(
