@@ -40,9 +40,9 @@ def test_auto_goes_by_what_most_weights_have(tmp_path):
     assert again.video_dit.blocks[0].self_attn.q.weight.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("device_map", ["cpu", "auto", "balanced"])
+@pytest.mark.parametrize("device_map", ["cpu", "auto", "balanced", {"": "cpu"}], ids=str)
 def test_a_device_map_is_a_device_or_left_to_us(checkpoint, device_map):
-    expected = "cuda" if device_map != "cpu" and torch.cuda.is_available() else "cpu"
+    expected = "cuda" if device_map in ("auto", "balanced") and torch.cuda.is_available() else "cpu"
     assert MovaPipeline.from_pretrained(checkpoint, device_map=device_map)._execution_device.type == expected
 
 
@@ -133,6 +133,24 @@ def test_components_that_are_given_take_the_place_of_those_of_the_model(pipe, ch
 def test_what_takes_no_effect_is_refused_by_name(checkpoint, words, text):
     with pytest.raises(ConfigError, match=text):
         MovaPipeline.from_pretrained(checkpoint, **words)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"variant": "fp16"}, "variant must be None here, got 'fp16'"),
+        ({"safe_serialization": False}, "safe_serialization must be True here, got False"),
+        ({"push_to_hub": True}, "push_to_hub must be False here, got True"),
+        ({"max_shard_sise": 3}, "got 'max_shard_sise'; nearest is max_shard_size"),
+        ({"max_shard_size": "lots"}, "max_shard_size must be a number of bytes or a text such as 16MB, got 'lots'"),
+        ({"max_shard_size": 0}, "max_shard_size must be a number of bytes"),
+    ],
+    ids=str,
+)
+def test_what_saving_cannot_do_is_refused_before_anything_is_written(pipe, tmp_path, words, text):
+    with pytest.raises(ConfigError, match=text):
+        pipe.save_pretrained(tmp_path / "model", **words)
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_model_is_a_name_or_a_path():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mova.errors import CheckpointError
-from mova.files.json_file import read_object
+from mova.errors import CheckpointError, ConfigError
+from mova.files.json_file import read_object, shorten
 from mova.files.unfinished import unfinished
 from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.locate import write_defaults
@@ -21,6 +22,8 @@ from mova.models.convert import write_component
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
+
+_SHARD_SIZE = re.compile(r"[1-9]\d{0,8}[KMGT]B", re.IGNORECASE)
 
 
 def save_pipeline(
@@ -40,9 +43,11 @@ def save_pipeline(
 
     Raises:
         CheckpointError: the folder cannot be written.
+        ConfigError: a size of shards that is none.
     """
     from diffusers import __version__
 
+    _check_shard_size(max_shard_size)
     index_file = folder / "model_index.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +72,12 @@ def save_pipeline(
         _write_json(index_file, index)
     except OSError as error:
         raise CheckpointError(f"model cannot be written to {folder}: {error}") from error
+
+
+def _check_shard_size(size: int | str) -> None:
+    is_number = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    if not is_number and not (isinstance(size, str) and _SHARD_SIZE.fullmatch(size)):
+        raise ConfigError(f"max_shard_size must be a number of bytes or a text such as 16MB, got {shorten(size)}")
 
 
 def _copy_few_steps(pipeline: MovaPipeline, folder: Path) -> None:

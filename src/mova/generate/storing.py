@@ -33,6 +33,11 @@ _SETTLED: Final[Mapping[str, tuple[object, ...]]] = {
     "trust_remote_code": (False, None),
     "safety_checker": (None,),
 }
+_SETTLED_IN_SAVING: Final[Mapping[str, tuple[object, ...]]] = {
+    "safe_serialization": (True, None),
+    "push_to_hub": (False, None),
+    "variant": (None,),
+}
 _COMPONENTS: Final = (
     *("video_vae", "audio_vae", "text_encoder", "tokenizer", "scheduler"),
     *("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"),
@@ -50,7 +55,7 @@ class StoredMixin:
         dtype: torch.dtype | str | None = None,
         torch_dtype: torch.dtype | str | None = None,
         device: torch.device | str | int | None = None,
-        device_map: str | None = None,
+        device_map: str | int | torch.device | Mapping[str, Any] | None = None,
         loras: Sequence[tuple[str | Path, float]] = (),
         runtime: Runtime | None = None,
         variant: str | None = None,
@@ -83,6 +88,11 @@ class StoredMixin:
             raise ConfigError(f"dtype and torch_dtype are one word, got {dtype} and {torch_dtype}; give one of them")
         if device is not None and device_map is not None:
             raise ConfigError(f"device and device_map are both given ({device}, {device_map}); give one of them")
+        if isinstance(device_map, Mapping) and set(device_map) == {""}:
+            # How accelerate says that everything is to be on one device.
+            device_map = device_map[""]
+        if isinstance(device_map, int) and not isinstance(device_map, bool):
+            device_map = f"cuda:{device_map}"
         if device_map is not None and not isinstance(device_map, str | torch.device):
             raise ConfigError(f"device_map must be one device, 'auto' or 'balanced', got {shorten(device_map)}")
         target = choose_device(None if device_map == "balanced" else device if device_map is None else device_map)
@@ -112,9 +122,20 @@ class StoredMixin:
         dtype: torch.dtype | None = None,
         torch_dtype: torch.dtype | None = None,
         max_shard_size: int | str = "10GB",
+        **words: Any,
     ) -> None:
-        """Write the published layout with the official class names; see `mova.generate.save`."""
+        """Write the published layout with the official class names; see `mova.generate.save`.
+
+        Raises:
+            ConfigError: a size or dtype that is none, or a word of diffusers that would have no effect.
+        """
         from mova.generate.save import save_pipeline
+
+        for name, value in words.items():
+            if name not in _SETTLED_IN_SAVING:
+                known = ("dtype", "torch_dtype", "max_shard_size", *_SETTLED_IN_SAVING)
+                raise _unknown_word("save_pretrained", name, known)
+            _check_settled(name, value, _SETTLED_IN_SAVING)
 
         pipeline: Any = self
         wanted = torch_dtype if dtype is None else dtype
@@ -133,17 +154,27 @@ def _sort_words(words: Mapping[str, Any]) -> tuple[Hub, dict[str, Any]]:
         if name in _HUB_WORDS:
             continue
         if name in _SETTLED:
-            if value not in _SETTLED[name]:
-                raise ConfigError(f"{name} must be {_SETTLED[name][0]} here, got {shorten(value)}")
+            _check_settled(name, value, _SETTLED)
         elif name in _COMPONENTS:
             if value is None and name != "video_dit_2":
                 raise ConfigError(f"{name} cannot be left out, got None")
             given[name] = value
         else:
             known = (*_OWN_WORDS, *_COMPONENTS)
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"from_pretrained takes {', '.join(known)}; got {shorten(name)}; nearest is {close}")
+            raise _unknown_word("from_pretrained", name, known)
     return Hub(**{name: words[name] for name in _HUB_WORDS if name in words}), given
+
+
+def _check_settled(name: str, value: object, settled: Mapping[str, tuple[object, ...]]) -> None:
+    if value not in settled[name]:
+        raise ConfigError(f"{name} must be {settled[name][0]} here, got {shorten(value)}")
+
+
+def _unknown_word(function: str, name: str, known: Sequence[str]) -> ConfigError:
+    """Say what a function takes, and the word that was meant where one is like it."""
+    close = difflib.get_close_matches(name, known, n=1)
+    nearest = f"; nearest is {close[0]}" if close else ""
+    return ConfigError(f"{function} takes {', '.join(known)}; got {shorten(name)}{nearest}")
 
 
 def _dtype_of(wanted: torch.dtype | str | None, folder: Path) -> torch.dtype | None:

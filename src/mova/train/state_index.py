@@ -2,7 +2,8 @@
 
 A pickle is a program. Here its few opcodes that an index needs only build records of names and values: no class is
 looked up, nothing is called, and every size is held against the files that are really there. So a state of a stranger
-may be damaged or refused, but it cannot act.
+may be damaged or refused, but it cannot act. An allow-list for `pickle.Unpickler` would not do: it still hashes keys of
+any depth, which ends the process, and fills objects of the library with whatever it finds.
 """
 
 from __future__ import annotations

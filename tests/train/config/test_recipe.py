@@ -236,6 +236,8 @@ def test_a_recipe_without_a_stage_is_told_which_there_are(tmp_path):
         ("tiny_joint", "data.num_clips=100000000000000"),
         ("tiny_joint", "data.size=1000000000"),
         ("tiny_joint", "data.num_frames=1000000001"),
+        ("full_finetune_publish", "max_shard_size=15MiB"),
+        ("tiny_joint", "data.workers=257"),
         ("tiny_joint", "data.workers=1000000"),
         ("tiny_joint", "video_shift=.nan"),
         ("tiny_joint", "validation.clips=1000000000"),

@@ -36,7 +36,8 @@ def check_num_frames(value: int) -> int:
 # More than any run has; a slip of the keyboard ends here, and not hours later.
 MOST_STEPS: Final = 10**9
 MOST_SAMPLES: Final = 2**20
-MOST_WORKERS: Final = 1024
+# Each takes some hundred megabytes.
+MOST_WORKERS: Final = 256
 MOST_SCALE: Final = 1000.0
 Size = Annotated[int, Field(ge=16, le=8192), AfterValidator(check_size)]
 NumFrames = Annotated[int, Field(ge=5, le=99_997), AfterValidator(check_num_frames)]

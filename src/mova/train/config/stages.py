@@ -138,9 +138,7 @@ class PublishConfig(Strict):
         5.0, gt=0, le=MOST_SCALE, description="Of the sampling schedule, both modalities (release: 5)."
     )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
-    max_shard_size: str = Field(
-        "15MB", pattern=r"^[1-9]\d{0,5}(KB|MB|GB|KiB|MiB|GiB)$", description="Of a weight file."
-    )
+    max_shard_size: str = Field("15MB", pattern=r"^[1-9]\d{0,5}(KB|MB|GB)$", description="Of a weight file.")
     defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults), AfterValidator(_check_ranges)] = Field(
         description="What the model recommends, for mova_defaults.json."
     )
