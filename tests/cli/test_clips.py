@@ -9,6 +9,7 @@ from PIL import Image
 
 from mova.cli.app import main
 from mova.generate import load
+from mova.media.read import read_clip
 from mova.media.write import read_metadata, write_clip
 from mova.types import Clip
 
@@ -30,10 +31,23 @@ def made(tmp_path_factory):
     return folder
 
 
+def apart(one, other):
+    """Mean distance of the frames in levels. Of one clip that is loaded for and made twice it is not always 0.
+
+    Sums depend on where in memory their parts begin, so that a level may round the other way, and a codec spreads it.
+    """
+    frames = [read_clip(path).frames.astype(int) for path in (one, other)]
+    return np.abs(frames[0] - frames[1]).mean()
+
+
 def test_a_clip_is_made_again_from_its_own_metadata(made, tmp_path, capsys):
     assert generate("--from", made / "a.mp4", "--model", CHECKPOINT, "--output", tmp_path / "b.mp4") == 0
-    assert (tmp_path / "b.mp4").read_bytes() == (made / "a.mp4").read_bytes()
+    assert read_metadata(tmp_path / "b.mp4") == read_metadata(made / "a.mp4")
     assert "sha256" not in capsys.readouterr().err
+    assert apart(tmp_path / "b.mp4", made / "a.mp4") < 1
+    options = ["--seed", 5, "--output", tmp_path / "c.mp4"]
+    assert generate("--from", made / "a.mp4", "--model", CHECKPOINT, *options) == 0
+    assert apart(tmp_path / "c.mp4", made / "a.mp4") > 5
 
 
 def test_options_beside_a_clip_win_and_other_files_are_named_by_hash(made, tmp_path, capsys):
@@ -89,8 +103,9 @@ def test_several_clips_are_made_kept_and_never_overwritten(tmp_path, capsys):
 def test_a_clip_of_a_count_is_made_again_alone_by_its_index(tmp_path, capsys):
     assert generate("--prompt", "a dog", "--count", 2, *SHORT, "--output", tmp_path / "%d.mp4") == 0
     assert generate("--prompt", "a dog", "--index", 1, *SHORT, "--output", tmp_path / "alone.mp4") == 0
-    assert (tmp_path / "alone.mp4").read_bytes() == (tmp_path / "1.mp4").read_bytes()
-    assert (tmp_path / "alone.mp4").read_bytes() != (tmp_path / "0.mp4").read_bytes()
+    assert read_metadata(tmp_path / "alone.mp4") == read_metadata(tmp_path / "1.mp4")
+    assert apart(tmp_path / "alone.mp4", tmp_path / "1.mp4") < 1
+    assert apart(tmp_path / "alone.mp4", tmp_path / "0.mp4") > 5
 
 
 def test_a_part_of_a_longer_video_is_used_and_said(tmp_path, capsys):
