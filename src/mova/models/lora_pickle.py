@@ -56,7 +56,8 @@ def read_pickled_lora(path: Path) -> Lora:
     settings: dict[str, Any] = {}
     if isinstance(content.get("lora_state_dict"), dict):
         tensors = content["lora_state_dict"]
-        settings = {"r": content.get("rank"), "lora_alpha": content.get("alpha")}
+        said = {"r": content.get("rank"), "lora_alpha": content.get("alpha")}
+        settings = {name: value for name, value in said.items() if value is not None}
     elif isinstance(content.get("state_dict"), dict):
         tensors = content["state_dict"]
     else:
@@ -147,7 +148,8 @@ def _official_settings(file: Path, tensors: Mapping[Any, Any]) -> dict[str, Any]
     rank = said.get("rank")
     if isinstance(rank, bool) or not isinstance(rank, int) or ranks != {rank}:
         return {}
-    return {"r": rank, "lora_alpha": said.get("alpha")}
+    alpha = said.get("alpha")
+    return {"r": rank} if alpha is None else {"r": rank, "lora_alpha": alpha}
 
 
 def _first_line(error: BaseException) -> str:
