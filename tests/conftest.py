@@ -11,8 +11,10 @@ os.environ["GOMP_SPINCOUNT"] = "0"
 # Beside other processes of pytest-xdist one thread each is fastest.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
-# A shell starts what runs in its background with Ctrl-C ignored, and processes pass that on; some tests send it.
+# A shell starts what runs in its background with Ctrl-C ignored, `nohup` what it starts with SIGHUP ignored, and
+# processes pass that on; some tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)
