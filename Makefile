@@ -68,7 +68,7 @@ format: .venv/dev.stamp ## rewrite the sources in the common style
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-map: .venv/dev.stamp ## rewrite the file map in README.md
+map: .venv/dev.stamp ## rewrite docs/map.md
 	$(BIN)/python .ci/file_map.py
 
 clean: ## remove what the other targets made, also the virtual environment

@@ -1,4 +1,4 @@
-"""Writes the file map of README.md: every file and folder with the first sentence that it says of itself."""
+"""Writes the file map of docs/map.md: every file and folder with the first sentence that it says of itself."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ PHRASES = {
     "CONTRIBUTING.md": "set-up, checks, rules, proof of value",
     "LICENSE": "Apache-2.0",
     "Makefile": "every target with its set-up: `make help`",
-    "README.md": "this page",
+    "README.md": "what it is, how to start, where to go on",
     "benchmarks": "scripts that measure, and dated results with their command",
     "benchmarks/ablations": "one program: variants that differ in one setting, trained and measured",
     "benchmarks/results": "one note per machine and month",
     "docs": "guides, decisions and results",
     "docs/guides": "how to do larger things",
     "docs/decisions": "one page for each choice that a newcomer would question",
+    "docs/map.md": "this page: every file and folder",
     "docs/results": "figures with the command that gives each",
     "pyproject.toml": "metadata, dependencies and the settings of all tools",
     "recipes": "run files",
@@ -106,18 +107,18 @@ def _order(path: Path, folders: set[Path]) -> list[tuple[bool, str]]:
 
 
 def main() -> int:
-    """Rewrite README.md, or with --check only say whether it is up to date."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
+    """Rewrite docs/map.md, or with --check only say whether it is up to date."""
+    page = ROOT / "docs" / "map.md"
+    text = page.read_text(encoding="utf-8")
     before, rest = text.split(START)
     after = rest.split(END)[1]
     fresh = before + render_map() + after
     if fresh == text:
         return 0
     if "--check" in sys.argv:
-        sys.stderr.write("the file map of README.md is out of date; run: make map\n")
+        sys.stderr.write("the file map, docs/map.md, is out of date; run: make map\n")
         return 1
-    readme.write_text(fresh, encoding="utf-8")
+    page.write_text(fresh, encoding="utf-8")
     return 0
 
 

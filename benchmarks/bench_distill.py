@@ -31,7 +31,7 @@ from mova.generate.few_steps import read_recommended
 from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
-from mova.toyworld.score import ClipScore, score_clip
+from mova.toyworld.reading.score import ClipScore, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS
 from mova.types import Clip
 

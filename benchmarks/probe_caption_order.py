@@ -21,7 +21,7 @@ from mova.generate.locate import find_model
 from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, VOWEL_WORD
 
 KINDS = ("mallet", "keys", "face", "duet")

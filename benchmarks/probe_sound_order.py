@@ -29,8 +29,8 @@ from mova.geometry import ClipGeometry, CodecGeometry
 from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
-from mova.toyworld.scene import Scene
-from mova.toyworld.score import hear
+from mova.toyworld.reading.score import hear
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, NOTES, VOICE_HZ, VOWEL_WORD
 from mova.types import Clip
 

@@ -1,4 +1,4 @@
-"""The file map of README.md against the tree."""
+"""The file map of docs/map.md against the tree."""
 
 import importlib.util
 import re
@@ -18,8 +18,8 @@ def load_script():
 
 
 def mapped_entries():
-    """Paths and phrases as a reader of README.md sees them, from indentation alone."""
-    text = (ROOT / "README.md").read_text()
+    """Paths and phrases as a reader sees them, from indentation alone."""
+    text = (ROOT / "docs" / "map.md").read_text()
     block = re.search(r"<!-- map.*?-->\n```\n(.*?)\n```\n<!-- end of map -->", text, re.DOTALL)[1]
     entries, folders = {}, []
     for line in block.splitlines():
@@ -38,7 +38,7 @@ def tracked():
 
 
 def test_the_map_is_what_the_script_writes():
-    assert load_script().render_map() in (ROOT / "README.md").read_text(), "run: make map"
+    assert load_script().render_map() in (ROOT / "docs" / "map.md").read_text(), "run: make map"
 
 
 def test_every_source_file_is_in_the_map():

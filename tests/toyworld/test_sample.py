@@ -5,8 +5,8 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.toyworld import ALL_KINDS, BASIC_KINDS, sample_scene, split_seed
-from mova.toyworld.ball import END_X
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S
+from mova.toyworld.scenes.ball import END_X
 
 BALL = ("blue", "metal", "small", "pale blue")
 BALL_NUMBERS = (0.347980110539, 0.618526397323, -0.044655038744, 0.878344966803)

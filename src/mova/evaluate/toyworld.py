@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from mova.errors import ConfigError
 from mova.evaluate.bootstrap import Estimate, mean, of_pooled, ratio
+from mova.toyworld.reading.score import ClipScore, count_events, score_clip
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
-from mova.toyworld.scene import Scene
-from mova.toyworld.score import ClipScore, count_events, score_clip
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import ALL_KINDS
 from mova.types import Clip
 

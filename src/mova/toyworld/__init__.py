@@ -4,21 +4,21 @@
 events again, from pixels alone and from samples alone, in rendered and in generated clips; `score_clip` compares them.
 """
 
-from mova.toyworld.ball import BallScene
-from mova.toyworld.balls import BallsScene
-from mova.toyworld.detect_audio import HeardEvent
-from mova.toyworld.detect_video import VideoReading
-from mova.toyworld.duet import DuetScene
 from mova.toyworld.event import Event, SeenEvent, countable_until
-from mova.toyworld.face import FaceScene
 from mova.toyworld.held_out import has_held_out_combination
-from mova.toyworld.keys import KeysScene
-from mova.toyworld.mallet import MalletScene
 from mova.toyworld.pairing import with_notes, with_skins
+from mova.toyworld.reading.detect_audio import HeardEvent
+from mova.toyworld.reading.detect_video import VideoReading
+from mova.toyworld.reading.score import ClipScore, score_clip
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
-from mova.toyworld.scene import Scene
-from mova.toyworld.score import ClipScore, score_clip
+from mova.toyworld.scenes.ball import BallScene
+from mova.toyworld.scenes.balls import BallsScene
+from mova.toyworld.scenes.duet import DuetScene
+from mova.toyworld.scenes.face import FaceScene
+from mova.toyworld.scenes.keys import KeysScene
+from mova.toyworld.scenes.mallet import MalletScene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
 
 __all__ = [

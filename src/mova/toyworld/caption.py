@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from mova.toyworld.ball import BallScene
-from mova.toyworld.balls import BallsScene
-from mova.toyworld.duet import DuetScene
-from mova.toyworld.face import FaceScene
-from mova.toyworld.keys import KeysScene
-from mova.toyworld.mallet import MalletScene
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.ball import BallScene
+from mova.toyworld.scenes.balls import BallsScene
+from mova.toyworld.scenes.duet import DuetScene
+from mova.toyworld.scenes.face import FaceScene
+from mova.toyworld.scenes.keys import KeysScene
+from mova.toyworld.scenes.mallet import MalletScene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, SIDES, VOWEL_WORD
 
 _BALL_VIDEO: Final = (

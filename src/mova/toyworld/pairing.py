@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from mova.errors import ConfigError
-from mova.toyworld.ball import BallScene
-from mova.toyworld.duet import DuetScene
-from mova.toyworld.face import FaceScene
 from mova.toyworld.mouth import SKIN_RGB
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.ball import BallScene
+from mova.toyworld.scenes.duet import DuetScene
+from mova.toyworld.scenes.face import FaceScene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS
 
 # Second word of the seed that skins are drawn from; the scene itself and its caption use 0 to 3.

@@ -12,7 +12,7 @@ from mova.geometry import num_samples
 from mova.toyworld.caption import caption
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import Event
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.sound import mix
 from mova.types import Clip
 

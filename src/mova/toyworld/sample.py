@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 
 from mova.errors import ConfigError
-from mova.toyworld.ball import draw_ball_scene
-from mova.toyworld.balls import draw_balls_scene
-from mova.toyworld.duet import draw_duet_scene
-from mova.toyworld.face import draw_face_scene
 from mova.toyworld.held_out import has_held_out_combination
-from mova.toyworld.keys import draw_keys_scene
-from mova.toyworld.mallet import draw_mallet_scene
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.ball import draw_ball_scene
+from mova.toyworld.scenes.balls import draw_balls_scene
+from mova.toyworld.scenes.duet import draw_duet_scene
+from mova.toyworld.scenes.face import draw_face_scene
+from mova.toyworld.scenes.keys import draw_keys_scene
+from mova.toyworld.scenes.mallet import draw_mallet_scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
 
 SPLITS: Final = ("train", "validation", "heldout")

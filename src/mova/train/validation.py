@@ -28,7 +28,7 @@ from mova.generate.run_plan import RunPlan, Start
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.media.write import write_clip
 from mova.models.convert import load_component
-from mova.toyworld.score import ClipScore, count_events, score_clip
+from mova.toyworld.reading.score import ClipScore, count_events, score_clip
 from mova.train.checkpoint import ALONE
 from mova.train.config.joint import Expert, ValidationConfig
 from mova.train.sources.base import ClipSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mova.toyworld import render, sample_scene, split_seed, with_notes, with_skins
 from mova.toyworld.caption import caption
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.train.config.data import ToyDataConfig
 from mova.train.sources.base import ClipEntry, RawClip, Split, digest
 

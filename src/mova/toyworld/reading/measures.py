@@ -14,17 +14,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.ball import FLOOR_Y, MAX_SPEED_X, BallScene
-from mova.toyworld.balls import BallsScene
-from mova.toyworld.detect_audio import HeardEvent
-from mova.toyworld.detect_video import VideoReading
-from mova.toyworld.duet import DuetScene
 from mova.toyworld.event import SeenEvent
-from mova.toyworld.face import FaceScene
-from mova.toyworld.keys import KeysScene
-from mova.toyworld.mallet import MalletScene
-from mova.toyworld.scene import Scene
-from mova.toyworld.track import DiscTrack, track_disc
+from mova.toyworld.reading.detect_audio import HeardEvent
+from mova.toyworld.reading.detect_video import VideoReading
+from mova.toyworld.reading.track import DiscTrack, track_disc
+from mova.toyworld.scenes.ball import FLOOR_Y, MAX_SPEED_X, BallScene
+from mova.toyworld.scenes.balls import BallsScene
+from mova.toyworld.scenes.duet import DuetScene
+from mova.toyworld.scenes.face import FaceScene
+from mova.toyworld.scenes.keys import KeysScene
+from mova.toyworld.scenes.mallet import MalletScene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BAR, COLOUR_RGB, COLOURS, KEY, NOTES, SIDES
 
 FloatArray = NDArray[np.float64]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, fill_below, rounded_box, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event
-from mova.toyworld.mallet import GLOW_DECAY_S
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.mallet import GLOW_DECAY_S
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, KEY, NOTES, Rgb, pitch_hz
 
 FloatArray = NDArray[np.float64]

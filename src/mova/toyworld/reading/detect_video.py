@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import ConfigError
-from mova.toyworld.ball import GRAVITY
-from mova.toyworld.detect_mouth import hat_colours, spoken
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import SeenEvent
-from mova.toyworld.keys import (
+from mova.toyworld.reading.detect_mouth import hat_colours, spoken
+from mova.toyworld.reading.track import DiscTrack, track_disc
+from mova.toyworld.scenes.ball import GRAVITY
+from mova.toyworld.scenes.keys import (
     BLACK_BOTTOM,
     KEY_BOTTOM,
     KEY_WIDTH,
@@ -27,7 +28,7 @@ from mova.toyworld.keys import (
     LIGHT_SHARE,
     key_x,
 )
-from mova.toyworld.mallet import (
+from mova.toyworld.scenes.mallet import (
     BAR_BOTTOM,
     BAR_TOP,
     BAR_WIDTH,
@@ -38,7 +39,6 @@ from mova.toyworld.mallet import (
     RAISED,
     bar_x,
 )
-from mova.toyworld.track import DiscTrack, track_disc
 from mova.toyworld.vocabulary import ALL_KINDS, COLOURS, NOTES, SIDES, SPEAKING_KINDS, Rgb
 
 FloatArray = NDArray[np.float64]

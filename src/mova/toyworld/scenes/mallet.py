@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, rods, rounded_box, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, BAR, COLOUR_RGB, COLOURS, Rgb, pitch_hz
 
 FloatArray = NDArray[np.float64]

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import GeometryError
-from mova.toyworld.background import MAX_BACKGROUND_ERROR, background_error
-from mova.toyworld.detect_audio import HeardEvent, detect_audio
-from mova.toyworld.detect_video import detect_video
-from mova.toyworld.detect_voice import detect_voice
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import countable_until
 from mova.toyworld.held_out import has_held_out_combination
-from mova.toyworld.measures import Observation, measures_of, start_of
-from mova.toyworld.scene import Scene
+from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error
+from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
+from mova.toyworld.reading.detect_video import detect_video
+from mova.toyworld.reading.detect_voice import detect_voice
+from mova.toyworld.reading.measures import Observation, measures_of, start_of
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import KEY, SPEAKING_KINDS, TIMBRES
 from mova.types import Clip
 

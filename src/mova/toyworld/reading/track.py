@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport
-from mova.toyworld.mallet import BAR_TOP
+from mova.toyworld.scenes.mallet import BAR_TOP
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.detect_audio import HeardEvent, mono, refined_onset
+from mova.toyworld.reading.detect_audio import HeardEvent, mono, refined_onset
 from mova.toyworld.vocabulary import VOICE_HZ, VOWELS
 from mova.toyworld.voice import RELEASE_S, vowel_sound
 

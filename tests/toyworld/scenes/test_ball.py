@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.toyworld import sample_scene
-from mova.toyworld.ball import FLOOR_Y, GRAVITY, MIN_IMPACT_SPEED, MIN_LEVEL
+from mova.toyworld.scenes.ball import FLOOR_Y, GRAVITY, MIN_IMPACT_SPEED, MIN_LEVEL
 
 SCENE = replace(sample_scene(3, kind="ball"), drop=0.4, restitution=0.85, speed_x=0.05, start_x=0.4)
 

@@ -3,7 +3,7 @@ import pytest
 
 from mova.toyworld import sample_scene
 from mova.toyworld.draw import Viewport
-from mova.toyworld.keys import INTERVAL_S, LIGHT_DECAY_S, KeysScene, box_shape, key_x
+from mova.toyworld.scenes.keys import INTERVAL_S, LIGHT_DECAY_S, KeysScene, box_shape, key_x
 from mova.toyworld.vocabulary import KEY, NOTES, pitch_hz
 
 SCENE = KeysScene(seed=1, background="pale blue", keys=(2, 0, 6), times_s=(0.3, 0.71, 1.2))

@@ -3,7 +3,7 @@ import pytest
 
 from mova.toyworld import sample_scene
 from mova.toyworld.draw import Viewport
-from mova.toyworld.mallet import BAR_TOP, GLOW_DECAY_S, HEAD_RADIUS, STRIKE_SPEED, MalletScene, bar_shape, bar_x
+from mova.toyworld.scenes.mallet import BAR_TOP, GLOW_DECAY_S, HEAD_RADIUS, STRIKE_SPEED, MalletScene, bar_shape, bar_x
 
 SCENE = MalletScene(seed=1, background="pale blue", bars=(2, 0, 4), times_s=(0.3, 0.71, 1.2))
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport
-from mova.toyworld.duet import FACES_RADIUS, FACES_X, FACES_Y
 from mova.toyworld.event import SeenEvent
-from mova.toyworld.face import FACE_RADIUS, FACE_X, FACE_Y
 from mova.toyworld.mouth import CLOSED, HAT, MOUTH_BELOW, MOUTH_RGB, OPENING_S, SHAPE
+from mova.toyworld.scenes.duet import FACES_RADIUS, FACES_X, FACES_Y
+from mova.toyworld.scenes.face import FACE_RADIUS, FACE_X, FACE_Y
 from mova.toyworld.vocabulary import SIDES
 
 FloatArray = NDArray[np.float64]

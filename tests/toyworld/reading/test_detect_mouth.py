@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from mova.toyworld import render, sample_scene, split_seed
-from mova.toyworld.detect_mouth import PLACES, hat_colours, mouth_box, spoken
 from mova.toyworld.draw import Viewport
-from mova.toyworld.measures import nearest_colour
-from mova.toyworld.score import match_events
+from mova.toyworld.reading.detect_mouth import PLACES, hat_colours, mouth_box, spoken
+from mova.toyworld.reading.measures import nearest_colour
+from mova.toyworld.reading.score import match_events
 
 HALF_A_FRAME_S = 0.5 / 24
 TIMES_S = np.arange(49) / 24

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import (
     BACKGROUND_RGB,
     BALL_RADIUS,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mova.toyworld.background import MAX_BACKGROUND_ERROR, background_error
-from mova.toyworld.detect_video import detect_video
-from mova.toyworld.measures import start_of
+from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error
+from mova.toyworld.reading.detect_video import detect_video
+from mova.toyworld.reading.measures import start_of
 from mova.toyworld.vocabulary import ALL_KINDS
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.toyworld import render, sample_scene, split_seed
-from mova.toyworld.detect_video import detect_video
-from mova.toyworld.score import match_events
+from mova.toyworld.reading.detect_video import detect_video
+from mova.toyworld.reading.score import match_events
 from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS, COLOUR_RGB, COLOURS
 
 HALF_A_FRAME_S = 0.5 / 24

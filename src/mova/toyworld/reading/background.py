@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.detect_mouth import PLACES, mouth_box
 from mova.toyworld.draw import Viewport
-from mova.toyworld.keys import CASE_BOTTOM, CASE_TOP
-from mova.toyworld.mallet import BAR_BOTTOM, BAR_TOP, STICK_REACH
-from mova.toyworld.track import DiscTrack
+from mova.toyworld.reading.detect_mouth import PLACES, mouth_box
+from mova.toyworld.reading.track import DiscTrack
+from mova.toyworld.scenes.keys import CASE_BOTTOM, CASE_TOP
+from mova.toyworld.scenes.mallet import BAR_BOTTOM, BAR_TOP, STICK_REACH
 
 FloatArray = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mova.toyworld.draw import Viewport, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event
 from mova.toyworld.mouth import SKIN_RGB, Face, draw_vowels, mouth_size
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, VOICE_HZ
 
 FloatArray = NDArray[np.float64]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mova.errors import GeometryError
 from mova.toyworld import render, score_clip
-from mova.toyworld.score import match_events
+from mova.toyworld.reading.score import match_events
 from mova.toyworld.vocabulary import BASIC_KINDS, COLOURS, FLOOR_RGB
 from mova.types import Clip
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mova.toyworld import render, score_clip
-from mova.toyworld.measures import nearest_colour
+from mova.toyworld.reading.measures import nearest_colour
 from mova.toyworld.vocabulary import ALL_KINDS, COLOUR_RGB
 from mova.types import Clip
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mova.toyworld import sample_scene
-from mova.toyworld.balls import LEVEL_SHARE, MIN_GAP_S, RANGE_X
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import REFERENCE_DURATION_S
+from mova.toyworld.scenes.balls import LEVEL_SHARE, MIN_GAP_S, RANGE_X
 from mova.toyworld.vocabulary import pitch_hz
 
 

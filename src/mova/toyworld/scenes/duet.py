@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, vertical_gradient
 from mova.toyworld.event import Event
-from mova.toyworld.face import VOICE_LEVEL, draw_turns
 from mova.toyworld.mouth import SKIN_RGB, Face, draw_vowels, mouth_size
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.face import VOICE_LEVEL, draw_turns
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, SIDES, VOICE_HZ
 
 FloatArray = NDArray[np.float64]

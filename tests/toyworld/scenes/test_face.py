@@ -6,8 +6,8 @@ import numpy as np
 from mova.toyworld import sample_scene
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import LAST_EVENT_S
-from mova.toyworld.face import LAST_END_S, PAUSE_S, VOWEL_S, draw_turns
 from mova.toyworld.mouth import OPENING_S
+from mova.toyworld.scenes.face import LAST_END_S, PAUSE_S, VOWEL_S, draw_turns
 from mova.toyworld.vocabulary import VOICE_HZ
 
 

@@ -11,10 +11,10 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.ball import DROP, MAX_SPEED_X, RESTITUTION, BallScene
 from mova.toyworld.draw import Viewport, discs, paint
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event
-from mova.toyworld.scene import Scene
+from mova.toyworld.scenes.ball import DROP, MAX_SPEED_X, RESTITUTION, BallScene
+from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, BALL_RADIUS, COLOUR_RGB, COLOURS, MATERIALS, SIDES
 
 FloatArray = NDArray[np.float64]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mova.toyworld.mallet import HEAD_RADIUS
-from mova.toyworld.track import track_disc
+from mova.toyworld.reading.track import track_disc
+from mova.toyworld.scenes.mallet import HEAD_RADIUS
 
 
 @pytest.mark.parametrize("size", [64, 128])
