@@ -20,12 +20,12 @@ from importlib.metadata import version
 
 import torch
 
-from mova.generate.locate import find_model
-from mova.models.attention_backends import use_backend
-from mova.models.convert import load_component
-from mova.models.cpu_attention import written_out_attention
+from mova.kernels.attention_backends import use_backend
+from mova.kernels.cpu_attention import written_out_attention
 from mova.models.experts import Experts, pair_towers
 from mova.train.trainer import autocast
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 PARTS = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 CPU = torch.device("cpu")

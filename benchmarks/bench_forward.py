@@ -40,14 +40,14 @@ from mova.diffusion.denoise import denoise
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
-from mova.generate.compilation import check_compiler, compile_blocks
 from mova.generate.velocity import TextConditions, VelocityModel
+from mova.kernels.attention_backends import BACKENDS, check_backend, use_backend
+from mova.kernels.compile import check_compiler, compile_blocks
+from mova.kernels.cpu_linear import use_onednn_linears
+from mova.kernels.text_cache import PromptMemory
 from mova.models import attention, dit_block, rope, tower
-from mova.models.attention_backends import BACKENDS, check_backend, use_backend
 from mova.models.bridge import CrossModalBridge
-from mova.models.cpu_linear import use_onednn_linears
 from mova.models.dual_tower import DualTower
-from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import AudioTower, VideoTower
 from mova.types import LatentPair
 

@@ -33,7 +33,6 @@ from rich.progress import track
 
 from mova.cli.options import parse_size
 from mova.generate.bench import product_rate
-from mova.generate.dims import ModelDims
 from mova.generate.free_memory import room_of
 from mova.generate.machine import describe_machine
 from mova.generate.plan import forward_cost
@@ -42,6 +41,7 @@ from mova.generate.random_weights import plan_random, random_pipeline
 from mova.generate.request import SamplingSettings
 from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
+from mova.weights.dims import ModelDims
 
 FORWARDS = 3
 

@@ -39,8 +39,8 @@ def write_model(folder: Path, sizes: str) -> None:
 
     from mova.generate.load import PUBLISHED_COMPONENTS, load_pipeline
     from mova.generate.random_weights import fill_randomly
-    from mova.models.convert import build_empty
     from mova.models.presets import mova_360p, tiny
+    from mova.weights.components import build_empty
 
     pipeline = load_pipeline("mova-tiny")
     presets = mova_360p() if sizes == "full" else tiny()
@@ -129,9 +129,9 @@ def planned(folder: Path, sizes: str, quantization: str | None) -> dict[str, Any
     """Return the plans by placement."""
     import torch
 
-    from mova.generate.dims import dims_from_directory
     from mova.generate.memory import plan_memory
     from mova.geometry import ClipGeometry
+    from mova.weights.dims import dims_from_directory
 
     dims, clip = dims_from_directory(folder), CLIPS[sizes]
     geometry = ClipGeometry(clip["height"], clip["width"], clip["num_frames"], 24.0, dims.codec)

@@ -101,8 +101,8 @@ def build(device: Any) -> dict[str, Any]:
     """Return towers and bridge with random weights, by the names of the published layout."""
     import torch
 
+    from mova.kernels.cpu_linear import use_onednn_linears
     from mova.models.bridge import CrossModalBridge
-    from mova.models.cpu_linear import use_onednn_linears
     from mova.models.tower import AudioTower, VideoTower
 
     torch.manual_seed(0)

@@ -28,13 +28,13 @@ from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.runtime import Runtime
 from mova.models.dual_tower import DualTower
-from mova.models.experts import Expert, pair_towers
-from mova.models.lora import COMPONENTS
-from mova.models.packed_layout import METHODS
-from mova.models.packing import relative_error
-from mova.models.quantize import packed_layers
+from mova.models.experts import pair_towers
+from mova.names import COMPONENTS, Expert
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.vocabulary import ALL_KINDS
+from mova.weights.quantize.layers import packed_layers
+from mova.weights.quantize.layout import METHODS
+from mova.weights.quantize.packing import relative_error
 
 HEADS = (
     "weights",

@@ -33,7 +33,7 @@ from mova.generate.few_steps import DISTILLED
 from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.speed import SPEEDS
-from mova.models.lora import COMPONENTS
+from mova.names import COMPONENTS
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
 from mova.toyworld.reading.score import ClipScore, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS

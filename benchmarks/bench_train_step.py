@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from mova.generate.dims import ModelDims
     from mova.geometry import ClipGeometry
     from mova.train.config import LoraConfig
     from mova.train.memory_plan import TrainingMemory
     from mova.train.objective import Draws, TrainingBatch
     from mova.train.placement import Placement
+    from mova.weights.dims import ModelDims
 
 RECOMPUTED = {"checkpoint_activations": True}
 STREAMED = RECOMPUTED | {"stream_blocks": True}
@@ -95,8 +95,8 @@ def configs_of(sizes: str, layers: int | None) -> dict[str, dict[str, Any]]:
 
 def recipe(sizes: str, setting: str, rank: int, device: str) -> LoraConfig:
     """Return the recipe that the plan reads."""
+    from mova.names import COMPONENTS
     from mova.train.config import LoraConfig
-    from mova.train.config.joint import ALL_COMPONENTS
 
     (size, frames), memory = CLIPS[sizes], SETTINGS[setting]
     compiled = setting in COMPILED
@@ -104,7 +104,7 @@ def recipe(sizes: str, setting: str, rank: int, device: str) -> LoraConfig:
         {
             "stage": "lora",
             "model": "unused/model",
-            "adapters": {name: {"rank": rank, "alpha": rank} for name in ALL_COMPONENTS},
+            "adapters": {name: {"rank": rank, "alpha": rank} for name in COMPONENTS},
             "data": {"source": "metadata", "path": "unused.json", "sizes": [size], "num_frames": frames},
             "run": {"max_steps": 1, "batch_size": 1, "device": device, "ema_decay": 0.0, "compile": compiled},
             "optimizer": {"lr": 1e-4, "name": "adamw8bit" if memory.get("one_expert") else "adamw"},
@@ -119,19 +119,18 @@ def build(
     """Return components with random weights where the recipe wants them, and their adapters on the device."""
     import torch
 
-    from mova.models.convert import build_empty
-    from mova.models.quantize import pack_layers, quantize_weight
+    from mova.names import COMPONENTS, published_class
     from mova.train.adapters import add_adapters
-    from mova.train.components import CLASSES
-    from mova.train.config.joint import ALL_COMPONENTS
     from mova.train.placement import home_of
     from mova.train.unit_memory import cast_weights
+    from mova.weights.components import build_empty
+    from mova.weights.quantize.layers import pack_layers, quantize_weight
 
     memory, dtype = config.memory, torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     components: dict[Any, nn.Module] = {}
-    for name in ALL_COMPONENTS:
-        component = build_empty(CLASSES[name], model[name])
+    for name in COMPONENTS:
+        component = build_empty(published_class(name), model[name])
         packed = pack_layers(component, memory.base_quantization) if memory.base_quantization != "none" else {}
         cast_weights(component.requires_grad_(False), dtype)
         home = home_of(name, memory, device)
@@ -316,8 +315,8 @@ def main() -> None:
 
     import torch
 
-    from mova.generate.dims import dims_from_configs
     from mova.train.memory_plan import largest_geometry
+    from mova.weights.dims import dims_from_configs
 
     torch.set_num_threads(chosen.threads)
     device = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from mova.errors import ConfigError
 from mova.models.attention import Attention
-from mova.models.quantize import quantizable_layers
+from mova.weights.quantize.layers import quantizable_layers
 
 Values = Literal["float16", "float8"]
 QUERIES_PER_SCALE, KEYS_PER_SCALE = 128, 64

@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 
 from mova.codecs.prompt import encode_prompts, load_tokenizer
-from mova.generate.locate import find_model
-from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
 from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, VOWEL_WORD
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 KINDS = ("mallet", "keys", "face", "duet")
 NUM_CAPTIONS = 500

@@ -24,15 +24,15 @@ from mova.diffusion.flow import shift_sigma
 from mova.diffusion.noise import draw_noise
 from mova.diffusion.unipc import UniPC
 from mova.evaluate.bootstrap import Estimate, mean, ratio
-from mova.generate.locate import find_model
 from mova.geometry import ClipGeometry, CodecGeometry
-from mova.models.convert import load_component
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
 from mova.toyworld.reading.score import hear
 from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, NOTES, VOICE_HZ, VOWEL_WORD
 from mova.types import Clip
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 KINDS = ("mallet", "keys", "face", "duet")
 CHOICES = {

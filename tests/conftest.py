@@ -19,3 +19,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
+
+# Fixtures that tests of several folders share.
+pytest_plugins = ["fixtures_codecs", "fixtures_pipeline", "fixtures_towers"]

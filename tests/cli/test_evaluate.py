@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 from mova.cli import evaluate
 from mova.cli.app import main
 from mova.cli.evaluate import Given, _generate, _load
-from mova.generate.locate import ModelDefaults, write_defaults
 from mova.media.read import read_clip
 from mova.toyworld import render, sample_scene
+from mova.weights.locate import ModelDefaults, write_defaults
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 

@@ -12,7 +12,7 @@ import pytest
 
 from mova.cli.quick_start import UNASKED, quick_start
 from mova.generate.session import DECODING, LOADING, SAMPLING
-from mova.generate.weights import convert_weights
+from mova.weights.rewrite import convert_weights
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 # Seconds of imports that a clip does not need; each of them has been, or nearly been, on the way at some time.

@@ -3,7 +3,7 @@ import torch
 
 from mova.codecs.audio import decode_audio, encode_audio, pad_to_hop
 from mova.errors import GeometryError
-from mova.models.convert import load_component
+from mova.weights.components import load_component
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from mova.codecs.cpu_conv import fold_causal_convolutions
 from mova.codecs.video import decode_video
 from mova.codecs.video_bands import MIN_BAND_CELLS, Band, can_decode_bands, decode_band, decode_in_bands, split_bands
 from mova.errors import GeometryError
+from mova.kernels.cpu_conv import fold_causal_convolutions
 
 # Of the published autoencoder, and of the shipped one with its pixel patch.
 PUBLISHED = {"base_dim": 8, "z_dim": 16, "num_res_blocks": 2}

@@ -1,14 +1,9 @@
 """Blocks that are computed again: the same gradients, less kept."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from mova.distributed.activation import recompute_blocks
-
-sys.path.insert(0, str(Path(__file__).parent))
 from shared_forward import make_model, results
 
 
@@ -57,9 +52,8 @@ def test_what_waits_on_the_host_is_there_once_however_many_blocks_read_it(monkey
     """Both directions of the bridge read the same tokens, all blocks of a tower the same text."""
     import weakref
 
-    from shared_forward import make_inputs
-
     from mova.distributed.activation import _Offloaded
+    from shared_forward import make_inputs
 
     copies, to_host = {}, _Offloaded._to_host
 

@@ -1,17 +1,12 @@
 """One sample on 2, 3 and 4 real processes, against one."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
+import shared_forward
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
-from mova.models.attention_backends import use_backend
-
-sys.path.insert(0, str(Path(__file__).parent))
-import shared_forward
+from mova.kernels.attention_backends import use_backend
 from processes import run_processes
 
 

@@ -1,19 +1,14 @@
 """Training on 2 and 4 real processes against one: losses, weights, and states that fit another number of processes."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-from mova.distributed.fsdp import full_state, local, shard_model, whole
-from mova.distributed.mesh import Parallel
-from mova.models.convert import load_component
-from mova.models.lora_file import read_lora
-
-sys.path.insert(0, str(Path(__file__).parent))
 import shared_steps
 import shared_training
+from mova.distributed.fsdp import full_state, local, shard_model, whole
+from mova.distributed.mesh import Parallel
+from mova.weights.components import load_component
+from mova.weights.lora.file import read_lora
 from processes import run_processes
 
 COMPONENTS = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")

@@ -1,16 +1,11 @@
 """A process alone, and several that torchrun started."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+import shared_mesh
 from mova.distributed.mesh import Parallel, leave_parallel, start_parallel
 from mova.errors import ConfigError, MissingExtraError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import shared_mesh
 from processes import run_processes
 
 

@@ -1,20 +1,15 @@
 """Weights of which every process has its rows from the first value on."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+import shared_rows
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows, standing_in
-from mova.models.convert import build_empty, write_component
 from mova.models.presets import tiny
+from mova.names import COMPONENTS
 from mova.train.components import build_components
-from mova.train.config.joint import ALL_COMPONENTS
-
-sys.path.insert(0, str(Path(__file__).parent))
-import shared_rows
+from mova.weights.components import build_empty, write_component
 from processes import run_processes
 
 CPU = torch.device("cpu")
@@ -58,7 +53,7 @@ def spread(tmp_path_factory):
     """What each of 4 processes found, and the bytes of the whole."""
     folder = tmp_path_factory.mktemp("rows")
     torch.manual_seed(5)
-    components = build_components(shared_rows.NEW, ALL_COMPONENTS, folder)
+    components = build_components(shared_rows.NEW, COMPONENTS, folder)
     draw = float(torch.rand(()))
     for name, component in components.items():
         write_component(component, folder / name)

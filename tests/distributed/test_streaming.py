@@ -1,8 +1,5 @@
 """Blocks that visit the device in turn: the same numbers, few of them there at once, nothing overwritten in use."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,10 +9,8 @@ from mova.distributed.activation import recompute_blocks
 from mova.distributed.streaming import BlockStreamer, block_bytes, lanes_of
 from mova.errors import ConfigError
 from mova.models.dual_tower import DualTower
-from mova.models.quantize import quantize_component
 from mova.models.tower import VideoTower
-
-sys.path.insert(0, str(Path(__file__).parent))
+from mova.weights.quantize.layers import quantize_component
 from shared_forward import VIDEO, make_inputs, make_model
 
 CPU = torch.device("cpu")

@@ -6,11 +6,11 @@ import torch
 from mova.distributed.residency import frozen_tensors
 from mova.distributed.streaming import block_bytes, lanes_of
 from mova.generate.component_bytes import component_bytes
-from mova.generate.dims import dims_from_configs
-from mova.models.convert import build_empty
 from mova.models.presets import mova_360p, tiny
-from mova.models.quantize import pack_layers
 from mova.train.unit_memory import cast_weights
+from mova.weights.components import build_empty
+from mova.weights.dims import dims_from_configs
+from mova.weights.quantize.layers import pack_layers
 
 CLASSES = {"video_dit": "WanModel", "audio_dit": "WanAudioModel", "dual_tower_bridge": "DualTowerConditionalBridge"}
 

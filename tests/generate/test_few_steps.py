@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.few_steps import FEW_STEPS_FILE, find_few_steps, read_recommended, with_recommended
+from mova.generate.few_steps import find_few_steps, read_recommended, with_recommended
 from mova.generate.load import load_pipeline
-from mova.generate.locate import ModelDefaults
 from mova.generate.run import make_request
-from mova.models.lora import Lora, LoraLayer
-from mova.models.lora_file import write_lora
+from mova.names import FEW_STEPS_FILE
+from mova.weights.locate import ModelDefaults
+from mova.weights.lora.adapters import Lora, LoraLayer
+from mova.weights.lora.file import write_lora
 
 SETTINGS = {"num_inference_steps": 2, "guidance_scale": 1.0, "sampler": "euler", "video_shift": 2.5}
 
@@ -99,9 +100,9 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
 )
 def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
     """A held-out scene: every visible event is heard within a frame, no other sound, and the object keeps its size."""
-    from mova.generate.locate import find_model
     from mova.toyworld import first_frame, render, sample_scene, split_seed
     from mova.toyworld.reading.score import match_events, score_clip
+    from mova.weights.locate import find_model
 
     file = find_few_steps("mova-tiny", find_model("mova-tiny"))
     pipeline = load_pipeline("mova-tiny", loras=[(file, 1.0)])

@@ -5,10 +5,11 @@ import torch
 
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
-from mova.generate import compilation, load
+from mova.generate import load
 from mova.generate.kernels import check_kernels, head_dims, use_kernels
 from mova.generate.load import load_pipeline
 from mova.generate.runtime import Runtime
+from mova.kernels import compile as compilation
 from mova.models.attention import Attention
 
 CPU = torch.device("cpu")

@@ -1,18 +1,14 @@
 """Processes that one command starts: they end together, with one result or one error."""
 
 import multiprocessing
-import sys
-from pathlib import Path
 
 import pytest
 
+import launch_jobs
 from mova.errors import ConfigError, MissingExtraError, StageError
 from mova.generate.launch import launch
 from mova.generate.processes import Processes
 from mova.generate.run import make_request
-
-sys.path.insert(0, str(Path(__file__).parent))
-import launch_jobs
 
 
 def test_the_main_process_speaks_for_all():

@@ -9,10 +9,11 @@ from mova.errors import CheckpointError, ConfigError
 from mova.generate.load import load_pipeline
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.runtime import Runtime
-from mova.models.convert import key_shapes
-from mova.models.lora import COMPONENTS, TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
-from mova.models.lora_file import write_lora
-from mova.models.weight_files import key_shape_md5
+from mova.names import COMPONENTS
+from mova.weights.components import key_shapes
+from mova.weights.files import key_shape_md5
+from mova.weights.lora.adapters import TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
+from mova.weights.lora.file import write_lora
 
 
 @pytest.fixture

@@ -110,9 +110,9 @@ def test_names_are_checked():
 
 @pytest.mark.parametrize(("shape", "dtype"), [((352, 640, 97), torch.bfloat16), ((176, 320, 49), torch.float32)])
 def test_memory_of_denoising_is_what_the_real_forward_allocates(shape, dtype):
+    from mova.kernels.text_cache import PromptMemory
     from mova.models.bridge import CrossModalBridge
     from mova.models.dual_tower import DualTower
-    from mova.models.prompt_memory import PromptMemory
     from mova.models.tower import AudioTower, VideoTower
 
     geometry, configs = clip(*shape), mova_360p()

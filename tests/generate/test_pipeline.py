@@ -206,7 +206,7 @@ def test_picture_is_made_for_a_sound_that_stays_as_it_is(pipe, short):
 
 
 def test_a_recommended_shift_is_no_obstacle_to_a_given_film_or_sound(pipe, short):
-    from mova.generate.locate import ModelDefaults
+    from mova.weights.locate import ModelDefaults
 
     own = MovaPipeline(**pipe.components)
     own.set_progress_bar_config(disable=True)
@@ -265,7 +265,7 @@ def networks(pipe):
 
 
 def test_defaults_of_the_model_fill_what_is_not_given(pipe):
-    from mova.generate.locate import ModelDefaults
+    from mova.weights.locate import ModelDefaults
 
     own = MovaPipeline(**pipe.components)
     own.set_progress_bar_config(disable=True)

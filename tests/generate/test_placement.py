@@ -6,13 +6,13 @@ import torch
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.generate.component_bytes import component_bytes
-from mova.generate.dims import SHIPPED_MODELS, dims_from_directory
 from mova.generate.load import load_pipeline
 from mova.generate.memory import plan_memory
-from mova.generate.placement import TOWERS
 from mova.generate.runtime import Runtime
-from mova.generate.weights import convert_weights
 from mova.geometry import ClipGeometry
+from mova.names import COMPONENTS, SHIPPED_MODELS
+from mova.weights.dims import dims_from_directory
+from mova.weights.rewrite import convert_weights
 
 PLACEMENTS = ("phases", "stream", "disk")
 
@@ -66,7 +66,7 @@ def test_the_weights_on_the_device_are_those_that_were_planned(checkpoint, short
     parts = component_bytes(dims_from_directory(folder), 4)
     towers = sum(
         parts[name].total if placement == "phases" else parts[name].outside + parts[name].slots
-        for name in TOWERS
+        for name in COMPONENTS
         if name != "video_dit_2"
     )
     text = parts["text_encoder"]
@@ -92,7 +92,7 @@ def test_one_expert_is_there_at_a_time_and_changes_once(checkpoint, short):
     seen = []
 
     def look(_, step, *__):
-        seen.append(tuple(name for name in ("text_encoder", *TOWERS, "video_vae") if sleepers[name].is_awake))
+        seen.append(tuple(name for name in ("text_encoder", *COMPONENTS, "video_vae") if sleepers[name].is_awake))
 
     clip(pipeline, short, callback_on_step_end=look)
     shared = ("audio_dit", "dual_tower_bridge")

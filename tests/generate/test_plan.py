@@ -9,10 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mova.diffusion.guidance import Guidance
 from mova.errors import ConfigError
-from mova.generate.component_bytes import FLOAT32_COMPONENTS
-from mova.generate.dims import dims_from_configs
 from mova.generate.gpus import find_gpu
-from mova.generate.load import FLOAT32_NETWORKS
 from mova.generate.memory import decoding_bytes
 from mova.generate.plan import (
     calls_per_step,
@@ -29,6 +26,7 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
 from mova.models.tower import AudioTower, VideoTower
+from mova.weights.dims import dims_from_configs
 
 SIZES = {"mova-360p": (352, 640), "mova-720p": (720, 1280)}
 ONE_EXPERT = ("video_dit", "audio_dit", "dual_tower_bridge")
@@ -144,10 +142,6 @@ def test_the_negative_forward_without_bridge_is_cheaper():
     assert equal_scales.calls.total == text_only.calls.total == 2
     saved = text_only.step_operations - equal_scales.step_operations
     assert saved == text_only.forward.bridge.total
-
-
-def test_the_dtypes_of_a_plan_are_those_of_loading():
-    assert set(FLOAT32_NETWORKS) == FLOAT32_COMPONENTS
 
 
 def test_one_expert_at_a_time_needs_less_than_everything_resident():

@@ -12,13 +12,14 @@ from mova.generate.load import load_pipeline
 from mova.generate.quantized import plan_quantization
 from mova.generate.run import generate_file, make_request
 from mova.generate.runtime import Runtime
-from mova.generate.weights import convert_weights
 from mova.media.write import read_metadata
-from mova.models.lora import COMPONENTS, Lora, LoraLayer, LoraOrigin
-from mova.models.lora_file import write_lora
-from mova.models.packed_layout import METHODS
-from mova.models.packing import relative_error
-from mova.models.quantize import packed_layers, packed_method, quantizable_layers
+from mova.names import COMPONENTS
+from mova.weights.lora.adapters import Lora, LoraLayer, LoraOrigin
+from mova.weights.lora.file import write_lora
+from mova.weights.quantize.layers import packed_layers, packed_method, quantizable_layers
+from mova.weights.quantize.layout import METHODS
+from mova.weights.quantize.packing import relative_error
+from mova.weights.rewrite import convert_weights
 
 
 def load_packed(folder, method, **more):

@@ -10,7 +10,7 @@ from mova.generate.published import find_configs, find_dims
 from mova.generate.random_weights import plan_random, random_pipeline
 from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
-from mova.models.packing import is_packed
+from mova.weights.quantize.packing import is_packed
 
 CPU = torch.device("cpu")
 

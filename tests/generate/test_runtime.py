@@ -5,8 +5,8 @@ import pytest
 from mova.errors import ConfigError
 from mova.generate.memory import MEMORY_CHOICES
 from mova.generate.runtime import Runtime
-from mova.models.attention_backends import BACKENDS
-from mova.models.packed_layout import METHODS
+from mova.kernels.attention_backends import BACKENDS
+from mova.weights.quantize.layout import METHODS
 
 
 def test_whatever_there_is_can_be_chosen():

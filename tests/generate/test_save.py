@@ -6,13 +6,12 @@ import torch
 
 from mova.codecs.prompt import load_tokenizer
 from mova.errors import CheckpointError
-from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.load import load_pipeline
-from mova.generate.locate import ModelDefaults
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.save import _save_tokenizer, tokenizer_config
 from mova.generate.scope import Scope, read_scope
+from mova.names import FEW_STEPS_FILE, SHIPPED_MODELS
+from mova.weights.locate import ModelDefaults
 
 
 @pytest.fixture

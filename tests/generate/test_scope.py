@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mova.errors import CheckpointError
-from mova.generate.dims import SHIPPED_MODELS
 from mova.generate.run import make_request
 from mova.generate.scope import Scope, read_scope, warn_outside
+from mova.names import SHIPPED_MODELS
 from mova.toyworld import first_frame, render, sample_scene
 from mova.toyworld.caption import caption
 from mova.toyworld.vocabulary import ALL_KINDS

@@ -1,17 +1,11 @@
 """Weights that 2 and 4 real processes share while they generate."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
+import spread_jobs
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.generate.load import load_pipeline
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
-sys.path.insert(0, str(Path(__file__).parent))
-import spread_jobs
 from processes import run_processes
 
 TOLERANCE = 2e-5

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
-from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.load import load_pipeline
-from mova.generate.locate import ModelDefaults
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.runtime import Runtime
-from mova.models.convert import key_shapes
-from mova.models.lora import Lora, LoraLayer, LoraOrigin
-from mova.models.lora_file import write_lora
-from mova.models.weight_files import key_shape_md5
+from mova.names import FEW_STEPS_FILE
+from mova.weights.components import key_shapes
+from mova.weights.files import key_shape_md5
+from mova.weights.locate import ModelDefaults
+from mova.weights.lora.adapters import Lora, LoraLayer, LoraOrigin
+from mova.weights.lora.file import write_lora
 
 
 @pytest.fixture

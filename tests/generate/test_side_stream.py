@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mova.generate.side_stream import CudaStreams, SideStream, beside_video
+from mova.kernels.text_cache import PromptMemory
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
-from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import AudioTower, VideoTower
 
 VIDEO = {"dim": 48, "in_dim": 36, "ffn_dim": 96, "out_dim": 16, "text_dim": 32, "freq_dim": 32, "num_heads": 2}

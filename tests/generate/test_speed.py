@@ -5,11 +5,11 @@ import torch
 
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
-from mova.generate.locate import ModelDefaults
 from mova.generate.request import SamplingSettings
 from mova.generate.speed import SPEEDS, Speed, speed_named
 from mova.generate.spread import Spread
 from mova.geometry import CodecGeometry
+from mova.weights.locate import ModelDefaults
 
 
 def settings(**given):

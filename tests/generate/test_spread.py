@@ -1,16 +1,10 @@
 """Clips of 2, 3 and 4 real processes, against one, at lengths that do not divide."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-from mova.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
-sys.path.insert(0, str(Path(__file__).parent))
 import spread_jobs
+from mova.errors import ConfigError
 from processes import run_processes
 
 # Of the largest value.

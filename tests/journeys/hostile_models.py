@@ -260,9 +260,9 @@ def mutate_bytes(content, draw):
 
 
 def use_model(folder, draw):
-    from mova.generate.dims import dims_from_directory
     from mova.generate.load import load_pipeline, weights_hash
-    from mova.generate.weights import convert_weights, inspect_weights, verify_weights
+    from mova.weights.dims import dims_from_directory
+    from mova.weights.rewrite import convert_weights, inspect_weights, verify_weights
 
     def convert(model):
         target = folder.parent / f"{folder.name}_new"
@@ -295,7 +295,7 @@ def use_model(folder, draw):
 
 
 def use_gguf(file, draw):
-    from mova.models.gguf_file import GgufFile
+    from mova.weights.gguf.file import GgufFile
 
     def read_all():
         stored = GgufFile(file)
@@ -307,7 +307,7 @@ def use_gguf(file, draw):
 
 def use_safetensors(file, draw):
     from mova.generate.few_steps import read_recommended
-    from mova.generate.weights import inspect_weights
+    from mova.weights.rewrite import inspect_weights
 
     return [("inspect", lambda: inspect_weights(file)), ("recommended", lambda: read_recommended(file))]
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from mova.errors import MovaError
-from mova.generate.weights import convert_weights, verify_weights
+from mova.weights.rewrite import convert_weights, verify_weights
 
 source, folder, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 draw = random.Random(17)

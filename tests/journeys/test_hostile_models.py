@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from gguf_writer import write_gguf
+
 SCRIPT = Path(__file__).with_name("hostile_models.py")
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 IN_SUITE = {"model": 100, "gguf": 100, "safetensors": 100}
@@ -22,11 +24,6 @@ IN_SUITE = {"model": 100, "gguf": 100, "safetensors": 100}
 @pytest.fixture
 def bases(tmp_path):
     """A model, a GGUF file and a safetensors file, on the disk where the cases are made."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-    try:
-        from gguf_writer import write_gguf
-    finally:
-        sys.path.pop(0)
     shutil.copytree(CHECKPOINT, tmp_path / "base")
     tensors = {"a.weight": torch.randn(4, 32), "b.weight": torch.randn(2, 256), "c": torch.randn(6)}
     metadata = {"general.name": "x", "comfy.gguf.orig_shape.c": [2, 3], "words": ["a", "b"]}

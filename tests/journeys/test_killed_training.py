@@ -161,7 +161,7 @@ print(json.dumps({"files": len(straight), "equal": equal, "kills": count, "left"
 
 @pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.slow, id="many")])
 def test_a_command_that_is_killed_at_any_moment_and_resumed_leaves_the_same_model(tmp_path, kills):
-    found = run_script(COMMAND, tmp_path, kills, 11, Path(__file__).parents[1] / "distributed")
+    found = run_script(COMMAND, tmp_path, kills, 11, Path(__file__).parents[1] / "shared")
     assert found["files"] == 4
     assert found["kills"] == kills
     assert all(found["equal"])

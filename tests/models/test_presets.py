@@ -9,9 +9,9 @@ from mova.geometry import ClipGeometry, CodecGeometry
 from mova.models import presets
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
-from mova.models.convert import build_empty
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
+from mova.weights.components import build_empty
 
 CLASSES = {
     "video_dit": "WanModel",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mova.models import presets
-from mova.models.convert import build_empty, key_shapes
-from mova.models.weight_files import key_shape_md5
+from mova.weights.components import build_empty, key_shapes
+from mova.weights.files import key_shape_md5
 
 MANIFESTS = Path(__file__).parent / "manifests"
 SUMMARY = json.loads((MANIFESTS / "summary.json").read_text(encoding="utf-8"))["components"]

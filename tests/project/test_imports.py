@@ -86,7 +86,7 @@ def test_light_modules_import_no_torch():
         "mova.geometry",
         "mova.types",
         "mova.generate.request",
-        "mova.generate.locate",
+        "mova.weights.locate",
         "mova.generate.plan",
         "mova.generate.published",
         "mova.models.presets",

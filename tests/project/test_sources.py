@@ -53,7 +53,7 @@ def test_no_folder_or_file_is_named_after_nothing():
 
 
 def test_tests_mirror_the_sources():
-    nouns = ("codecs", "diffusion", "distributed", "media", "models", "toyworld")
+    nouns = ("codecs", "diffusion", "distributed", "kernels", "media", "models", "toyworld", "weights")
     folders = (*nouns, "cli", "evaluate", "generate", "train")
     # Names with an underscore in front (`__init__`, `__main__`) hold no behaviour of their own.
     expected = {

@@ -5,13 +5,13 @@ import torch
 
 from mova.distributed.activation import recompute_blocks
 from mova.errors import ConfigError
-from mova.models.lora import Lora
-from mova.models.lora_merge import MergedLoras
 from mova.models.presets import tiny_audio_tower
 from mova.models.rope import audio_rotary
 from mova.models.tower import AudioTower
 from mova.train.adapters import add_adapters, take_adapters, without_adapters
 from mova.train.config import AdapterConfig
+from mova.weights.lora.adapters import Lora
+from mova.weights.lora.merge import MergedLoras
 
 INPUTS = (torch.randn(1, 32, 4), torch.tensor([500.0]), torch.randn(1, 3, 192))
 
@@ -81,9 +81,9 @@ def test_a_target_that_names_nothing_is_refused():
 @pytest.mark.parametrize("method", [None, "nf4", "float8"])
 def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whole(monkeypatch, method):
     """Under autocast the copies are rounded to bfloat16 again: leaving them out changes no bit."""
-    from mova.models import cpu_attention
-    from mova.models.quantize import quantize_component
+    from mova.kernels import cpu_attention
     from mova.train import adapters
+    from mova.weights.quantize.layers import quantize_component
 
     # Compiled blocks use PyTorch's attention: so do the others here, on processors that multiply bfloat16 too.
     monkeypatch.setattr(cpu_attention, "multiplies_bfloat16", lambda: False)

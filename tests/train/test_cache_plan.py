@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from mova.errors import DataError
-from mova.generate.locate import find_model
 from mova.train.cache import LatentCache
 from mova.train.cache_plan import CachePlan
 from mova.train.config import ToyDataConfig
 from mova.train.encode import Encoding
 from mova.train.sources.toy import ToySource
+from mova.weights.locate import find_model
 
 MODEL = find_model("mova-tiny")
 ENCODING = Encoding(MODEL, torch.device("cpu"))

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError
-from mova.generate.locate import find_model
 from mova.generate.published import find_configs
 from mova.train.cache_size import sizes_from_configs, sizes_from_directory
 from mova.train.config import ToyDataConfig
 from mova.train.latents import open_splits
+from mova.weights.locate import find_model
 
 MODEL = find_model("mova-tiny")
 

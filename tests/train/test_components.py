@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.locate import find_model
-from mova.models.convert import load_component
+from mova.names import COMPONENTS
 from mova.train.components import build_components
-from mova.train.config.joint import ALL_COMPONENTS, StartConfig
+from mova.train.config.joint import StartConfig
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 NEW = StartConfig.all_from("new")
 
@@ -16,8 +17,8 @@ def test_new_components_follow_from_the_global_seed_and_begin_in_silence(tmp_pat
     made = []
     for _ in range(2):
         torch.manual_seed(3)
-        made.append(build_components(NEW, ALL_COMPONENTS, tmp_path))
-    for name in ALL_COMPONENTS:
+        made.append(build_components(NEW, COMPONENTS, tmp_path))
+    for name in COMPONENTS:
         one, other = (components[name].state_dict() for components in made)
         assert all(torch.equal(one[key], other[key]) for key in one)
     assert not made[0]["video_dit"].head.head.weight.any()

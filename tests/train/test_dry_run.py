@@ -11,13 +11,13 @@ import torch
 import yaml
 
 from mova.cli.app import main
-from mova.generate.locate import find_model
 from mova.media.write import write_clip
 from mova.toyworld import render, sample_scene
 from mova.train.cache_size import held_bytes
 from mova.train.config import load_recipe
 from mova.train.dry_run import check_data
 from mova.train.latents import open_splits
+from mova.weights.locate import find_model
 
 RECIPE = {
     "stage": "lora",

@@ -12,7 +12,6 @@ from mova.codecs.conditioning import frame_condition
 from mova.codecs.prompt import encode_prompts
 from mova.codecs.video import encode_video, frames_to_tensor
 from mova.errors import CheckpointError
-from mova.generate.locate import find_model
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.toyworld import render, sample_scene
 from mova.train.encode import (
@@ -25,6 +24,7 @@ from mova.train.encode import (
     sample_rate_of,
 )
 from mova.train.sources.base import RawClip, fraction
+from mova.weights.locate import find_model
 
 CPU = torch.device("cpu")
 MODEL = find_model("mova-tiny")

@@ -13,14 +13,12 @@ import pytest
 import torch
 import yaml
 
-from mova.errors import Interrupted
-from mova.models.convert import load_component
-from mova.train.checkpoint import list_states, newest_state
-from mova.train.interrupt import SIGNALS, Interrupts
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
 import shared_interrupts
 import shared_training
+from mova.errors import Interrupted
+from mova.train.checkpoint import list_states, newest_state
+from mova.train.interrupt import SIGNALS, Interrupts
+from mova.weights.components import load_component
 from processes import run_processes
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"

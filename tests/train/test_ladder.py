@@ -14,10 +14,10 @@ import torch
 
 from mova.errors import ConfigError
 from mova.generate.load import load_pipeline
-from mova.models.convert import verify_component
 from mova.train.checkpoint import list_states, newest_state
 from mova.train.config import accepts, load_recipe
 from mova.train.ladder import plan_recipe, run_recipe
+from mova.weights.components import verify_component
 
 CPU = torch.device("cpu")
 COMPONENTS = ("text_encoder", "video_vae", "audio_vae", "audio_dit", "video_dit", "video_dit_2", "dual_tower_bridge")

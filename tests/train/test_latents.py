@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import shared_sources
 from mova.errors import DataError
 from mova.files.lock import lock_folder
-from mova.generate.locate import find_model
 from mova.media.write import write_clip
 from mova.toyworld import render, sample_scene
 from mova.train.cache import LatentCache, checksum
@@ -24,9 +24,7 @@ from mova.train.config import ToyDataConfig
 from mova.train.config.data import MediaDataConfig
 from mova.train.encode import ClipEncoder
 from mova.train.latents import CachedLatents, OnlineLatents, open_latents, open_splits
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
-import shared_sources
+from mova.weights.locate import find_model
 from processes import run_processes
 
 CPU = torch.device("cpu")
@@ -258,7 +256,7 @@ FILL = """
 import sys, torch
 from pathlib import Path
 from mova.files.lock import lock_folder
-from mova.generate.locate import find_model
+from mova.weights.locate import find_model
 from mova.train.config import ToyDataConfig
 from mova.train.latents import open_latents
 data = ToyDataConfig(num_clips=40, validation_clips=2, size=32, num_frames=9, workers=1)

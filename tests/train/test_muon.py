@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mova.models.cpu_attention import multiplies_bfloat16
+from mova.kernels.cpu_attention import multiplies_bfloat16
 from mova.train import muon
 from mova.train.muon import Muon, orthogonalise
 

@@ -5,32 +5,31 @@ import torch
 
 from mova.distributed.residency import frozen_tensors
 from mova.distributed.streaming import block_bytes, outside_blocks
-from mova.generate.locate import find_model
-from mova.models.convert import load_component
-from mova.train.components import EXPERTS
-from mova.train.config.joint import ALL_COMPONENTS
+from mova.names import COMPONENTS, EXPERTS
 from mova.train.config.run import MemoryConfig
 from mova.train.placement import Placement, home_of
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 def components():
     base = find_model("mova-tiny")
-    return {name: load_component(base / name).requires_grad_(False) for name in ALL_COMPONENTS}
+    return {name: load_component(base / name).requires_grad_(False) for name in COMPONENTS}
 
 
 @pytest.mark.parametrize(
     ("settings", "on_the_device"),
     [
-        ({}, {*ALL_COMPONENTS}),
+        ({}, {*COMPONENTS}),
         ({"one_expert": True}, {"audio_dit", "dual_tower_bridge"}),
         ({"stream_blocks": True, "checkpoint_activations": True}, set()),
     ],
 )
 def test_what_waits_for_its_turn_is_loaded_to_the_host(settings, on_the_device):
     memory = MemoryConfig(**settings)
-    assert {name for name in ALL_COMPONENTS if home_of(name, memory, GPU) == GPU} == on_the_device
+    assert {name for name in COMPONENTS if home_of(name, memory, GPU) == GPU} == on_the_device
 
 
 def test_without_settings_nothing_moves():

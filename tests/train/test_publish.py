@@ -8,9 +8,9 @@ from safetensors import safe_open
 
 from mova import MovaPipeline
 from mova.errors import CheckpointError
-from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.locate import read_defaults
+from mova.names import SHIPPED_MODELS
 from mova.train.publish import publish
+from mova.weights.locate import read_defaults
 
 
 def dtypes(component):

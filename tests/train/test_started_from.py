@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.locate import find_model
 from mova.train.config import load_recipe
 from mova.train.started_from import check_start, note_start, weights_of
+from mova.weights.locate import find_model
 
 
 def write(folder, value, size=100, name="diffusion_pytorch_model"):

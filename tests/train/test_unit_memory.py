@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from mova.distributed.allocations import Allocations
-from mova.models import cpu_attention
+from mova.kernels import cpu_attention
 from mova.models.presets import tiny
-from mova.models.quantize import quantize_component
 from mova.models.rope import audio_rotary, video_rotary
 from mova.models.tower import AudioTower, VideoTower
+from mova.names import COMPONENTS
 from mova.train.adapters import add_adapters
 from mova.train.config import AdapterConfig
-from mova.train.config.joint import ALL_COMPONENTS
 from mova.train.unit_memory import UnitSizes, cast_weights, measure_units
+from mova.weights.quantize.layers import quantize_component
 
 ADAPTER = AdapterConfig(rank=4, alpha=4)
 
@@ -28,7 +28,7 @@ def sizes(dtype=torch.float32, autocast=False, grid=(3, 6, 5)):
 
 
 def measure(chosen, method=None, adapter=ADAPTER):
-    configs = {name: tiny()[name] for name in ALL_COMPONENTS}
+    configs = {name: tiny()[name] for name in COMPONENTS}
     return measure_units(configs, dict.fromkeys(configs, adapter), chosen, method)
 
 

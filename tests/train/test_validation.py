@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import shared_clips
+import shared_training
 from mova.distributed.residency import OneAtATime
 from mova.evaluate.toyworld import summarise
 from mova.media.probe import probe
@@ -19,10 +19,6 @@ from mova.train.checkpoint import list_states
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.validation import together
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
-import shared_clips
-import shared_training
 from processes import run_processes
 
 

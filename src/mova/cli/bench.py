@@ -121,8 +121,8 @@ def find_weights(model: str) -> Path:
         CheckpointError: a model that is known by its sizes only, or unknown.
     """
     from mova.errors import CheckpointError
-    from mova.generate.dims import SHIPPED_MODELS
-    from mova.generate.locate import find_model
+    from mova.names import SHIPPED_MODELS
+    from mova.weights.locate import find_model
 
     if not (Path(model).is_dir() or (SHIPPED_MODELS / model).is_dir()):
         raise CheckpointError(f"{model} is known by its sizes only; add --random-weights, or give its directory")

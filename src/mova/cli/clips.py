@@ -79,11 +79,11 @@ def plan_clips(
     Raises:
         MovaError: a value that cannot be used.
     """
-    from mova.generate.locate import find_model
     from mova.generate.many import make_jobs, read_prompts
     from mova.generate.origin import read_origin
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
+    from mova.weights.locate import find_model
 
     own = {name: value for name, value in given.items() if value is not None}
     origin = None if source is None else read_origin(source)
@@ -148,9 +148,9 @@ def _beside_origin(
     given: dict[str, Any], origin: Origin, folder: Path, *, has_loras: bool, speed: str | None
 ) -> tuple[dict[str, Any], list[LoraChoice]]:
     """Return what a clip was made with, where nothing else is given, and its LoRAs."""
-    from mova.generate.few_steps import FEW_STEPS_FILE
     from mova.generate.origin import find_recorded
     from mova.generate.request import LoraChoice
+    from mova.names import FEW_STEPS_FILE
 
     near = [origin.path.parent, Path()]
     files = dict(given.pop("files"))

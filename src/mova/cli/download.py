@@ -24,7 +24,7 @@ def download(
     """
     from dataclasses import asdict
 
-    from mova.generate import download as hub
+    from mova.weights import download as hub
 
     found = hub.look_up(model, revision)
     folder = None if dry_run else hub.download(found, to)

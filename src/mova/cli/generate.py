@@ -220,8 +220,8 @@ def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int
     from mova.cli.clips import note_other_weights
     from mova.cli.progress import StageBar
     from mova.cli.quick_start import UNASKED, quick_start
-    from mova.generate.locate import has_packed_weights
     from mova.generate.run import generate_files
+    from mova.weights.locate import has_packed_weights
 
     is_main = rank == 0
     with StageBar(len(clips.jobs)) if is_main else nullcontext() as bar:

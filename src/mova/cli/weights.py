@@ -12,9 +12,9 @@ from mova.cli.download import download
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mova.generate.lora_convert import LoraReport
-    from mova.generate.quantization_report import QuantizationReport
-    from mova.generate.weights import ComponentReport
+    from mova.weights.lora.convert import LoraReport
+    from mova.weights.quantize.report import QuantizationReport
+    from mova.weights.rewrite import ComponentReport
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -40,8 +40,8 @@ def inspect(
     """List components: class, tensors, parameters, dtypes, size and fingerprint."""
     from dataclasses import asdict
 
-    from mova.generate.lora_convert import inspect_lora, is_lora_file
-    from mova.generate.weights import inspect_weights
+    from mova.weights.lora.convert import inspect_lora, is_lora_file
+    from mova.weights.rewrite import inspect_weights
 
     if is_lora_file(path):
         lora = inspect_lora(path)
@@ -59,7 +59,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check classes, names and shapes strictly; exit code 2 and the first offending key where something is wrong."""
-    from mova.generate.weights import verify_weights
+    from mova.weights.rewrite import verify_weights
 
     counts = verify_weights(directory, manifest)
     typer.echo(
@@ -95,7 +95,7 @@ def convert(
     Prints the new directory or files; with --json also the relative error of each packed weight. Of a pickled LoRA
     (.pt, .pth, .ckpt, .bin) only tensors are read, and no code of it runs.
     """
-    from mova.generate.lora_convert import convert_lora, is_lora_file
+    from mova.weights.lora.convert import convert_lora, is_lora_file
 
     if lora_format is not None or component or is_lora_file(source):
         given: dict[str, object] = {
@@ -121,8 +121,8 @@ def _convert_weights(
     quantize: str | None,
     like: Path | None,
 ) -> Path:
-    from mova.generate.gguf_convert import convert_gguf, is_gguf_file
-    from mova.generate.weights import check_dtype, check_shard_size, convert_weights
+    from mova.weights.gguf.convert import convert_gguf, is_gguf_file
+    from mova.weights.rewrite import check_dtype, check_shard_size, convert_weights
 
     if is_gguf_file(source):
         _refuse(["fold_weight_norm"] if fold_weight_norm else [], "a model directory, not for a GGUF file")
@@ -144,7 +144,7 @@ def _convert_weights(
 def _report(made: Path, *, with_errors: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from mova.generate.quantization_report import read_reports
+    from mova.weights.quantize.report import read_reports
 
     reports = read_reports(made) if with_errors else {}
     for name, report in reports.items():

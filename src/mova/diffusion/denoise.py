@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 
@@ -20,9 +20,8 @@ from mova.diffusion.guidance import Branch, BranchMix, Guidance
 from mova.diffusion.sampler import SamplerName, make_sampler
 from mova.diffusion.schedule import PairedSchedule
 from mova.errors import ConfigError
+from mova.names import Expert
 from mova.types import LatentPair, Velocities
-
-Expert = Literal["high_noise", "low_noise"]
 
 OnStep = Callable[[int, int, LatentPair], LatentPair | None]
 """Called after each step with (steps done, steps in all, latents); latents that it returns replace the current ones."""

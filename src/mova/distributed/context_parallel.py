@@ -34,8 +34,8 @@ from mova.distributed.layout import check_ulysses
 from mova.distributed.mesh import Parallel
 from mova.distributed.partial_attention import ring_attention, spread_attention
 from mova.errors import ConfigError, GeometryError
+from mova.kernels.attention_backends import check_ring
 from mova.models.attention import Attention, AttentionDispatch
-from mova.models.attention_backends import check_ring
 from mova.models.bridge import CrossModalBridge
 from mova.models.rope import RotaryTable
 from mova.models.tower import AudioTower, DiTTower

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from mova.errors import StageError
 from mova.files.unfinished import temporary_folder
-from mova.generate.dims import ModelDims
 from mova.generate.plan import forward_cost
 from mova.generate.published import find_configs
 from mova.generate.request import SamplingSettings
 from mova.generate.runtime import Runtime
+from mova.weights.dims import ModelDims
 
 if TYPE_CHECKING:
     import torch
@@ -276,7 +276,7 @@ def measure_pipeline(
 def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], float] | None = None) -> float:
     """Return the operations per second of large matrix products, the ceiling of what this machine can do.
 
-    On a CPU the faster of PyTorch's own products and of the linear layers that towers use (`mova.models.cpu_linear`).
+    On a CPU the faster of PyTorch's own products and of the linear layers that towers use (`mova.kernels.cpu_linear`).
 
     Args:
         dtype: of the matrices.
@@ -285,7 +285,7 @@ def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], flo
     """
     import torch
 
-    from mova.models.cpu_linear import use_onednn_linears
+    from mova.kernels.cpu_linear import use_onednn_linears
 
     size = PRODUCT_SIZES[device.type]
     left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mova.generate.dims import BridgeDims, ModelDims, TowerDims
-from mova.models.packed_layout import Method, check_method, packed_bytes
+from mova.names import EXPERTS, FLOAT32_NETWORKS
+from mova.weights.dims import BridgeDims, ModelDims, TowerDims
+from mova.weights.quantize.layout import Method, check_method, packed_bytes
 
 FLOAT32_BYTES = 4
 BFLOAT16_BYTES = 2
-# Components that stay in float32 on every device.
-FLOAT32_COMPONENTS = frozenset({"audio_vae", "video_vae"})
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,11 @@ def component_bytes(
     """
     precision = Precision(element_bytes, None if packed is None else check_method(packed))
     sensitive = element_bytes if stored else FLOAT32_BYTES
-    experts = ("video_dit", "video_dit_2")[: model.num_experts]
+    experts = tuple(EXPERTS.values())[: model.num_experts]
     text = model.fixed_parameters.get("text_encoder", 0)
     embeddings = min(model.text_embedding_parameters, text)
     layers = model.num_text_layers
-    parts = {
+    parts: dict[str, ComponentBytes] = {
         **dict.fromkeys(experts, _tower(model.video, precision, sensitive)),
         "audio_dit": _tower(model.audio, precision, sensitive),
         "dual_tower_bridge": _bridge(model.bridge, precision, sensitive),
@@ -88,7 +87,7 @@ def component_bytes(
             embeddings * element_bytes, (((text - embeddings) * element_bytes // layers,) * layers,) if layers else ()
         ),
     }
-    for name in FLOAT32_COMPONENTS:
+    for name in FLOAT32_NETWORKS:
         parts[name] = ComponentBytes(model.fixed_parameters.get(name, 0) * sensitive)
     return parts
 

@@ -10,12 +10,11 @@ from safetensors import SafetensorError, safe_open
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import Fields, parse_json, shorten_text
-from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.locate import ModelDefaults, changed_defaults
-from mova.models.weight_files import read_header
+from mova.names import FEW_STEPS_FILE, SHIPPED_MODELS
+from mova.weights.files import read_header
+from mova.weights.locate import ModelDefaults, changed_defaults
 
 DISTILLED: Final = "distilled"
-FEW_STEPS_FILE: Final = "few_steps.safetensors"
 
 
 def find_few_steps(model: str, folder: Path) -> Path:

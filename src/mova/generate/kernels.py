@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from mova.distributed.mesh import Parallel
-from mova.generate.compilation import check_compiler, compile_blocks
-from mova.generate.model_index import checked_fields
 from mova.generate.runtime import Runtime
-from mova.models.attention_backends import check_backend, use_backend
+from mova.kernels.attention_backends import check_backend, use_backend
+from mova.kernels.compile import check_compiler, compile_blocks
+from mova.weights.index import checked_fields
 
 
 def check_kernels(

@@ -11,49 +11,42 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mova.codecs.cpu_conv import fold_causal_convolutions
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.fingerprint import add_sampled
 from mova.files.json_file import read_object, shorten, shorten_text
-from mova.generate.agreement import check_agreement
-from mova.generate.dims import dims_from_directory
-from mova.generate.few_steps import FEW_STEPS_FILE
 from mova.generate.free_memory import room_of
-from mova.generate.hub import Hub
 from mova.generate.kernels import check_kernels, use_kernels
-from mova.generate.locate import (
-    ModelDefaults,
-    find_model,
-    note_unknown_size,
-    read_defaults,
-)
 from mova.generate.lora import adapter_name_of, check_lora_scale
-from mova.generate.lora_hub import locate_lora
 from mova.generate.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
-from mova.generate.model_index import (
-    NETWORKS,
-    OPTIONAL_COMPONENTS,
-    PUBLISHED_COMPONENTS,
-    check_index,
-    named_classes,
-    read_index,
-)
 from mova.generate.placement import Placement
 from mova.generate.quantized import load_quantized, plan_quantization
 from mova.generate.request import MAX_STEPS
 from mova.generate.runtime import Runtime
 from mova.generate.shard import ShardedComponents, WeightedLoras
 from mova.geometry import ClipGeometry
-from mova.models.config_limits import Rule
-from mova.models.convert import key_shapes, load_component, verify_component
-from mova.models.cpu_linear import use_onednn_linears
-from mova.models.lora import COMPONENTS, fit_lora
-from mova.models.lora_file import read_lora
-from mova.models.packed_layout import Method
-from mova.models.weight_files import weight_files
+from mova.kernels.cpu_conv import fold_causal_convolutions
+from mova.kernels.cpu_linear import use_onednn_linears
+from mova.names import COMPONENTS, FEW_STEPS_FILE, FLOAT32_NETWORKS, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMPONENTS
+from mova.weights.agreement import check_agreement
+from mova.weights.components import key_shapes, load_component, verify_component
+from mova.weights.config_limits import Rule
+from mova.weights.dims import dims_from_directory
+from mova.weights.files import weight_files
+from mova.weights.hub import Hub
+from mova.weights.index import check_index, named_classes, read_index
+from mova.weights.locate import (
+    ModelDefaults,
+    find_model,
+    note_unknown_size,
+    read_defaults,
+)
+from mova.weights.lora.adapters import fit_lora
+from mova.weights.lora.file import read_lora
+from mova.weights.lora.hub import locate_lora
+from mova.weights.quantize.layout import Method
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
@@ -61,7 +54,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # The autoencoders lose visible and audible quality in bf16 and are small next to the towers.
-FLOAT32_NETWORKS = ("video_vae", "audio_vae")
 _SCHEDULER_RULES = {
     "num_inference_steps": Rule("integer", 1, MAX_STEPS),
     "num_train_timesteps": Rule("integer", 1, 1_000_000),
@@ -265,7 +257,9 @@ def _share(
     pipeline: MovaPipeline, parallel: Parallel | None, shards: ShardedComponents | None, loras: WeightedLoras
 ) -> None:
     """Let LoRAs act and processes share the work; the rows of sharded weights have their LoRAs already."""
-    components = {name: getattr(pipeline, name) for name in COMPONENTS if getattr(pipeline, name) is not None}
+    components: dict[str, Any] = {
+        name: getattr(pipeline, name) for name in COMPONENTS if getattr(pipeline, name) is not None
+    }
     experts = None if shards is None else shards.fill(components)
     for number, (lora, scale) in enumerate(loras if shards is None else (), 1):
         # Two files in two folders may have one name.

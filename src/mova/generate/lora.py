@@ -14,15 +14,16 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
-from mova.generate.few_steps import DISTILLED, FEW_STEPS_FILE, with_recommended
-from mova.generate.hub import Hub
-from mova.generate.locate import ModelDefaults
-from mova.generate.lora_hub import locate_lora
-from mova.models.convert import key_shapes
-from mova.models.lora import COMPONENTS, Lora, fit_lora
-from mova.models.lora_file import make_lora, read_lora
-from mova.models.lora_merge import MergedLoras
-from mova.models.quantize import packed_method
+from mova.generate.few_steps import DISTILLED, with_recommended
+from mova.names import COMPONENTS, FEW_STEPS_FILE
+from mova.weights.components import key_shapes
+from mova.weights.hub import Hub
+from mova.weights.locate import ModelDefaults
+from mova.weights.lora.adapters import Lora, fit_lora
+from mova.weights.lora.file import make_lora, read_lora
+from mova.weights.lora.hub import locate_lora
+from mova.weights.lora.merge import MergedLoras
+from mova.weights.quantize.layers import packed_method
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,8 @@ class LoraPipelineMixin:
         """Load a LoRA and let it act besides those that do already.
 
         Args:
-            pretrained_model_name_or_path_or_dict: a safetensors file of any style that `mova.models.lora_file` reads, a
-                folder with one (such as PEFT's), a hub id OWNER/NAME, its tensors by key, or what was read from one.
+            pretrained_model_name_or_path_or_dict: a safetensors file of any style that `mova.weights.lora.file` reads,
+                a folder with one (such as PEFT's), a hub id OWNER/NAME, its tensors by key, or what was read from one.
             adapter_name: to speak of it later; the file's name without its ending if not given.
             weight_name: which file of the folder or repository; None finds it by its usual name, or as the only one.
             scale: 1 is as trained, 0 is without effect, negative is the opposite.

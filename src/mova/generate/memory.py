@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 from mova.errors import ConfigError
 from mova.generate.component_bytes import BFLOAT16_BYTES, FLOAT32_BYTES, ComponentBytes, component_bytes
-from mova.generate.dims import ModelDims
 from mova.geometry import ClipGeometry
+from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, OPTIONAL_COMPONENTS
+from mova.weights.dims import ModelDims
 
 PLACEMENTS = ("resident", "phases", "stream", "disk")
 MEMORY_CHOICES = ("auto", *PLACEMENTS)
@@ -143,9 +144,9 @@ def plan_shared_memory(
     texts = text_bytes(model, BFLOAT16_BYTES)
     decoding = decoding_bytes(model, geometry, is_gpu=True, bands=min(num_gpus, MAX_BANDS))
     encoding = encoding_bytes(model, geometry, is_gpu=True)
-    towers = sum(part.total for name, part in parts.items() if name not in ("text_encoder", *_AUTOENCODERS))
-    others = sum(part.total for name, part in parts.items() if name in ("text_encoder", *_AUTOENCODERS))
-    gathered = sum(parts[part].slots for part in _TOWERS)
+    towers = sum(part.total for name, part in parts.items() if name not in ENCODERS)
+    others = sum(part.total for name, part in parts.items() if name in ENCODERS)
+    gathered = sum(parts[part].slots for part in _AT_ONCE)
     in_group = num_gpus // num_branches if num_gpus % num_branches == 0 else num_gpus
     plans = []
     for name, weights, sharing in (
@@ -264,24 +265,24 @@ class _Need:
         return self._in_phases("phases", parts, parts["text_encoder"].total, expert)
 
     def stream(self, parts: Mapping[str, ComponentBytes], at_rest: Mapping[str, ComponentBytes]) -> MemoryPlan:
-        host = sum(part.blocks for name, part in at_rest.items() if name not in ("text_encoder", *_AUTOENCODERS))
+        host = sum(part.blocks for name, part in at_rest.items() if name not in ENCODERS)
         return self._streamed("stream", parts, host=host)
 
     def disk(self, parts: Mapping[str, ComponentBytes], at_rest: Mapping[str, ComponentBytes]) -> MemoryPlan:
-        largest = max(max(lane) for name in _TOWERS for lane in parts[name].lanes if lane)
-        read = sum(at_rest[name].blocks for name in _TOWERS)
+        largest = max(max(lane) for name in _AT_ONCE for lane in parts[name].lanes if lane)
+        read = sum(at_rest[name].blocks for name in _AT_ONCE)
         # A GPU fetches from two pinned buffers; a CPU reads into the slots themselves.
         return self._streamed("disk", parts, host=2 * largest if self.is_gpu else 0, read=read)
 
     def _streamed(self, name: str, parts: Mapping[str, ComponentBytes], *, host: int, read: int = 0) -> MemoryPlan:
         text = parts["text_encoder"].outside + parts["text_encoder"].slots
-        towers = sum(parts[part].outside + parts[part].slots for part in _TOWERS)
+        towers = sum(parts[part].outside + parts[part].slots for part in _AT_ONCE)
         return self._in_phases(name, parts, text, towers, host=host, read=read)
 
     def _in_phases(
         self, name: str, parts: Mapping[str, ComponentBytes], text: int, towers: int, *, host: int = 0, read: int = 0
     ) -> MemoryPlan:
-        autoencoders = sum(parts[part].total for part in _AUTOENCODERS)
+        autoencoders = sum(parts[part].total for part in AUTOENCODERS)
         # On a CPU what rests in memory is there throughout.
         always = 0 if self.is_gpu else host
         phases = {
@@ -311,8 +312,8 @@ class _Need:
         return decoding_bytes(self.model, self.geometry, is_gpu=self.is_gpu, bands=bands)
 
 
-_TOWERS = ("video_dit", "audio_dit", "dual_tower_bridge")
-_AUTOENCODERS = ("video_vae", "audio_vae")
+# One video tower computes at a time.
+_AT_ONCE = tuple(name for name in COMPONENTS if name not in OPTIONAL_COMPONENTS)
 
 
 def _what_would_fit(model: ModelDims, geometry: ClipGeometry, room: Room, batch_size: int) -> str:

@@ -12,24 +12,23 @@ from torch import nn
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.generate.devices import choose_device
-from mova.generate.dims import dims_from_configs
 from mova.generate.free_memory import room_of
 from mova.generate.memory import MemoryPlan, plan_memory
-from mova.generate.placement import AUTOENCODERS, TEXT, TOWERS, Placement
+from mova.generate.placement import Placement
 from mova.geometry import ClipGeometry
-from mova.models.convert import kept_in_float32
-from mova.models.lora import COMPONENTS
-from mova.models.quantize import packed_method, packed_tensors
+from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, NETWORKS
+from mova.weights.components import kept_in_float32
+from mova.weights.dims import dims_from_configs
+from mova.weights.quantize.layers import packed_method, packed_tensors
 
 if TYPE_CHECKING:
     from mova.distributed.mesh import Parallel
-    from mova.generate.locate import ModelDefaults
     from mova.generate.sharing import WeightState
+    from mova.weights.locate import ModelDefaults
 
 logger = logging.getLogger(__name__)
 
 DTYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
-_NETWORKS = (*AUTOENCODERS, *TEXT, *TOWERS)
 
 
 class MovingMixin:
@@ -194,7 +193,7 @@ class MovingMixin:
             self._merged.cast()
 
     def _networks(self) -> dict[str, nn.Module]:
-        found: dict[str, nn.Module | None] = {name: vars(self)[name] for name in _NETWORKS}
+        found: dict[str, nn.Module | None] = {name: vars(self)[name] for name in NETWORKS}
         return {name: network for name, network in found.items() if network is not None}
 
     def _refuse_packed_cast(self, dtype: torch.dtype) -> None:
@@ -213,9 +212,7 @@ class MovingMixin:
             config: Any = network.config
             configs[name] = config.to_dict() if hasattr(config, "to_dict") else dict(config)
         counted = {
-            name: sum(tensor.numel() for tensor in networks[name].parameters())
-            for name in (*AUTOENCODERS, *TEXT)
-            if name in networks
+            name: sum(tensor.numel() for tensor in networks[name].parameters()) for name in ENCODERS if name in networks
         }
         bridge: Any = networks["dual_tower_bridge"]
         layers = len(bridge.audio_to_video_conditioners), len(bridge.video_to_audio_conditioners)

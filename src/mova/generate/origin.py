@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
-from mova.models.lora_source import find_lora
+from mova.weights.lora.source import find_lora
 
 if TYPE_CHECKING:
     from mova.generate.request import GenerateRequest

@@ -19,7 +19,6 @@ from mova.codecs.video import decode_video, encode_video
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
 from mova.generate.inputs import GivenMedia, GivenNoise
-from mova.generate.locate import ModelDefaults
 from mova.generate.output import CallCount, format_audio, format_frames
 from mova.generate.placement import Placement
 from mova.generate.run_plan import RunPlan, Start
@@ -27,6 +26,7 @@ from mova.generate.sampling import CALLBACK_INPUTS, StepCallback, sample, step_c
 from mova.generate.spread import Spread
 from mova.generate.velocity import JointModel, TextConditions
 from mova.types import LatentPair
+from mova.weights.locate import ModelDefaults
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -20,14 +20,13 @@ from mova.distributed.residency import Sleeper, frozen_tensors
 from mova.distributed.streaming import BlockStreamer, outside_blocks
 from mova.generate.memory import MemoryPlan, check_memory
 from mova.generate.sharing import WeightState
-from mova.models.convert import kept_in_float32
 from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
+from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, TEXT_ENCODER
+from mova.weights.components import kept_in_float32
 
-EXPERTS = ("video_dit", "video_dit_2")
-TOWERS = (*EXPERTS, "audio_dit", "dual_tower_bridge")
-AUTOENCODERS = ("video_vae", "audio_vae")
-TEXT = ("text_encoder",)
+VIDEO_TOWERS: Final = tuple(EXPERTS.values())
+TEXT: Final = (TEXT_ENCODER,)
 
 Computing = Callable[[torch.Tensor], torch.dtype]
 
@@ -58,7 +57,7 @@ class Placement:
             towers_home: HomeKind = "host" if plan.placement == "stream" else "files"
             # A text is read once per clip: not worth host memory of its own.
             streamed_from: tuple[tuple[str, tuple[str, ...], HomeKind], ...] = (
-                ("towers", TOWERS, towers_home),
+                ("towers", COMPONENTS, towers_home),
                 ("text", TEXT, "files"),
             )
             for name, parts, homes in streamed_from:
@@ -66,7 +65,7 @@ class Placement:
                 if present:
                     self._streamers[name] = BlockStreamer(present, device, homes=homes, computing=computing)
                     self._streamers[name].release_slots()
-        streamed = (*TOWERS, *TEXT) if self._streamers else ()
+        streamed = (*COMPONENTS, *TEXT) if self._streamers else ()
         self._sleepers = {
             name: Sleeper(
                 outside_blocks(component) if name in streamed else frozen_tensors(component), device, computing
@@ -90,7 +89,7 @@ class Placement:
     @contextmanager
     def denoising(self, models: Iterable[Any]) -> Iterator[None]:
         """Have audio tower and bridge ready, and the expert of the joint model that is called; the other one rests."""
-        names = {id(self._components[name]): name for name in EXPERTS if name in self._components}
+        names = {id(self._components[name]): name for name in VIDEO_TOWERS if name in self._components}
         with ExitStack() as stack:
             for model in models:
                 if isinstance(model, DualTower):
@@ -133,7 +132,7 @@ class Placement:
             streamer.keep(wanted)
 
     def _use(self, expert: str) -> None:
-        for name in EXPERTS:
+        for name in VIDEO_TOWERS:
             if name != expert and name in self._sleepers:
                 self._sleepers[name].rest()
         self._sleepers[expert].wake()

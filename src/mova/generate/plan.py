@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass, fields
 
 from mova.errors import ConfigError
-from mova.generate.dims import BridgeDims, ModelDims, TowerDims
 from mova.generate.gpus import CPU_TFLOPS_PER_CORE, MAX_GPUS, Gpu
 from mova.generate.memory import MemoryPlan, plan_memory, plan_shared_memory
 from mova.generate.request import check_scale, check_steps
 from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry
+from mova.weights.dims import BridgeDims, ModelDims, TowerDims
 
 
 @dataclass(frozen=True)

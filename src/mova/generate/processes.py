@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from mova.distributed.layout import Divisible, Layout, check_layout, choose_layout, parse_layout
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
-from mova.generate.model_index import checked_fields
 from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.weights.index import checked_fields
 
 if TYPE_CHECKING:
     import torch

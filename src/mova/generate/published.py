@@ -11,12 +11,13 @@ from typing import Any
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
-from mova.generate.dims import SHIPPED_MODELS, ModelDims, dims_from_configs, dims_from_directory
 from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
-from mova.generate.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_defaults
-from mova.generate.model_index import read_configs
 from mova.generate.speed import speed_named
 from mova.models.presets import mova_360p, mova_720p
+from mova.names import SHIPPED_MODELS
+from mova.weights.dims import ModelDims, dims_from_configs, dims_from_directory
+from mova.weights.index import read_configs
+from mova.weights.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_defaults
 
 _PRESETS = {"mova-360p": mova_360p, "mova-720p": mova_720p}
 # What is known of these needs no download.

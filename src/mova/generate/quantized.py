@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from mova.errors import CheckpointError, ConfigError
-from mova.models.convert import component_class, kept_in_float32, load_component, read_config, stored_quantization
-from mova.models.lora import Lora
-from mova.models.lora_merge import MergeWhileReading
-from mova.models.packed_layout import Method, check_method, storage_method
-from mova.models.packing import require_method
-from mova.models.quantize import Quantizer, summarise_errors
+from mova.weights.components import component_class, kept_in_float32, load_component, read_config, stored_quantization
+from mova.weights.lora.adapters import Lora
+from mova.weights.lora.merge import MergeWhileReading
+from mova.weights.quantize.layers import Quantizer, summarise_errors
+from mova.weights.quantize.layout import Method, check_method, storage_method
+from mova.weights.quantize.packing import require_method
 
 logger = logging.getLogger(__name__)
 

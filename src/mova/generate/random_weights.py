@@ -14,23 +14,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from mova.codecs.cpu_conv import fold_causal_convolutions
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
-from mova.generate.dims import ModelDims
 from mova.generate.kernels import use_kernels
 from mova.generate.load import FLOAT32_NETWORKS
 from mova.generate.memory import GB, MemoryPlan, Room, plan_memory
-from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.placement import Placement
 from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
-from mova.models.convert import build_empty, kept_in_float32
-from mova.models.cpu_linear import use_onednn_linears
-from mova.models.lora import COMPONENTS
-from mova.models.packed_layout import Method, check_method
-from mova.models.quantize import Quantizer
+from mova.kernels.cpu_conv import fold_causal_convolutions
+from mova.kernels.cpu_linear import use_onednn_linears
+from mova.names import COMPONENTS, NETWORKS, PUBLISHED_COMPONENTS
+from mova.weights.components import build_empty, kept_in_float32
+from mova.weights.dims import ModelDims
+from mova.weights.quantize.layers import Quantizer
+from mova.weights.quantize.layout import Method, check_method
 
 LEFT_OUT = ("text_encoder", "video_dit_2")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import ConfigError, ReadError
-from mova.generate.locate import ModelDefaults
 from mova.generate.seeds import check_index, check_seed
 from mova.generate.speed import speed_named
 from mova.geometry import ClipGeometry, CodecGeometry
-from mova.models.lora_source import find_lora, refuse_pickle
+from mova.weights.locate import ModelDefaults
+from mova.weights.lora.source import find_lora, refuse_pickle
 
 MAX_STEPS = 1000
 # Equal to types in `mova.diffusion` and `mova.codecs` (a test compares them), which cannot be imported without torch.

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import MuxError, ReadError
-from mova.generate.dims import dims_from_directory
 from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
-from mova.generate.locate import find_model, read_defaults
 from mova.generate.many import Job
 from mova.generate.origin import INPUTS, describe, is_same_clip
 from mova.generate.processes import Processes
 from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
 from mova.generate.runtime import Runtime
 from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
+from mova.weights.dims import dims_from_directory
+from mova.weights.locate import find_model, read_defaults
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt

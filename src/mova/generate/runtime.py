@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mova.generate.memory import check_memory
-from mova.models.attention_backends import find_backend
-from mova.models.packed_layout import check_method
+from mova.kernels.attention_backends import find_backend
+from mova.weights.quantize.layout import check_method
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Runtime:
     Attributes:
         memory: where weights rest while others compute, see `mova.generate.memory`.
         quantization: how the large linear layers are packed while they are loaded, one of the methods in
-            `mova.models.packed_layout`; None leaves them as they are stored.
-        attention: back-end of the attention, a name of `mova.models.attention_backends`; None leaves it to torch.
-        compile_blocks: compile the repeated blocks before the first step (see `mova.generate.compilation`).
+            `mova.weights.quantize.layout`; None leaves them as they are stored.
+        attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.
+        compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`).
 
     Raises:
         ConfigError: a placement, a method or a back-end that there is not.

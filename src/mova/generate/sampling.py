@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from mova.diffusion.adaptive_guidance import Agree
-from mova.diffusion.denoise import Expert, OnStep, VelocityFunction, denoise, num_model_calls
+from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
 from mova.diffusion.guidance import Branch
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
@@ -20,6 +20,7 @@ from mova.generate.side_stream import beside_video
 from mova.generate.step_cache import StepCache
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.dual_tower import DualTower
+from mova.names import Expert
 from mova.types import LatentPair, Velocities
 
 StepCallback = Callable[[Any, int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]

@@ -14,11 +14,9 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten
 from mova.files.unfinished import unfinished
-from mova.generate.few_steps import FEW_STEPS_FILE
-from mova.generate.locate import write_defaults
-from mova.generate.model_index import NETWORKS, PUBLISHED_COMPONENTS
-from mova.generate.scope import SCOPE_FILE
-from mova.models.convert import write_component
+from mova.names import FEW_STEPS_FILE, NETWORKS, PUBLISHED_COMPONENTS, SCOPE_FILE
+from mova.weights.components import write_component
+from mova.weights.locate import write_defaults
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline

@@ -15,8 +15,8 @@ from typing import Any
 from mova.errors import CheckpointError, MovaError
 from mova.files.json_file import Fields, read_object, shorten, shorten_text
 from mova.generate.request import GenerateRequest
+from mova.names import SCOPE_FILE
 
-SCOPE_FILE = "mova_scope.json"
 _MOST_BYTES = 2**20
 _COLOUR_TOLERANCE = 12  # levels of 255
 _LEAST_SHARE = 0.2

@@ -12,11 +12,11 @@ from torch import nn
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows, ReadRows
-from mova.models.convert import kept_in_float32
 from mova.models.experts import Experts, pair_towers
-from mova.models.lora import Lora
-from mova.models.lora_merge import MergeWhileReading
-from mova.models.stored_rows import StoredRows, empty_component
+from mova.weights.components import kept_in_float32
+from mova.weights.lora.adapters import Lora
+from mova.weights.lora.merge import MergeWhileReading
+from mova.weights.rows import StoredRows, empty_component
 
 WeightedLoras = Sequence[tuple[Lora, float]]
 

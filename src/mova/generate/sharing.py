@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 from torch import nn
 
 from mova.errors import ConfigError
-from mova.generate.locate import ModelDefaults
-from mova.models.cpu_linear import restore_onednn_linears
+from mova.kernels.cpu_linear import restore_onednn_linears
+from mova.names import COMPONENTS
+from mova.weights.locate import ModelDefaults
 
 if TYPE_CHECKING:
     from mova.distributed.mesh import Parallel
     from mova.generate.placement import Placement
 
 _T = TypeVar("_T")
-_TOWERS: Final = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
 
 class Turns:
@@ -147,7 +147,7 @@ class SharingMixin:
         Raises:
             ConfigError: other towers or another bridge beside it, while adapters act or weights rest elsewhere.
         """
-        towers = tuple(id(getattr(self, name)) for name in _TOWERS)
+        towers = tuple(id(getattr(self, name)) for name in COMPONENTS)
         state: WeightState | None = vars(video_dit).get(_STATE)
         if state is None or not state.towers:
             state = vars(video_dit)[_STATE] = WeightState(towers=towers)
@@ -219,5 +219,5 @@ class SharingMixin:
         values = own.pop("_values")
         vars(self).update(own)
         restore_onednn_linears(part for part in own.values() if isinstance(part, nn.Module))
-        towers = tuple(id(own[name]) for name in _TOWERS)
+        towers = tuple(id(own[name]) for name in COMPONENTS)
         self._state = vars(own["video_dit"])[_STATE] = WeightState(values=values, towers=towers)

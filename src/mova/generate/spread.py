@@ -16,7 +16,7 @@ from torch import distributed, nn
 
 from mova.codecs.video import decode_video
 from mova.codecs.video_bands import can_decode_bands, decode_band, split_bands
-from mova.diffusion.denoise import Expert, VelocityFunction
+from mova.diffusion.denoise import VelocityFunction
 from mova.diffusion.guidance import Branch
 from mova.distributed.collectives import gather_on_first
 from mova.distributed.context_parallel import ContextParallel
@@ -26,7 +26,7 @@ from mova.errors import ConfigError
 from mova.generate.run_plan import Start
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.models.experts import ExpertForward, Experts, pair_towers
-from mova.models.lora import COMPONENTS
+from mova.names import COMPONENTS, Expert
 from mova.types import LatentPair, Velocities
 
 if TYPE_CHECKING:

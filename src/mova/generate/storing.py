@@ -13,11 +13,12 @@ import torch
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.generate.devices import choose_device
-from mova.generate.hub import Hub
-from mova.generate.locate import find_model
 from mova.generate.moving import DTYPES, check_dtype
 from mova.generate.runtime import Runtime
-from mova.models.weight_files import has_variant, read_headers, use_variant
+from mova.names import PUBLISHED_COMPONENTS
+from mova.weights.files import has_variant, read_headers, use_variant
+from mova.weights.hub import Hub
+from mova.weights.locate import find_model
 
 if TYPE_CHECKING:
     from mova.generate.pipeline import MovaPipeline
@@ -38,10 +39,6 @@ _SETTLED_IN_SAVING: Final[Mapping[str, tuple[object, ...]]] = {
     "push_to_hub": (False, None),
     "variant": (None,),
 }
-_COMPONENTS: Final = (
-    *("video_vae", "audio_vae", "text_encoder", "tokenizer", "scheduler"),
-    *("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"),
-)
 
 
 class StoredMixin:
@@ -155,12 +152,12 @@ def _sort_words(words: Mapping[str, Any]) -> tuple[Hub, dict[str, Any]]:
             continue
         if name in _SETTLED:
             _check_settled(name, value, _SETTLED)
-        elif name in _COMPONENTS:
+        elif name in PUBLISHED_COMPONENTS:
             if value is None and name != "video_dit_2":
                 raise ConfigError(f"{name} cannot be left out, got None")
             given[name] = value
         else:
-            known = (*_OWN_WORDS, *_COMPONENTS)
+            known = (*_OWN_WORDS, *PUBLISHED_COMPONENTS)
             raise _unknown_word("from_pretrained", name, known)
     return Hub(**{name: words[name] for name in _HUB_WORDS if name in words}), given
 
@@ -196,7 +193,7 @@ def _dtype_of(wanted: torch.dtype | str | None, folder: Path) -> torch.dtype | N
 
 def _check_variant(folder: Path, variant: str) -> None:
     with use_variant(variant):
-        if not any(has_variant(folder / name, variant) for name in _COMPONENTS):
+        if not any(has_variant(folder / name, variant) for name in PUBLISHED_COMPONENTS):
             raise ConfigError(
                 f"variant must be one that the model has, got {variant!r} and no *.{variant}.safetensors in {folder}; "
                 "leave it out for the plain files"

@@ -10,13 +10,13 @@ from typing import Protocol
 import torch
 
 from mova.codecs.prompt import CutPrompt
-from mova.diffusion.denoise import Expert
 from mova.diffusion.guidance import Branch
 from mova.generate.free_memory import free_gpu_bytes
 from mova.generate.memory import token_bytes
 from mova.generate.step_cache import StepCache
-from mova.models.prompt_memory import PromptMemory
+from mova.kernels.text_cache import PromptMemory
 from mova.models.tower import VideoTower
+from mova.names import Expert
 from mova.types import LatentPair, Velocities
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """The one attention of the project: self, text cross-attention and the bridge, on diffusers' dispatcher.
 
-The back-end (native, flash, sage, ...) is set from outside: by `mova.models.attention_backends`, or with diffusers'
+The back-end (native, flash, sage, ...) is set from outside: by `mova.kernels.attention_backends`, or with diffusers'
 `set_attention_backend` and `attention_backend`.
 
 Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension, D hidden.
@@ -18,9 +18,9 @@ from torch import nn
 from torch.nn import functional
 
 from mova.errors import ConfigError
-from mova.models.cpu_attention import suits, written_out_attention
+from mova.kernels.cpu_attention import suits, written_out_attention
+from mova.kernels.text_cache import KeysAndValues, RememberedContext
 from mova.models.modulation import computes_plainly
-from mova.models.prompt_memory import KeysAndValues, RememberedContext
 from mova.models.rope import RotaryTable, rotate_pairs
 
 

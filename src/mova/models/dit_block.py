@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.kernels.text_cache import RememberedContext
 from mova.models.attention import Attention
 from mova.models.modulation import Float32LayerNorm, add_gated, modulate
-from mova.models.prompt_memory import RememberedContext
 from mova.models.rope import RotaryTable
 
 

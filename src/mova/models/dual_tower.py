@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from mova.errors import ConfigError
+from mova.kernels.text_cache import PromptMemory
 from mova.models.bridge import CrossModalBridge
-from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import AudioTower, VideoTower
 from mova.types import Velocities
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from mova.kernels.text_cache import PromptMemory
 from mova.models.dual_tower import DualTower
-from mova.models.prompt_memory import PromptMemory
 from mova.models.tower import VideoTower
+from mova.names import Expert
 from mova.types import Velocities
-
-Expert = Literal["high_noise", "low_noise"]
 
 
 def pair_towers(components: Mapping[Any, Any]) -> dict[Expert, DualTower]:

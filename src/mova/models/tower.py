@@ -17,10 +17,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from mova.errors import ConfigError, GeometryError
+from mova.kernels.text_cache import PromptMemory, RememberedContext
 from mova.models.dit_block import DiTBlock
 from mova.models.modulation import Float32LayerNorm, Float32Linear, modulate, timestep_embedding
 from mova.models.patchify import PatchEmbedding, token_grid, unpatchify
-from mova.models.prompt_memory import PromptMemory, RememberedContext
 from mova.models.rope import RotaryTable, audio_rotary, split_head_dim, video_rotary
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from mova.distributed.fsdp import whole
 from mova.distributed.own_rows import standing_in
 from mova.errors import MissingExtraError
-from mova.models.convert import verify_component
-from mova.models.lora import TARGETS, LoraLayer, select_layers
+from mova.weights.components import verify_component
+from mova.weights.lora.adapters import TARGETS, LoraLayer, select_layers
 
 if TYPE_CHECKING:
     from mova.train.config import AdapterConfig

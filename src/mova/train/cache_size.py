@@ -10,10 +10,10 @@ from typing import Any
 
 from mova.errors import CheckpointError
 from mova.files.json_file import read_object
-from mova.generate.dims import MAX_PROMPT_TOKENS, codec_from_configs
-from mova.generate.locate import read_config_file
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.train import cache
+from mova.weights.dims import MAX_PROMPT_TOKENS, codec_from_configs
+from mova.weights.locate import read_config_file
 
 _FLOAT16 = 2
 # Names, shapes and a checksum in front of the tensors of a file.

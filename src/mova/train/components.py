@@ -14,8 +14,11 @@ from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.locate import find_model
-from mova.models.convert import (
+from mova.models.presets import mova_360p, tiny
+from mova.models.tower import AudioTower, VideoTower
+from mova.names import Component, published_class
+from mova.train.config.joint import StartConfig
+from mova.weights.components import (
     build_empty,
     component_class,
     load_component,
@@ -23,18 +26,9 @@ from mova.models.convert import (
     stored_quantization,
     write_component,
 )
-from mova.models.presets import mova_360p, tiny
-from mova.models.stored_rows import StoredRows, empty_component
-from mova.models.tower import AudioTower, VideoTower
-from mova.train.config.joint import Component, Expert, StartConfig
+from mova.weights.locate import find_model
+from mova.weights.rows import StoredRows, empty_component
 
-CLASSES: dict[Component, str] = {
-    "video_dit": "WanModel",
-    "video_dit_2": "WanModel",
-    "audio_dit": "WanAudioModel",
-    "dual_tower_bridge": "DualTowerConditionalBridge",
-}
-EXPERTS: dict[Expert, Component] = {"high_noise": "video_dit", "low_noise": "video_dit_2"}
 _SIZES = {"tiny": tiny, "mova_360p": mova_360p}
 
 
@@ -70,7 +64,7 @@ def export_component(component: nn.Module, name: Component, model: Path, paralle
         return
     state = full_state(component)
     if parallel.is_main:
-        copy = build_empty(CLASSES[name], dict(cast("Any", component).config))
+        copy = build_empty(published_class(name), dict(cast("Any", component).config))
         copy.load_state_dict(state, assign=True)
         write_component(copy, model / name)
     parallel.barrier()
@@ -83,8 +77,8 @@ def _build(start: StartConfig, name: Component, model: Path, own: OwnRows | None
     folder = component_folder(source, name, model)
     refuse_packed(folder)
     if own is None:
-        return load_component(folder, expected_class=CLASSES[name], dtype=torch.float32).train()
-    component = empty_component(folder, CLASSES[name], torch.float32)
+        return load_component(folder, expected_class=published_class(name), dtype=torch.float32).train()
+    component = empty_component(folder, published_class(name), torch.float32)
     own.keep(component, StoredRows(folder).read)
     return component.train()
 
@@ -136,7 +130,7 @@ def _new(start: StartConfig, name: Component, own: OwnRows | None) -> nn.Module:
             f"start.changes.{name} must name keys of its config ({', '.join(sorted(arguments))}), "
             f"got {', '.join(unknown)}"
         )
-    build = partial(component_class(CLASSES[name]), **arguments | changes)
+    build = partial(component_class(published_class(name)), **arguments | changes)
     if own is None:
         component = build()
         weights = {key: parameter.detach() for key, parameter in component.named_parameters()}

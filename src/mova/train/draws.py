@@ -16,8 +16,7 @@ import torch
 
 from mova.diffusion.flow import shift_sigma
 from mova.diffusion.timesteps import Distribution, ExpertRange, sample_sigmas
-
-Expert = Literal["high_noise", "low_noise"]
+from mova.names import Expert
 
 
 @dataclass(frozen=True)

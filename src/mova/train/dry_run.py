@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mova.errors import CheckpointError, DataError
-from mova.generate.dims import SHIPPED_MODELS
-from mova.generate.locate import find_model
 from mova.generate.published import find_configs
+from mova.names import SHIPPED_MODELS
 from mova.train.cache import LatentCache
 from mova.train.cache_plan import CachePlan, Missing
 from mova.train.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
@@ -23,6 +22,7 @@ from mova.train.sources.base import Split
 from mova.train.sources.files import MediaSource
 from mova.train.sources.scan import ScannedClips, named, scan_clips
 from mova.train.sources.toy import FRAME_RATE
+from mova.weights.locate import find_model
 
 _USUAL_RATE = 48_000
 

@@ -19,12 +19,12 @@ from mova.codecs.conditioning import condition_from_frames, fold_mask, frame_con
 from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video
 from mova.geometry import ClipGeometry, CodecGeometry
-from mova.models.convert import load_component, read_config
 from mova.train.cache import checksum
 from mova.train.config.run import Compute
 from mova.train.sources.base import RawClip, fraction
 from mova.train.stages.clip_pool import to_unit
 from mova.train.trainer import autocast
+from mova.weights.components import load_component, read_config
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan

@@ -17,18 +17,18 @@ from torch import nn
 
 from mova.distributed.residency import frozen_tensors
 from mova.distributed.streaming import block_bytes, lanes_of, outside_blocks
-from mova.generate.dims import ModelDims
 from mova.generate.published import find_configs, find_dims
 from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
-from mova.models.convert import build_empty
-from mova.models.lora import TARGETS, select_layers
-from mova.models.quantize import pack_layers
-from mova.train.components import CLASSES, EXPERTS
+from mova.names import COMPONENTS, EXPERTS, Component, published_class
 from mova.train.config.data import MediaDataConfig
-from mova.train.config.joint import ALL_COMPONENTS, AdapterConfig, Component, LoraConfig
+from mova.train.config.joint import AdapterConfig, LoraConfig
 from mova.train.sources.toy import ToySource
 from mova.train.unit_memory import UnitMemory, UnitSizes, cast_weights, measure_units
+from mova.weights.components import build_empty
+from mova.weights.dims import ModelDims
+from mova.weights.lora.adapters import TARGETS, select_layers
+from mova.weights.quantize.layers import pack_layers
 
 GB = 1e9
 _FLOAT32 = 4
@@ -159,12 +159,12 @@ def plan_model(
         MissingExtraError: as `plan_lora`.
     """
     memory = config.memory
-    configs: dict[Component, Mapping[str, Any]] = {name: model[name] for name in ALL_COMPONENTS if name in model}
+    configs: dict[Component, Mapping[str, Any]] = {name: model[name] for name in COMPONENTS if name in model}
     adapters = {name: one for name, one in config.adapters.chosen().items() if name in configs}
     automatic = torch.bfloat16 if is_gpu else torch.float32
     dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
     method = None if memory.base_quantization == "none" else memory.base_quantization
-    components = {name: build_empty(CLASSES[name], found) for name, found in configs.items()}
+    components = {name: build_empty(published_class(name), found) for name, found in configs.items()}
     shapes = {name: _adapter_shapes(components[name], name, adapter) for name, adapter in adapters.items()}
     for component in components.values():
         if method:

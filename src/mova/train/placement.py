@@ -10,8 +10,7 @@ from torch import nn
 from mova.distributed.activation import recompute_blocks
 from mova.distributed.residency import OneAtATime
 from mova.distributed.streaming import BlockStreamer, outside_blocks
-from mova.train.components import EXPERTS
-from mova.train.config.joint import Component, Expert
+from mova.names import EXPERTS, Component, Expert
 from mova.train.config.run import MemoryConfig
 
 _CPU = torch.device("cpu")

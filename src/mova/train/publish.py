@@ -9,12 +9,11 @@ from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.generate.locate import find_model
 from mova.generate.pipeline import MovaPipeline
-from mova.models.convert import load_component
+from mova.names import NETWORKS
 from mova.train.config import PublishConfig
-
-_COMPONENTS = ("video_vae", "audio_vae", "text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 
 def publish(config: PublishConfig) -> None:
@@ -31,7 +30,7 @@ def publish(config: PublishConfig) -> None:
         own = config.model / name
         return own if own.is_dir() else base / name
 
-    components = {name: load_component(folder_of(name), dtype=torch.bfloat16) for name in _COMPONENTS}
+    components = {name: load_component(folder_of(name), dtype=torch.bfloat16) for name in NETWORKS}
     # Rounded to the 8 bits of bf16 the decoder adds a floor of noise; float16 keeps 11.
     # `Module.to`, not the class's own: it would keep the parts that are computed in float32.
     nn.Module.to(components["audio_vae"], torch.float16)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten_text
+from mova.names import COMPONENTS
 from mova.train.config import StepConfig
 
 # What says how long, where and how often, and nothing about what is learned from what.
@@ -59,10 +60,7 @@ PLACES: Final = (
     "data",
     "path",
     "root",
-    "video_dit",
-    "video_dit_2",
-    "audio_dit",
-    "dual_tower_bridge",
+    *COMPONENTS,
 )
 ABSENT: Final = "(absent)"
 

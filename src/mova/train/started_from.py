@@ -11,8 +11,7 @@ from typing import Final
 from mova.errors import CheckpointError, ConfigError
 from mova.files.fingerprint import add_sampled
 from mova.files.json_file import read_object
-from mova.generate.locate import find_model
-from mova.models.weight_files import weight_files
+from mova.names import COMPONENTS, Component
 from mova.train.components import component_folder
 from mova.train.config import (
     AdapterStageConfig,
@@ -22,8 +21,9 @@ from mova.train.config import (
     StepConfig,
     VideoAutoencoderConfig,
 )
-from mova.train.config.joint import ALL_COMPONENTS, Component
 from mova.train.resume import OWN
+from mova.weights.files import weight_files
+from mova.weights.locate import find_model
 
 _FILE: Final = "started_from.json"
 
@@ -93,9 +93,9 @@ def _sources(config: StepConfig) -> Iterator[tuple[str, dict[str, Path]]]:
     match config:
         case AdapterStageConfig():
             base = find_model(config.base)
-            yield "base", {name: base / name for name in ALL_COMPONENTS if (base / name).is_dir()}
+            yield "base", {name: base / name for name in COMPONENTS if (base / name).is_dir()}
         case JointConfig():
-            for name in ALL_COMPONENTS:
+            for name in COMPONENTS:
                 yield from _start(config, name)
         case AudioTowerConfig():
             yield from _start(config, "audio_dit")

@@ -19,15 +19,15 @@ from torch import nn
 from mova.diffusion.flow import velocity_loss
 from mova.distributed.allocations import Allocations
 from mova.models.bridge import CrossModalBridge
-from mova.models.convert import build_empty
-from mova.models.packed_layout import Method
-from mova.models.packing import is_packed
-from mova.models.quantize import pack_layers
 from mova.models.rope import RotaryTable
 from mova.models.tower import AudioTower, DiTTower, TowerInputs, VideoTower
+from mova.names import Component, published_class
 from mova.train.adapters import add_adapters
-from mova.train.components import CLASSES
-from mova.train.config.joint import AdapterConfig, Component
+from mova.train.config.joint import AdapterConfig
+from mova.weights.components import build_empty
+from mova.weights.quantize.layers import pack_layers
+from mova.weights.quantize.layout import Method
+from mova.weights.quantize.packing import is_packed
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _one_layer(
     fewer: dict[str, Any] = {"num_layers": 1}
     if name == "dual_tower_bridge":
         fewer = {"visual_layers": 1, "audio_layers": 1, "interaction_strategy": "full"}
-    component = build_empty(CLASSES[name], {**config, **fewer}).train()
+    component = build_empty(published_class(name), {**config, **fewer}).train()
     if method:
         pack_layers(component, method)
     cast_weights(component.requires_grad_(False), dtype)

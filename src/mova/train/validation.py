@@ -27,13 +27,14 @@ from mova.generate.request import SamplingSettings
 from mova.generate.run_plan import RunPlan, Start
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.media.write import write_clip
-from mova.models.convert import load_component
+from mova.names import Expert
 from mova.toyworld.reading.score import ClipScore, count_events, score_clip
 from mova.train.checkpoint import ALONE
-from mova.train.config.joint import Expert, ValidationConfig
+from mova.train.config.joint import ValidationConfig
 from mova.train.sources.base import ClipSource
 from mova.train.sources.toy import ToySource
 from mova.types import LatentPair
+from mova.weights.components import load_component
 
 logger = logging.getLogger(__name__)
 _CODECS = {"video_vae": "AutoencoderKLWan", "audio_vae": "DAC", "text_encoder": "UMT5EncoderModel"}

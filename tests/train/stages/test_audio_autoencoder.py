@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
-from mova.generate.locate import find_model
-from mova.models.convert import load_component
 from mova.train.stages.audio_autoencoder import AudioAutoencoderStage, spectral_distance
 from mova.train.trainer import Trainer
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 
 @pytest.fixture(scope="module")

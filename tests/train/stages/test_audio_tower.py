@@ -4,10 +4,10 @@ import json
 
 import torch
 
-from mova.models.convert import load_component
 from mova.train.checkpoint import newest_state
 from mova.train.stages.audio_tower import AudioTowerStage
 from mova.train.trainer import Trainer
+from mova.weights.components import load_component
 
 
 def test_the_audio_tower_learns_alone(make_config, ladder_run, tmp_path):

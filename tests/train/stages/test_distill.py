@@ -7,13 +7,13 @@ import yaml
 from mova.diffusion.denoise import denoise
 from mova.errors import ConfigError
 from mova.generate.load import load_pipeline
-from mova.models.lora_file import read_lora
 from mova.train.adapters import without_adapters
 from mova.train.checkpoint import newest_state
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.optimizer import OptimizerSet
 from mova.train.stages.distill import DistillStage
+from mova.weights.lora.file import read_lora
 
 RECIPE = {
     "stage": "distill",
@@ -244,7 +244,7 @@ def test_levels_that_do_not_nest_are_found_before_anything_is_rendered(tmp_path)
     import json
     import shutil
 
-    from mova.generate.locate import find_model
+    from mova.weights.locate import find_model
 
     shutil.copytree(find_model("mova-tiny"), tmp_path / "base")
     config = tmp_path / "base" / "scheduler" / "scheduler_config.json"

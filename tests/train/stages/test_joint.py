@@ -1,18 +1,14 @@
 """Both towers and the bridge: draws, dropouts, experts, exact resuming."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from mova.models.convert import load_component
 from mova.train.latents import open_latents
 from mova.train.stages.joint import JointStage
 from mova.train.trainer import Trainer
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "distributed"))
+from mova.weights.components import load_component
 from shared_training import JOINT
 
 CPU = torch.device("cpu")

@@ -11,15 +11,15 @@ import yaml
 
 from mova.errors import CheckpointError, ConfigError, MissingExtraError
 from mova.generate.load import load_pipeline
-from mova.generate.locate import find_model
-from mova.generate.weights import convert_weights
-from mova.models.lora_file import read_lora
 from mova.toyworld import render, sample_scene, split_seed, with_notes
 from mova.train.checkpoint import newest_state
 from mova.train.config import ToyDataConfig, load_recipe
 from mova.train.data import prepare_clips
 from mova.train.ladder import run_recipe
 from mova.train.stages.lora import LoraStage
+from mova.weights.locate import find_model
+from mova.weights.lora.file import read_lora
+from mova.weights.rewrite import convert_weights
 
 RECIPE = {
     "stage": "lora",
@@ -163,7 +163,7 @@ def test_rank_0_leaves_a_component_out_and_some_must_be_left(tmp_path):
 def test_a_base_without_a_second_expert_is_explained(tmp_path):
     import shutil
 
-    from mova.generate.locate import find_model
+    from mova.weights.locate import find_model
 
     shutil.copytree(find_model("mova-tiny"), tmp_path / "base", ignore=shutil.ignore_patterns("video_dit_2"))
     with pytest.raises(ConfigError, match=r"\(video_dit, audio_dit, dual_tower_bridge\), got video_dit_2"):

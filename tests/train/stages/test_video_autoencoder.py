@@ -7,10 +7,10 @@ import torch
 
 from mova.codecs.video import encode_video
 from mova.errors import ConfigError
-from mova.generate.locate import find_model
-from mova.models.convert import load_component
 from mova.train.stages.video_autoencoder import VideoAutoencoderStage
 from mova.train.trainer import Trainer
+from mova.weights.components import load_component
+from mova.weights.locate import find_model
 
 
 @pytest.fixture(scope="module")

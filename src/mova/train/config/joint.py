@@ -9,15 +9,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from mova.files.json_file import shorten, shorten_text
+from mova.names import COMPONENTS, Component, Expert
 from mova.train.config.base import MOST_SCALE, Strict
 from mova.train.config.data import DataConfig
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
-Component = Literal["video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"]
-Expert = Literal["high_noise", "low_noise"]
 _LARGEST_CHANGE: Final = 65_536
 _MOST_LAYERS: Final = 1000
-ALL_COMPONENTS: tuple[Component, ...] = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
 
 def _check_changes(values: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +168,7 @@ class JointConfig(JointObjectiveConfig):
     stage: Literal["joint"]
     start: StartConfig = StartConfig()
     trainable: tuple[Component, ...] = Field(
-        ALL_COMPONENTS, min_length=1, max_length=len(ALL_COMPONENTS), description="The others stay as they are."
+        COMPONENTS, min_length=1, max_length=len(COMPONENTS), description="The others stay as they are."
     )
 
     @model_validator(mode="after")
@@ -222,7 +220,7 @@ class AdaptersConfig(Strict):
 
     def chosen(self) -> dict[Component, AdapterConfig]:
         """Return the components that get adapters."""
-        adapters: dict[Component, AdapterConfig] = {name: getattr(self, name) for name in ALL_COMPONENTS}
+        adapters: dict[Component, AdapterConfig] = {name: getattr(self, name) for name in COMPONENTS}
         return {name: adapter for name, adapter in adapters.items() if adapter.rank}
 
 

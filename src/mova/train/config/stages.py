@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mova.files.json_file import shorten, shorten_text
-from mova.generate.locate import ModelDefaults
 from mova.train.config.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
 from mova.train.config.data import DataConfig, ToyDataConfig
 from mova.train.config.run import Compute, OptimizerConfig, RunConfig
+from mova.weights.locate import ModelDefaults
 
 _LARGEST_DEFAULT: Final = 1_000_000
 _START = "new draws the component at random, model takes the recipe's own, anything else is a model that has it."

@@ -12,7 +12,6 @@ from torch import nn
 from mova.codecs.audio import pad_to_hop
 from mova.errors import ConfigError
 from mova.models.audio_vae import AudioAutoencoder
-from mova.models.convert import load_component, write_component
 from mova.models.presets import tiny_audio_vae
 from mova.train.components import component_folder
 from mova.train.config import AudioAutoencoderConfig
@@ -20,6 +19,7 @@ from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.seeded import SeededStage
 from mova.train.trainer import choose_device, noise_generator, step_generator
+from mova.weights.components import load_component, write_component
 
 _VALIDATION_CLIPS = 64
 _WINDOWS = (128, 512, 1024, 2048)

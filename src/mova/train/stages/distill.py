@@ -14,21 +14,18 @@ from pathlib import Path
 
 import torch
 
-from mova.diffusion.denoise import Expert, StepPlan, denoise, plan_steps
+from mova.diffusion.denoise import StepPlan, denoise, plan_steps
 from mova.diffusion.flow import interpolate
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedSchedule
 from mova.distributed.mesh import Parallel
 from mova.generate.load import load_scheduler
-from mova.generate.locate import find_model
 from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models.experts import ExpertForward
-from mova.models.lora import Lora
-from mova.models.lora_rank import reduce_rank
+from mova.names import EXPERTS, Expert
 from mova.train.adapters import without_adapters
 from mova.train.batch import LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS
 from mova.train.config.distill import DistillConfig
 from mova.train.distillation import (
     PhaseGrid,
@@ -45,6 +42,9 @@ from mova.train.stages.latent_stage import Part, condition_of, noise_of, prompts
 from mova.train.stages.lora import LoraStage
 from mova.train.trainer import OnProgress, autocast, step_generator
 from mova.types import LatentPair, Velocities
+from mova.weights.locate import find_model
+from mova.weights.lora.adapters import Lora
+from mova.weights.lora.rank import reduce_rank
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,13 @@ from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
-from mova.generate.locate import find_model
 from mova.models.experts import ExpertForward, Experts, pair_towers
+from mova.names import COMPONENTS, EXPERTS, Component, Expert
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.checkpoint import ALONE
-from mova.train.components import EXPERTS, build_components, export_component
-from mova.train.config.joint import ALL_COMPONENTS, Component, JointConfig, JointObjectiveConfig
-from mova.train.draws import DrawSettings, Expert, StepDraws, draw_expert, draw_step
+from mova.train.components import build_components, export_component
+from mova.train.config.joint import JointConfig, JointObjectiveConfig
+from mova.train.draws import DrawSettings, StepDraws, draw_expert, draw_step
 from mova.train.gauge import velocity_figures
 from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.optimizer import ParameterGroup
@@ -29,6 +29,7 @@ from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, p
 from mova.train.trainer import OnProgress, SampleClips, autocast, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
+from mova.weights.locate import find_model
 
 
 class JointObjective:
@@ -207,7 +208,7 @@ class JointStage(JointObjective):
         data = OpenSplits(config, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
         own = OwnRows.of(parallel, device)
-        components = build_components(config.start, ALL_COMPONENTS, config.model, own)
+        components = build_components(config.start, COMPONENTS, config.model, own)
         for name, component in components.items():
             component.requires_grad_(name in config.trainable)
             if own is None:

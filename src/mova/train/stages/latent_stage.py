@@ -13,7 +13,6 @@ from torch import nn
 from mova.distributed.mesh import Parallel
 from mova.errors import DataError
 from mova.files.json_file import as_fields
-from mova.generate.locate import find_model
 from mova.train.batch import LatentBatch, LatentSource
 from mova.train.clip_record import check_same_clips, joined, record_of
 from mova.train.config.joint import LatentStageBase
@@ -27,6 +26,7 @@ from mova.train.sampler import StepSampler
 from mova.train.sources.base import ClipSource, Split
 from mova.train.trainer import OnProgress, Progress
 from mova.types import LatentPair
+from mova.weights.locate import find_model
 
 VALIDATED_AT_ONCE = 32
 _FIRST_LAYERS = ("patch_embedding", "text_embedding", "time_embedding", "time_projection", "head")

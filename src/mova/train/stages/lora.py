@@ -13,22 +13,23 @@ from torch import nn
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
-from mova.generate.locate import find_model
-from mova.models.convert import key_shapes, load_component, verify_component
-from mova.models.lora import Lora, LoraOrigin
-from mova.models.lora_file import write_lora
-from mova.models.quantize import Quantizer, summarise_errors
-from mova.models.stored_rows import StoredRows, empty_component
-from mova.models.weight_files import key_shape_md5
+from mova.names import COMPONENTS, Component, published_class
 from mova.train.adapters import add_adapters, check_targets, take_adapters
 from mova.train.checkpoint import ALONE
-from mova.train.components import CLASSES, refuse_packed
-from mova.train.config.joint import ALL_COMPONENTS, AdapterStageConfig, Component
+from mova.train.components import refuse_packed
+from mova.train.config.joint import AdapterStageConfig
 from mova.train.optimizer import ParameterGroup
 from mova.train.placement import home_of
 from mova.train.stages.joint import JointObjective
 from mova.train.stages.latent_stage import OpenSplits
 from mova.train.trainer import OnProgress, choose_device
+from mova.weights.components import key_shapes, load_component, verify_component
+from mova.weights.files import key_shape_md5
+from mova.weights.locate import find_model
+from mova.weights.lora.adapters import Lora, LoraOrigin
+from mova.weights.lora.file import write_lora
+from mova.weights.quantize.layers import Quantizer, summarise_errors
+from mova.weights.rows import StoredRows, empty_component
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class LoraStage(JointObjective):
         self.config = config
         device = choose_device(config.run.device)
         base = find_model(config.base)
-        present = [name for name in ALL_COMPONENTS if (base / name).is_dir()]
+        present = [name for name in COMPONENTS if (base / name).is_dir()]
         self.adapters = config.adapters.chosen()
         absent = [name for name in self.adapters if name not in present]
         if absent or not self.adapters:
@@ -123,14 +124,14 @@ class LoraStage(JointObjective):
         automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
         dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
         if own:
-            component, stored = empty_component(base / name, CLASSES[name], dtype), StoredRows(base / name)
+            component, stored = empty_component(base / name, published_class(name), dtype), StoredRows(base / name)
             # A layer with an adapter is called by another name than on disk.
             own.keep(component, lambda key, rows: stored.read(key.replace(".base_layer.", "."), rows))
             return component.train().requires_grad_(False)
         quantizer = None if memory.base_quantization == "none" else Quantizer(memory.base_quantization, device)
         component = load_component(
             base / name,
-            expected_class=CLASSES[name],
+            expected_class=published_class(name),
             dtype=dtype,
             device=home_of(name, memory, device),
             quantizer=quantizer,

@@ -1,0 +1,1 @@
+"""GGUF files: the header, the block formats, and components made from them."""

@@ -1,0 +1,1 @@
+"""LoRA files of every tool: read, scaled, merged, written."""

@@ -1,0 +1,90 @@
+"""Files and folders of LoRAs, found without being read."""
+
+import pickle
+
+import pytest
+
+from mova.errors import CheckpointError, ConfigError
+from mova.weights.lora.file import read_lora
+from mova.weights.lora.source import base_name, find_lora, is_lora_folder, refuse_pickle
+
+
+def folder(tmp_path, *names):
+    for name in names:
+        file = tmp_path / "adapter" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return tmp_path / "adapter"
+
+
+def test_a_folder_of_peft_has_its_settings_beside_the_weights(tmp_path):
+    found = find_lora(folder(tmp_path, "adapter_model.safetensors", "adapter_config.json", "other.safetensors"))
+    assert (found.weights.name, found.config.name, found.name) == (
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "adapter",
+    )
+    assert find_lora(found.weights).config == found.config
+    assert find_lora(tmp_path / "adapter" / "other.safetensors").config is None
+    assert is_lora_folder(tmp_path / "adapter")
+
+
+def test_another_folder_has_one_file_or_is_told_which(tmp_path):
+    path = folder(tmp_path, "a.safetensors", "._a.safetensors", "sub/b.safetensors")
+    assert find_lora(path).weights.name == "a.safetensors"
+    assert find_lora(path, "sub/b.safetensors").name == "b.safetensors"
+    folder(tmp_path, "c.safetensors")
+    with pytest.raises(CheckpointError, match=r"one safetensors file, got .* with ._a.safetensors, a.safetensors, c"):
+        find_lora(path)
+    with pytest.raises(CheckpointError, match="weight_name must be a file in"):
+        find_lora(path, "none.safetensors")
+    with pytest.raises(ConfigError, match="weight_name is for a folder"):
+        find_lora(path / "a.safetensors", "a.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "a/../../b", "", "C:\\x", "a\\..\\b"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match="weight_name must be a file inside the folder"):
+        find_lora(folder(tmp_path, "a.safetensors"), name)
+
+
+@pytest.mark.parametrize("name", ["lora.pt", "LoRA.PTH", "a b.ckpt", "adapter_model.bin"])
+def test_a_pickled_file_is_refused_with_the_command_that_converts_it(tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(pickle.dumps({}))
+    with pytest.raises(CheckpointError, match=r"is pickled: reading it could run code") as caught:
+        read_lora(file)
+    target = file.with_suffix(".safetensors")
+    quoted = (f"'{file}'", f"'{target}'") if " " in name else (str(file), str(target))
+    assert str(caught.value).endswith(f"mova weights convert {quoted[0]} {quoted[1]}")
+
+
+def test_a_zip_archive_is_pickled_whatever_its_name(tmp_path):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(b"PK\x03\x04....")
+    with pytest.raises(CheckpointError, match=r"x_converted.safetensors"):
+        refuse_pickle(file)
+
+
+def test_a_model_is_no_folder_of_a_lora(tmp_path):
+    assert not is_lora_folder(folder(tmp_path, "adapter_config.json", "model_index.json"))
+    assert not is_lora_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        ("mova-tiny", "mova-tiny"),
+        ("OpenMOSS-Team/MOVA-360p", "OpenMOSS-Team/MOVA-360p"),
+        ("/home/me/models/MOVA-360p/", "MOVA-360p"),
+        ("./runs/mine", "mine"),
+        ("../mine", "mine"),
+        ("~/mine", "mine"),
+        ("a/b/c", "c"),
+        (r"C:\Users\me\MOVA", "MOVA"),
+        ("", ""),
+        ("/", ""),
+    ],
+)
+def test_the_name_of_a_base_says_nothing_of_a_machine(base, name):
+    assert base_name(base) == name
