@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mova.evaluate.toyworld import summarise
-from mova.generate.few_steps import read_recommended
-from mova.generate.load import load_pipeline
-from mova.generate.pipeline import MovaPipeline
+from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.pipeline import MovaPipeline
+from mova.settings.few_steps import read_recommended
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
 from mova.toyworld.reading.score import ClipScore, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS

@@ -40,7 +40,6 @@ from mova.diffusion.denoise import denoise
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
-from mova.generate.velocity import TextConditions, VelocityModel
 from mova.kernels.attention_backends import BACKENDS, check_backend, use_backend
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_linear import use_onednn_linears
@@ -49,6 +48,7 @@ from mova.models import attention, dit_block, rope, tower
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
+from mova.pipeline.loop.velocity import TextConditions, VelocityModel
 from mova.types import LatentPair
 
 FRAME_RATE = 24.0

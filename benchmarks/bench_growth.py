@@ -31,16 +31,16 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from mova.bench.machine import describe_machine
+from mova.bench.measure import product_rate
+from mova.bench.random_weights import plan_random, random_pipeline
 from mova.cli.options import parse_size
-from mova.generate.bench import product_rate
-from mova.generate.free_memory import room_of
-from mova.generate.machine import describe_machine
-from mova.generate.plan import forward_cost
-from mova.generate.published import find_configs, find_defaults, find_dims
-from mova.generate.random_weights import plan_random, random_pipeline
-from mova.generate.request import SamplingSettings
-from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
+from mova.pipeline.runtime import Runtime
+from mova.plan.cost import forward_cost
+from mova.plan.free import room_of
+from mova.plan.published import find_configs, find_defaults, find_dims
+from mova.settings.sampling import SamplingSettings
 from mova.weights.dims import ModelDims
 
 FORWARDS = 3

@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mova.evaluate.bootstrap import Estimate
-    from mova.generate.pipeline import MovaPipeline
+    from mova.evaluate.stats import Estimate
+    from mova.pipeline.pipeline import MovaPipeline
     from mova.toyworld import RenderedClip
     from mova.types import Clip
 
@@ -89,7 +89,7 @@ def main() -> None:
 
     import torch
 
-    from mova.generate.load import load_pipeline
+    from mova.pipeline.loading.load import load_pipeline
     from mova.train.config import load_recipe
     from mova.train.ladder import run_recipe
 

@@ -37,9 +37,9 @@ def write_model(folder: Path, sizes: str) -> None:
     """Write a model with random weights in bfloat16, and the text encoder of mova-tiny."""
     import torch
 
-    from mova.generate.load import PUBLISHED_COMPONENTS, load_pipeline
-    from mova.generate.random_weights import fill_randomly
+    from mova.bench.random_weights import fill_randomly
     from mova.models.presets import mova_360p, tiny
+    from mova.pipeline.loading.load import PUBLISHED_COMPONENTS, load_pipeline
     from mova.weights.components import build_empty
 
     pipeline = load_pipeline("mova-tiny")
@@ -71,9 +71,9 @@ def measure(folder: Path, placement: str, sizes: str, quantization: str | None) 
     import numpy as np
     import torch
 
-    from mova.generate.free_memory import release_memory
-    from mova.generate.load import load_pipeline
-    from mova.generate.runtime import Runtime
+    from mova.pipeline.loading.load import load_pipeline
+    from mova.pipeline.runtime import Runtime
+    from mova.plan.free import release_memory
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # What importing and a first product take is no part of the model's memory.
@@ -129,8 +129,8 @@ def planned(folder: Path, sizes: str, quantization: str | None) -> dict[str, Any
     """Return the plans by placement."""
     import torch
 
-    from mova.generate.memory import plan_memory
     from mova.geometry import ClipGeometry
+    from mova.plan.memory import plan_memory
     from mova.weights.dims import dims_from_directory
 
     dims, clip = dims_from_directory(folder), CLIPS[sizes]

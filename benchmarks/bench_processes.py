@@ -22,8 +22,8 @@ from statistics import median
 from typing import Any
 from unittest import mock
 
+from mova.distributed.launch import launch
 from mova.distributed.layout import Layout, parse_layout
-from mova.generate.launch import launch
 
 LAYOUTS = (
     "branches=1",
@@ -131,13 +131,13 @@ def measure(text: str, rounds: int) -> Found:
     import torch
     from torch import distributed
 
+    from mova.device import own_device
     from mova.diffusion.guidance import CONDITIONAL, TEXTLESS
     from mova.distributed.context_parallel import ContextParallel
     from mova.distributed.mesh import start_parallel
-    from mova.generate.processes import own_device
-    from mova.generate.spread import Spread
-    from mova.generate.velocity import TextConditions, VelocityModel
     from mova.models.experts import pair_towers
+    from mova.pipeline.loop.parallel import Spread
+    from mova.pipeline.loop.velocity import TextConditions, VelocityModel
     from mova.types import LatentPair
 
     layout, device = parse_layout(text), own_device(distributed.get_rank(), distributed.get_world_size())

@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.progress import track
 
 from mova.evaluate.toyworld import summarise
-from mova.generate.load import load_pipeline
-from mova.generate.pipeline import MovaPipeline
-from mova.generate.runtime import Runtime
 from mova.models.dual_tower import DualTower
 from mova.models.experts import pair_towers
 from mova.names import COMPONENTS, Expert
+from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.pipeline import MovaPipeline
+from mova.pipeline.runtime import Runtime
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.vocabulary import ALL_KINDS
 from mova.weights.quantize.layers import packed_layers

@@ -29,11 +29,11 @@ from rich.progress import track
 from torch import nn
 
 from mova.evaluate.toyworld import summarise
-from mova.generate.few_steps import DISTILLED
-from mova.generate.load import load_pipeline
-from mova.generate.pipeline import MovaPipeline
-from mova.generate.speed import SPEEDS
 from mova.names import COMPONENTS
+from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.pipeline import MovaPipeline
+from mova.settings.few_steps import DISTILLED
+from mova.settings.speed import SPEEDS
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
 from mova.toyworld.reading.score import ClipScore, score_clip
 from mova.toyworld.vocabulary import ALL_KINDS

@@ -171,7 +171,7 @@ def step_operations(dims: ModelDims, geometry: ClipGeometry) -> int:
 
     What is computed again, and adapters, are left out.
     """
-    from mova.generate.plan import forward_cost
+    from mova.plan.cost import forward_cost
 
     cost = forward_cost(dims, geometry)
     bridge = cost.bridge.audio_to_video_attention + cost.bridge.video_to_audio_attention
@@ -216,8 +216,8 @@ def _measure(
     import torch
 
     from mova.distributed.allocations import Allocations
-    from mova.distributed.residency import frozen_tensors
     from mova.models.experts import pair_towers
+    from mova.offload.residency import frozen_tensors
     from mova.train.objective import joint_loss
     from mova.train.optimizer import OptimizerSet, ParameterGroup
     from mova.train.placement import Placement
@@ -269,7 +269,7 @@ def _measure(
 
 def _on_device(placement: Placement, tensors: dict[int, torch.Tensor]) -> int:
     """Return the bytes of frozen weights on the device: of slots, and of what is outside streamed blocks."""
-    from mova.distributed.residency import frozen_tensors
+    from mova.offload.residency import frozen_tensors
 
     streamer, waiting = placement.streamer, set()
     if streamer:

@@ -23,7 +23,7 @@ from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.diffusion.flow import shift_sigma
 from mova.diffusion.noise import draw_noise
 from mova.diffusion.unipc import UniPC
-from mova.evaluate.bootstrap import Estimate, mean, ratio
+from mova.evaluate.stats import Estimate, mean, ratio
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption

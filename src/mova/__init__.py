@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mova.errors import MovaError
-    from mova.generate.output import MovaPipelineOutput
-    from mova.generate.pipeline import MovaPipeline
     from mova.generate.request import GenerateRequest
     from mova.geometry import ClipGeometry, CodecGeometry
+    from mova.pipeline.output import MovaPipelineOutput
+    from mova.pipeline.pipeline import MovaPipeline
     from mova.types import Clip
 
 _HOMES = {
@@ -25,8 +25,8 @@ _HOMES = {
     "CodecGeometry": "mova.geometry",
     "GenerateRequest": "mova.generate.request",
     "MovaError": "mova.errors",
-    "MovaPipeline": "mova.generate.pipeline",
-    "MovaPipelineOutput": "mova.generate.output",
+    "MovaPipeline": "mova.pipeline.pipeline",
+    "MovaPipelineOutput": "mova.pipeline.output",
 }
 
 # Imported by diffusers, it says that a kernel is missing which nothing here uses.
@@ -48,12 +48,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from mova.version import package_version
 
-        try:
-            return version("mova")
-        except PackageNotFoundError:
-            return "0+source"
+        return package_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'mova' has no attribute {name!r}")
     from importlib import import_module

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
-import mova.generate.plan
+import mova.plan.cost
 from mova.cli.app import main
 from mova.errors import MissingExtraError, NumericalError
 
@@ -76,7 +76,7 @@ def test_every_failure_has_its_exit_code(monkeypatch, capsys, raised, code, text
     def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr(mova.generate.plan, "make_plan", fail)
+    monkeypatch.setattr(mova.plan.cost, "make_plan", fail)
     assert main(PLAN) == code
     printed = capsys.readouterr()
     assert printed.out == ""

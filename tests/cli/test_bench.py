@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mova.cli.app import main
-from mova.generate.memory import Room
+from mova.plan.memory import Room
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "5", "--steps", "2"]
@@ -80,7 +80,7 @@ def test_random_weights_give_a_note_and_json_on_request(tmp_path, capsys):
 )
 def test_what_cannot_be_measured_is_an_error_at_once(options, text, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mova.generate.bench.measure", None)
+    monkeypatch.setattr("mova.bench.measure.measure", None)
     assert main(["bench", *SHORT, "--output", "note.md", *options]) == 2
     assert text in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -96,14 +96,14 @@ def test_what_cannot_be_measured_is_an_error_at_once(options, text, tmp_path, mo
 def test_random_weights_that_cannot_be_used_so_are_an_error_before_they_are_made(
     options, text, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("mova.generate.random_weights.random_pipeline", None)
+    monkeypatch.setattr("mova.bench.random_weights.random_pipeline", None)
     assert bench(tmp_path / "note.md", "--random-weights", *options) == 2
     assert text in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_size_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mova.generate.free_memory.room_of", lambda _: Room(8 * 10**9, 8 * 10**9, is_gpu=False))
+    monkeypatch.setattr("mova.plan.free.room_of", lambda _: Room(8 * 10**9, 8 * 10**9, is_gpu=False))
     options = ["--model", "mova-360p", "--random-weights", "--output", str(tmp_path / "note.md")]
     assert main(["bench", *options]) == 2
     assert "random weights of mova-360p must fit the memory" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from mova.cli.app import main
-from mova.generate import load
 from mova.media.read import read_clip
 from mova.media.write import read_metadata, write_clip
+from mova.pipeline.loading import load
 from mova.types import Clip
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"

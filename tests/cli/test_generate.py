@@ -16,8 +16,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from mova.cli.app import main
-from mova.generate.speed import SPEEDS, Speed
 from mova.media.read import read_clip
+from mova.settings.speed import SPEEDS, Speed
 from mova.toyworld import render, sample_scene
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
@@ -165,7 +165,7 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     ids=str,
 )
 def test_wrong_input_is_explained_with_exit_code_2(tmp_path, capsys, monkeypatch, options, text):
-    from mova.generate import load
+    from mova.pipeline.loading import load
 
     def refuse(*_, **__):
         raise AssertionError("weights were loaded before everything was checked")
@@ -233,7 +233,7 @@ def test_a_folder_of_peft_is_a_lora_and_a_pickled_one_is_refused_with_the_way_ou
 
 
 def test_a_lora_that_does_not_fit_is_explained_before_sampling(tmp_path, capsys, monkeypatch):
-    from mova.generate import load
+    from mova.pipeline.loading import load
 
     monkeypatch.setattr(load, "load_component", lambda *_, **__: pytest.fail("weights were read"))
     file = adapter_file(tmp_path / "style.safetensors", "blocks.99.self_attn.q")

@@ -14,7 +14,7 @@ import pytest
 from mova.cli.app import main
 from mova.cli.process import ending_signals, stop_if_asked
 from mova.errors import Interrupted
-from mova.generate import plan
+from mova.plan import cost as plan
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mova.errors import ConfigError
-from mova.generate.many import MAX_CLIPS, make_jobs, numbered, read_prompts
+from mova.files.numbered import numbered
+from mova.generate.many import MAX_CLIPS, make_jobs, read_prompts
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from PIL import Image
 
 from mova.errors import ReadError
 from mova.generate.media_files import read_inputs, read_sound
-from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.generate.request import GenerateRequest
 from mova.geometry import ClipGeometry, CodecGeometry, num_samples
 from mova.media.write import write_clip
+from mova.settings.sampling import SamplingSettings
 from mova.types import Clip
 
 SMALL = CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=4)

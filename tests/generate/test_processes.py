@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from mova.device import own_device
 from mova.distributed.layout import Layout
 from mova.errors import ConfigError
-from mova.generate.processes import Processes, divisible, num_branches, own_device, read_processes
-from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.generate.processes import Processes, divisible, num_branches, read_processes
+from mova.generate.request import GenerateRequest
+from mova.settings.sampling import SamplingSettings
 
 
 def test_one_process_is_alone():

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.errors import ConfigError, GeometryError, MovaError, ReadError
-from mova.generate.request import NULL_IMAGES, SAMPLERS, SIGMA_LOOKUPS, GenerateRequest, SamplingSettings
+from mova.generate.request import GenerateRequest
 from mova.geometry import CodecGeometry
+from mova.settings.sampling import NULL_IMAGES, SAMPLERS, SIGMA_LOOKUPS, SamplingSettings
 from mova.weights.locate import ModelDefaults
 
 SMALL = CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=32)

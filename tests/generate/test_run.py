@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 
 from mova.errors import ConfigError, GeometryError, MovaError, MuxError, ReadError
-from mova.generate import load
-from mova.generate.origin import describe
+from mova.generate.record import describe
 from mova.generate.run import generate_file, make_request
-from mova.generate.runtime import Runtime
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
+from mova.pipeline.loading import load
+from mova.pipeline.runtime import Runtime
 
 SHORT = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 3, "guidance_scale": 1.0}
 

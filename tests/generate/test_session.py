@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from mova.generate import load
 from mova.generate.many import Job
 from mova.generate.run import GeneratedFile, KeptFile, generate_files, make_request
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING, Clock
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
+from mova.pipeline.loading import load
 
 SHORT = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 1, "guidance_scale": 1.0}
 

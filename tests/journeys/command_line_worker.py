@@ -24,18 +24,18 @@ def prepare():
     import diffusers  # noqa: F401
     import transformers  # noqa: F401
 
+    import mova.bench.measure
+    import mova.distributed.launch
     import mova.evaluate.toyworld
-    import mova.generate.bench
-    import mova.generate.launch
-    import mova.generate.load
-    import mova.generate.pipeline
     import mova.media.write
+    import mova.pipeline.loading.load
+    import mova.pipeline.pipeline
     import mova.toyworld.export
     import mova.train.ladder
 
-    mova.generate.load.load_pipeline = stop
-    mova.generate.bench.measure = stop
-    mova.generate.launch.launch = stop
+    mova.pipeline.loading.load.load_pipeline = stop
+    mova.bench.measure.measure = stop
+    mova.distributed.launch.launch = stop
     mova.train.ladder.run_recipe = stop
     mova.evaluate.toyworld.run_benchmark = stop
     mova.media.write.write_clip = stop

@@ -260,7 +260,7 @@ def mutate_bytes(content, draw):
 
 
 def use_model(folder, draw):
-    from mova.generate.load import load_pipeline, weights_hash
+    from mova.pipeline.loading.load import load_pipeline, weights_hash
     from mova.weights.dims import dims_from_directory
     from mova.weights.rewrite import convert_weights, inspect_weights, verify_weights
 
@@ -306,7 +306,7 @@ def use_gguf(file, draw):
 
 
 def use_safetensors(file, draw):
-    from mova.generate.few_steps import read_recommended
+    from mova.settings.few_steps import read_recommended
     from mova.weights.rewrite import inspect_weights
 
     return [("inspect", lambda: inspect_weights(file)), ("recommended", lambda: read_recommended(file))]

@@ -9,9 +9,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from mova.distributed.streaming import BlockStreamer
 from mova.errors import ConfigError
-from mova.generate.step_cache import StepCache
 from mova.kernels import cpu_linear
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_linear import use_onednn_linears
@@ -19,6 +17,8 @@ from mova.kernels.text_cache import PromptMemory
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
+from mova.offload.streaming import BlockStreamer
+from mova.pipeline.loop.step_cache import StepCache
 
 CPU = torch.device("cpu")
 VIDEO = {"dim": 48, "in_dim": 36, "ffn_dim": 96, "out_dim": 16, "text_dim": 32, "freq_dim": 32, "num_heads": 2}

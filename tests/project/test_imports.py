@@ -87,8 +87,8 @@ def test_light_modules_import_no_torch():
         "mova.types",
         "mova.generate.request",
         "mova.weights.locate",
-        "mova.generate.plan",
-        "mova.generate.published",
+        "mova.plan.cost",
+        "mova.plan.published",
         "mova.models.presets",
     ]
     code = (

@@ -16,7 +16,7 @@ def test_every_public_name_is_there(name):
 
 
 def test_a_public_name_is_the_object_of_its_module():
-    assert mova.MovaPipeline is importlib.import_module("mova.generate.pipeline").MovaPipeline
+    assert mova.MovaPipeline is importlib.import_module("mova.pipeline.pipeline").MovaPipeline
     assert mova.ClipGeometry is importlib.import_module("mova.geometry").ClipGeometry
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from mova.distributed.activation import recompute_blocks
 from mova.distributed.collectives import gather_outputs, heads_for_tokens, part_lengths, take_part, tokens_for_heads
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.mesh import Parallel, start_parallel
@@ -15,6 +14,7 @@ from mova.errors import GeometryError
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
+from mova.offload.activations import recompute_blocks
 
 VIDEO = {"in_dim": 36, "ffn_dim": 64, "out_dim": 16, "text_dim": 24, "freq_dim": 32, "num_heads": 4, "dim": 96}
 AUDIO = {"in_dim": 8, "ffn_dim": 48, "out_dim": 8, "text_dim": 24, "freq_dim": 32, "num_heads": 2, "dim": 48}

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import add_up_gradients, full_state, shard_model, whole
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
 from mova.models.tower import VideoTower
+from mova.offload.activations import recompute_blocks
 from mova.train.adapters import add_adapters
 from mova.train.config import OptimizerConfig
 from mova.train.config.joint import AdapterConfig

@@ -11,10 +11,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from mova.distributed.mesh import start_parallel
-from mova.generate.load import load_pipeline
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.names import COMPONENTS
+from mova.pipeline.loading.load import load_pipeline
 from mova.weights.components import write_component
 from mova.weights.lora.adapters import TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
 from mova.weights.lora.file import write_lora

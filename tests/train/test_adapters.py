@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from mova.distributed.activation import recompute_blocks
 from mova.errors import ConfigError
 from mova.models.presets import tiny_audio_tower
 from mova.models.rope import audio_rotary
 from mova.models.tower import AudioTower
+from mova.offload.activations import recompute_blocks
 from mova.train.adapters import add_adapters, take_adapters, without_adapters
 from mova.train.config import AdapterConfig
 from mova.weights.lora.adapters import Lora

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError
-from mova.generate.published import find_configs
+from mova.plan.published import find_configs
 from mova.train.cache_size import sizes_from_configs, sizes_from_directory
 from mova.train.config import ToyDataConfig
 from mova.train.latents import open_splits

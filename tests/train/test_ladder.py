@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
-from mova.generate.load import load_pipeline
+from mova.pipeline.loading.load import load_pipeline
 from mova.train.checkpoint import list_states, newest_state
 from mova.train.config import accepts, load_recipe
 from mova.train.ladder import plan_recipe, run_recipe

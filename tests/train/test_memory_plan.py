@@ -9,8 +9,8 @@ import yaml
 
 from mova.cli.app import main
 from mova.distributed.allocations import Allocations
-from mova.distributed.residency import frozen_tensors
 from mova.errors import CheckpointError
+from mova.offload.residency import frozen_tensors
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.memory_plan import GB, plan_lora

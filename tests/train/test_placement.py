@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mova.distributed.residency import frozen_tensors
-from mova.distributed.streaming import block_bytes, outside_blocks
 from mova.names import COMPONENTS, EXPERTS
+from mova.offload.residency import frozen_tensors
+from mova.offload.streaming import block_bytes, outside_blocks
 from mova.train.config.run import MemoryConfig
 from mova.train.placement import Placement, home_of
 from mova.weights.components import load_component

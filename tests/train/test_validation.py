@@ -9,10 +9,10 @@ import torch
 
 import shared_clips
 import shared_training
-from mova.distributed.residency import OneAtATime
 from mova.evaluate.toyworld import summarise
 from mova.media.probe import probe
 from mova.models.experts import ExpertForward
+from mova.offload.residency import OneAtATime
 from mova.toyworld import first_frame, render, sample_scene, score_clip
 from mova.toyworld.reading.score import match_events
 from mova.train.checkpoint import list_states

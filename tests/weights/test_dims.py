@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mova.errors import CheckpointError
-from mova.generate.published import find_dims
 from mova.models.presets import mova_360p, tiny
+from mova.plan.published import find_dims
 from mova.weights.dims import dims_from_configs, dims_from_directory
 
 NUMERICS = Path(__file__).parents[1] / "numerics"

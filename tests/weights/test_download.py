@@ -10,7 +10,7 @@ import pytest
 
 from hub_server import COMMIT, Hub, serve
 from mova.errors import CheckpointError, ConfigError
-from mova.generate.load import weights_hash
+from mova.pipeline.loading.load import weights_hash
 from mova.weights import download as module
 from mova.weights.download import RemoteFile, download, look_up, needed_files
 from mova.weights.rewrite import verify_weights

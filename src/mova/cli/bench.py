@@ -11,7 +11,7 @@ from mova.cli.options import parse_size
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mova.generate.runtime import Runtime
+    from mova.pipeline.runtime import Runtime
 
 MAX_RUNS = 20
 
@@ -48,9 +48,9 @@ def bench(
     import datetime
     import json
 
-    from mova.generate.published import find_defaults, find_dims
-    from mova.generate.request import SamplingSettings
-    from mova.generate.runtime import Runtime
+    from mova.pipeline.runtime import Runtime
+    from mova.plan.published import find_defaults, find_dims
+    from mova.settings.sampling import SamplingSettings
 
     check_note(output)
     if not 1 <= runs <= MAX_RUNS:
@@ -66,8 +66,8 @@ def bench(
     if not random_weights:
         options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime)]
 
-    from mova.generate.bench import measure
-    from mova.generate.bench_report import to_note, to_record
+    from mova.bench.measure import measure
+    from mova.bench.report import to_note, to_record
 
     made = measure(
         model,

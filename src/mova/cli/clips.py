@@ -12,8 +12,8 @@ from mova.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from mova.generate.many import Job
-    from mova.generate.origin import Origin
     from mova.generate.request import GenerateRequest, LoraChoice
+    from mova.pipeline.origin import Origin
 
 _NAMES = {"steps": "num_inference_steps", "frames": "num_frames", "fps": "frame_rate", "start": "start_s"}
 # What a speed decides; with another one than that of the clip it is decided anew.
@@ -80,9 +80,9 @@ def plan_clips(
         MovaError: a value that cannot be used.
     """
     from mova.generate.many import make_jobs, read_prompts
-    from mova.generate.origin import read_origin
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
+    from mova.pipeline.origin import read_origin
     from mova.weights.locate import find_model
 
     own = {name: value for name, value in given.items() if value is not None}
@@ -121,7 +121,7 @@ def note_other_weights(clips: Clips, on_note: Callable[[str], None]) -> None:
     """Say that a clip that is made again was made with other weights."""
     if clips.origin is None or clips.origin.weights_sha256 is None:
         return
-    from mova.generate.load import weights_hash
+    from mova.pipeline.loading.load import weights_hash
 
     found = weights_hash(clips.folder)
     if found != clips.origin.weights_sha256:
@@ -133,7 +133,7 @@ def note_other_weights(clips: Clips, on_note: Callable[[str], None]) -> None:
 
 def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     """Turn options of the command into arguments of `make_request`."""
-    from mova.generate.origin import INPUTS
+    from mova.pipeline.origin import INPUTS
 
     found: dict[str, Any] = {"files": {name: options[name] for name in INPUTS if name in options}}
     for name, value in options.items():
@@ -148,9 +148,9 @@ def _beside_origin(
     given: dict[str, Any], origin: Origin, folder: Path, *, has_loras: bool, speed: str | None
 ) -> tuple[dict[str, Any], list[LoraChoice]]:
     """Return what a clip was made with, where nothing else is given, and its LoRAs."""
-    from mova.generate.origin import find_recorded
     from mova.generate.request import LoraChoice
     from mova.names import FEW_STEPS_FILE
+    from mova.pipeline.origin import find_recorded
 
     near = [origin.path.parent, Path()]
     files = dict(given.pop("files"))
@@ -175,7 +175,7 @@ def _beside_origin(
 
 def _note_changes(arguments: Mapping[str, Any], origin: Origin, on_note: Callable[[str], None]) -> None:
     """Say by their hashes which files are others than those of the clip."""
-    from mova.generate.origin import file_sha256
+    from mova.pipeline.origin import file_sha256
 
     for name, recorded in origin.inputs.items():
         path = arguments["files"].get(name)

@@ -17,8 +17,8 @@ from mova.errors import ConfigError
 if TYPE_CHECKING:
     from mova.evaluate.report import ReportFolder
     from mova.evaluate.toyworld import Scored, ToyworldReport
-    from mova.generate.pipeline import MovaPipeline
     from mova.generate.request import GenerateRequest
+    from mova.pipeline.pipeline import MovaPipeline
     from mova.toyworld.render import RenderedClip
     from mova.types import Clip
 
@@ -183,9 +183,9 @@ def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, 
     import sys
     from datetime import UTC, datetime
 
-    from mova.generate.devices import choose_device
-    from mova.generate.machine import describe_machine
-    from mova.generate.origin import describe
+    from mova.bench.machine import describe_machine
+    from mova.device import choose_device
+    from mova.generate.record import describe
 
     origin = {key: value for key, value in describe(request, folder).items() if key in _ORIGIN}
     machine = describe_machine(choose_device())
@@ -215,8 +215,8 @@ def _side(size: str | None) -> int | None:
 
 
 def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()) -> MovaPipeline:
-    from mova.generate.devices import choose_device
-    from mova.generate.load import load_pipeline
+    from mova.device import choose_device
+    from mova.pipeline.loading.load import load_pipeline
 
     pipeline = load_pipeline(model, device=choose_device(), loras=loras)
     pipeline.set_progress_bar_config(disable=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mova.cli.clips import Clips
     from mova.generate.processes import Processes
     from mova.generate.run import GeneratedFile, KeptFile
-    from mova.generate.runtime import Runtime
+    from mova.pipeline.runtime import Runtime
 
 NumberOption = float | None
 
@@ -135,9 +135,9 @@ def generate(
     """
     from mova.cli.app import place_in_torchrun
     from mova.cli.clips import plan_clips
-    from mova.generate.memory import check_memory
     from mova.generate.processes import read_processes
-    from mova.generate.runtime import Runtime
+    from mova.pipeline.runtime import Runtime
+    from mova.plan.memory import check_memory
 
     options: dict[str, Any] = {
         "prompt": prompt,
@@ -189,7 +189,8 @@ def generate(
 
 def _warn(clips: Clips) -> None:
     """Say once of each kind what the model was not trained for."""
-    from mova.generate.scope import read_scope, warn_outside
+    from mova.generate.request import warn_outside
+    from mova.settings.scope import read_scope
 
     scope = read_scope(clips.folder)
     for line in dict.fromkeys(warn_outside(job.request, scope) for job in clips.jobs):
@@ -198,7 +199,7 @@ def _warn(clips: Clips) -> None:
 
 
 def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
-    from mova.generate.launch import launch
+    from mova.distributed.launch import launch
 
     if processes is None or processes.launched:
         return _make(clips, processes, runtime, rank)
@@ -275,7 +276,7 @@ def _say_nothing(*_: object) -> None:
 def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:
     """Say how the clips were made."""
     from mova.generate.run import GeneratedFile
-    from mova.generate.speed import SPEEDS
+    from mova.settings.speed import SPEEDS
 
     if speed is not None and speed != "exact":
         _note(f"{speed}: {SPEEDS[speed].words}")

@@ -49,11 +49,11 @@ def plan(
     import os
     from dataclasses import replace
 
-    from mova.generate.gpus import choose_gpus
-    from mova.generate.plan import make_plan
-    from mova.generate.plan_report import to_record, to_text
-    from mova.generate.published import find_dims, find_settings
     from mova.geometry import ClipGeometry
+    from mova.plan.cost import make_plan
+    from mova.plan.gpus import choose_gpus
+    from mova.plan.published import find_dims, find_settings
+    from mova.plan.report import to_record, to_text
 
     chosen = choose_gpus(gpu, gpu_memory)
     width, height = (None, None) if size is None else parse_size(size)

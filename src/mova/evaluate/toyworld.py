@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import ConfigError
-from mova.evaluate.bootstrap import Estimate, mean, of_pooled, ratio
+from mova.evaluate.stats import Estimate, mean, of_pooled, ratio
 from mova.toyworld.reading.score import ClipScore, count_events, score_clip
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed

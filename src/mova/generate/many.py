@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 from mova.errors import ConfigError
 from mova.files.json_file import as_fields, parse_json, shorten
+from mova.files.numbered import numbered
 from mova.files.text_file import read_text
 from mova.generate.request import GenerateRequest
 
 MAX_CLIPS = 10_000
 _MAX_BYTES = 64 * 2**20
-_NUMBER = re.compile(r"%(?:0(\d))?d")
 _TEXTS = ("negative_prompt", "sampler", "null_image", "size")
 _WHOLE = ("seed", "index", "steps", "frames")
 _NUMBERS = (
@@ -98,14 +97,6 @@ def make_jobs(
             jobs.append(Job(make(own), pattern if name and each == 1 else numbered(pattern, number, total)))
     _check_names(jobs)
     return jobs
-
-
-def numbered(output: Path, number: int, total: int) -> Path:
-    """Return the file of clip `number` of `total`: its number where `%03d` stands in the name, or at the name's end."""
-    digits = max(3, len(str(total - 1)))
-    if _NUMBER.search(output.name):
-        return output.with_name(_NUMBER.sub(lambda found: f"{number:0{int(found[1] or 1)}d}", output.name, count=1))
-    return output.with_name(f"{output.stem}-{number:0{digits}d}{output.suffix}")
 
 
 def _check_names(jobs: list[Job]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from mova.distributed.layout import Divisible, Layout, check_layout, choose_layout, parse_layout
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
-from mova.generate.request import GenerateRequest, SamplingSettings
+from mova.generate.request import GenerateRequest
+from mova.settings.sampling import SamplingSettings
 from mova.weights.index import checked_fields
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def join(processes: Processes, request: GenerateRequest, folder: Path) -> tuple[
     """
     from torch import distributed
 
+    from mova.device import own_device
     from mova.distributed.mesh import start_parallel
 
     place = distributed.get_node_local_rank(0) if processes.launched else distributed.get_rank()
@@ -109,28 +111,6 @@ def join(processes: Processes, request: GenerateRequest, folder: Path) -> tuple[
         held = f"shared by {layout.context_size}" if processes.shard_weights else "whole on each"
         logger.info("%d processes on %s: layout %s, weights %s", processes.number, device.type, layout, held)
     return parallel, device
-
-
-def own_device(place: int, here: int) -> torch.device:
-    """Return the device of a process: the GPU of its place on this machine, or the CPU where there is no GPU.
-
-    Args:
-        place: among the processes of this machine.
-        here: processes of this machine, as far as is known.
-
-    Raises:
-        ConfigError: fewer GPUs than processes.
-    """
-    import torch
-
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    present = torch.cuda.device_count()
-    if here > present:
-        raise ConfigError(f"gpus must be at most those of this machine, {present}; got {here}; nearest is {present}")
-    torch.cuda.set_device(place)
-    torch.cuda.init()
-    return torch.device("cuda", place)
 
 
 def divisible(request: GenerateRequest, folder: Path) -> Divisible:
@@ -150,7 +130,7 @@ def divisible(request: GenerateRequest, folder: Path) -> Divisible:
 
 def num_branches(settings: SamplingSettings, *, hold_video: bool = False, hold_audio: bool = False) -> int:
     """Return how many predictions a guided step needs; a modality that is given is not guided."""
-    from mova.generate.run_plan import guidance_of
+    from mova.pipeline.run_plan import guidance_of
 
     guidance = guidance_of(settings)
     inside = guidance.interval[1]

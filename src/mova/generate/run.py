@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import MuxError, ReadError
-from mova.generate.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
 from mova.generate.many import Job
-from mova.generate.origin import INPUTS, describe, is_same_clip
 from mova.generate.processes import Processes
-from mova.generate.request import GenerateRequest, LoraChoice, SamplingSettings
-from mova.generate.runtime import Runtime
+from mova.generate.record import describe
+from mova.generate.request import GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
+from mova.pipeline.origin import INPUTS, is_same_clip
+from mova.pipeline.runtime import Runtime
+from mova.settings.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
+from mova.settings.sampling import SamplingSettings
 from mova.weights.dims import dims_from_directory
 from mova.weights.locate import find_model, read_defaults
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
-    from mova.generate.output import CallCount
+    from mova.pipeline.output import CallCount
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def make_request(
         start_s: where in the given video or audio the clip begins, in seconds.
         files: paths of `image`, `last_image`, `video`, `audio`.
         loras: what to adapt the model with.
-        speed: rung of the ladder in `mova.generate.speed`; what is given counts all the same.
+        speed: rung of the ladder in `mova.settings.speed`; what is given counts all the same.
         given: fields of `SamplingSettings`.
 
     Returns:
@@ -203,7 +205,7 @@ def generate_files(
     for job in jobs:
         if not (keeps and job.output.exists()):
             inputs.read(job.request)
-    from mova.generate.load import weights_hash
+    from mova.pipeline.loading.load import weights_hash
 
     fingerprint = weights_hash(folder)
     records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]

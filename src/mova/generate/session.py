@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError
 from mova.generate.processes import Processes, join
-from mova.generate.request import GenerateRequest, SamplingSettings
-from mova.generate.runtime import Runtime
+from mova.generate.request import GenerateRequest
+from mova.pipeline.runtime import Runtime
+from mova.settings.sampling import SamplingSettings
 
 if TYPE_CHECKING:
-    from mova.generate.output import MovaPipelineOutput
-    from mova.generate.pipeline import MovaPipeline
     from mova.geometry import ClipGeometry
+    from mova.pipeline.output import MovaPipelineOutput
+    from mova.pipeline.pipeline import MovaPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Session:
         self, request: GenerateRequest, inputs: Mapping[str, Any], clock: Clock
     ) -> tuple[MovaPipeline, MovaPipelineOutput]:
         """Make one clip; with automatic memory again and in less of it, when it runs out."""
-        from mova.generate.free_memory import is_out_of_memory, release_memory
+        from mova.plan.free import is_out_of_memory, release_memory
 
         while True:
             try:
@@ -84,8 +85,8 @@ class Session:
             clock.begin(LOADING)
 
     def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
-        from mova.generate.devices import choose_device
-        from mova.generate.load import load_pipeline
+        from mova.device import choose_device
+        from mova.pipeline.loading.load import load_pipeline
 
         options: dict[str, Any] = {
             "loras": [(lora.path, lora.scale) for lora in request.loras],
@@ -179,7 +180,7 @@ def _in_less_memory(runtime: Runtime, tried: str, is_automatic: bool, error: Exc
     """Return what to try after memory has run out, or raise what to say."""
     import torch
 
-    from mova.generate.memory import next_placement
+    from mova.plan.memory import next_placement
 
     tried = "resident" if tried == "auto" else tried
     following = next_placement(tried, is_gpu=torch.cuda.is_available())

@@ -52,7 +52,7 @@ class Experts(nn.Module):
 
 
 class ExpertForward:
-    """The joint forward of one expert as a pipeline calls it; a `JointModel` of `mova.generate.velocity`.
+    """The joint forward of one expert as a pipeline calls it; a `JointModel` of `mova.pipeline.loop.velocity`.
 
     Args:
         experts: whose forward is called, so that sharded weights are gathered as in training.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mova.errors import CheckpointError, DataError
-from mova.generate.published import find_configs
 from mova.names import SHIPPED_MODELS
+from mova.plan.published import find_configs
 from mova.train.cache import LatentCache
 from mova.train.cache_plan import CachePlan, Missing
 from mova.train.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory

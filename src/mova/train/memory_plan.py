@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from mova.distributed.residency import frozen_tensors
-from mova.distributed.streaming import block_bytes, lanes_of, outside_blocks
-from mova.generate.published import find_configs, find_dims
 from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
 from mova.names import COMPONENTS, EXPERTS, Component, published_class
+from mova.offload.residency import frozen_tensors
+from mova.offload.streaming import block_bytes, lanes_of, outside_blocks
+from mova.plan.published import find_configs, find_dims
 from mova.train.config.data import MediaDataConfig
 from mova.train.config.joint import AdapterConfig, LoraConfig
 from mova.train.sources.toy import ToySource

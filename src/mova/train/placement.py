@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from mova.distributed.activation import recompute_blocks
-from mova.distributed.residency import OneAtATime
-from mova.distributed.streaming import BlockStreamer, outside_blocks
 from mova.names import EXPERTS, Component, Expert
+from mova.offload.activations import recompute_blocks
+from mova.offload.residency import OneAtATime
+from mova.offload.streaming import BlockStreamer, outside_blocks
 from mova.train.config.run import MemoryConfig
 
 _CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.generate.pipeline import MovaPipeline
 from mova.names import NETWORKS
+from mova.pipeline.pipeline import MovaPipeline
 from mova.train.config import PublishConfig
 from mova.weights.components import load_component
 from mova.weights.locate import find_model

@@ -20,14 +20,14 @@ from mova.diffusion.denoise import denoise
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import Parallel
 from mova.errors import NumericalError
-from mova.generate.inputs import GivenMedia, GivenNoise
-from mova.generate.output import MovaPipelineOutput
-from mova.generate.pipeline import MovaPipeline
-from mova.generate.request import SamplingSettings
-from mova.generate.run_plan import RunPlan, Start
-from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.media.write import write_clip
 from mova.names import Expert
+from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+from mova.pipeline.loop.velocity import JointModel, TextConditions, VelocityModel
+from mova.pipeline.output import MovaPipelineOutput
+from mova.pipeline.pipeline import MovaPipeline
+from mova.pipeline.run_plan import RunPlan, Start
+from mova.settings.sampling import SamplingSettings
 from mova.toyworld.reading.score import ClipScore, count_events, score_clip
 from mova.train.checkpoint import ALONE
 from mova.train.config.joint import ValidationConfig

@@ -6,7 +6,7 @@ import yaml
 
 from mova.diffusion.denoise import denoise
 from mova.errors import ConfigError
-from mova.generate.load import load_pipeline
+from mova.pipeline.loading.load import load_pipeline
 from mova.train.adapters import without_adapters
 from mova.train.checkpoint import newest_state
 from mova.train.config import load_recipe

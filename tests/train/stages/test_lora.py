@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from mova.errors import CheckpointError, ConfigError, MissingExtraError
-from mova.generate.load import load_pipeline
+from mova.pipeline.loading.load import load_pipeline
 from mova.toyworld import render, sample_scene, split_seed, with_notes
 from mova.train.checkpoint import newest_state
 from mova.train.config import ToyDataConfig, load_recipe

@@ -11,12 +11,12 @@ from torch import nn
 
 from mova.diffusion.flow import interpolate, velocity_loss, velocity_target
 from mova.diffusion.timesteps import loss_weight
-from mova.distributed.activation import recompute_blocks
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.tower import AudioTower
+from mova.offload.activations import recompute_blocks
 from mova.train.batch import LatentBatch
 from mova.train.checkpoint import ALONE
 from mova.train.components import build_components, export_component

@@ -19,10 +19,10 @@ from mova.diffusion.flow import interpolate
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedSchedule
 from mova.distributed.mesh import Parallel
-from mova.generate.load import load_scheduler
-from mova.generate.velocity import TextConditions, VelocityModel
 from mova.models.experts import ExpertForward
 from mova.names import EXPERTS, Expert
+from mova.pipeline.loading.load import load_scheduler
+from mova.pipeline.loop.velocity import TextConditions, VelocityModel
 from mova.train.adapters import without_adapters
 from mova.train.batch import LatentSource
 from mova.train.checkpoint import ALONE

@@ -1,0 +1,58 @@
+"""Checks of ranges and choices, with the texts of their errors: the rule, the value received, the nearest valid one."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from mova.errors import ConfigError
+
+MAX_STEPS: Final = 1000
+"""Steps of a sampling run."""
+
+
+def check_tasks(*, has_image: bool, has_video: bool, has_audio: bool) -> None:
+    """Refuse inputs that contradict each other."""
+    if has_video and has_audio:
+        raise ConfigError("video and audio are both given, so nothing is left to generate; give one of them")
+    if has_video and has_image:
+        raise ConfigError("video already holds the frames; leave out image and last_image")
+
+
+def check_steps(num_inference_steps: int) -> None:
+    """Refuse a number of steps outside 1 to `MAX_STEPS`."""
+    if isinstance(num_inference_steps, bool) or not isinstance(num_inference_steps, int):
+        raise ConfigError(f"steps must be a whole number from 1 to {MAX_STEPS}, got {num_inference_steps!r}")
+    if not 1 <= num_inference_steps <= MAX_STEPS:
+        nearest = min(max(num_inference_steps, 1), MAX_STEPS)
+        raise ConfigError(f"steps must lie between 1 and {MAX_STEPS}, got {num_inference_steps}; nearest is {nearest}")
+
+
+def check_scale(name: str, scale: float | None) -> None:
+    """Refuse a guidance scale that is not finite or below 0."""
+    if scale is not None and not (math.isfinite(scale) and scale >= 0):
+        raise ConfigError(f"{name} must be finite and 0 or more, got {scale}; 1.0 switches it off")
+
+
+def check_shift(name: str, shift: float | None) -> None:
+    """Refuse a sigma shift that is not finite and above 0."""
+    if shift is not None and not (math.isfinite(shift) and shift > 0):
+        raise ConfigError(f"{name} must be positive and finite, got {shift}; the released models use 5.0")
+
+
+def check_cache(threshold: float, order: int) -> None:
+    """Refuse a threshold of the step cache that is not finite or below 0, and an order that is not 0, 1 or 2."""
+    if not (math.isfinite(threshold) and threshold >= 0):
+        raise ConfigError(f"step_cache must be finite and 0 or more, got {threshold}; nearest is 0, which is off")
+    if isinstance(order, bool) or order not in (0, 1, 2):
+        nearest = 2 if order > 2 else 0
+        raise ConfigError(f"step_cache_order must be 0, 1 or 2, got {order}; nearest is {nearest}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not among `choices`; the text names the one that is most like it."""
+    if value not in choices:
+        import difflib
+
+        close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}; nearest is {close[0]}")

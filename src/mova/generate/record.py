@@ -1,0 +1,47 @@
+"""What the clip of a request says of its origin: the record that `mova.pipeline.origin` reads again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mova.generate.request import GenerateRequest
+from mova.pipeline.origin import INPUTS, file_sha256, origin_of_versions
+from mova.pipeline.runtime import Runtime
+
+
+def describe(
+    request: GenerateRequest,
+    folder: Path,
+    *,
+    runtime: Runtime | None = None,
+    weights_sha256: str | None = None,
+) -> dict[str, Any]:
+    """Return what a clip says of its origin, as JSON values.
+
+    Args:
+        request: checked.
+        folder: the model's directory.
+        runtime: how it is computed.
+        weights_sha256: fingerprint of the model; None makes it.
+    """
+    from mova.pipeline.loading.load import weights_hash
+
+    settings = {name: value for name, value in vars(request.settings).items() if name not in ("codec", "geometry")}
+    settings["guidance_interval"] = list(settings["guidance_interval"])
+    loras = [{"file": lora.path.name, "scale": lora.scale, "sha256": file_sha256(lora.path)} for lora in request.loras]
+    files = {name: getattr(request, name) for name in INPUTS}
+    own: dict[str, Any] = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "index": request.index,
+        "settings": settings,
+        "model": request.model,
+        "weights_sha256": weights_sha256 or weights_hash(folder),
+        **origin_of_versions(),
+    }
+    own |= {name: {"file": path.name, "sha256": file_sha256(path)} for name, path in files.items() if path is not None}
+    kernels = {} if runtime is None else {"quantization": runtime.quantization, "attention": runtime.attention}
+    further = {"loras": loras, "start_s": request.start_s, **kernels}
+    return own | {name: value for name, value in further.items() if value}

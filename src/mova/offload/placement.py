@@ -1,0 +1,170 @@
+"""Lets the components of a pipeline rest, and brings each to the device when its phase of a run comes.
+
+What each placement is, and takes, is in `mova.plan.memory`. Hooks sit on modules that are called (decision 0001);
+the weights are frozen, so nothing is ever copied back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from mova.codecs.video_bands import can_decode_bands, decode_in_bands
+from mova.models.dual_tower import DualTower
+from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, TEXT_ENCODER
+from mova.offload.residency import Sleeper, frozen_tensors
+from mova.offload.stores import HomeKind
+from mova.offload.streaming import BlockStreamer, outside_blocks
+from mova.plan.memory import MemoryPlan
+from mova.weights.components import kept_in_float32
+
+VIDEO_TOWERS: Final = tuple(EXPERTS.values())
+TEXT: Final = (TEXT_ENCODER,)
+
+Computing = Callable[[torch.Tensor], torch.dtype]
+
+
+class Placement:
+    """Where the weights of a pipeline are at each moment of a run.
+
+    Args:
+        components: networks by folder of the published layout, loaded on the host (best mapped from their files).
+        device: that computes.
+        plan: chosen placement and number of bands; not "resident", which needs no placement.
+        dtype: that towers, bridge and text encoder compute in.
+
+    Attributes:
+        peak_weights_bytes: most bytes of weights that were on the device at once so far.
+    """
+
+    def __init__(
+        self, components: Mapping[str, nn.Module], device: torch.device, plan: MemoryPlan, dtype: torch.dtype
+    ) -> None:
+        self.device, self.plan, self.dtype = device, plan, dtype
+        self._components = dict(components)
+        computing = _computing(self._components, dtype)
+        for component in self._components.values():
+            component.requires_grad_(False)
+        self._streamers: dict[str, BlockStreamer] = {}
+        if plan.placement in ("stream", "disk"):
+            towers_home: HomeKind = "host" if plan.placement == "stream" else "files"
+            # A text is read once per clip: not worth host memory of its own.
+            streamed_from: tuple[tuple[str, tuple[str, ...], HomeKind], ...] = (
+                ("towers", COMPONENTS, towers_home),
+                ("text", TEXT, "files"),
+            )
+            for name, parts, homes in streamed_from:
+                present = [self._components[part] for part in parts if part in self._components]
+                if present:
+                    self._streamers[name] = BlockStreamer(present, device, homes=homes, computing=computing)
+                    self._streamers[name].release_slots()
+        streamed = (*COMPONENTS, *TEXT) if self._streamers else ()
+        self._sleepers = {
+            name: Sleeper(
+                outside_blocks(component) if name in streamed else frozen_tensors(component), device, computing
+            )
+            for name, component in self._components.items()
+        }
+        self.peak_weights_bytes = 0
+
+    @contextmanager
+    def reading_text(self) -> Iterator[None]:
+        """Have the text encoder ready."""
+        with self._awake(TEXT, "text"):
+            yield
+
+    @contextmanager
+    def coding(self) -> Iterator[None]:
+        """Have the autoencoders ready."""
+        with self._awake(AUTOENCODERS):
+            yield
+
+    @contextmanager
+    def denoising(self, models: Iterable[Any]) -> Iterator[None]:
+        """Have audio tower and bridge ready, and the expert of the joint model that is called; the other one rests."""
+        names = {id(self._components[name]): name for name in VIDEO_TOWERS if name in self._components}
+        with ExitStack() as stack:
+            for model in models:
+                if isinstance(model, DualTower):
+                    handle = model.register_forward_pre_hook(lambda module, _: self._use(names[id(module.video_tower)]))
+                    stack.callback(handle.remove)
+            for name in names.values():
+                stack.callback(self._sleepers[name].rest)
+            stack.enter_context(self._awake(("audio_dit", "dual_tower_bridge"), "towers"))
+            yield
+
+    def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        """Decode normalised latents to frames on the host, band by band where that was planned."""
+        bands = self.plan.bands if can_decode_bands(vae) else 1
+        return decode_in_bands(vae, latents, bands, home=torch.device("cpu"))
+
+    def resident_bytes(self) -> int:
+        """Return the bytes of weights on the device now, free slots included."""
+        awake = sum(sleeper.device_bytes for sleeper in self._sleepers.values() if sleeper.is_awake)
+        return awake + sum(streamer.slot_bytes() for streamer in self._streamers.values())
+
+    def host_bytes(self) -> int:
+        """Return the bytes of blocks that rest in host memory of their own."""
+        return sum(streamer.home_bytes() for streamer in self._streamers.values())
+
+    def remove(self) -> None:
+        """Leave all weights on the host, in ordinary memory or mapped files, and take the hooks off."""
+        for sleeper in self._sleepers.values():
+            sleeper.rest()
+        for streamer in self._streamers.values():
+            streamer.remove()
+
+    def keep(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give weights that are about to change in place memory of their own; all of them are at rest afterwards."""
+        wanted = {id(tensor) for tensor in tensors}
+        for sleeper in self._sleepers.values():
+            sleeper.rest()
+            sleeper.keep(wanted)
+        for streamer in self._streamers.values():
+            streamer.release_slots()
+            streamer.keep(wanted)
+
+    def _use(self, expert: str) -> None:
+        for name in VIDEO_TOWERS:
+            if name != expert and name in self._sleepers:
+                self._sleepers[name].rest()
+        self._sleepers[expert].wake()
+        self._note()
+
+    @contextmanager
+    def _awake(self, names: Iterable[str], streamer: str = "") -> Iterator[None]:
+        present = [self._sleepers[name] for name in names if name in self._sleepers]
+        try:
+            for sleeper in present:
+                sleeper.wake()
+            yield
+        finally:
+            self._note()
+            for sleeper in present:
+                sleeper.rest()
+            if streamer in self._streamers:
+                self._streamers[streamer].release_slots()
+
+    def _note(self) -> None:
+        self.peak_weights_bytes = max(self.peak_weights_bytes, self.resident_bytes())
+
+
+def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Computing:
+    """Return in which dtype a tensor of the components is computed with, by identity."""
+    found: dict[int, torch.dtype] = {}
+    for name, component in components.items():
+        wanted = torch.float32 if name in AUTOENCODERS else dtype
+        kept = kept_in_float32(component, dtype)
+        for path, module in component.named_modules():
+            is_packed = hasattr(module, "scales")
+            for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+                if (is_packed and key != "bias") or not tensor.is_floating_point():
+                    found[id(tensor)] = tensor.dtype
+                    continue
+                is_kept = any(part in f"{path}.{key}".split(".") for part in kept)
+                found[id(tensor)] = torch.float32 if is_kept else wanted
+    return lambda tensor: found[id(tensor)]

@@ -1,0 +1,214 @@
+"""Where the weights of a block rest while it is not on the device: in host memory of their own, or in their files."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+
+from mova.offload.mapped_pages import MappedFiles
+
+HomeKind = Literal["host", "files"]
+
+# Tensors begin at multiples of this many bytes: enough for every dtype and for wide loads on a GPU.
+_ALIGNMENT = 256
+# Bytes of a page of host memory, and CUDA's flag for memory that is pinned for every context.
+_PAGE, _PORTABLE = 4096, 1
+
+
+def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Return where pieces of so many bytes begin, and the bytes of all."""
+    places, total = [], 0
+    for size in sizes:
+        places.append(total)
+        total += -(-size // _ALIGNMENT) * _ALIGNMENT
+    return places, total
+
+
+class Pieces:
+    """Tensors one after the other in a piece of memory.
+
+    Args:
+        shapes, dtypes: one per tensor.
+
+    Attributes:
+        places: byte at which each begins.
+        total: bytes of all.
+    """
+
+    def __init__(self, shapes: Sequence[torch.Size], dtypes: Sequence[torch.dtype]) -> None:
+        self.shapes, self.dtypes = list(shapes), list(dtypes)
+        self._sizes = [shape.numel() * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True)]
+        self.places, self.total = layout(self._sizes)
+
+    def views(self, buffer: torch.Tensor) -> list[torch.Tensor]:
+        """Return the tensors in a buffer (bytes)."""
+        return [
+            buffer[place : place + size].view(dtype).view(shape)
+            for place, size, dtype, shape in zip(self.places, self._sizes, self.dtypes, self.shapes, strict=True)
+        ]
+
+
+class HostHome:
+    """Weights in one piece of host memory, pinned where a GPU fetches them.
+
+    On a CPU they keep the smaller of the two dtypes, the one that they come in and the one that is computed in.
+
+    Args:
+        tensors: as they are now; they are copied.
+        pieces: what a slot holds of them.
+        device: that computes.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor], pieces: Pieces, device: torch.device) -> None:
+        dtypes = list(pieces.dtypes)
+        if device.type != "cuda":
+            pairs = zip(dtypes, tensors, strict=True)
+            dtypes = [min(wanted, tensor.dtype, key=lambda dtype: dtype.itemsize) for wanted, tensor in pairs]
+        self._pieces, self._slot_pieces = Pieces(pieces.shapes, dtypes), pieces
+        self.buffer = _own_pages(self._pieces.total)
+        self._unpin = _pin(self.buffer) if device.type == "cuda" else None
+        self._resting = self._pieces.views(self.buffer)
+        mapped = MappedFiles()
+        for view, tensor in zip(self._resting, tensors, strict=True):
+            view.copy_(tensor)
+            mapped.forget([tensor])
+
+    @property
+    def num_bytes(self) -> int:
+        """Host memory that it takes."""
+        return self.buffer.numel()
+
+    def resting(self) -> list[torch.Tensor]:
+        """Return the tensors where they rest."""
+        return self._resting
+
+    def fill(self, buffer: torch.Tensor) -> None:
+        """Copy the tensors into a buffer of a slot, on the current stream."""
+        if self._pieces.dtypes == self._slot_pieces.dtypes:
+            buffer[: self._pieces.total].copy_(self.buffer, non_blocking=True)
+            return
+        for view, tensor in zip(self._slot_pieces.views(buffer), self.resting(), strict=True):
+            view.copy_(tensor)
+
+    def keep(self, index: int) -> None:
+        """Nothing to do: what is here is a copy already."""
+
+    def leave(self) -> None:
+        """Give pinned memory back to the system as plain memory; the weights stay in it."""
+        if self._unpin:
+            self._unpin()
+
+
+class FileHome:
+    """Weights that stay in the files they were mapped from, and are read each time they are needed.
+
+    Args:
+        tensors: as they are now; they are looked at, not copied. Whatever lies in no file stays in its memory.
+        pieces: what a slot holds of them.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor], pieces: Pieces) -> None:
+        self._tensors, self._pieces = list(tensors), pieces
+        self._mapped = MappedFiles()
+
+    @property
+    def num_bytes(self) -> int:
+        """Host memory that it takes: of what lies in no file."""
+        kept = [tensor for tensor in self._tensors if not self._mapped.holds(tensor)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
+
+    def resting(self) -> list[torch.Tensor]:
+        """Return the tensors where they rest."""
+        return self._tensors
+
+    def fill(self, buffer: torch.Tensor) -> None:
+        """Read the tensors into a buffer on the host, and let go of the pages that were read."""
+        for view, tensor in zip(self._pieces.views(buffer), self._tensors, strict=True):
+            view.copy_(tensor)
+            self._mapped.forget([tensor])
+
+    def keep(self, index: int) -> None:
+        """Give a tensor memory of its own, in the dtype that is computed in, to be changed."""
+        if self._mapped.holds(self._tensors[index]):
+            self._tensors[index] = self._tensors[index].to(self._pieces.dtypes[index], copy=True)
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+
+def make_home(
+    kind: HomeKind, tensors: Sequence[torch.Tensor], pieces: Pieces, device: torch.device
+) -> HostHome | FileHome:
+    """Return a home of the kind that is asked for; see the classes."""
+    return HostHome(tensors, pieces, device) if kind == "host" else FileHome(tensors, pieces)
+
+
+def _own_pages(num_bytes: int) -> torch.Tensor:
+    """Return a buffer that shares no page of memory with another: pages are pinned as a whole, and once."""
+    room = -(-num_bytes // _PAGE) * _PAGE
+    buffer = torch.empty(room + _PAGE, dtype=torch.uint8)
+    start = -buffer.data_ptr() % _PAGE
+    return buffer[start : start + num_bytes]
+
+
+def _pin(buffer: torch.Tensor) -> Callable[[], Any]:
+    """Pin a buffer where it is; return what undoes it. torch's own pinned memory comes in powers of two bytes."""
+    runtime = torch.cuda.cudart()
+    torch.cuda.check_error(int(runtime.cudaHostRegister(buffer.data_ptr(), buffer.numel(), _PORTABLE)))
+    return weakref.finalize(buffer, runtime.cudaHostUnregister, buffer.data_ptr())
+
+
+class Reader:
+    """One thread that reads weights from files while others compute, through buffers that are pinned on CUDA.
+
+    Args:
+        stream: of the copies to the device; None on a CPU, where the file is read into the slot itself.
+        num_bytes: of the largest block.
+    """
+
+    def __init__(self, stream: Any, num_bytes: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="weights")
+        self._stream = stream
+        self._staging = [torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True) for _ in range(2 if stream else 0)]
+        self._sent = [torch.cuda.Event() for _ in self._staging]
+        self._turn = 0
+
+    def read(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> Any:
+        """Begin to fill a slot's buffer; return a future.
+
+        Args:
+            home: of the block.
+            buffer: of the slot.
+            num_bytes: of the block in it.
+            left: event of the computing stream after which the buffer is free.
+            arrived: event that is recorded when the copy is under way.
+        """
+        if self._stream is None:
+            return self._threads.submit(_fill, home, buffer)
+        return self._threads.submit(self._send, home, buffer, num_bytes, left, arrived)
+
+    def close(self) -> None:
+        """End the thread; what was begun is finished first."""
+        self._threads.shutdown()
+
+    def _send(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> None:
+        turn, self._turn = self._turn, 1 - self._turn
+        # The copy that used this buffer last must have left it.
+        self._sent[turn].synchronize()
+        _fill(home, self._staging[turn])
+        self._stream.wait_event(left)
+        with torch.cuda.stream(self._stream):
+            buffer[:num_bytes].copy_(self._staging[turn][:num_bytes], non_blocking=True)
+            self._sent[turn].record(self._stream)
+            arrived.record(self._stream)
+
+
+def _fill(home: HostHome | FileHome, buffer: torch.Tensor) -> None:
+    # Gradient mode belongs to a thread.
+    with torch.no_grad():
+        home.fill(buffer)

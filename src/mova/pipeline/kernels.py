@@ -1,0 +1,80 @@
+"""Which kernels compute a loaded model: the choices of `Runtime` that concern attention and compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mova.distributed.mesh import Parallel
+from mova.kernels.attention_backends import check_backend, use_backend
+from mova.kernels.compile import check_compiler, compile_blocks
+from mova.pipeline.runtime import Runtime
+from mova.weights.index import checked_fields
+
+
+def check_kernels(
+    runtime: Runtime, folder: Path, device: torch.device, dtype: torch.dtype, parallel: Parallel | None = None
+) -> None:
+    """Make sure that the chosen kernels can run here; reads no weights.
+
+    Args:
+        runtime: the choices.
+        folder: the model's directory.
+        device: that computes.
+        dtype: of towers and bridge.
+        parallel: this process among others.
+
+    Raises:
+        ConfigError: they cannot: the rule, what was found, and the nearest choice that can.
+    """
+    if runtime.attention is not None:
+        ring = 1 if parallel is None else parallel.ring
+        check_backend(runtime.attention, device, dtype, head_dims=head_dims(folder), ring=ring)
+    if runtime.compile_blocks:
+        check_compiler(device, num_sharing=1 if parallel is None else parallel.context_size)
+
+
+def check_kernels_of(
+    runtime: Runtime, configs: Mapping[str, Mapping[str, Any]], device: torch.device, dtype: torch.dtype
+) -> None:
+    """Make sure, as `check_kernels` does, for one process and a model that is known by its configs.
+
+    Args:
+        runtime: the choices.
+        configs: published keys of each component's config.json, by folder.
+        device: that computes.
+        dtype: of towers and bridge.
+
+    Raises:
+        ConfigError: the kernels cannot run here.
+    """
+    if runtime.attention is not None:
+        check_backend(runtime.attention, device, dtype, head_dims=_head_dims(configs), ring=1)
+    if runtime.compile_blocks:
+        check_compiler(device, num_sharing=1)
+
+
+def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
+    """Let towers and bridge compute with the chosen kernels, which were checked."""
+    components = list(components)
+    if runtime.attention is not None:
+        use_backend(runtime.attention, components)
+    if runtime.compile_blocks:
+        compile_blocks(components)
+
+
+def head_dims(folder: Path) -> tuple[int, ...]:
+    """Return the channels per head of towers and bridge, from their configurations."""
+    towers = [checked_fields(folder, name) for name in ("video_dit", "audio_dit")]
+    bridge = checked_fields(folder, "dual_tower_bridge").integer("head_dim")
+    return (*(tower.integer("dim") // tower.integer("num_heads") for tower in towers), bridge)
+
+
+def _head_dims(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+    towers = [configs[name] for name in ("video_dit", "audio_dit")]
+    bridge = int(configs["dual_tower_bridge"]["head_dim"])
+    return (*(int(tower["dim"]) // int(tower["num_heads"]) for tower in towers), bridge)

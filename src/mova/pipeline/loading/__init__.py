@@ -1,0 +1,1 @@
+"""A model's folder to a pipeline and back: components checked, read, quantised, sharded, saved."""

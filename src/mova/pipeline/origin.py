@@ -1,0 +1,230 @@
+"""What a clip says of its origin, as one JSON object in the file, and what to ask for to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mova.errors import ConfigError, ReadError
+from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.version import package_version
+from mova.weights.lora.source import find_lora
+
+INPUTS = ("image", "last_image", "video", "audio")
+# What of a record says where and with what versions a clip was made, not which clip it is.
+CIRCUMSTANCES = ("device", "mova", "versions")
+_PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
+_WHOLE = ("height", "width", "num_frames", "num_inference_steps", "step_cache_order")
+_NUMBERS = ("frame_rate", "guidance_scale", "modality_scale", "guidance_rescale", "adaptive_guidance", "step_cache")
+_OPTIONAL = ("audio_guidance_scale", "audio_modality_scale", "video_shift", "audio_shift")
+_TEXTS = ("sampler", "sigma_lookup", "null_image")
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file that a clip was made from.
+
+    Attributes:
+        file: its name, without a folder.
+        sha256: of its content; None where the clip does not say (0.1).
+        scale: of a LoRA.
+    """
+
+    file: str
+    sha256: str | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a clip was made, as its file says.
+
+    Attributes:
+        path: of the clip.
+        model, weights_sha256: name and fingerprint of the model.
+        prompt, negative_prompt, seed, index, start_s: of the request.
+        settings: fields of `SamplingSettings`.
+        inputs: files by the request's fields.
+        loras: in their order, that of few steps included.
+        quantization: of the large weights; None for none.
+    """
+
+    path: Path
+    model: str
+    weights_sha256: str | None
+    prompt: str
+    negative_prompt: str
+    seed: int
+    index: int
+    start_s: float
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, RecordedFile]
+    loras: tuple[RecordedFile, ...]
+    quantization: str | None
+
+
+def origin_of_versions() -> dict[str, Any]:
+    """Return with which versions a clip is made."""
+    return {"mova": package_version(), "versions": _versions()}
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the files of a LoRA's folder with their names.
+
+    Raises:
+        ReadError: it cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        source = find_lora(path)
+        digest = hashlib.sha256()
+        for part in (source.weights, source.config):
+            if part is not None:
+                digest.update(f"{part.name}\0{file_sha256(part)}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+    except OSError as error:
+        raise ReadError(f"{path} must be a file that can be read: {error.strerror}") from error
+
+
+def is_same_clip(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two records are of the same clip, wherever and with whatever versions it was made."""
+    kept = [{key: value for key, value in record.items() if key not in CIRCUMSTANCES} for record in (one, other)]
+    return kept[0] == kept[1]
+
+
+def read_origin(path: Path) -> Origin:
+    """Read how a clip was made; clips of version 0.1, whose record has JSON inside of JSON, too.
+
+    Raises:
+        ReadError: no file that can be opened.
+        ConfigError: a file that says nothing of it, or what cannot be used.
+    """
+    from mova.media.write import read_metadata
+
+    record = Fields(read_metadata(path), f"metadata of {path}", ConfigError)
+    if "prompt" not in record or "settings" not in record:
+        raise ConfigError(f"from must be a clip that mova generate made, whose metadata says how; got {path} without")
+    settings = _inner(record, "settings")
+    listed = _inner(record, "loras") if "loras" in record else []
+    if not isinstance(listed, list):
+        raise ConfigError(f"{record.where}: loras must be a list, got {shorten(listed)}")
+    loras = [as_fields(one, f"{record.where}: loras", error=ConfigError) for one in listed]
+    return Origin(
+        path=path,
+        model=record.text("model"),
+        weights_sha256=record.text("weights_sha256") if "weights_sha256" in record else None,
+        prompt=record.text("prompt"),
+        negative_prompt=record.text("negative_prompt", ""),
+        seed=_number(record, "seed"),
+        index=_number(record, "index"),
+        start_s=record.number("start_s", 0.0, least=0.0),
+        settings=_settings(as_fields(settings, f"{record.where}: settings", error=ConfigError)),
+        inputs={name: _recorded(record, name) for name in INPUTS if name in record},
+        loras=tuple(
+            RecordedFile(_plain_name(one, "file"), one.text("sha256"), one.number("scale", 1.0)) for one in loras
+        ),
+        quantization=record.text("quantization") if "quantization" in record else None,
+    )
+
+
+def find_recorded(what: str, recorded: RecordedFile, origin: Origin, folders: Sequence[Path]) -> Path:
+    """Find a file that a clip was made from, by its name in these folders and by its content.
+
+    Args:
+        what: name of the option that gives it, for the error.
+        recorded: name and hash.
+        origin: of the clip.
+        folders: where to look; the first that has it counts.
+
+    Raises:
+        ReadError: it is in none of them, or has changed.
+    """
+    changed = None
+    for path in (folder / recorded.file for folder in folders):
+        if path.exists():
+            found = file_sha256(path)
+            if recorded.sha256 in (None, found):
+                return path
+            changed = changed or (path, found)
+    wanted = f"sha256 {recorded.sha256}" if recorded.sha256 else "its sha256 is not recorded"
+    option = what.replace("_", "-")
+    if changed is not None:
+        raise ReadError(
+            f"{option} must be the file that {origin.path.name} was made from, {recorded.file} ({wanted}), got "
+            f"{changed[0]} with sha256 {changed[1]}; give another with --{option}"
+        )
+    looked = " or ".join(dict.fromkeys(str(folder) for folder in folders))
+    raise ReadError(
+        f"{option} must be the file that {origin.path.name} was made from, {recorded.file} ({wanted}), which is not "
+        f"in {looked}; give it with --{option}"
+    )
+
+
+def _inner(record: Fields, key: str) -> Any:
+    """Return a value that version 0.1 kept as text with JSON in it."""
+    value = record.values[key]
+    return parse_json(value, f"{record.where}: {key}", error=ConfigError) if isinstance(value, str) else value
+
+
+def _number(record: Fields, key: str) -> int:
+    value = record.values.get(key, 0)
+    if isinstance(value, str) and value.isdecimal() and len(value) < 30:
+        return int(value)
+    return record.integer(key, 0, least=0)
+
+
+def _recorded(record: Fields, name: str) -> RecordedFile:
+    if isinstance(record.values[name], str):
+        return RecordedFile(_plain_name(record, name))
+    inner = record.fields(name)
+    return RecordedFile(_plain_name(inner, "file"), inner.text("sha256"))
+
+
+def _plain_name(record: Fields, key: str) -> str:
+    """Return a name without a folder: what a clip says must not lead to other places."""
+    name = record.text(key)
+    if not name or name in (".", "..") or any(letter in name for letter in "/\\\0"):
+        raise ConfigError(f"{record.where}: {key} must be the plain name of a file, got {shorten(name)}")
+    return name
+
+
+def _settings(record: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in record.values.items():
+        if key in _WHOLE:
+            found[key] = record.integer(key)
+        elif key in _NUMBERS or (key in _OPTIONAL and value is not None):
+            found[key] = record.number(key)
+        elif key in _TEXTS:
+            found[key] = record.text(key)
+        elif key == "guidance_interval":
+            found[key] = _interval(record)
+        elif key not in _OPTIONAL:
+            known = ", ".join((*_WHOLE, *_NUMBERS, *_OPTIONAL, *_TEXTS, "guidance_interval"))
+            raise ConfigError(f"{record.where} must hold only {known}; got {shorten(key)}")
+    return found
+
+
+def _interval(record: Fields) -> tuple[float, float]:
+    value = record.list("guidance_interval")
+    if len(value) != 2 or any(isinstance(edge, bool) or not isinstance(edge, int | float) for edge in value):
+        raise ConfigError(f"{record.where}: guidance_interval must be two numbers, got {shorten(value)}")
+    return float(value[0]), float(value[1])
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,142 @@
+"""What the pipeline returns, in the form that the caller asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+
+from mova.codecs.prompt import CutPrompt
+from mova.codecs.video import tensor_to_frames
+from mova.errors import ConfigError
+from mova.files.json_file import shorten
+from mova.pipeline.call_record import CallRecord
+from mova.settings.seeds import whole_number
+from mova.types import Clip
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+
+
+@dataclass(frozen=True)
+class CallCount:
+    """What a run asked of the model.
+
+    Attributes:
+        predictions: that were made, one per clip, step and branch of guidance.
+        repeated: how many of these took most of the picture from earlier steps (`step_cache`).
+        planned: predictions that there would have been without `adaptive_guidance`.
+    """
+
+    predictions: int
+    repeated: int
+    planned: int
+
+
+@dataclass
+class MovaPipelineOutput(BaseOutput):
+    """Clips of one call, B in all: the samples of the first prompt first.
+
+    Attributes:
+        frames: "pil": B lists of F pictures; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0, 1];
+            "latent": (B, C, T, h, w) normalised. Tensors are on the pipeline's device, decoded ones on the CPU where
+            the placement of the weights saves its memory.
+        audio: (B, 1, S) float32 in [-1, 1], an array or (for "pt") a tensor; "latent": (B, C, A).
+        sample_rate: of `audio`, in Hz.
+        frame_rate: of `frames`, in frames per second.
+        seeds: (seed, sample index) of each clip: the noise that it was made from; None where the caller gave noise or a
+            generator.
+        cut_prompts: prompts that were longer than the model reads, with the part that had no effect.
+        calls: what was asked of the model.
+        record: how the clips were made, for their files.
+    """
+
+    frames: Any
+    audio: Any
+    sample_rate: int
+    frame_rate: float
+    seeds: tuple[tuple[int, int], ...] | None = None
+    cut_prompts: tuple[CutPrompt, ...] = ()
+    calls: CallCount | None = None
+    record: CallRecord | None = None
+
+    def save(
+        self,
+        path: str | Path,
+        index: int | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        crf: float = 18.0,
+    ) -> tuple[Path, ...]:
+        """Write clips as mp4 files that say how they were made, as the command does.
+
+        Args:
+            path: ends in .mp4. Several clips get numbers: where `%03d` stands in the name, or at its end.
+            index: of the one clip to write; None writes all.
+            metadata: further entries of the record in the file.
+            crf: quality of the picture, 0 (lossless) to 51 (worst).
+
+        Returns:
+            The files, which appear only when they are complete.
+
+        Raises:
+            ConfigError: the output holds latents, or there is no such clip.
+            MuxError: a file that cannot be written.
+        """
+        from mova.files.numbered import numbered
+        from mova.media.write import check_writable, write_clip
+
+        count = len(self.frames)
+        chosen = range(count) if index is None else [whole_number("index", index, 0, count - 1)]
+        clips = {number: self.clip(number) for number in chosen}
+        target = Path(path)
+        targets = {number: target if len(clips) == 1 else numbered(target, number, count) for number in clips}
+        for file in targets.values():
+            check_writable(file)
+        for number, clip in clips.items():
+            own = {} if self.record is None else self.record.of(number, self.seeds)
+            write_clip(targets[number], clip, metadata=own | dict(metadata or {}), crf=crf)
+        return tuple(targets.values())
+
+    def clip(self, index: int = 0) -> Clip:
+        """Return one clip as media: uint8 frames and the waveform.
+
+        Raises:
+            ConfigError: the output holds latents.
+        """
+        frames = self.frames[index]
+        if isinstance(frames, list):
+            pixels = np.stack([np.asarray(frame) for frame in frames])
+        elif isinstance(frames, torch.Tensor) and frames.shape[1] == 3:
+            pixels = tensor_to_frames(frames.movedim(0, 1)[None].mul(2).sub(1))[0]
+        elif isinstance(frames, np.ndarray):
+            pixels = np.rint(frames * 255).clip(0, 255).astype(np.uint8)
+        else:
+            raise ConfigError("latents are not a clip; ask for output_type 'pil', 'np' or 'pt'")
+        waveform = self.audio[index]
+        waveform = waveform.cpu().numpy() if isinstance(waveform, torch.Tensor) else waveform
+        return Clip(pixels, waveform, self.frame_rate, self.sample_rate)
+
+
+def check_output_type(output_type: str) -> None:
+    """Refuse an output type that is not one of "pil", "np", "pt", "latent"."""
+    if not isinstance(output_type, str) or output_type not in get_args(OutputType):
+        raise ConfigError(f"output_type must be one of {', '.join(get_args(OutputType))}; got {shorten(output_type)}")
+
+
+def format_frames(frames: torch.Tensor, output_type: OutputType) -> Any:
+    """Turn frames (B, 3, F, H, W) in [-1, 1] into the form of `MovaPipelineOutput.frames`."""
+    if output_type == "pil":
+        return [[Image.fromarray(frame) for frame in clip] for clip in tensor_to_frames(frames)]
+    unit = frames.movedim(1, 2).add(1).div(2).clamp(0, 1)
+    return unit if output_type == "pt" else unit.movedim(2, -1).contiguous().cpu().numpy()
+
+
+def format_audio(waveform: torch.Tensor, output_type: OutputType) -> Any:
+    """Turn a waveform (B, 1, S) into the form of `MovaPipelineOutput.audio`."""
+    return waveform if output_type == "pt" else waveform.cpu().numpy()

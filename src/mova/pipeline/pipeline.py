@@ -1,0 +1,358 @@
+"""The pipeline: prompts and images in, clips out. Read `__call__` from top to bottom; its phases are in `phases.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from mova.codecs.conditioning import NullImage
+from mova.diffusion.sampler import SamplerName
+from mova.diffusion.schedule import PairedFlowMatchScheduler, SigmaLookup
+from mova.errors import ConfigError
+from mova.geometry import CodecGeometry
+from mova.offload.placement import Placement
+from mova.pipeline.call_record import CallRecord, each_text
+from mova.pipeline.inputs.arguments import (
+    MAX_CLIPS,
+    SETTINGS,
+    check_embeds,
+    check_prompts,
+    check_rest,
+    check_text,
+    plain_numbers,
+)
+from mova.pipeline.inputs.media import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
+from mova.pipeline.loading.storing import StoredMixin
+from mova.pipeline.loop.parallel import Spread, SpreadPipelineMixin
+from mova.pipeline.loop.sampling import CALLBACK_INPUTS, StepCallback
+from mova.pipeline.lora import LoraPipelineMixin
+from mova.pipeline.moving import MovingMixin
+from mova.pipeline.origin import INPUTS
+from mova.pipeline.output import (
+    MovaPipelineOutput,
+    OutputType,
+)
+from mova.pipeline.phases import PhasesMixin
+from mova.pipeline.placed import PlacedPipelineMixin
+from mova.pipeline.run_plan import RunPlan, plan_run
+from mova.pipeline.sharing import Shared, SharingMixin
+from mova.settings.sampling import SamplingSettings
+from mova.settings.seeds import WholeNumbers, whole_number
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+    from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+
+    from mova.models.audio_vae import AudioAutoencoder
+    from mova.models.bridge import CrossModalBridge
+    from mova.models.tower import AudioTower, VideoTower
+
+
+class MovaPipeline(
+    StoredMixin,
+    MovingMixin,
+    PhasesMixin,
+    PlacedPipelineMixin,
+    LoraPipelineMixin,
+    SpreadPipelineMixin,
+    SharingMixin,
+    DiffusionPipeline,
+):
+    """Generates clips with sound. Components are named as on disk in the published layout.
+
+    Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
+    the audio autoencoder in float32.
+
+    Args:
+        video_vae: video autoencoder.
+        audio_vae: audio autoencoder.
+        text_encoder: UMT5 encoder.
+        tokenizer: of the text encoder.
+        scheduler: makes schedules; holds no state of a run.
+        video_dit: video tower, the expert for high noise (or the only one).
+        video_dit_2: expert for low noise, or None.
+        audio_dit: audio tower.
+        dual_tower_bridge: between the towers.
+        audio_vae_type: must be "dac", as published.
+        boundary_ratio: video noise level from which the high-noise expert works; None takes that of the pipeline whose
+            components these are, else 0.9 as published.
+    """
+
+    _optional_components: ClassVar[list[str]] = ["video_dit_2"]
+    placement: Shared[Placement | None] = Shared(None)  # type: ignore[assignment]
+    _spread: Shared[Spread] = Shared(Spread())  # type: ignore[assignment]
+    _adapters: Shared[Any] = Shared(None)
+    _merged: Shared[Any] = Shared(None)
+    _is_lora_on: Shared[bool] = Shared(True)
+
+    @register_to_config
+    def __init__(
+        self,
+        video_vae: AutoencoderKLWan,
+        audio_vae: AudioAutoencoder,
+        text_encoder: UMT5EncoderModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: PairedFlowMatchScheduler,
+        video_dit: VideoTower,
+        video_dit_2: VideoTower | None,
+        audio_dit: AudioTower,
+        dual_tower_bridge: CrossModalBridge,
+        audio_vae_type: str = "dac",
+        boundary_ratio: float | None = None,
+    ) -> None:
+        super().__init__()
+        if audio_vae_type != "dac":
+            raise ConfigError(f"audio_vae_type must be 'dac', got {audio_vae_type!r}")
+        self.register_modules(
+            video_vae=video_vae,
+            audio_vae=audio_vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+            video_dit=video_dit,
+            video_dit_2=video_dit_2,
+            audio_dit=audio_dit,
+            dual_tower_bridge=dual_tower_bridge,
+        )
+        self.share_state(video_dit)
+        if boundary_ratio is not None or self.config.boundary_ratio is None:
+            self.boundary_ratio = 0.9 if boundary_ratio is None else boundary_ratio
+
+    @property
+    def boundary_ratio(self) -> float:
+        """Video noise level from which the high-noise expert works."""
+        ratio: float = self.config.boundary_ratio
+        return ratio
+
+    @boundary_ratio.setter
+    def boundary_ratio(self, ratio: float) -> None:
+        self.register_to_config(boundary_ratio=ratio)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a component or another attribute.
+
+        Raises:
+            ConfigError: a scheduler of another kind.
+        """
+        if name == "scheduler" and not isinstance(value, PairedFlowMatchScheduler):
+            raise ConfigError(
+                "scheduler must be a PairedFlowMatchScheduler, which has noise levels for video and others for audio, "
+                f"got {type(value).__name__}; sampler='euler' or 'unipc' in a call changes how steps are taken"
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def codec_geometry(self) -> CodecGeometry:
+        """Strides and rates, from the configurations of the components."""
+        patch_t, patch_h, patch_w = self.video_dit.config.patch_size
+        return CodecGeometry(
+            spatial_stride=self.video_vae.config.scale_factor_spatial,
+            temporal_stride=self.video_vae.config.scale_factor_temporal,
+            patch_size=(patch_t, patch_h, patch_w),
+            sample_rate=self.audio_vae.sample_rate,
+            hop_length=self.audio_vae.hop_length,
+            video_channels=self.video_vae.config.z_dim,
+            audio_channels=self.audio_vae.latent_channels,
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        last_image: ImageInput | Sequence[ImageInput] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
+        *,
+        video: VideoInput | None = None,
+        audio: AudioInput | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        frame_rate: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        modality_scale: float | None = None,
+        audio_guidance_scale: float | None = None,
+        audio_modality_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        video_shift: float | None = None,
+        audio_shift: float | None = None,
+        sampler: SamplerName | None = None,
+        sigma_lookup: SigmaLookup = "exact",
+        null_image: NullImage = "white",
+        num_videos_per_prompt: int = 1,
+        seed: WholeNumbers | None = None,
+        index: WholeNumbers = 0,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
+        audio_latents: torch.Tensor | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        batch_branches: bool | None = None,
+        speed: str = "exact",
+        adaptive_guidance: float | None = None,
+        step_cache: float | None = None,
+        step_cache_order: int | None = None,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = CALLBACK_INPUTS,
+    ) -> MovaPipelineOutput | tuple[Any, Any]:
+        """Generate clips.
+
+        What is None takes the model's recommendation (`self.defaults`) where there is one.
+
+        Args:
+            prompt: one text or several; what happens, then what is heard.
+            image: first frame, for all prompts or one each.
+            last_image: last frame, likewise.
+            negative_prompt: what guidance leads away from; None is the model's, else the empty text.
+            video: frames, arrays, tensors or what a call returned, see `video_tensor`: audio is made for it.
+            audio: (S,), (1, S) or (B, 1, S) at the model's rate, see `waveform_tensor`: a video is made for it.
+            height, width: in pixels; num_frames: 1 plus a multiple of the temporal stride; frame_rate: per second.
+            num_inference_steps: 1 to 1000.
+            guidance_scale, modality_scale: of text and bridge; 1 switches them off.
+            audio_guidance_scale, audio_modality_scale: for the sound alone; None takes those of the picture.
+            guidance_rescale, guidance_interval: see `Guidance`.
+            video_shift, audio_shift: of the schedule; None takes the scheduler's.
+            sampler: "euler" or "unipc".
+            sigma_lookup: "nearest" for the quantised sigmas of the published code.
+            null_image: what stands in for a missing first frame: "white", or "none" for no known frame at all.
+            num_videos_per_prompt: clips per prompt.
+            seed: one number, or one per clip; None draws one. index: number of the first clip among those of its seed,
+                or one per clip: clip 1 of `seed=1` alone is `seed=1, index=1`. The result names both for every clip.
+            generator: instead of a seed: one, or one per clip. latents, audio_latents: initial noise, used exactly.
+            prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
+            batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
+                None: where the calls are small.
+            speed: "exact", "fast" or "fastest": what is recommended for steps, guidance and step cache; what is given
+                here counts all the same (see `mova.settings.speed`). "distilled": what the acting LoRA recommends.
+            adaptive_guidance: in [0, 1]; cosine distance of the predictions with and without the text below which
+                guidance ends; 0 is off (see `mova.diffusion.adaptive_guidance`).
+            step_cache: relative change of the video tower's first block below which its other blocks repeat what they
+                added at an earlier step; 0 is off (see `mova.pipeline.loop.step_cache`).
+            step_cache_order: 0 repeats what they added, 1 and 2 forecast it from two or three steps.
+            output_type: see `MovaPipelineOutput`.
+            return_dict: False returns (frames, audio).
+            callback_on_step_end: called with (pipeline, step, timestep, latents by name) after each step; latents that
+                it returns replace the current ones. `pipeline._interrupt = True` ends the run before its next step.
+            callback_on_step_end_tensor_inputs: what it is shown: "latents", "audio_latents" or both.
+
+        Raises:
+            ConfigError, GeometryError: an argument that cannot be used, before any computation.
+            NumericalError: latents that are not finite, with the step at which they appeared.
+        """
+        # All arguments by name, before there is any other variable.
+        plan, given, noise = self._plan_call(locals())
+        with self._state.turns.call():
+            self._interrupt = False
+            text, start = self._spread.prepare(
+                lambda: (
+                    self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
+                    self.prepare_latents(plan, given, noise),
+                ),
+                self._execution_device,
+            )
+            final, calls = self.denoise(
+                plan,
+                text,
+                start,
+                batch_branches=batch_branches,
+                on_step_end=callback_on_step_end,
+                callback_inputs=callback_on_step_end_tensor_inputs,
+            )
+            frames, waveform = self.decode(plan, final, start)
+        if not return_dict:
+            return frames, waveform
+        return MovaPipelineOutput(
+            frames=frames,
+            audio=waveform,
+            sample_rate=plan.geometry.codec.sample_rate,
+            frame_rate=plan.geometry.frame_rate,
+            seeds=start.seeds,
+            cut_prompts=text.cut,
+            calls=calls,
+            record=self._record(plan, given, prompt, negative_prompt),
+        )
+
+    def _record(
+        self,
+        plan: RunPlan,
+        given: GivenMedia,
+        prompt: str | Sequence[str] | None,
+        negative_prompt: str | Sequence[str] | None,
+    ) -> CallRecord:
+        """Return how the clips were made, for their files."""
+        settings = {name: value for name, value in vars(plan.settings).items() if name not in ("codec", "geometry")}
+        settings["guidance_interval"] = list(settings["guidance_interval"])
+        negative = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
+        return CallRecord(
+            prompts=each_text(prompt, plan.num_prompts, plan.per_prompt),
+            negative_prompts=each_text(negative, plan.num_prompts, plan.per_prompt),
+            settings=settings,
+            folder=self.folder,
+            adapters=self.get_active_adapters(),
+            media={name: getattr(given, name) for name in INPUTS},
+        )
+
+    def _plan_call(self, asked: Mapping[str, Any]) -> tuple[RunPlan, GivenMedia, GivenNoise]:
+        """Check the arguments of a call, by their names, and settle what can be known beforehand."""
+        for name in ("prompt", "negative_prompt"):
+            check_prompts(name, asked[name])
+            check_embeds(f"{name}_embeds", asked[f"{name}_embeds"], self.video_dit.config.text_dim)
+        speed = check_text("speed", asked["speed"])
+        settings = SamplingSettings.for_model(
+            self._defaults_at(speed),
+            self.codec_geometry,
+            speed=speed,
+            hold_video=asked["video"] is not None,
+            hold_audio=asked["audio"] is not None,
+            **plain_numbers({name: asked[name] for name in SETTINGS}),
+        )
+        given = GivenMedia(**{name: asked[name] for name in ("image", "last_image", "video", "audio")})
+        noise = GivenNoise(
+            seed=asked["seed"],
+            generator=asked["generator"],
+            video=asked["latents"],
+            audio=asked["audio_latents"],
+            index=asked["index"],
+        )
+        per_prompt = whole_number("num_videos_per_prompt", asked["num_videos_per_prompt"], 1, MAX_CLIPS)
+        plan = self.check_inputs(
+            settings, given, noise, asked["prompt"], asked["prompt_embeds"], per_prompt, asked["output_type"]
+        )
+        check_rest(plan, noise, asked, CALLBACK_INPUTS)
+        return plan, given, noise
+
+    def check_inputs(
+        self,
+        settings: SamplingSettings,
+        given: GivenMedia,
+        noise: GivenNoise,
+        prompt: str | Sequence[str] | None,
+        prompt_embeds: torch.Tensor | None,
+        per_prompt: int,
+        output_type: OutputType,
+    ) -> RunPlan:
+        """Settle everything that can be known before the first computation; see `RunPlan`.
+
+        Raises:
+            ConfigError: arguments that contradict each other, or a value outside its range.
+        """
+        return plan_run(
+            settings,
+            self.scheduler,
+            given,
+            noise,
+            prompt=prompt,
+            prompt_embeds=prompt_embeds,
+            per_prompt=per_prompt,
+            output_type=output_type,
+            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
+            num_processes=self.parallel.world_size,
+        )

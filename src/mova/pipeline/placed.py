@@ -1,0 +1,64 @@
+"""What a pipeline does with a placement of its weights: each phase brings what it computes with to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from mova.distributed.mesh import Parallel
+from mova.models.experts import Experts
+from mova.offload.placement import Placement
+from mova.pipeline.sharing import WeightState
+from mova.plan.memory import check_memory
+
+
+class PlacedPipelineMixin:
+    """What a pipeline does with a placement: its phases, or nothing where all components are on the device."""
+
+    placement: Placement | None = None
+    _state: WeightState
+
+    @property
+    def placement_name(self) -> str:
+        """Where the weights rest, one of `mova.plan.memory.PLACEMENTS`."""
+        return "resident" if self.placement is None else self.placement.plan.placement
+
+    @property
+    def _execution_device(self) -> torch.device:
+        if self.placement is not None:
+            return self.placement.device
+        device: torch.device = super()._execution_device  # type: ignore[misc]
+        return device
+
+    def spread_over(self, parallel: Parallel, experts: Experts | None = None) -> None:
+        """Share every later call with other processes (see `SpreadPipelineMixin`).
+
+        Raises:
+            ConfigError: weights rest elsewhere than on the device.
+        """
+        check_memory(self.placement_name, parallel.world_size)
+        super().spread_over(parallel, experts)  # type: ignore[misc]
+
+    def _reading_text(self) -> Any:
+        return nullcontext() if self.placement is None else self.placement.reading_text()
+
+    def _coding(self) -> Any:
+        return nullcontext() if self.placement is None else self.placement.coding()
+
+    def _denoising(self, models: Iterable[Any]) -> Any:
+        return nullcontext() if self.placement is None else self.placement.denoising(models)
+
+    def _act(self, adapters: Mapping[str, Any], factor: float = 1.0, *, is_on: bool = True) -> None:
+        """Let adapters act (see `LoraPipelineMixin`) on weights at rest, which have memory of their own then."""
+        with self._state.turns.change("LoRAs"):
+            if self.placement is not None:
+                self.placement.keep(
+                    getattr(self, component).get_parameter(key)
+                    for entry in adapters.values()
+                    for component in entry.lora.components
+                    for key in entry.lora.changes(component)
+                )
+            super()._act(adapters, factor, is_on=is_on)  # type: ignore[misc]

@@ -1,0 +1,175 @@
+"""What is settled before the first computation of a run, and what it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import torch
+
+from mova.codecs.conditioning import NullImage
+from mova.diffusion.denoise import StepPlan, plan_steps
+from mova.diffusion.guidance import Guidance
+from mova.diffusion.sampler import SamplerName
+from mova.diffusion.schedule import PairedFlowMatchScheduler, PairedSchedule, SigmaLookup
+from mova.errors import ConfigError
+from mova.geometry import ClipGeometry
+from mova.pipeline.inputs.media import GivenMedia, GivenNoise, expand_batch
+from mova.pipeline.output import OutputType, check_output_type
+from mova.settings.sampling import SamplingSettings
+from mova.settings.seeds import Seeds
+from mova.types import LatentPair
+
+
+@dataclass(frozen=True, eq=False)
+class RunPlan:
+    """A checked call of the pipeline.
+
+    Attributes:
+        settings: sizes, steps and scales.
+        schedule: noise levels of both modalities.
+        guidance: scales.
+        boundary_ratio: where the experts change; None with one video tower.
+        num_prompts: texts, or rows of given embeddings.
+        per_prompt: clips per prompt.
+        output_type: form of the result.
+    """
+
+    settings: SamplingSettings
+    schedule: PairedSchedule
+    guidance: Guidance
+    boundary_ratio: float | None
+    num_prompts: int
+    per_prompt: int
+    output_type: OutputType
+
+    @property
+    def geometry(self) -> ClipGeometry:
+        """Of the clips."""
+        return self.settings.geometry
+
+    @property
+    def sampler(self) -> SamplerName:
+        """Name of the sampler."""
+        return cast("SamplerName", self.settings.sampler)
+
+    @property
+    def null_image(self) -> NullImage:
+        """What stands in for a missing first frame."""
+        return cast("NullImage", self.settings.null_image)
+
+    @property
+    def batch_size(self) -> int:
+        """B: clips in all, the samples of one prompt side by side."""
+        return self.num_prompts * self.per_prompt
+
+    @cached_property
+    def steps(self) -> tuple[StepPlan, ...]:
+        """Expert and branches of each step."""
+        return plan_steps(self.schedule, self.guidance, self.boundary_ratio)
+
+    @property
+    def needs_negative_text(self) -> bool:
+        """Whether any step asks for a prediction without the prompt."""
+        return any(not branch.text for step in self.steps for branch in step.mix.branches)
+
+    def expand(self, value: torch.Tensor, name: str) -> torch.Tensor:
+        """Give every clip its row: of one for all, one per prompt, or one per clip; `name` is for the error."""
+        return expand_batch(value, self.num_prompts, self.per_prompt, name)
+
+
+def plan_run(
+    settings: SamplingSettings,
+    scheduler: PairedFlowMatchScheduler,
+    given: GivenMedia,
+    noise: GivenNoise,
+    *,
+    prompt: str | Sequence[str] | None,
+    prompt_embeds: torch.Tensor | None,
+    per_prompt: int,
+    output_type: OutputType,
+    boundary_ratio: float | None,
+    num_processes: int = 1,
+) -> RunPlan:
+    """Settle everything that can be known before the first computation.
+
+    Args:
+        settings: sizes, steps and scales.
+        scheduler: makes the schedule.
+        given, noise: media and noise of the caller.
+        prompt, prompt_embeds: exactly one of them.
+        per_prompt: clips per prompt.
+        output_type: form of the result.
+        boundary_ratio: where the experts change; None with one video tower.
+        num_processes: that generate together.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or a value outside its range.
+    """
+    check_output_type(output_type)
+    if settings.step_cache and num_processes > 1:
+        raise ConfigError(
+            f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
+            f"{num_processes}; nearest is 0, which is off"
+        )
+    given.check(settings.geometry)
+    noise.check()
+    if (prompt is None) == (prompt_embeds is None):
+        raise ConfigError("exactly one of prompt and prompt_embeds must be given")
+    if per_prompt < 1:
+        raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
+    schedule = scheduler.make_schedule(
+        settings.num_inference_steps,
+        video_shift=settings.video_shift,
+        audio_shift=settings.audio_shift,
+        hold_video=given.video is not None,
+        hold_audio=given.audio is not None,
+        sigma_lookup=cast("SigmaLookup", settings.sigma_lookup),
+    )
+    texts = prompt if prompt_embeds is None else prompt_embeds
+    num_prompts = 1 if texts is None or isinstance(texts, str) else len(texts)
+    if num_prompts == 0:
+        raise ConfigError("prompt must be a text or a list of texts, got an empty list")
+    return RunPlan(
+        settings=settings,
+        schedule=schedule,
+        guidance=guidance_of(settings),
+        boundary_ratio=boundary_ratio,
+        num_prompts=num_prompts,
+        per_prompt=per_prompt,
+        output_type=output_type,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the loop starts from.
+
+    Attributes:
+        latents: at the first noise level, float32.
+        condition: (B, 4 + C, T, h, w) of the known frames.
+        given_frames: (B, 3, F, H, W) of a film that sound is made for; the result shows it untouched.
+        given_audio: (B, 1, S) of a sound that a picture is made for.
+        seeds: of the noise; None where the caller gave it.
+    """
+
+    latents: LatentPair
+    condition: torch.Tensor
+    given_frames: torch.Tensor | None
+    given_audio: torch.Tensor | None
+    seeds: Seeds | None
+
+
+def guidance_of(settings: SamplingSettings) -> Guidance:
+    """Return the scales of checked settings as the denoising loop takes them."""
+    return Guidance(
+        guidance_scale=settings.guidance_scale,
+        modality_scale=settings.modality_scale,
+        audio_guidance_scale=settings.audio_guidance_scale,
+        audio_modality_scale=settings.audio_modality_scale,
+        rescale=settings.guidance_rescale,
+        interval=settings.guidance_interval,
+        tolerance=settings.adaptive_guidance,
+    )

@@ -1,0 +1,40 @@
+"""How a model is computed on a machine: where its weights rest, in how many bits, with which kernels.
+
+None of it is part of a clip's settings: the same clip may be made anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mova.kernels.attention_backends import find_backend
+from mova.plan.memory import check_memory
+from mova.weights.quantize.layout import check_method
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The choices of a user for one machine.
+
+    Attributes:
+        memory: where weights rest while others compute, see `mova.plan.memory`.
+        quantization: how the large linear layers are packed while they are loaded, one of the methods in
+            `mova.weights.quantize.layout`; None leaves them as they are stored.
+        attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.
+        compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`).
+
+    Raises:
+        ConfigError: a placement, a method or a back-end that there is not.
+    """
+
+    memory: str = "auto"
+    quantization: str | None = None
+    attention: str | None = None
+    compile_blocks: bool = False
+
+    def __post_init__(self) -> None:
+        check_memory(self.memory)
+        if self.quantization is not None:
+            check_method(self.quantization)
+        if self.attention is not None:
+            find_backend(self.attention)

@@ -1,0 +1,1 @@
+"""What a request may ask for and what a model recommends: sampling settings, speed presets, seeds (no torch here)."""

@@ -1,0 +1,63 @@
+"""One of several models on the device."""
+
+import pytest
+import torch
+from torch import nn
+
+from mova.offload.residency import OneAtATime, Sleeper
+
+CPU = torch.device("cpu")
+
+
+def make(trained=False):
+    layer = nn.Linear(4, 4, bias=False).requires_grad_(False)
+    if trained:
+        layer.register_parameter("adapter", nn.Parameter(torch.ones(3)))
+    return layer
+
+
+def test_weights_stay_as_they_are_however_often_they_move():
+    modules = {"one": make(trained=True), "two": make()}
+    before = {name: module.weight.clone() for name, module in modules.items()}
+    residency = OneAtATime(modules, CPU)
+    assert residency.present is None
+    for name in ("one", "two", "two", "one"):
+        residency.use(name)
+        assert residency.present == name
+        assert torch.equal(modules[name].weight, before[name])
+    with pytest.raises(KeyError):
+        residency.use("three")
+
+
+def test_a_sleeper_visits_in_the_dtype_that_is_computed_in_and_leaves_the_original():
+    layer = nn.Linear(4, 4).requires_grad_(False).to(torch.bfloat16)
+    original = layer.weight.data
+    values = original.clone()
+    sleeper = Sleeper(layer.parameters(), CPU, lambda _: torch.float32)
+    assert sleeper.device_bytes == 4 * 20
+    for _ in range(2):
+        assert not sleeper.is_awake
+        sleeper.wake()
+        sleeper.wake()
+        assert sleeper.is_awake
+        assert layer.weight.dtype is torch.float32
+        assert torch.equal(layer.weight.bfloat16(), values)
+        assert layer(torch.ones(1, 4)).dtype is torch.float32
+        layer.weight.data.zero_()
+        sleeper.rest()
+        assert layer.weight.data.data_ptr() == original.data_ptr()
+        assert torch.equal(layer.weight, values)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_only_the_one_in_use_takes_room_and_what_is_trained_stays():
+    device = torch.device("cuda")
+    modules = {"one": make(trained=True).to(device), "two": make().to(device)}
+    residency = OneAtATime(modules, device)
+    assert residency.resident_bytes() == 0
+    for name in ("one", "two", "one"):
+        residency.use(name)
+        assert residency.resident_bytes() == 64
+        assert modules[name].weight.is_cuda
+        assert modules["one"].adapter.is_cuda
