@@ -20,10 +20,10 @@ from importlib.metadata import version
 
 import torch
 
+from mova.device import autocast
 from mova.kernels.attention_backends import use_backend
 from mova.kernels.cpu_attention import written_out_attention
 from mova.models.experts import Experts, pair_towers
-from mova.train.trainer import autocast
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 

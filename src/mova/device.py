@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 
 DEVICES = ("cpu", "cuda", "mps")
+
+Compute = Literal["auto", "float32", "bfloat16"]
+"""In which dtype matrix products are computed in mixed precision."""
 
 
 def choose_device(wanted: torch.device | str | int | None = None) -> torch.device:
@@ -53,3 +58,9 @@ def own_device(place: int, here: int) -> torch.device:
     torch.cuda.set_device(place)
     torch.cuda.init()
     return torch.device("cuda", place)
+
+
+def autocast(device: torch.device, compute: str) -> torch.autocast:
+    """Return the mixed-precision region that a recipe asks for; "auto" takes bfloat16 on a GPU only."""
+    enabled = compute == "bfloat16" or (compute == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -11,11 +11,11 @@ import tarfile
 
 import pytest
 
+from mova.data.config import MediaDataConfig
+from mova.data.sources.metadata import read_metadata
+from mova.data.sources.scan import scan_clips
+from mova.data.sources.shards import read_shards
 from mova.errors import MovaError
-from mova.train.config.data import MediaDataConfig
-from mova.train.sources.metadata import read_metadata
-from mova.train.sources.scan import scan_clips
-from mova.train.sources.shards import read_shards
 
 COUNT = int(os.environ.get("MOVA_FUZZ_COUNT", "100"))
 SLOW_COUNT = int(os.environ.get("MOVA_FUZZ_COUNT", "500"))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-import mova.train.sources.scan as scan
+import mova.data.sources.scan as scan
+from mova.data.config import MediaDataConfig
+from mova.data.latents import open_latents
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import MovaError
-from mova.train.config.data import MediaDataConfig
-from mova.train.latents import open_latents
 from mova.weights.locate import find_model
 
 

@@ -11,12 +11,12 @@ import torch
 import yaml
 
 from mova.cli.app import main
+from mova.data.cache_size import held_bytes
+from mova.data.latents import open_splits
 from mova.media.write import write_clip
 from mova.toyworld import render, sample_scene
-from mova.train.cache_size import held_bytes
 from mova.train.config import load_recipe
 from mova.train.dry_run import check_data
-from mova.train.latents import open_splits
 from mova.weights.locate import find_model
 
 RECIPE = {
@@ -87,7 +87,7 @@ def test_the_bytes_on_the_host_are_those_of_the_tensors(clips, tmp_path):
 
 
 def test_what_does_not_fit_in_memory_is_read_when_it_is_wanted(monkeypatch):
-    monkeypatch.setattr("mova.train.cache.IN_MEMORY", 100)
+    monkeypatch.setattr("mova.data.cache.IN_MEMORY", 100)
     assert [held_bytes(*sizes) for sizes in ((60, 40), (60, 50), (200, 50), (200, 150))] == [100, 60, 50, 0]
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mova.data.batch import ClipFacts
 from mova.errors import DataError
-from mova.train.batch import ClipFacts
 from mova.train.sampler import StepSampler
 
 BUCKETS = st.lists(st.integers(0, 3), min_size=1, max_size=40)

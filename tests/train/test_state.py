@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from mova.distributed.mesh import ALONE
 from mova.errors import CheckpointError
-from mova.train.checkpoint import ALONE, newest_state, save_state
+from mova.train.checkpoint import newest_state, save_state
 from mova.train.config import OptimizerConfig
 from mova.train.optimizer import OptimizerSet, ParameterGroup
 from mova.train.state import TrainingState

@@ -184,3 +184,8 @@ def _from_patches(patched: torch.Tensor, patch_size: int | None) -> torch.Tensor
     from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
     return patched if patch_size is None else unpatchify(patched, patch_size)
+
+
+def to_unit(frames: torch.Tensor) -> torch.Tensor:
+    """Turn (B, T, H, W, 3) uint8 into (B, 3, T, H, W) float32 in [-1, 1]."""
+    return frames.movedim(-1, 1).float().div_(127.5).sub_(1.0)

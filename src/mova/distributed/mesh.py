@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import torch
 from torch import distributed
@@ -121,6 +121,10 @@ class Parallel:
         if told.error is not None:
             raise told.error
         return cast("_T", told.value)
+
+
+ALONE: Final = Parallel()
+"""One process by itself."""
 
 
 @dataclass(frozen=True)

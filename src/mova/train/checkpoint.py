@@ -29,7 +29,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
 from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import CheckpointError
 from mova.files.json_file import Fields, read_object, shorten
 from mova.train.state_index import IndexedReader, check_stored_plainly, read_index
@@ -42,7 +42,6 @@ _FORMER_FILE = "state.pt"
 _BLOCK = 2**20
 # Reading everything again takes too long beyond this many bytes; sizes are compared then.
 _MAX_HASHED = 16 * 2**30
-ALONE = Parallel()
 
 
 def save_state(

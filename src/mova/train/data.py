@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mova.data.sources.base import Split, digest
+from mova.data.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
+from mova.data.workers import start_workers
 from mova.geometry import num_samples
 from mova.train.config import ToyDataConfig
-from mova.train.sources.base import Split, digest
-from mova.train.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
-from mova.train.workers import start_workers
 
 logger = logging.getLogger(__name__)
 

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mova.data.cache import LatentCache
+from mova.data.cache_plan import CachePlan, Missing
+from mova.data.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
+from mova.data.config import MediaDataConfig, ToyDataConfig
+from mova.data.encode import CLIP_PARTS, TEXT_PARTS, sample_rate_of
+from mova.data.latents import FILES_MEMORY, SPLITS
+from mova.data.sources.base import Split
+from mova.data.sources.files import MediaSource
+from mova.data.sources.scan import ScannedClips, named, scan_clips
+from mova.data.sources.toy import FRAME_RATE
 from mova.errors import CheckpointError, DataError
 from mova.names import SHIPPED_MODELS
 from mova.plan.published import find_configs
-from mova.train.cache import LatentCache
-from mova.train.cache_plan import CachePlan, Missing
-from mova.train.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
 from mova.train.config import LatentsConfig, StepConfig
-from mova.train.config.data import MediaDataConfig, ToyDataConfig
 from mova.train.config.joint import AdapterStageConfig, LatentStageBase
-from mova.train.encode import CLIP_PARTS, TEXT_PARTS, sample_rate_of
-from mova.train.latents import FILES_MEMORY, SPLITS
-from mova.train.sources.base import Split
-from mova.train.sources.files import MediaSource
-from mova.train.sources.scan import ScannedClips, named, scan_clips
-from mova.train.sources.toy import FRAME_RATE
 from mova.weights.locate import find_model
 
 _USUAL_RATE = 48_000

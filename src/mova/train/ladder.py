@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mova.distributed.mesh import Parallel, start_parallel
+from mova.distributed.mesh import ALONE, Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object
 from mova.files.lock import lock_folder
-from mova.train.checkpoint import ALONE, list_states
+from mova.train.checkpoint import list_states
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,

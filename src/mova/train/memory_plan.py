@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.data.config import MediaDataConfig
+from mova.data.sources.toy import ToySource
 from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
 from mova.names import COMPONENTS, EXPERTS, Component, published_class
 from mova.offload.residency import frozen_tensors
 from mova.offload.streaming import block_bytes, lanes_of, outside_blocks
 from mova.plan.published import find_configs, find_dims
-from mova.train.config.data import MediaDataConfig
 from mova.train.config.joint import AdapterConfig, LoraConfig
-from mova.train.sources.toy import ToySource
 from mova.train.unit_memory import UnitMemory, UnitSizes, cast_weights, measure_units
 from mova.weights.components import build_empty
 from mova.weights.dims import ModelDims

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.data.batch import ClipFacts
+from mova.data.clip_record import check_same_clips, record_of
 from mova.errors import DataError
 from mova.files.json_file import shorten
-from mova.train.batch import ClipFacts
-from mova.train.clip_record import check_same_clips, record_of
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from mova.distributed.fsdp import add_up_gradients, local
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import CheckpointError, ConfigError, Interrupted, NumericalError
 from mova.files.json_file import as_fields
 from mova.train.average import WeightAverage
-from mova.train.checkpoint import ALONE, list_states, newest_state, save_state
+from mova.train.checkpoint import list_states, newest_state, save_state
 from mova.train.config import OptimizerConfig, RunConfig
 from mova.train.interrupt import Interrupts
 from mova.train.metrics import Metrics
@@ -351,12 +351,6 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; use cpu or auto")
     return torch.device(name)
-
-
-def autocast(device: torch.device, compute: str) -> torch.autocast:
-    """Return the region in which matrix products are computed as a recipe says; "auto" takes bfloat16 on a GPU only."""
-    enabled = compute == "bfloat16" or (compute == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

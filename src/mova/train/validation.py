@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from mova.codecs.prompt import load_tokenizer
+from mova.data.sources.base import ClipSource
+from mova.data.sources.toy import ToySource
 from mova.diffusion.denoise import denoise
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import NumericalError
 from mova.media.write import write_clip
 from mova.names import Expert
@@ -29,10 +31,7 @@ from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.run_plan import RunPlan, Start
 from mova.settings.sampling import SamplingSettings
 from mova.toyworld.reading.score import ClipScore, count_events, score_clip
-from mova.train.checkpoint import ALONE
 from mova.train.config.joint import ValidationConfig
-from mova.train.sources.base import ClipSource
-from mova.train.sources.toy import ToySource
 from mova.types import LatentPair
 from mova.weights.components import load_component
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mova.train.stages.clip_pool import ClipPool, motion_mask, to_unit
+from mova.codecs.video import to_unit
+from mova.train.stages.clip_pool import ClipPool, motion_mask
 
 CPU = torch.device("cpu")
 SIDE, LENGTH = 64, 9

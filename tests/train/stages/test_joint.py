@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mova.train.latents import open_latents
+from mova.data.latents import open_latents
 from mova.train.stages.joint import JointStage
 from mova.train.trainer import Trainer
 from mova.weights.components import load_component

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mova.distributed.mesh import Parallel
+from mova.data.batch import ClipFacts, LatentBatch
+from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import ConfigError, DataError
 from mova.media.write import write_clip
-from mova.train.batch import ClipFacts, LatentBatch
-from mova.train.checkpoint import ALONE
 from mova.train.config import RunConfig
 from mova.train.draws import StepDraws
 from mova.train.stages.latent_stage import OpenSplits, StepParts, condition_of, held_out_groups, noise_of, prompts_of

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from mova.data.latents import CachedLatents, open_latents
 from mova.train.config import LatentsConfig
-from mova.train.latents import CachedLatents, open_latents
 from mova.train.stages.latents import LatentsStage
 
 

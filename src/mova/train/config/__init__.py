@@ -1,6 +1,6 @@
 """Recipes as strict pydantic models, and how they are read from YAML."""
 
-from mova.train.config.data import ToyDataConfig
+from mova.data.config import ToyDataConfig
 from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import (
     AdapterConfig,

@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mova.train.config.base import MOST_SCALE
+from mova.recipe.base import MOST_SCALE
 from mova.train.config.joint import AdapterStageConfig
 
 # What the noise levels of a distillation leave no choice in: they are those of the schedule, the same place for both

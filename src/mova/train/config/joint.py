@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from mova.data.config import DataConfig
 from mova.files.json_file import shorten, shorten_text
 from mova.names import COMPONENTS, Component, Expert
-from mova.train.config.base import MOST_SCALE, Strict
-from mova.train.config.data import DataConfig
+from mova.recipe.base import MOST_SCALE, Strict
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
 _LARGEST_CHANGE: Final = 65_536

@@ -12,10 +12,11 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from mova.data.config import MediaDataConfig, ToyDataConfig
 from mova.errors import ConfigError
 from mova.files.json_file import shorten, shorten_text
-from mova.train.config.base import nearest_name
-from mova.train.config.data import MediaDataConfig, ToyDataConfig
+from mova.recipe.base import nearest_name
+from mova.recipe.yaml_file import parse_yaml, read_yaml
 from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
 from mova.train.config.stages import (
@@ -26,7 +27,6 @@ from mova.train.config.stages import (
     TextEncoderConfig,
     VideoAutoencoderConfig,
 )
-from mova.train.config.yaml_file import parse_yaml, read_yaml
 
 TrainedConfig = (
     TextEncoderConfig

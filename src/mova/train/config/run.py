@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mova.device import Compute
 from mova.errors import ConfigError
-from mova.train.config.base import MOST_SAMPLES, MOST_STEPS, Strict
+from mova.recipe.base import MOST_SAMPLES, MOST_STEPS, Strict
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Compute = Literal["auto", "float32", "bfloat16"]
 
 
 class RunConfig(Strict):

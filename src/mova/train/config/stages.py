@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from mova.data.config import DataConfig, ToyDataConfig
+from mova.device import Compute
 from mova.files.json_file import shorten, shorten_text
-from mova.train.config.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
-from mova.train.config.data import DataConfig, ToyDataConfig
-from mova.train.config.run import Compute, OptimizerConfig, RunConfig
+from mova.recipe.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
+from mova.train.config.run import OptimizerConfig, RunConfig
 from mova.weights.locate import ModelDefaults
 
 _LARGEST_DEFAULT: Final = 1_000_000

@@ -9,22 +9,22 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from mova.data.batch import LatentBatch
+from mova.device import autocast
 from mova.diffusion.flow import interpolate, velocity_loss, velocity_target
 from mova.diffusion.timesteps import loss_weight
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.tower import AudioTower
 from mova.offload.activations import recompute_blocks
-from mova.train.batch import LatentBatch
-from mova.train.checkpoint import ALONE
 from mova.train.components import build_components, export_component
 from mova.train.config import AudioTowerConfig
 from mova.train.draws import DrawSettings, StepDraws, draw_step
 from mova.train.optimizer import ParameterGroup
 from mova.train.stages.latent_stage import OpenSplits, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, autocast, choose_device, step_generator
+from mova.train.trainer import OnProgress, choose_device, step_generator
 
 VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from mova.codecs.video import to_unit
+
 # Frames of this many bytes at most are kept on an accelerator; more are gathered from the memory map.
 _DEVICE_BYTES = 24 * 2**30
 _MOVING = 0.08
@@ -73,11 +75,6 @@ class ClipPool:
         frames = torch.stack(parts).to(self.device)
         moving = motion_mask(frames, torch.stack(still).to(self.device))
         return to_unit(frames), moving
-
-
-def to_unit(frames: torch.Tensor) -> torch.Tensor:
-    """Turn (B, T, H, W, 3) uint8 into (B, 3, T, H, W) float32 in [-1, 1]."""
-    return frames.movedim(-1, 1).float().div_(127.5).sub_(1.0)
 
 
 def motion_mask(frames: torch.Tensor, median: torch.Tensor, margin: int = 2) -> torch.Tensor:

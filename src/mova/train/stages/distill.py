@@ -14,18 +14,18 @@ from pathlib import Path
 
 import torch
 
+from mova.data.batch import LatentSource
+from mova.device import autocast
 from mova.diffusion.denoise import StepPlan, denoise, plan_steps
 from mova.diffusion.flow import interpolate
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedSchedule
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.models.experts import ExpertForward
 from mova.names import EXPERTS, Expert
 from mova.pipeline.loading.load import load_scheduler
 from mova.pipeline.loop.velocity import TextConditions, VelocityModel
 from mova.train.adapters import without_adapters
-from mova.train.batch import LatentSource
-from mova.train.checkpoint import ALONE
 from mova.train.config.distill import DistillConfig
 from mova.train.distillation import (
     PhaseGrid,
@@ -40,7 +40,7 @@ from mova.train.draws import StepDraws, draw_step
 from mova.train.objective import JointLoss
 from mova.train.stages.latent_stage import Part, condition_of, noise_of, prompts_of
 from mova.train.stages.lora import LoraStage
-from mova.train.trainer import OnProgress, autocast, step_generator
+from mova.train.trainer import OnProgress, step_generator
 from mova.types import LatentPair, Velocities
 from mova.weights.locate import find_model
 from mova.weights.lora.adapters import Lora

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.data.batch import LatentBatch, LatentSource
+from mova.device import autocast
 from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.experts import ExpertForward, Experts, pair_towers
 from mova.names import COMPONENTS, EXPERTS, Component, Expert
-from mova.train.batch import LatentBatch, LatentSource
-from mova.train.checkpoint import ALONE
 from mova.train.components import build_components, export_component
 from mova.train.config.joint import JointConfig, JointObjectiveConfig
 from mova.train.draws import DrawSettings, StepDraws, draw_expert, draw_step
@@ -26,7 +26,7 @@ from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, 
 from mova.train.optimizer import ParameterGroup
 from mova.train.placement import Placement
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, SampleClips, autocast, choose_device, step_generator
+from mova.train.trainer import OnProgress, SampleClips, choose_device, step_generator
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 from mova.weights.locate import find_model

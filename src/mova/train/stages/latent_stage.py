@@ -10,20 +10,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.data.batch import LatentBatch, LatentSource
+from mova.data.clip_record import check_same_clips, joined, record_of
+from mova.data.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
+from mova.data.latents import FILES_MEMORY, open_source, open_splits
+from mova.data.sources.base import ClipSource, Split
 from mova.distributed.mesh import Parallel
 from mova.errors import DataError
 from mova.files.json_file import as_fields
-from mova.train.batch import LatentBatch, LatentSource
-from mova.train.clip_record import check_same_clips, joined, record_of
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
 from mova.train.draws import StepDraws, sample_noise
-from mova.train.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
-from mova.train.latents import FILES_MEMORY, open_source, open_splits
 from mova.train.objective import SampleCounts
 from mova.train.optimizer import ParameterGroup
 from mova.train.sampler import StepSampler
-from mova.train.sources.base import ClipSource, Split
 from mova.train.trainer import OnProgress, Progress
 from mova.types import LatentPair
 from mova.weights.locate import find_model

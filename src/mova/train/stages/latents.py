@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mova.data.latents import open_splits
 from mova.train.config import LatentsConfig
-from mova.train.latents import open_splits
 from mova.train.stages.latent_stage import show_encoding
 from mova.train.trainer import OnProgress, choose_device
 

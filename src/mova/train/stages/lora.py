@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
 from mova.names import COMPONENTS, Component, published_class
 from mova.train.adapters import add_adapters, check_targets, take_adapters
-from mova.train.checkpoint import ALONE
 from mova.train.components import refuse_packed
 from mova.train.config.joint import AdapterStageConfig
 from mova.train.optimizer import ParameterGroup

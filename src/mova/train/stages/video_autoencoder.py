@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mova.codecs.video import decode_unclamped, encode_posterior
+from mova.codecs.video import decode_unclamped, encode_posterior, to_unit
+from mova.device import autocast
 from mova.models.presets import tiny_video_vae
 from mova.train.components import component_folder
 from mova.train.config import VideoAutoencoderConfig
 from mova.train.data import prepare_clips
 from mova.train.optimizer import ParameterGroup
-from mova.train.stages.clip_pool import ClipPool, motion_mask, to_unit
+from mova.train.stages.clip_pool import ClipPool, motion_mask
 from mova.train.stages.seeded import SeededStage
-from mova.train.trainer import autocast, choose_device, noise_generator, step_generator
+from mova.train.trainer import choose_device, noise_generator, step_generator
 from mova.weights.components import load_component, write_component
 
 if TYPE_CHECKING:

@@ -1,0 +1,318 @@
+"""What a cache of encoded clips must hold for a source of clips: which files, what is missing, and how it is filled."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mova.data.cache import LatentCache, is_finite
+from mova.data.cache_size import EncodedSizes, sizes_from_directory
+from mova.data.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint
+from mova.data.sources.base import ClipEntry, ClipSource, RawClip, digest
+from mova.data.workers import start_workers
+from mova.errors import CheckpointError, DataError, MediaError
+from mova.files.lock import lock_folder
+
+logger = logging.getLogger(__name__)
+
+# Called with (clips done, clips in all).
+OnProgress = Callable[[int, int], None]
+FIELDS = ("video", "condition", "mask", "audio", "video_counted", "audio_counted")
+_ENCODED_AT_ONCE, _TEXTS_AT_ONCE = 8, 64
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is to be encoded.
+
+    Attributes:
+        clips: one index of the source for each file that is missing.
+        whites: indices of sizes whose white first frame is missing.
+        texts: captions.
+    """
+
+    clips: Sequence[int]
+    whites: Sequence[int]
+    texts: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.clips or self.whites or self.texts)
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """Which key of a cache each clip and each text of a source has.
+
+    Attributes:
+        source: of the clips.
+        cache: that holds them, or will.
+        settings: what it is filled with, in words.
+        clip_keys: of the source's entries.
+        text_keys: by caption.
+        white_keys: of a white first frame, by size.
+        sizes: how much what is encoded takes; None where the model does not say.
+    """
+
+    source: ClipSource
+    cache: LatentCache
+    settings: dict[str, Any]
+    clip_keys: tuple[str, ...]
+    text_keys: dict[str, str]
+    white_keys: tuple[str, ...]
+    sizes: EncodedSizes | None
+
+    @classmethod
+    def of(cls, source: ClipSource, model: Path, cache: LatentCache) -> CachePlan:
+        """Return the plan for the encoders of a model.
+
+        Raises:
+            DataError: the model lacks an encoder.
+        """
+        weights, texts = fingerprint(model, CLIP_PARTS), fingerprint(model, TEXT_PARTS)
+        settings = {
+            "autoencoders": weights,
+            "text encoder": texts,
+            "sizes": [f"{width}x{height}" for height, width in source.sizes],
+            "frames": source.num_frames,
+            "frame rate": source.frame_rate,
+        }
+        if weights is None or texts is None:
+            missing = [part for part in (*CLIP_PARTS, *TEXT_PARTS) if fingerprint(model, (part,)) is None]
+            raise DataError(
+                f"encoding needs {', '.join(missing)} in {model}, which has none; a cache is found by their weights too"
+            )
+        captions = {entry.caption for entry in source.entries} | {""}
+        shape = (source.num_frames, source.frame_rate)
+        return cls(
+            source=source,
+            cache=cache,
+            settings=settings,
+            clip_keys=tuple(digest("clip", entry.identity, entry.content, weights) for entry in source.entries),
+            text_keys={text: digest("text", text, texts) for text in captions},
+            white_keys=tuple(digest("white", size, *shape, weights) for size in source.sizes),
+            sizes=_sizes(model),
+        )
+
+    def missing(self) -> Missing:
+        """Return what is not in the cache, or damaged in it (large caches are not read for this)."""
+        firsts = {key: index for index, key in reversed(list(enumerate(self.clip_keys)))}
+        whites = [index for index, key in enumerate(self.white_keys) if not self.cache.is_sound(key)]
+        sound = self._sound(list(firsts)) | self._sound(list(self.text_keys.values()))
+        clips = sorted(index for key, index in firsts.items() if key not in sound)
+        return Missing(clips, whites, [text for text, key in self.text_keys.items() if key not in sound])
+
+    def bytes_of(self, missing: Missing) -> int:
+        """Return what the files of something missing will take on disk; 0 where that is not known."""
+        if self.sizes is None:
+            return 0
+        clips = [self._clip_bytes(self.source.entries[index].bucket) for index in missing.clips]
+        whites = [self._clip_bytes(index) // 2 for index in missing.whites]
+        return self.sizes.files_bytes([*clips, *whites], len(missing.texts))
+
+    def check_space(self, missing: Missing) -> None:
+        """Refuse to begin what the disk cannot take.
+
+        Raises:
+            DataError: less free space than the missing files need.
+        """
+        needed, free = self.bytes_of(missing), self.cache.free_bytes()
+        if needed > free:
+            raise DataError(
+                f"{len(missing.clips)} clips and {len(missing.texts)} captions to encode take {needed / 1e9:.2f} GB in "
+                f"{self.cache.folder}, got {free / 1e9:.2f} GB free; make room, or choose another disk (--cache)"
+            )
+
+    def fill(self, encoding: Encoding, workers: int, on_progress: OnProgress | None) -> dict[int, str]:
+        """Encode what is missing.
+
+        Args:
+            encoding: what encodes.
+            workers: processes that decode; 0 takes one per core.
+            on_progress: called while clips are encoded.
+
+        Returns:
+            Clips that could not be read or encoded, with the reason.
+
+        Raises:
+            DataError: another process fills the cache, or there is not enough space for it.
+        """
+        if not (missing := self.missing()):
+            return {}
+        with lock_folder(self.cache.folder, "cache", error=DataError):
+            self.cache.sweep()
+            self.check_space(missing)
+            self._say_what_differs()
+            failed = self._encode_clips(missing, encoding, workers, on_progress)
+            self._encode_texts(missing.texts, encoding)
+            self.cache.note(self.settings)
+        _let_go(encoding.device)
+        return {index: failed[key] for index, key in enumerate(self.clip_keys) if key in failed}
+
+    def make_again(self, key: str, encoding: Encoding) -> None:
+        """Encode one file of the cache anew that turned out to be damaged.
+
+        Raises:
+            DataError: it cannot be made again; the text says why.
+        """
+        logger.warning("%s is damaged or gone, and made again", self.cache.path(key))
+        missing = Missing(
+            [self.clip_keys.index(key)] if key in self.clip_keys else [],
+            [index for index, white in enumerate(self.white_keys) if white == key],
+            [text for text, own in self.text_keys.items() if own == key],
+        )
+        try:
+            failed = self._encode_clips(missing, encoding, 1, None)
+            self._encode_texts(missing.texts, encoding)
+        except torch.cuda.OutOfMemoryError:
+            # What trains fills the device.
+            _let_go(encoding.device)
+            return self.make_again(key, Encoding(encoding.model, torch.device("cpu"), encoding.compute))
+        except CheckpointError as error:
+            raise DataError(f"{self.cache.path(key)} is damaged and cannot be made again: {error}") from error
+        _let_go(encoding.device)
+        if failed:
+            raise DataError(f"{self.cache.path(key)} is damaged and cannot be made again: {failed[key]}")
+        return None
+
+    def _sound(self, keys: Sequence[str]) -> set[str]:
+        """Return those of some keys that are there, and as they were written where all of them are small enough."""
+        there = [key for key in keys if self.cache.has(key)]
+        if not self.cache.fit_in_memory(there):
+            return set(there)
+        sound = {key for key in there if self.cache.is_sound(key)}
+        if len(sound) < len(there):
+            logger.warning(
+                "%d encoded clips in %s are damaged and made again", len(there) - len(sound), self.cache.folder
+            )
+        return sound
+
+    def _encode_clips(
+        self, missing: Missing, encoding: Encoding, workers: int, on_progress: OnProgress | None
+    ) -> dict[str, str]:
+        """Encode clips and white first frames; return the keys that could not be made, with the reason."""
+        if not missing.clips and not missing.whites:
+            return {}
+        encoder = ClipEncoder(encoding)
+        for index in missing.whites:
+            length = self.source.num_frames, self.source.frame_rate
+            condition = encoder.white_condition(self.source.sizes[index], *length)
+            self.cache.write(self.white_keys[index], {"condition": condition}, "a white first frame")
+        failed: dict[str, str] = {}
+        done = 0
+        for indices in _groups(self.source.entries, missing.clips):
+            for part, clips in _loaded(self.source, indices, workers):
+                read = dict(zip(part, clips, strict=True))
+                failed |= {self.clip_keys[index]: clip for index, clip in read.items() if isinstance(clip, str)}
+                failed |= self._encode(encoder, {index: c for index, c in read.items() if isinstance(c, RawClip)})
+                done += len(part)
+                if on_progress:
+                    on_progress(done, len(missing.clips))
+        return failed
+
+    def _encode(self, encoder: ClipEncoder, clips: dict[int, RawClip]) -> dict[str, str]:
+        if not clips:
+            return {}
+        failed = {}
+        entries = [self.source.entries[index] for index in clips]
+        encoded = encoder.encode(list(clips.values()), [entry.content for entry in entries])
+        for index, entry, made in zip(clips, entries, encoded, strict=True):
+            tensors = {name: getattr(made, name) for name in FIELDS}
+            if is_finite(tensors):
+                self.cache.write(self.clip_keys[index], tensors, entry.key)
+            else:
+                failed[self.clip_keys[index]] = f"{entry.key} gives latents that are not finite numbers"
+        return failed
+
+    def _encode_texts(self, texts: Sequence[str], encoding: Encoding) -> None:
+        if not texts:
+            return
+        encoder = TextEncoder(encoding.model, encoding.device)
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = texts[start : start + _TEXTS_AT_ONCE]
+            for text, rows in zip(part, encoder.encode(part), strict=True):
+                self.cache.write(self.text_keys[text], {"prompt": rows}, text)
+
+    def _say_what_differs(self) -> None:
+        """Encoding everything anew may be a surprise: say which setting is not that of an earlier filling."""
+        earlier = self.cache.settings()
+        if earlier and self.settings not in earlier:
+            nearest = max(earlier, key=lambda one: sum(one.get(name) == value for name, value in self.settings.items()))
+            changed = [name for name, value in self.settings.items() if nearest.get(name) != value]
+            logger.warning(
+                "%s was filled with other %s; clips are encoded anew beside those",
+                self.cache.folder,
+                ", ".join(changed),
+            )
+
+    def _clip_bytes(self, bucket: int) -> int:
+        assert self.sizes is not None, "asked where sizes are known"
+        return self.sizes.clip_bytes(self.source.sizes[bucket], self.source.num_frames, self.source.frame_rate)
+
+
+def _sizes(model: Path) -> EncodedSizes | None:
+    try:
+        return sizes_from_directory(model)
+    except CheckpointError:
+        # What is wrong with it is said where the encoders are loaded.
+        return None
+
+
+def _groups(entries: Sequence[ClipEntry], indices: Sequence[int]) -> list[list[int]]:
+    buckets = sorted({entries[index].bucket for index in indices})
+    return [[index for index in indices if entries[index].bucket == bucket] for bucket in buckets]
+
+
+def _loaded(
+    source: ClipSource, indices: Sequence[int], workers: int
+) -> Iterator[tuple[Sequence[int], list[RawClip | str]]]:
+    """Yield clips in parts that are encoded together; the next ones are decoded meanwhile, by other processes."""
+    parts = [indices[start : start + _ENCODED_AT_ONCE] for start in range(0, len(indices), _ENCODED_AT_ONCE)]
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(parts) == 1:
+        for part in parts:
+            yield part, [_load(source, index) for index in part]
+        return
+    with start_workers(workers, _adopt, (source,)) as pool:
+        waiting = iter(parts)
+        ahead = [(part, _submit(pool, part)) for part in islice(waiting, 2 * workers)]
+        while ahead:
+            part, jobs = ahead.pop(0)
+            ahead += [(later, _submit(pool, later)) for later in islice(waiting, 1)]
+            yield part, [job.result() for job in jobs]
+
+
+_adopted: list[ClipSource] = []
+
+
+def _adopt(source: ClipSource) -> None:
+    _adopted[:] = [source]
+
+
+def _submit(pool: Executor, part: Sequence[int]) -> list[Future[RawClip | str]]:
+    return [pool.submit(_load_adopted, index) for index in part]
+
+
+def _load_adopted(index: int) -> RawClip | str:
+    return _load(_adopted[0], index)
+
+
+def _load(source: ClipSource, index: int) -> RawClip | str:
+    try:
+        return source.load(index)
+    except (MediaError, OSError, EOFError) as error:
+        return f"{source.entries[index].key}: {error}"
+
+
+def _let_go(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

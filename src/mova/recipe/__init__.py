@@ -1,0 +1,1 @@
+"""Runs written as YAML: strict models, and files read within bounds."""
