@@ -21,7 +21,7 @@ import torch
 
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tensor_to_frames
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.toyworld import BallScene, RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.reading.score import match_events, score_clip
 from mova.toyworld.reading.track import track_disc

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mova.evaluate.toyworld import summarise
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.settings.few_steps import read_recommended
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed

@@ -29,7 +29,7 @@ def measure(online: bool, cache: Path, steps: int, batch_size: int) -> dict[str,
     import torch
 
     from mova.train.config import load_recipe
-    from mova.train.optimizer import OptimizerSet
+    from mova.train.loop.optimizer import OptimizerSet
     from mova.train.stages.joint import JointStage
 
     torch.set_num_threads(2)

@@ -89,7 +89,7 @@ def main() -> None:
 
     import torch
 
-    from mova.pipeline.loading.load import load_pipeline
+    from mova.pipeline.load import load_pipeline
     from mova.train.config import load_recipe
     from mova.train.ladder import run_recipe
 

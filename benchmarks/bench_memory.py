@@ -39,7 +39,8 @@ def write_model(folder: Path, sizes: str) -> None:
 
     from mova.bench.random_weights import fill_randomly
     from mova.models.presets import mova_360p, tiny
-    from mova.pipeline.loading.load import PUBLISHED_COMPONENTS, load_pipeline
+    from mova.names import PUBLISHED_COMPONENTS
+    from mova.pipeline.load import load_pipeline
     from mova.weights.components import build_empty
 
     pipeline = load_pipeline("mova-tiny")
@@ -71,7 +72,7 @@ def measure(folder: Path, placement: str, sizes: str, quantization: str | None) 
     import numpy as np
     import torch
 
-    from mova.pipeline.loading.load import load_pipeline
+    from mova.pipeline.load import load_pipeline
     from mova.pipeline.runtime import Runtime
     from mova.plan.free import release_memory
 

@@ -27,7 +27,7 @@ from mova.evaluate.toyworld import summarise
 from mova.models.dual_tower import DualTower
 from mova.models.experts import pair_towers
 from mova.names import COMPONENTS, Expert
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed

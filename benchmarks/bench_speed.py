@@ -30,7 +30,7 @@ from torch import nn
 
 from mova.evaluate.toyworld import summarise
 from mova.names import COMPONENTS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.settings.few_steps import DISTILLED
 from mova.settings.speed import SPEEDS

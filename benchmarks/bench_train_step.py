@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mova.geometry import ClipGeometry
+    from mova.train.build.placement import Placement
     from mova.train.config import LoraConfig
-    from mova.train.memory_plan import TrainingMemory
-    from mova.train.objective import Draws, TrainingBatch
-    from mova.train.placement import Placement
+    from mova.train.plan.memory import TrainingMemory
+    from mova.train.steps.objective import Draws, TrainingBatch
     from mova.weights.dims import ModelDims
 
 RECOMPUTED = {"checkpoint_activations": True}
@@ -120,9 +120,9 @@ def build(
     import torch
 
     from mova.names import COMPONENTS, published_class
-    from mova.train.adapters import add_adapters
-    from mova.train.placement import home_of
-    from mova.train.unit_memory import cast_weights
+    from mova.train.build.adapters import add_adapters
+    from mova.train.build.placement import home_of
+    from mova.train.plan.unit_memory import cast_weights
     from mova.weights.components import build_empty
     from mova.weights.quantize.layers import pack_layers, quantize_weight
 
@@ -155,7 +155,7 @@ def batch_of(dims: ModelDims, geometry: ClipGeometry, device: torch.device) -> t
     """Return one random clip with its noise, in latents."""
     import torch
 
-    from mova.train.objective import Draws, TrainingBatch
+    from mova.train.steps.objective import Draws, TrainingBatch
     from mova.types import LatentPair
 
     video, audio = (1, *geometry.video_latent_shape), (1, *geometry.audio_latent_shape)
@@ -184,7 +184,7 @@ def measure(
     """Build a model, train it for some steps, and take it down again."""
     import torch
 
-    from mova.train.memory_plan import plan_model
+    from mova.train.plan.memory import plan_model
 
     plan = plan_model(config, model, dims, is_gpu=device.type == "cuda")
     try:
@@ -215,12 +215,12 @@ def _measure(
 ) -> Row:
     import torch
 
-    from mova.distributed.allocations import Allocations
     from mova.models.experts import pair_towers
     from mova.offload.residency import frozen_tensors
-    from mova.train.objective import joint_loss
-    from mova.train.optimizer import OptimizerSet, ParameterGroup
-    from mova.train.placement import Placement
+    from mova.train.build.placement import Placement
+    from mova.train.loop.optimizer import OptimizerSet, ParameterGroup
+    from mova.train.plan.allocations import Allocations
+    from mova.train.steps.objective import joint_loss
 
     components, adapters = build(model, config, device)
     if config.run.compile:
@@ -315,7 +315,7 @@ def main() -> None:
 
     import torch
 
-    from mova.train.memory_plan import largest_geometry
+    from mova.train.plan.memory import largest_geometry
     from mova.weights.dims import dims_from_configs
 
     torch.set_num_threads(chosen.threads)

@@ -3,7 +3,7 @@ import torch
 
 from mova.device import choose_device
 from mova.errors import ConfigError
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 
 
 def test_without_a_word_a_gpu_computes_where_there_is_one(monkeypatch):

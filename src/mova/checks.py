@@ -11,14 +11,6 @@ MAX_STEPS: Final = 1000
 """Steps of a sampling run."""
 
 
-def check_tasks(*, has_image: bool, has_video: bool, has_audio: bool) -> None:
-    """Refuse inputs that contradict each other."""
-    if has_video and has_audio:
-        raise ConfigError("video and audio are both given, so nothing is left to generate; give one of them")
-    if has_video and has_image:
-        raise ConfigError("video already holds the frames; leave out image and last_image")
-
-
 def check_steps(num_inference_steps: int) -> None:
     """Refuse a number of steps outside 1 to `MAX_STEPS`."""
     if isinstance(num_inference_steps, bool) or not isinstance(num_inference_steps, int):

@@ -6,7 +6,7 @@ import torch
 from mova.bench.random_weights import plan_random, random_pipeline
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.runtime import Runtime
 from mova.plan.memory import Room
 from mova.plan.published import find_configs, find_dims

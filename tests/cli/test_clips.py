@@ -10,8 +10,9 @@ from PIL import Image
 from mova.cli.app import main
 from mova.media.read import read_clip
 from mova.media.write import read_metadata, write_clip
-from mova.pipeline.loading import load
+from mova.pipeline import load
 from mova.types import Clip
+from mova.weights import fingerprint
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "5", "--steps", "1"]
@@ -78,7 +79,7 @@ def test_a_missing_or_changed_input_of_a_clip_stops_before_weights_are_loaded(ma
 
 
 def test_other_weights_are_said(made, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(load, "weights_hash", lambda _: "0123")
+    monkeypatch.setattr(fingerprint, "weights_hash", lambda _: "0123")
     assert generate("--from", made / "a.mp4", "--model", CHECKPOINT, "--output", tmp_path / "b.mp4") == 0
     assert "weights: pipeline_checkpoint has sha256 0123, a.mp4 was made with" in capsys.readouterr().err
 

@@ -165,7 +165,7 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
     ids=str,
 )
 def test_wrong_input_is_explained_with_exit_code_2(tmp_path, capsys, monkeypatch, options, text):
-    from mova.pipeline.loading import load
+    from mova.pipeline import load
 
     def refuse(*_, **__):
         raise AssertionError("weights were loaded before everything was checked")
@@ -233,9 +233,9 @@ def test_a_folder_of_peft_is_a_lora_and_a_pickled_one_is_refused_with_the_way_ou
 
 
 def test_a_lora_that_does_not_fit_is_explained_before_sampling(tmp_path, capsys, monkeypatch):
-    from mova.pipeline.loading import load
+    from mova.pipeline.loading import model
 
-    monkeypatch.setattr(load, "load_component", lambda *_, **__: pytest.fail("weights were read"))
+    monkeypatch.setattr(model, "load_component", lambda *_, **__: pytest.fail("weights were read"))
     file = adapter_file(tmp_path / "style.safetensors", "blocks.99.self_attn.q")
     assert generate(tmp_path / "a.mp4", "--lora", str(file)) == 2
     shown = capsys.readouterr().err
@@ -262,7 +262,7 @@ def test_long_prompt_says_what_was_cut(tmp_path, capsys):
 def test_interruption_while_sampling_leaves_no_file_and_exit_code_130(tmp_path):
     code = """
 import signal, sys
-import mova.cli.progress as command
+import mova.cli.terminal.progress as command
 from mova.cli.app import main
 from mova.media.read import read_clip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mova.cli.app import main
-from mova.train.checkpoint import newest_state
+from mova.train.loop.checkpoint import newest_state
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mova.codecs.audio import encode_audio
-from mova.codecs.conditioning import frame_condition
 from mova.codecs.prompt import encode_prompts
 from mova.codecs.video import encode_video, frames_to_tensor
+from mova.conditioning.frames import frame_condition
 from mova.data.encode import (
     CLIP_PARTS,
     LAST_FRAME_EVERY,

@@ -8,7 +8,7 @@ from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows, standing_in
 from mova.models.presets import tiny
 from mova.names import COMPONENTS
-from mova.train.components import build_components
+from mova.train.build.components import build_components
 from mova.weights.components import build_empty, write_component
 from processes import run_processes
 

@@ -11,8 +11,9 @@ from mova.generate.run import generate_file, make_request
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
-from mova.pipeline.loading import load
+from mova.pipeline import load
 from mova.pipeline.runtime import Runtime
+from mova.weights.fingerprint import weights_hash
 
 SHORT = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 3, "guidance_scale": 1.0}
 
@@ -36,7 +37,7 @@ def test_request_becomes_a_file_that_tells_its_origin(checkpoint, tmp_path):
     assert read_metadata(made.path) == dict(made.metadata)
     assert made.metadata["prompt"] == "a dog  barks"
     assert (made.metadata["seed"], made.metadata["model"]) == (5, "pipeline_checkpoint")
-    assert made.metadata["weights_sha256"] == load.weights_hash(checkpoint)
+    assert made.metadata["weights_sha256"] == weights_hash(checkpoint)
     assert made.metadata["settings"]["num_inference_steps"] == 3
     stages = {stage: [event[1:] for event in seen if event[0] == stage] for stage, *_ in seen}
     assert list(stages) == [LOADING, SAMPLING, DECODING, WRITING]

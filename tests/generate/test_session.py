@@ -7,7 +7,7 @@ from mova.generate.run import GeneratedFile, KeptFile, generate_files, make_requ
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING, Clock
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
-from mova.pipeline.loading import load
+from mova.pipeline import load
 
 SHORT = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 1, "guidance_scale": 1.0}
 

@@ -28,12 +28,12 @@ def prepare():
     import mova.distributed.launch
     import mova.evaluate.toyworld
     import mova.media.write
-    import mova.pipeline.loading.load
+    import mova.pipeline.load
     import mova.pipeline.pipeline
     import mova.toyworld.export
     import mova.train.ladder
 
-    mova.pipeline.loading.load.load_pipeline = stop
+    mova.pipeline.load.load_pipeline = stop
     mova.bench.measure.measure = stop
     mova.distributed.launch.launch = stop
     mova.train.ladder.run_recipe = stop

@@ -260,8 +260,9 @@ def mutate_bytes(content, draw):
 
 
 def use_model(folder, draw):
-    from mova.pipeline.loading.load import load_pipeline, weights_hash
+    from mova.pipeline.load import load_pipeline
     from mova.weights.dims import dims_from_directory
+    from mova.weights.fingerprint import weights_hash
     from mova.weights.rewrite import convert_weights, inspect_weights, verify_weights
 
     def convert(model):

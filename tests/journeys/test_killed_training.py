@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from mova.train.config import OptimizerConfig, RunConfig
-from mova.train.optimizer import ParameterGroup
-from mova.train.stages.seeded import SeededStage
-from mova.train.trainer import Trainer, step_generator
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.stages.encoders.seeded import SeededStage
+from mova.train.loop.trainer import Trainer, step_generator
 
 torch.set_num_threads(1)
 STEPS = 60 + 12 * int(sys.argv[2])

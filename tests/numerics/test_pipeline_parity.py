@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 
 CHECKPOINT = Path(__file__).parent / "records" / "pipeline_checkpoint"
 RUNS = ("cfg5", "cfg1")

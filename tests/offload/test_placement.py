@@ -7,7 +7,7 @@ from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.names import COMPONENTS, SHIPPED_MODELS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.runtime import Runtime
 from mova.plan.component_bytes import component_bytes
 from mova.plan.memory import plan_memory

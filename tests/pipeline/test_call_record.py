@@ -7,8 +7,8 @@ from mova.errors import ConfigError, MuxError
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
 from mova.pipeline.call_record import IN_PYTHON, each_text
-from mova.pipeline.loading.load import weights_hash
 from mova.pipeline.origin import read_origin
+from mova.weights.fingerprint import weights_hash
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from mova.errors import ConfigError
 from mova.kernels import compile as compilation
 from mova.models.attention import Attention
 from mova.pipeline.kernels import check_kernels, head_dims, use_kernels
-from mova.pipeline.loading import load
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
+from mova.pipeline.loading import model as reading
 from mova.pipeline.runtime import Runtime
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ def unread(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("weights were read before everything was checked")
 
-    monkeypatch.setattr(load, "load_component", refuse)
+    monkeypatch.setattr(reading, "load_component", refuse)
 
 
 @pytest.mark.parametrize("name", ["sage", "flash", "native_cudnn"])

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from mova.errors import CheckpointError, ConfigError
 from mova.names import COMPONENTS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.weights.components import key_shapes
@@ -154,7 +154,7 @@ def test_a_lora_that_does_not_fit_changes_nothing(own, lora_file, tmp_path, shor
 
 
 def test_from_pretrained_takes_loras_and_checks_them_before_weights_are_read(checkpoint, lora_file, own, monkeypatch):
-    from mova.pipeline.loading import load
+    from mova.pipeline.loading import model as reading
 
     first, second = lora_file("one", 1), lora_file("two", 2)
     own.load_lora_weights(first, scale=0.5)
@@ -166,7 +166,7 @@ def test_from_pretrained_takes_loras_and_checks_them_before_weights_are_read(che
         Lora({"video_dit": {"nothing.q": LoraLayer(torch.ones(1, 3), torch.ones(3, 1), 1.0)}}),
         first.parent / "b.safetensors",
     )
-    monkeypatch.setattr(load, "load_component", lambda *_, **__: pytest.fail("weights were read"))
+    monkeypatch.setattr(reading, "load_component", lambda *_, **__: pytest.fail("weights were read"))
     with pytest.raises(CheckpointError, match=r"video_dit.nothing.q: the model has no such layer"):
         MovaPipeline.from_pretrained(checkpoint, loras=[(bad, 1.0)])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 

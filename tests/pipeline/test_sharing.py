@@ -9,7 +9,7 @@ import torch
 
 from mova.errors import ConfigError
 from mova.names import FEW_STEPS_FILE
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.weights.components import key_shapes

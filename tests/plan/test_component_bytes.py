@@ -7,7 +7,7 @@ from mova.models.presets import mova_360p, tiny
 from mova.offload.residency import frozen_tensors
 from mova.offload.streaming import block_bytes, lanes_of
 from mova.plan.component_bytes import component_bytes
-from mova.train.unit_memory import cast_weights
+from mova.train.plan.unit_memory import cast_weights
 from mova.weights.components import build_empty
 from mova.weights.dims import dims_from_configs
 from mova.weights.quantize.layers import pack_layers

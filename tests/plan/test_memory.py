@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mova.distributed.allocations import Allocations
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.models.presets import mova_360p
@@ -26,6 +25,7 @@ from mova.plan.memory import (
     text_bytes,
 )
 from mova.plan.published import find_dims
+from mova.train.plan.allocations import Allocations
 
 DIMS = find_dims("mova-360p")
 

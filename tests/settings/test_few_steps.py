@@ -9,7 +9,7 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.generate.run import make_request
 from mova.names import FEW_STEPS_FILE
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.settings.few_steps import find_few_steps, read_recommended, with_recommended
 from mova.weights.locate import ModelDefaults
 from mova.weights.lora.adapters import Lora, LoraLayer

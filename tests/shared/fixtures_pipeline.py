@@ -16,7 +16,7 @@ def checkpoint():
 @pytest.fixture(scope="session")
 def pipe():
     """A pipeline that no test changes."""
-    from mova.pipeline.loading.load import load_pipeline
+    from mova.pipeline.load import load_pipeline
 
     pipeline = load_pipeline(CHECKPOINT)
     pipeline.set_progress_bar_config(disable=True)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mova.names import COMPONENTS
-from mova.train.components import build_components
+from mova.train.build.components import build_components
 from mova.train.config.joint import StartConfig
 from mova.train.validation import ClipSampler
 from mova.weights.components import write_component

@@ -13,13 +13,13 @@ import pytest
 import yaml
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-import mova.train.checkpoint as checkpoint
-import mova.train.trainer as trainer
+import mova.train.loop.checkpoint as checkpoint
+import mova.train.loop.trainer as trainer
 from mova.cli.app import main
 from mova.distributed.fsdp import local
 from mova.errors import NumericalError
-from mova.train.checkpoint import list_states
 from mova.train.ladder import run_recipe
+from mova.train.loop.checkpoint import list_states
 from shared_training import JOINT, train
 
 LENGTH = ["parallel.shard=2", "run.max_steps=4", "run.validate_every=2"]

@@ -13,7 +13,7 @@ from mova.distributed.mesh import Parallel, start_parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.experts import Experts, pair_towers
 from mova.names import COMPONENTS
-from mova.train.components import build_components
+from mova.train.build.components import build_components
 from mova.train.config.joint import StartConfig
 
 CPU = torch.device("cpu")

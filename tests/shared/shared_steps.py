@@ -17,10 +17,10 @@ from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
 from mova.models.tower import VideoTower
 from mova.offload.activations import recompute_blocks
-from mova.train.adapters import add_adapters
+from mova.train.build.adapters import add_adapters
 from mova.train.config import OptimizerConfig
 from mova.train.config.joint import AdapterConfig
-from mova.train.optimizer import OptimizerSet, ParameterGroup
+from mova.train.loop.optimizer import OptimizerSet, ParameterGroup
 from shared_forward import AUDIO, VIDEO, make_model, parts
 
 # Each with its own micro-batch.

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from mova.train.ladder import run_recipe
-from mova.train.trainer import Progress
+from mova.train.loop.trainer import Progress
 
 TOWER = {"num_layers": 2, "text_dim": 192, "freq_dim": 64}
 JOINT: dict[str, Any] = {

@@ -14,7 +14,7 @@ from mova.distributed.mesh import start_parallel
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.names import COMPONENTS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.weights.components import write_component
 from mova.weights.lora.adapters import TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
 from mova.weights.lora.file import write_lora

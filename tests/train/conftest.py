@@ -11,9 +11,9 @@ from torch import nn
 
 from mova.train.config import OptimizerConfig, RunConfig, StageConfig, accepts, load_recipe
 from mova.train.ladder import run_recipe
-from mova.train.optimizer import ParameterGroup
-from mova.train.stages.seeded import SeededStage
-from mova.train.trainer import Progress, Trainer, step_generator
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.loop.trainer import Progress, Trainer, step_generator
+from mova.train.stages.encoders.seeded import SeededStage
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 NUM_CLIPS = 10

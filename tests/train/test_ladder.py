@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from mova.errors import ConfigError
-from mova.pipeline.loading.load import load_pipeline
-from mova.train.checkpoint import list_states, newest_state
+from mova.pipeline.load import load_pipeline
 from mova.train.config import accepts, load_recipe
 from mova.train.ladder import plan_recipe, run_recipe
+from mova.train.loop.checkpoint import list_states, newest_state
 from mova.weights.components import verify_component
 
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ from mova.models.experts import ExpertForward
 from mova.offload.residency import OneAtATime
 from mova.toyworld import first_frame, render, sample_scene, score_clip
 from mova.toyworld.reading.score import match_events
-from mova.train.checkpoint import list_states
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
+from mova.train.loop.checkpoint import list_states
 from mova.train.validation import together
 from processes import run_processes
 

@@ -8,7 +8,7 @@ import pytest
 
 from mova.errors import CheckpointError
 from mova.names import SHIPPED_MODELS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.weights.agreement import check_agreement
 from mova.weights.rewrite import verify_weights
 

@@ -10,9 +10,9 @@ import pytest
 
 from hub_server import COMMIT, Hub, serve
 from mova.errors import CheckpointError, ConfigError
-from mova.pipeline.loading.load import weights_hash
 from mova.weights import download as module
 from mova.weights.download import RemoteFile, download, look_up, needed_files
+from mova.weights.fingerprint import weights_hash
 from mova.weights.rewrite import verify_weights
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"

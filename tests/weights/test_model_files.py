@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mova.errors import CheckpointError
-from mova.pipeline.loading.load import load_pipeline, weights_hash
+from mova.pipeline.load import load_pipeline
+from mova.weights.fingerprint import weights_hash
 from mova.weights.rewrite import convert_weights, inspect_weights, verify_weights
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"

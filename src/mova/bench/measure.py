@@ -330,7 +330,7 @@ def _pipeline(
         start = time.perf_counter()
         made = random_pipeline(configs, dtype=dtype, device=device, runtime=runtime, plan=plan)
     else:
-        from mova.pipeline.loading.load import load_pipeline
+        from mova.pipeline.load import load_pipeline
 
         start = time.perf_counter()
         made = load_pipeline(model, device=device, dtype=dtype, runtime=runtime)

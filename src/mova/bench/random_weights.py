@@ -22,6 +22,7 @@ from mova.kernels.cpu_linear import use_onednn_linears
 from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, PUBLISHED_COMPONENTS
 from mova.offload.placement import Placement
 from mova.pipeline.kernels import use_kernels
+from mova.pipeline.loading.model import LoadedModel
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.plan.memory import GB, MemoryPlan, Room, plan_memory
@@ -102,10 +103,10 @@ def random_pipeline(
     towers = [networks[name] for name in COMPONENTS if networks[name] is not None]
     use_onednn_linears(towers)
     use_kernels(runtime, towers)
-    made: MovaPipeline = MovaPipeline(scheduler=PairedFlowMatchScheduler(), tokenizer=None, **networks)
-    if plan is not None and is_placed:
-        present = {name: network for name, network in networks.items() if network is not None}
-        made.placement = Placement(present, device, plan, dtype)
+    present = {name: network for name, network in networks.items() if network is not None}
+    parts = {"scheduler": PairedFlowMatchScheduler(), "tokenizer": None, **networks}
+    placement = Placement(present, device, plan, dtype) if plan is not None and is_placed else None
+    made: MovaPipeline = MovaPipeline.from_loaded(LoadedModel(parts, placement=placement))
     return made
 
 

@@ -121,7 +121,7 @@ def note_other_weights(clips: Clips, on_note: Callable[[str], None]) -> None:
     """Say that a clip that is made again was made with other weights."""
     if clips.origin is None or clips.origin.weights_sha256 is None:
         return
-    from mova.pipeline.loading.load import weights_hash
+    from mova.weights.fingerprint import weights_hash
 
     found = weights_hash(clips.folder)
     if found != clips.origin.weights_sha256:

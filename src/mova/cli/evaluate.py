@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mova.cli.options import parse_lora, parse_size
-from mova.cli.progress import counting_bar
+from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _side(size: str | None) -> int | None:
 
 def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()) -> MovaPipeline:
     from mova.device import choose_device
-    from mova.pipeline.loading.load import load_pipeline
+    from mova.pipeline.load import load_pipeline
 
     pipeline = load_pipeline(model, device=choose_device(), loras=loras)
     pipeline.set_progress_bar_config(disable=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mova.cli.streams import is_stdout_broken
+from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
     from mova.cli.clips import Clips
@@ -133,8 +133,8 @@ def generate(
     What is not given takes the value that the model recommends. Of several clips those that are there already are kept,
     so that the same command goes on where it was interrupted.
     """
-    from mova.cli.app import place_in_torchrun
     from mova.cli.clips import plan_clips
+    from mova.cli.terminal.log import place_in_torchrun
     from mova.generate.processes import read_processes
     from mova.pipeline.runtime import Runtime
     from mova.plan.memory import check_memory
@@ -219,8 +219,8 @@ def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank:
 def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
     """Make clips; only the main one of several processes speaks."""
     from mova.cli.clips import note_other_weights
-    from mova.cli.progress import StageBar
-    from mova.cli.quick_start import UNASKED, quick_start
+    from mova.cli.terminal.progress import StageBar
+    from mova.cli.terminal.quick_start import UNASKED, quick_start
     from mova.generate.run import generate_files
     from mova.weights.locate import has_packed_weights
 
@@ -254,7 +254,7 @@ def _make_beside_others(
     """Be one of the processes that this command starts: nothing has been set up in it yet."""
     from torch import distributed
 
-    from mova.cli.app import configure_logging
+    from mova.cli.terminal.log import configure_logging
 
     rank = distributed.get_rank()
     configure_logging(log_level, rank)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mova.cli.progress import counting_bar
+from mova.cli.terminal.progress import counting_bar
 
 Kind = Annotated[
     str | None,

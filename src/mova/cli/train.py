@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mova.train.trainer import Progress
+    from mova.train.loop.trainer import Progress
 
 # Where stderr is no terminal, a line this often says how far a stage is.
 _LINE_EVERY_S = 10.0
@@ -61,8 +61,8 @@ def train(
 def _say_plan(recipe: Path, overrides: Sequence[str], resume: Path | None, cache: Path | None) -> None:
     """Look at everything that a run needs, say what was found, and end with the first error that it would end with."""
     from mova.errors import MovaError
-    from mova.train.dry_run import DataCheck, check_data
     from mova.train.ladder import check_resume, plan_recipe
+    from mova.train.plan.dry_run import DataCheck, check_data
 
     steps = plan_recipe(recipe, overrides, resume)
     folder = steps[0][1].model.parent
@@ -103,7 +103,7 @@ def _memory(config: Any, clips_bytes: int) -> list[str]:
     if config.stage != "lora":
         return []
     from mova.errors import CheckpointError
-    from mova.train.memory_plan import plan_lora
+    from mova.train.plan.memory import plan_lora
 
     try:
         return plan_lora(config, is_gpu=config.run.device != "cpu", clips_bytes=clips_bytes).lines()

@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from mova.codecs.audio import encode_audio
-from mova.codecs.conditioning import condition_from_frames, fold_mask, frame_condition
 from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video, to_unit
+from mova.conditioning.frames import condition_from_frames, fold_mask, frame_condition
 from mova.data.cache import checksum
 from mova.data.sources.base import RawClip, fraction
 from mova.device import Compute, autocast

@@ -25,7 +25,7 @@ def describe(
         runtime: how it is computed.
         weights_sha256: fingerprint of the model; None makes it.
     """
-    from mova.pipeline.loading.load import weights_hash
+    from mova.weights.fingerprint import weights_hash
 
     settings = {name: value for name, value in vars(request.settings).items() if name not in ("codec", "geometry")}
     settings["guidance_interval"] = list(settings["guidance_interval"])

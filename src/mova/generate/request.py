@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from mova.checks import check_tasks
+from mova.conditioning.spec import check_tasks
 from mova.errors import ConfigError, ReadError
 from mova.settings.sampling import SamplingSettings
 from mova.settings.scope import Scope

@@ -205,7 +205,7 @@ def generate_files(
     for job in jobs:
         if not (keeps and job.output.exists()):
             inputs.read(job.request)
-    from mova.pipeline.loading.load import weights_hash
+    from mova.weights.fingerprint import weights_hash
 
     fingerprint = weights_hash(folder)
     records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]

@@ -86,7 +86,7 @@ class Session:
 
     def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
         from mova.device import choose_device
-        from mova.pipeline.loading.load import load_pipeline
+        from mova.pipeline.load import load_pipeline
 
         options: dict[str, Any] = {
             "loras": [(lora.path, lora.scale) for lora in request.loras],

@@ -26,7 +26,7 @@ def suits(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor) -> bool:
     """Return whether written-out attention is faster than PyTorch's: small, in bfloat16, on a CPU, with gradients."""
     if q_BLNE.device.type != "cpu" or q_BLNE.dtype != torch.bfloat16 or not torch.is_grad_enabled():
         return False
-    # Imagined tensors stand for those of a GPU (`mova.train.unit_memory`), and keep what its kernels keep.
+    # Imagined tensors stand for those of a GPU (`mova.train.plan.unit_memory`), and keep what its kernels keep.
     if type(q_BLNE) is not torch.Tensor:
         return False
     batch, length, heads, _ = q_BLNE.shape

@@ -37,7 +37,7 @@ class CallRecord:
 
     def of(self, clip: int, seeds: Sequence[tuple[int, int]] | None) -> dict[str, Any]:
         """Return the record of one clip, as JSON values; the keys are those that the command writes."""
-        from mova.pipeline.loading.load import weights_hash
+        from mova.weights.fingerprint import weights_hash
 
         made: dict[str, Any] = {"prompt": self.prompts[clip], "negative_prompt": self.negative_prompts[clip]}
         if seeds is not None:

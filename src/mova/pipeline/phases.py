@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mova.codecs.audio import decode_audio, encode_audio
-from mova.codecs.conditioning import frame_condition
 from mova.codecs.prompt import CutPrompt, encode_prompts
 from mova.codecs.video import decode_video, encode_video
+from mova.conditioning.frames import frame_condition
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
 from mova.offload.placement import Placement

@@ -9,7 +9,7 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-from mova.codecs.conditioning import NullImage
+from mova.conditioning.frames import NullImage
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import PairedFlowMatchScheduler, SigmaLookup
 from mova.errors import ConfigError

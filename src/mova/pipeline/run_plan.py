@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from mova.codecs.conditioning import NullImage
+from mova.conditioning.frames import NullImage
 from mova.diffusion.denoise import StepPlan, plan_steps
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.sampler import SamplerName

@@ -15,7 +15,6 @@ from mova.distributed.mesh import ALONE, Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object
 from mova.files.lock import lock_folder
-from mova.train.checkpoint import list_states
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
@@ -34,9 +33,10 @@ from mova.train.config import (
 )
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
-from mova.train.resume import check_same_recipe, moved, with_later_keys
-from mova.train.started_from import check_start, note_start
-from mova.train.trainer import OnProgress, Stage, Trainer, choose_device
+from mova.train.loop.checkpoint import list_states
+from mova.train.loop.resume import check_same_recipe, moved, with_later_keys
+from mova.train.loop.started_from import check_start, note_start
+from mova.train.loop.trainer import OnProgress, Stage, Trainer, choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -275,15 +275,15 @@ def _build_stage(
 ) -> Stage:
     match config:
         case TextEncoderConfig():
-            from mova.train.stages.text_encoder import TextEncoderStage
+            from mova.train.stages.encoders.text_encoder import TextEncoderStage
 
             return TextEncoderStage(config)
         case VideoAutoencoderConfig():
-            from mova.train.stages.video_autoencoder import VideoAutoencoderStage
+            from mova.train.stages.encoders.video_autoencoder import VideoAutoencoderStage
 
             return VideoAutoencoderStage(config, folder / "clips")
         case AudioAutoencoderConfig():
-            from mova.train.stages.audio_autoencoder import AudioAutoencoderStage
+            from mova.train.stages.encoders.audio_autoencoder import AudioAutoencoderStage
 
             return AudioAutoencoderStage(config, folder / "clips")
         case AudioTowerConfig():

@@ -9,9 +9,9 @@ import torch
 from mova.errors import CheckpointError, ConfigError, MissingExtraError
 from mova.generate.run import generate_file, make_request
 from mova.media.write import read_metadata
-from mova.names import COMPONENTS
-from mova.pipeline.loading import load
-from mova.pipeline.loading.load import load_pipeline
+from mova.names import COMPONENTS, PUBLISHED_COMPONENTS
+from mova.pipeline.load import load_pipeline
+from mova.pipeline.loading import model as reading
 from mova.pipeline.loading.quantized import plan_quantization
 from mova.pipeline.runtime import Runtime
 from mova.weights.lora.adapters import Lora, LoraLayer, LoraOrigin
@@ -75,7 +75,7 @@ def test_a_pipeline_in_few_bits_makes_nearly_the_same_latents(checkpoint, latent
 
 
 def said_order(name):
-    return list(load.PUBLISHED_COMPONENTS).index(name)
+    return list(PUBLISHED_COMPONENTS).index(name)
 
 
 def test_a_packed_directory_gives_the_pipeline_that_packing_while_loading_gives(checkpoint, stored, short, caplog):
@@ -136,8 +136,8 @@ def unread(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("weights were read before everything was checked")
 
-    monkeypatch.setattr(load, "load_component", refuse)
-    monkeypatch.setattr(load, "load_quantized", refuse)
+    monkeypatch.setattr(reading, "load_component", refuse)
+    monkeypatch.setattr(reading, "load_quantized", refuse)
 
 
 def test_what_does_not_go_together_is_refused_before_weights_are_read(checkpoint, stored, lora_file, unread):

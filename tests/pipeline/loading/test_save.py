@@ -7,7 +7,7 @@ import torch
 from mova.codecs.prompt import load_tokenizer
 from mova.errors import CheckpointError
 from mova.names import FEW_STEPS_FILE, SHIPPED_MODELS
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.loading.save import _save_tokenizer, tokenizer_config
 from mova.pipeline.pipeline import MovaPipeline
 from mova.settings.scope import Scope, read_scope

@@ -5,7 +5,7 @@ import pytest
 import spread_jobs
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from processes import run_processes
 
 TOLERANCE = 2e-5

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mova.errors import CheckpointError, ConfigError
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 
 STEM = "diffusion_pytorch_model"

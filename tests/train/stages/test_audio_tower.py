@@ -4,9 +4,9 @@ import json
 
 import torch
 
-from mova.train.checkpoint import newest_state
+from mova.train.loop.checkpoint import newest_state
+from mova.train.loop.trainer import Trainer
 from mova.train.stages.audio_tower import AudioTowerStage
-from mova.train.trainer import Trainer
 from mova.weights.components import load_component
 
 

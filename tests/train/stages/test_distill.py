@@ -6,12 +6,12 @@ import yaml
 
 from mova.diffusion.denoise import denoise
 from mova.errors import ConfigError
-from mova.pipeline.loading.load import load_pipeline
-from mova.train.adapters import without_adapters
-from mova.train.checkpoint import newest_state
+from mova.pipeline.load import load_pipeline
+from mova.train.build.adapters import without_adapters
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
-from mova.train.optimizer import OptimizerSet
+from mova.train.loop.checkpoint import newest_state
+from mova.train.loop.optimizer import OptimizerSet
 from mova.train.stages.distill import DistillStage
 from mova.weights.lora.file import read_lora
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mova.data.latents import open_latents
+from mova.train.loop.trainer import Trainer
 from mova.train.stages.joint import JointStage
-from mova.train.trainer import Trainer
 from mova.weights.components import load_component
 from shared_training import JOINT
 

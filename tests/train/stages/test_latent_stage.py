@@ -13,8 +13,8 @@ from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import ConfigError, DataError
 from mova.media.write import write_clip
 from mova.train.config import RunConfig
-from mova.train.draws import StepDraws
 from mova.train.stages.latent_stage import OpenSplits, StepParts, condition_of, held_out_groups, noise_of, prompts_of
+from mova.train.steps.draws import StepDraws
 from mova.types import Clip
 
 CPU = torch.device("cpu")

@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from mova.errors import CheckpointError, ConfigError, MissingExtraError
-from mova.pipeline.loading.load import load_pipeline
+from mova.pipeline.load import load_pipeline
 from mova.toyworld import render, sample_scene, split_seed, with_notes
-from mova.train.checkpoint import newest_state
 from mova.train.config import ToyDataConfig, load_recipe
-from mova.train.data import prepare_clips
 from mova.train.ladder import run_recipe
+from mova.train.loop.checkpoint import newest_state
+from mova.train.stages.encoders.rendered import prepare_clips
 from mova.train.stages.lora import LoraStage
 from mova.weights.locate import find_model
 from mova.weights.lora.file import read_lora

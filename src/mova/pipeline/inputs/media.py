@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mova.checks import check_tasks
+from mova.conditioning.spec import check_tasks
 from mova.diffusion.noise import draw_latents
 from mova.errors import ConfigError, GeometryError
 from mova.geometry import ClipGeometry

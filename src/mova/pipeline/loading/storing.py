@@ -6,14 +6,16 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
 from mova.device import choose_device
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
-from mova.names import PUBLISHED_COMPONENTS
+from mova.names import COMPONENTS, PUBLISHED_COMPONENTS
+from mova.pipeline.loading.model import LoadedModel, read_model
+from mova.pipeline.lora import adapter_name_of
 from mova.pipeline.moving import DTYPES, check_dtype
 from mova.pipeline.runtime import Runtime
 from mova.weights.files import has_variant, read_headers, use_variant
@@ -76,8 +78,6 @@ class StoredMixin:
             ConfigError: a keyword that is none of these, with the nearest one, or a value that cannot be used.
             CheckpointError: there is no such model, or it cannot be loaded.
         """
-        from mova.pipeline.loading.load import load_pipeline
-
         if not isinstance(pretrained_model_name_or_path, str | Path):
             raise ConfigError(f"the model is given by name or path, got {shorten(pretrained_model_name_or_path)}")
         hub, given = _sort_words(others)
@@ -97,7 +97,7 @@ class StoredMixin:
         if variant is not None:
             _check_variant(folder, variant)
         with use_variant(variant):
-            return load_pipeline(
+            loaded = read_model(
                 pretrained_model_name_or_path if hub == Hub() else folder,
                 dtype=_dtype_of(torch_dtype if dtype is None else dtype, folder),
                 device=target,
@@ -105,6 +105,30 @@ class StoredMixin:
                 runtime=runtime,
                 given=given,
             )
+        return cls.from_loaded(loaded)
+
+    @classmethod
+    def from_loaded(cls, loaded: LoadedModel) -> MovaPipeline:
+        """Make a pipeline of what `read_model` gave: with its recommendations, placement, LoRAs and processes."""
+        pipeline: MovaPipeline = cast("type[MovaPipeline]", cls)(**loaded.parts)
+        if loaded.defaults is not None:
+            pipeline.defaults = loaded.defaults
+        pipeline.folder, pipeline.few_steps_file = loaded.folder, loaded.few_steps_file
+        if loaded.merged_loras:
+            pipeline.note_merged_loras(loaded.merged_loras)
+        if loaded.placement is not None:
+            pipeline.placement = loaded.placement
+        components: dict[str, Any] = {name: getattr(pipeline, name) for name in COMPONENTS}
+        present = {name: component for name, component in components.items() if component is not None}
+        # The rows of sharded weights have their LoRAs already.
+        experts = None if loaded.shards is None else loaded.shards.fill(present)
+        for number, (lora, scale) in enumerate(loaded.loras if loaded.shards is None else (), 1):
+            # Two files in two folders may have one name.
+            taken = adapter_name_of(lora) in pipeline.get_active_adapters()
+            pipeline.load_lora_weights(lora, scale=scale, adapter_name=f"lora_{number}" if taken else None)
+        if loaded.parallel is not None:
+            pipeline.spread_over(loaded.parallel, experts)
+        return pipeline
 
     def has_recommending_adapter(self) -> bool:
         """Say whether an adapter acts that was made for settings of its own, such as one for few steps."""

@@ -19,12 +19,12 @@ from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.tower import AudioTower
 from mova.offload.activations import recompute_blocks
-from mova.train.components import build_components, export_component
+from mova.train.build.components import build_components, export_component
 from mova.train.config import AudioTowerConfig
-from mova.train.draws import DrawSettings, StepDraws, draw_step
-from mova.train.optimizer import ParameterGroup
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.loop.trainer import OnProgress, choose_device, step_generator
 from mova.train.stages.latent_stage import OpenSplits, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, choose_device, step_generator
+from mova.train.steps.draws import DrawSettings, StepDraws, draw_step
 
 VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 

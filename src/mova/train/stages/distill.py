@@ -1,8 +1,8 @@
 """Adapters with which a model makes a clip in few steps without guidance; the model itself is the teacher.
 
-Our own recipe in the forms that `mova.train.distillation` names; the paper has none. Student and teacher share the
-frozen base: the student is the base with its adapters, the teacher the base without them, guided. What is learned is a
-LoRA like any other, to be used with the ordinary Euler sampler at `steps` steps and guidance 1.
+Our own recipe in the forms that `mova.train.steps.distillation` names; the paper has none. Student and teacher share
+the frozen base: the student is the base with its adapters, the teacher the base without them, guided. What is learned
+is a LoRA like any other, to be used with the ordinary Euler sampler at `steps` steps and guidance 1.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from mova.diffusion.schedule import PairedSchedule
 from mova.distributed.mesh import ALONE, Parallel
 from mova.models.experts import ExpertForward
 from mova.names import EXPERTS, Expert
-from mova.pipeline.loading.load import load_scheduler
+from mova.pipeline.loading.model import load_scheduler
 from mova.pipeline.loop.velocity import TextConditions, VelocityModel
-from mova.train.adapters import without_adapters
+from mova.train.build.adapters import without_adapters
 from mova.train.config.distill import DistillConfig
-from mova.train.distillation import (
+from mova.train.loop.trainer import OnProgress, step_generator
+from mova.train.stages.latent_stage import Part, condition_of, noise_of, prompts_of
+from mova.train.stages.lora import LoraStage
+from mova.train.steps.distillation import (
     PhaseGrid,
     Walk,
     distillation_loss,
@@ -36,11 +39,8 @@ from mova.train.distillation import (
     phase_grid,
     phase_target,
 )
-from mova.train.draws import StepDraws, draw_step
-from mova.train.objective import JointLoss
-from mova.train.stages.latent_stage import Part, condition_of, noise_of, prompts_of
-from mova.train.stages.lora import LoraStage
-from mova.train.trainer import OnProgress, step_generator
+from mova.train.steps.draws import StepDraws, draw_step
+from mova.train.steps.objective import JointLoss
 from mova.types import LatentPair, Velocities
 from mova.weights.locate import find_model
 from mova.weights.lora.adapters import Lora

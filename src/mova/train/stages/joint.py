@@ -18,15 +18,15 @@ from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.models.experts import ExpertForward, Experts, pair_towers
 from mova.names import COMPONENTS, EXPERTS, Component, Expert
-from mova.train.components import build_components, export_component
+from mova.train.build.components import build_components, export_component
+from mova.train.build.placement import Placement
 from mova.train.config.joint import JointConfig, JointObjectiveConfig
-from mova.train.draws import DrawSettings, StepDraws, draw_expert, draw_step
-from mova.train.gauge import velocity_figures
-from mova.train.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
-from mova.train.optimizer import ParameterGroup
-from mova.train.placement import Placement
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.loop.trainer import OnProgress, SampleClips, choose_device, step_generator
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
-from mova.train.trainer import OnProgress, SampleClips, choose_device, step_generator
+from mova.train.steps.dependence import velocity_figures
+from mova.train.steps.draws import DrawSettings, StepDraws, draw_expert, draw_step
+from mova.train.steps.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 from mova.weights.locate import find_model

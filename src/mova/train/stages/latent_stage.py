@@ -20,11 +20,11 @@ from mova.errors import DataError
 from mova.files.json_file import as_fields
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
-from mova.train.draws import StepDraws, sample_noise
-from mova.train.objective import SampleCounts
-from mova.train.optimizer import ParameterGroup
-from mova.train.sampler import StepSampler
-from mova.train.trainer import OnProgress, Progress
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.loop.sampler import StepSampler
+from mova.train.loop.trainer import OnProgress, Progress
+from mova.train.steps.draws import StepDraws, sample_noise
+from mova.train.steps.objective import SampleCounts
 from mova.types import LatentPair
 from mova.weights.locate import find_model
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mova.data.latents import open_splits
 from mova.train.config import LatentsConfig
+from mova.train.loop.trainer import OnProgress, choose_device
 from mova.train.stages.latent_stage import show_encoding
-from mova.train.trainer import OnProgress, choose_device
 
 
 class LatentsStage:

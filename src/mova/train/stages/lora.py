@@ -14,14 +14,14 @@ from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
 from mova.names import COMPONENTS, Component, published_class
-from mova.train.adapters import add_adapters, check_targets, take_adapters
-from mova.train.components import refuse_packed
+from mova.train.build.adapters import add_adapters, check_targets, take_adapters
+from mova.train.build.components import refuse_packed
+from mova.train.build.placement import home_of
 from mova.train.config.joint import AdapterStageConfig
-from mova.train.optimizer import ParameterGroup
-from mova.train.placement import home_of
+from mova.train.loop.optimizer import ParameterGroup
+from mova.train.loop.trainer import OnProgress, choose_device
 from mova.train.stages.joint import JointObjective
 from mova.train.stages.latent_stage import OpenSplits
-from mova.train.trainer import OnProgress, choose_device
 from mova.weights.components import key_shapes, load_component, verify_component
 from mova.weights.files import key_shape_md5
 from mova.weights.locate import find_model

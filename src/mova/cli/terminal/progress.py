@@ -1,0 +1,154 @@
+"""Bars on stderr, with the time left: for jobs that count what they have done, and for the stages of clips."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from mova.cli.terminal.process import stop_if_asked
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+# Where stderr is no terminal, a line this often says how far the work is.
+_LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar with the time left while the block runs; calling the value moves it by one."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        lines, done = _Lines(console), 0
+        lines.say(description, 0, total)
+
+        def count() -> None:
+            nonlocal done
+            stop_if_asked()
+            done += 1
+            lines.say(description, done, total)
+
+        yield count
+        return
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(description, total=total)
+
+        def advance() -> None:
+            stop_if_asked()
+            progress.advance(task)
+
+        yield advance
+
+
+class _Lines:
+    """Lines in place of a bar, now and then, where stderr is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_s = time.monotonic()
+        self._stage, self._extent = "", 0
+        self._begun_s, self._begun_at = 0.0, 0
+
+    def say(self, stage: str, done: int, total: int) -> None:
+        """Write how far a stage is, unless it was said a short while ago."""
+        now = time.monotonic()
+        if (stage, total) != (self._stage, self._extent):
+            # What came before the extent was known, such as imports, says nothing of the time that is left.
+            self._stage, self._extent, self._begun_s, self._begun_at = stage, total, now, done
+        if now - self._said_s < _LINE_EVERY_S or done >= total:
+            return
+        self._said_s = now
+        moved, left = done - self._begun_at, ""
+        if moved > 0:
+            left = f", about {max(1.0, (now - self._begun_s) / moved * (total - done)):.0f} s left"
+        self._console.print(f"{stage}: {100 * done // total} %{left}", highlight=False)
+
+
+class StageBar:
+    """One line on stderr for each stage of a clip: how far it is, time spent and time left.
+
+    Args:
+        num_clips: that are made; of several the line says which it is.
+    """
+
+    def __init__(self, num_clips: int = 1) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description:9}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[steps]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._lines = _Lines(self._console)
+        self._num_clips, self._clip = num_clips, 1
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Move the bar; a new stage ends the one before. A stage whose extent is not known yet (0 of 1) pulses."""
+        stop_if_asked()
+        if not self._console.is_terminal:
+            self._lines.say(self._words(stage), done, total)
+            return
+        extent = None if (done, total) == (0, 1) else total
+        if stage not in self._tasks:
+            for earlier in self._progress.tasks:
+                self._progress.update(earlier.id, completed=earlier.total or 1, total=earlier.total or 1)
+            self._tasks[stage] = self._progress.add_task(self._words(stage), total=extent, steps="")
+        # Only steps are what people count in; megabytes and latent frames are for the bar.
+        steps = f"{done}/{total}" if stage == "sampling" else ""
+        self._progress.update(self._tasks[stage], completed=done, total=extent, steps=steps)
+
+    def _words(self, stage: str) -> str:
+        return f"clip {self._clip} of {self._num_clips}: {stage}" if self._num_clips > 1 else stage
+
+    def next_clip(self) -> None:
+        """Begin with the bars of the next clip."""
+        self._clip += 1
+        for task in self._tasks.values():
+            self._progress.remove_task(task)
+        self._tasks.clear()

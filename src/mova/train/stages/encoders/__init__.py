@@ -1,0 +1,1 @@
+"""Stages that train what comes before the towers: the text encoder and the autoencoders."""

@@ -1,0 +1,155 @@
+"""What `mova generate` imports, and what it leaves as it was."""
+
+import gc
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mova.cli.terminal.quick_start import UNASKED, quick_start
+from mova.generate.session import DECODING, LOADING, SAMPLING
+from mova.weights.rewrite import convert_weights
+
+CHECKPOINT = Path(__file__).parents[2] / "numerics" / "records" / "pipeline_checkpoint"
+# Seconds of imports that a clip does not need; each of them has been, or nearly been, on the way at some time.
+UNNEEDED = {
+    *UNASKED,
+    "ftfy",
+    "matplotlib",
+    "mova.evaluate",
+    "mova.toyworld",
+    "mova.train",
+    "networkx",
+    "pandas",
+    "tensorboard",
+    "torch._inductor.compile_fx",
+    "torch._inductor.lowering",
+    "torchvision",
+    "triton",
+    "wandb",
+}
+GENERATE = """
+import gc, json, sys
+from mova.cli.app import main
+assert main(sys.argv[1:]) == 0
+print(json.dumps({"modules": sorted(sys.modules), "frozen": gc.get_freeze_count(), "collects": gc.isenabled()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory):
+    """What a process holds that has made a short clip."""
+    output = tmp_path_factory.mktemp("quick") / "a.mp4"
+    short = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "5", "--steps", "1"]
+    made = subprocess.run(
+        [sys.executable, "-c", GENERATE, "generate", "--prompt", "a dog", "--output", str(output), *short],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return json.loads(made.stdout.splitlines()[-1])
+
+
+def test_a_clip_imports_nothing_that_it_does_not_need(after):
+    assert {"torch", "diffusers", "transformers", "av"} <= set(after["modules"]), "nothing was generated"
+    assert UNNEEDED & set(after["modules"]) == set()
+
+
+def test_a_model_that_is_stored_packed_finds_what_unpacks_it(tmp_path):
+    convert_weights(CHECKPOINT, tmp_path / "packed", quantize="nf4")
+    short = ["--model", str(tmp_path / "packed"), "--size", "48x32", "--frames", "5", "--steps", "1"]
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mova.cli",
+            "generate",
+            "--prompt",
+            "a dog",
+            "--output",
+            str(tmp_path / "a.mp4"),
+            *short,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "a.mp4").is_file()
+
+
+def test_what_was_loaded_is_never_searched_for_garbage(after):
+    assert after["frozen"] > 100_000
+    assert after["collects"]
+
+
+def test_packages_are_hidden_in_the_block_and_found_after_it(monkeypatch):
+    absent, present = "mova_no_such_package", "mova.cli.options"
+    importlib.import_module(present)
+    monkeypatch.setattr("mova.cli.terminal.quick_start.UNASKED", ("wave", absent, present))
+    monkeypatch.setattr("mova.cli.terminal.quick_start.ASKING", ())
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with quick_start(lambda *_: None):
+        assert importlib.util.find_spec("wave") is None
+        with pytest.raises(ModuleNotFoundError):
+            import wave
+        assert sys.modules[present] is not None, "what is imported already stays"
+    import wave
+
+    assert wave.__spec__ is importlib.util.find_spec("wave")
+    assert absent not in sys.modules
+
+
+def test_nothing_is_hidden_from_libraries_that_have_found_it_already(monkeypatch):
+    monkeypatch.setattr("mova.cli.terminal.quick_start.UNASKED", ("wave",))
+    monkeypatch.setattr("mova.cli.terminal.quick_start.ASKING", ("mova.cli.options",))
+    importlib.import_module("mova.cli.options")
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with quick_start(lambda *_: None):
+        assert importlib.util.find_spec("wave") is not None
+
+
+def test_needed_packages_are_not_hidden(monkeypatch):
+    monkeypatch.setattr("mova.cli.terminal.quick_start.ASKING", ())
+    monkeypatch.setattr("mova.cli.terminal.quick_start.UNASKED", ("wave",))
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with quick_start(lambda *_: None, needed=("wave",)):
+        assert importlib.util.find_spec("wave") is not None
+
+
+def test_the_collector_pauses_until_loading_is_over_and_reports_pass_through():
+    told = []
+    try:
+        with quick_start(lambda *report: told.append(report)) as report:
+            assert not gc.isenabled()
+            report(LOADING, 0, 1)
+            assert not gc.isenabled()
+            report(SAMPLING, 0, 4)
+            assert gc.isenabled()
+            assert gc.get_freeze_count() > 0
+            gc.unfreeze()
+            report(DECODING, 0, 1)
+            assert gc.get_freeze_count() == 0, "only what was loaded is set aside"
+        assert told == [(LOADING, 0, 1), (SAMPLING, 0, 4), (DECODING, 0, 1)]
+    finally:
+        gc.unfreeze()
+
+
+def test_a_failure_leaves_the_collector_as_it_was():
+    with pytest.raises(ZeroDivisionError), quick_start(lambda *_: None):
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with quick_start(lambda *_: None) as report:
+            report(SAMPLING, 0, 1)
+            assert not gc.isenabled(), "a caller that collects nothing is not made to"
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
