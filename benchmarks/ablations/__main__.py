@@ -24,7 +24,7 @@ from variants import SAMPLINGS, VARIANTS, Sampling, Variant
 
 from mova.toyworld.vocabulary import BASIC_KINDS
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "train"
+RECIPES = Path(__file__).parent
 
 
 class Runs:

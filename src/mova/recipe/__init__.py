@@ -1,0 +1,1 @@
+"""Recipes: strict YAML files, one per run, read alike by every verb that has any."""
