@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KEPT = "audio_pretrain distill distill_4 full_finetune full_finetune_publish joint_phase1 joint_phase2 joint_phase3 lora "
-KEPT += "lora_low_vram tiny tiny_distill tiny_lora"
+KEPT = "audio_pretrain distill distill_4 full_finetune full_finetune_publish joint_phase1 joint_phase2 joint_phase3 "
+KEPT += "lora lora_low_vram tiny tiny_distill tiny_lora"
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def run(wheel, tmp_path_factory):
     site = Path(sysconfig.get_path("purelib", "venv", {"base": str(home / "env"), "platbase": str(home / "env")}))
     command = [sys.executable, "-m", "pip", "--python", str(home / "env"), "--disable-pip-version-check", "install"]
     subprocess.run([*command, "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
-    # What the package needs comes from the environment of the tests, after the wheel and without what is editable there:
-    # a folder that a .pth file adds has its own .pth files ignored.
+    # What the package needs comes from the environment of the tests, after the wheel and without what is editable
+    # there: a folder that a .pth file adds has its own .pth files ignored.
     (site / "needs.pth").write_text(sysconfig.get_path("purelib"))
     here = home / "here"
     here.mkdir()
