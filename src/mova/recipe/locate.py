@@ -15,10 +15,11 @@ from typing import Final
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten, shorten_text
+from mova.names import SHIPPED_MODELS
 
-_ASSETS: Final = Path(__file__).parents[1] / "assets"
+_RECIPES: Final = SHIPPED_MODELS / "recipes"
 _ENDINGS: Final = (".yaml", ".yml")
-_HISTORY: Final = _ASSETS / "mova-tiny" / "history"
+_HISTORY: Final = SHIPPED_MODELS / "mova-tiny" / "history"
 # Recipes of 0.1 that are shipped under another name.
 _RENAMED: Final = {
     "tiny_all": "tiny",
@@ -127,7 +128,7 @@ def _is_file(path: Path) -> bool:
 
 def _files(verb: str) -> Iterator[Path]:
     """Yield the files of a verb: by name, a ladder's stages after it."""
-    root = _ASSETS / "recipes" / verb
+    root = _RECIPES / verb
     for path in sorted(root.glob("*.yaml")):
         yield path
         yield from sorted((root / path.stem).glob("*.yaml"))
