@@ -17,7 +17,6 @@ from torch import nn
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
 from mova.generate.kernels import use_kernels
-from mova.generate.load import FLOAT32_NETWORKS
 from mova.generate.memory import GB, MemoryPlan, Room, plan_memory
 from mova.generate.pipeline import MovaPipeline
 from mova.generate.placement import Placement
@@ -25,7 +24,7 @@ from mova.generate.runtime import Runtime
 from mova.geometry import ClipGeometry
 from mova.kernels.cpu_conv import fold_causal_convolutions
 from mova.kernels.cpu_linear import use_onednn_linears
-from mova.names import COMPONENTS, NETWORKS, PUBLISHED_COMPONENTS
+from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, PUBLISHED_COMPONENTS
 from mova.weights.components import build_empty, kept_in_float32
 from mova.weights.dims import ModelDims
 from mova.weights.quantize.layers import Quantizer
