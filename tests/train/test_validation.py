@@ -14,7 +14,7 @@ from mova.evaluate.toyworld import summarise
 from mova.media.probe import probe
 from mova.models.experts import ExpertForward
 from mova.toyworld import first_frame, render, sample_scene, score_clip
-from mova.toyworld.reading.score import match_events
+from mova.toyworld.score import match_events
 from mova.train.checkpoint import list_states
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe

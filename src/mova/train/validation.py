@@ -28,7 +28,7 @@ from mova.generate.run_plan import RunPlan, Start
 from mova.generate.velocity import JointModel, TextConditions, VelocityModel
 from mova.media.write import write_clip
 from mova.names import Expert
-from mova.toyworld.reading.score import ClipScore, count_events, score_clip
+from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.train.checkpoint import ALONE
 from mova.train.config.joint import ValidationConfig
 from mova.train.sources.base import ClipSource

@@ -10,7 +10,7 @@ import yaml
 import mova
 from mova.errors import ConfigError
 from mova.recipe.locate import find_recipe, list_recipes
-from mova.toyworld import ALL_KINDS
+from mova.toyworld import DEFAULT_KINDS
 from mova.train.config import LadderConfig, accepts, load_recipe
 from mova.train.ladder import plan_recipe
 
@@ -71,7 +71,7 @@ def test_the_shipped_ladder_names_its_stages_in_their_order(tmp_path):
     assert isinstance(ladder, LadderConfig)
     stages = [recipe.name for recipe in list_recipes("train") if recipe.ladder == "tiny"]
     assert list(ladder.recipes) == stages
-    assert all(load_recipe(name).data.kinds == ALL_KINDS for name in stages[:-1])
+    assert all(load_recipe(name).data.kinds == DEFAULT_KINDS for name in stages[:-1])
     # A copy elsewhere finds them too.
     (tmp_path / "mine.yaml").write_text(find_recipe("tiny", "train").read_text())
     assert [name for name, _, _ in plan_recipe(tmp_path / "mine.yaml")] == stages
@@ -98,7 +98,7 @@ def test_a_ladder_over_all_scenes_gives_every_stage_the_same_captions(path):
         if data is None:
             continue
         assert data.ranked_captions
-        assert (set(data.kinds) < set(ALL_KINDS)) == (name in FEWER_KINDS)
+        assert (set(data.kinds) < set(DEFAULT_KINDS)) == (name in FEWER_KINDS)
         assert data.combinations == ("all" if name in ALL_COMBINATIONS else "training")
 
 
