@@ -22,10 +22,9 @@ import torch
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tensor_to_frames
 from mova.pipeline.load import load_pipeline
-from mova.toyworld import BallScene, RenderedClip, render, sample_scene, split_seed
-from mova.toyworld.reading.score import match_events, score_clip
-from mova.toyworld.reading.track import track_disc
-from mova.toyworld.vocabulary import ALL_KINDS, SPEAKING_KINDS
+from mova.toyworld import DEFAULT_KINDS, RenderedClip, render, sample_scene, split_seed
+from mova.toyworld.scenes.ball import BallScene
+from mova.toyworld.score import match_events, score_clip
 
 BOX_MARGIN = 3
 # How far a sound may move; the beginning of a voice is softer than a knock.
@@ -52,9 +51,9 @@ def box_mask(frames: np.ndarray) -> np.ndarray:
 
 def hue_error(clip: RenderedClip, frames: np.ndarray) -> float | None:
     """Median over frames of the ball's change of hue in degrees; None for other scenes."""
-    if not isinstance(clip.scene, BallScene):
+    if clip.scene.kind != BallScene.kind:
         return None
-    before, after = (track_disc(pictures, "ball").rgb for pictures in (clip.clip.frames, frames))
+    before, after = (BallScene.discs(pictures)[0].rgb for pictures in (clip.clip.frames, frames))
     hues = [[colorsys.rgb_to_hsv(*(rgb / 255))[0] for rgb in track] for track in (before, after)]
     turns = np.abs(np.subtract(*hues))
     return float(360 * np.median(np.minimum(turns, 1 - turns)))
@@ -62,7 +61,7 @@ def hue_error(clip: RenderedClip, frames: np.ndarray) -> float | None:
 
 def family(clip: RenderedClip) -> str:
     """Return which of the tolerances counts for a clip's sounds."""
-    return "voices" if clip.scene.kind in SPEAKING_KINDS else "events"
+    return "events" if clip.events[0].end_s is None else "voices"
 
 
 @dataclass
@@ -111,7 +110,7 @@ def measure(model: str, num_clips: int) -> list[tuple[str, str, str]]:
     heard: dict[str, Heard] = {words: Heard() for words in TOLERANCE_S}
     levels: dict[str, list[float]] = defaultdict(list)
     for index in range(num_clips):
-        rendered = render(sample_scene(split_seed("heldout", index), kind=ALL_KINDS[index % len(ALL_KINDS)]))
+        rendered = render(sample_scene(split_seed("heldout", index), kind=DEFAULT_KINDS[index % len(DEFAULT_KINDS)]))
         kind, clip = rendered.scene.kind, rendered.clip
         with torch.no_grad():
             latents = encode_video(pipeline.video_vae, frames_to_tensor(clip.frames))

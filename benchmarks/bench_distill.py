@@ -31,8 +31,8 @@ from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.settings.few_steps import read_recommended
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
-from mova.toyworld.reading.score import ClipScore, score_clip
-from mova.toyworld.vocabulary import ALL_KINDS
+from mova.toyworld.scenes.registry import DEFAULT_KINDS
+from mova.toyworld.score import ClipScore, score_clip
 from mova.types import Clip
 
 COLUMNS = (
@@ -145,7 +145,9 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     rows = make_rows(chosen.model, chosen.lora, chosen.teacher_steps)
     for index in track(range(chosen.clips), "clips", console=Console(stderr=True)):
-        scene = sample_scene(split_seed("heldout", chosen.first + index), kind=ALL_KINDS[index % len(ALL_KINDS)])
+        scene = sample_scene(
+            split_seed("heldout", chosen.first + index), kind=DEFAULT_KINDS[index % len(DEFAULT_KINDS)]
+        )
         run(render(scene, size=rows[0].pipeline.defaults.height), index, rows)
     day = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "diffusers", "peft"))

@@ -21,7 +21,9 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "train" / "tiny_joint.yaml"
+import mova
+
+RECIPE = Path(mova.__file__).parent / "assets" / "mova-tiny" / "history" / "tiny_joint.yaml"
 
 
 def measure(online: bool, cache: Path, steps: int, batch_size: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/bench_lora.py > benchmarks/results/lora_<machine>_<yyyymm>.md
 
-Trains `recipes/train/tiny_lora.yaml` and generates held-out clips before and after: balls in the new pairing (is the
+Trains the recipe `tiny_lora` and generates held-out clips before and after: balls in the new pairing (is the
 note the new one?) and the scenes that the base knows (are sound and picture still together?). Options of `mova train`
 follow after `--`, such as run.max_minutes=1. Prints a note in Markdown.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mova.toyworld import RenderedClip
     from mova.types import Clip
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "train" / "tiny_lora.yaml"
+RECIPE = "tiny_lora"
 Generate = Callable[["RenderedClip", int], "Clip"]
 ROWS = ("recall", "precision", "pitch_right")
 

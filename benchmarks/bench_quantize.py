@@ -31,7 +31,7 @@ from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed
-from mova.toyworld.vocabulary import ALL_KINDS
+from mova.toyworld.scenes.registry import DEFAULT_KINDS
 from mova.weights.quantize.layers import packed_layers
 from mova.weights.quantize.layout import METHODS
 from mova.weights.quantize.packing import relative_error
@@ -143,7 +143,7 @@ def main() -> None:
     exact = pipelines[None]
     rows = {method: Row(method or "float32", {"speed": chosen.speed}) for method in pipelines}
     scenes = [
-        sample_scene(split_seed("heldout", 50_000 + index), kind=ALL_KINDS[index % len(ALL_KINDS)])
+        sample_scene(split_seed("heldout", 50_000 + index), kind=DEFAULT_KINDS[index % len(DEFAULT_KINDS)])
         for index in range(chosen.clips)
     ]
     clips = [render(scene, size=exact.defaults.height) for scene in scenes]

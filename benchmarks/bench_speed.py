@@ -35,8 +35,8 @@ from mova.pipeline.pipeline import MovaPipeline
 from mova.settings.few_steps import DISTILLED
 from mova.settings.speed import SPEEDS
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
-from mova.toyworld.reading.score import ClipScore, score_clip
-from mova.toyworld.vocabulary import ALL_KINDS
+from mova.toyworld.scenes.registry import DEFAULT_KINDS
+from mova.toyworld.score import ClipScore, score_clip
 from mova.types import Clip
 
 COLUMNS = ("recall", "precision", "offset_median_abs_ms", "pitch_right", "colour_right")
@@ -188,7 +188,7 @@ def main() -> None:
     rows = (make_rows()[:1] if chosen.only_tried else make_rows()) + chosen.trials
     started = time.perf_counter()
     for index in track(range(chosen.clips), "clips", console=Console(stderr=True)):
-        kind = ALL_KINDS[index % len(ALL_KINDS)]
+        kind = DEFAULT_KINDS[index % len(DEFAULT_KINDS)]
         scene = sample_scene(split_seed("heldout", chosen.first + index), kind=kind)
         run(pipeline, render(scene, size=pipeline.defaults.height), index, rows)
     num_events = sum(second < score.until_s for score in rows[0].scores for second in score.seen_s)

@@ -4,7 +4,7 @@
 
 The model has random weights and is built in place, without a file; `--sizes full` is MOVA-360p (a GPU of 141 GB, or
 `--layers 12` for a smaller one). The first row, all weights on the device and blocks recomputed as in
-`recipes/train/lora.yaml`, is what the others are compared with; it is measured again at the end. Compiled blocks are
+recipe `lora`, is what the others are compared with; it is measured again at the end. Compiled blocks are
 measured on a GPU only. Prints a note in Markdown, each row as soon as it is there.
 """
 

@@ -27,10 +27,9 @@ from mova.evaluate.stats import Estimate, mean, ratio
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
-from mova.toyworld.reading.score import hear
+from mova.toyworld.scenes.registry import SCENES
 from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS, NOTES, VOICE_HZ, VOWEL_WORD
-from mova.types import Clip
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 
@@ -94,8 +93,7 @@ class AudioTowerAlone:
 
 def row_heard(waveform: np.ndarray, sample_rate: int, kind: str) -> list[str]:
     """Return what is heard, in order, in the words of `row_wanted`."""
-    silent_film = np.zeros((NUM_FRAMES, *FILM_SIZE, 3), np.uint8)
-    heard = hear(Clip(frames=silent_film, frame_rate=FRAME_RATE, waveform=waveform, sample_rate=sample_rate), kind)
+    heard = SCENES[kind].hear(waveform, sample_rate)
     named = {"face": "{0.timbre}", "duet": "{0.colour} {0.timbre}"}.get(kind, "{0.colour}")
     return [named.format(event) for event in heard]
 

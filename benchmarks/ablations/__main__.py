@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from variants import SAMPLINGS, VARIANTS, Sampling, Variant
 
-from mova.toyworld.vocabulary import BASIC_KINDS
+from mova.toyworld.scenes.registry import BASIC_KINDS
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "train"
+RECIPES = Path(__file__).parent
 
 
 class Runs:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+import mova
 from mova.cli.app import main
+from mova.recipe.locate import find_recipe, list_recipes
 from mova.train.loop.checkpoint import newest_state
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "train"
+HISTORY = Path(mova.__file__).parent / "assets" / "mova-tiny" / "history"
 
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return Path(shutil.copy(RECIPES / "tiny_text_encoder.yaml", tmp_path))
+    return Path(shutil.copy(HISTORY / "tiny_text_encoder.yaml", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,50 @@ def test_wrong_overrides_are_exit_code_2(recipe, capsys, override, text):
 def test_a_misspelt_recipe_is_exit_code_2_with_the_nearest_one(recipe, capsys):
     assert main(["train", str(recipe.with_name("tiny_text_encodr.yaml"))]) == 2
     assert "did you mean" in capsys.readouterr().err
+
+
+def test_a_shipped_recipe_goes_by_its_name_whatever_lies_here(recipe, capsys):
+    Path("tiny").mkdir()
+    Path("lora").write_text("no recipe")
+    assert main(["train", "tiny", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("tiny_1_text_encoder: text_encoder -> runs/tiny/model, ")
+    # A separator makes a path of it, also where a recipe has that name.
+    assert main(["train", "./lora", "--dry-run"]) == 2
+    assert "lora must hold a mapping" in capsys.readouterr().err
+
+
+def test_an_unknown_name_is_exit_code_2_with_all_names_and_the_nearest(recipe, capsys):
+    assert main(["train", "lroa"]) == 2
+    told = capsys.readouterr().err
+    assert "the unknown name 'lroa'; did you mean lora? Names: audio_pretrain, distill, " in told
+    assert main(["train"]) == 2
+    assert "--list prints the names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"], ["--show"]], ids=str)
+def test_a_recipe_at_its_former_path_is_exit_code_2_with_its_name(recipe, capsys, option):
+    assert main(["train", "recipes/train/lora.yaml", *option]) == 2
+    assert "there is no recipe at recipes/train/lora.yaml; " in capsys.readouterr().err.replace("error: ", "")
+    assert main(["train", "recipes/train/tiny_grow.yaml", *option]) == 2
+    assert str(HISTORY / "tiny_grow.yaml") in capsys.readouterr().err
+
+
+def test_every_name_is_listed_with_a_line_about_it(capsys):
+    assert main(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1)[0] for line in lines] == [one.name for one in list_recipes("train")]
+    assert all(len(line.split(maxsplit=1)[1]) > 20 for line in lines)
+
+
+def test_a_recipe_that_is_shown_is_the_beginning_of_ones_own(recipe, capsys):
+    assert main(["train", "tiny_lora", "--show"]) == 0
+    text = capsys.readouterr().out
+    assert text == find_recipe("tiny_lora", "train").read_text()
+    Path("mine.yaml").write_text(text.replace("rank: 16", "rank: 4"))
+    assert main(["train", "mine.yaml", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("mine: lora -> runs/tiny_lora/model, ")
+    assert main(["train", "tiny_lora", "--show", "--set", "run.max_steps=3"]) == 2
+    assert "goes with no other option, got --set too" in capsys.readouterr().err
 
 
 def test_there_is_nothing_to_resume_at_an_absent_folder(recipe, capsys):

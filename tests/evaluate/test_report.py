@@ -9,7 +9,7 @@ from mova.evaluate.report import open_report
 from mova.evaluate.toyworld import Scored, report_on
 from mova.media.read import read_clip
 from mova.toyworld import render, sample_scene
-from mova.toyworld.reading.score import score_clip
+from mova.toyworld.score import score_clip
 
 RUN = {"model": "some", "weights_sha256": "ab", "seed": 3, "num_clips": 2, "command": "mova evaluate toyworld"}
 

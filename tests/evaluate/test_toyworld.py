@@ -6,7 +6,7 @@ import pytest
 from mova.errors import ConfigError
 from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, evaluate_clips, run_benchmark
 from mova.toyworld import render, sample_scene, split_seed
-from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
+from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS
 from mova.types import Clip
 
 
@@ -44,10 +44,10 @@ def test_perfect_clips_reach_one_and_chance_stays_far_below():
 
 def test_all_kinds_are_measured_when_asked_for():
     def truth(asked, seed):
-        return render(sample_scene(split_seed("heldout", seed), kind=ALL_KINDS[seed % 6]), size=64).clip
+        return render(sample_scene(split_seed("heldout", seed), kind=DEFAULT_KINDS[seed % 6]), size=64).clip
 
     report = run_benchmark(truth, num_clips=18, seed=0, size=64, by_combination=True)
-    assert set(report.by_kind) == set(ALL_KINDS)
+    assert set(report.by_kind) == set(DEFAULT_KINDS)
     for name in ("recall", "precision", "order_right", "vowel_right", "speaker_right", "pitch_right"):
         assert report.overall[name].value == 1.0
     assert report.overall["speaker_right"].num_clips == 3
@@ -123,7 +123,7 @@ def test_known_clips_are_counted_and_not_made_again():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"kinds": ("bal",)}, "kind must be one of ball, .*, got 'bal'; nearest is ball"),
+        ({"kinds": ("bal",)}, "kind of scene must be one of ball, .*, got 'bal'; nearest is ball"),
         ({"seed": -1}, "seed must be 0 to 99999, got -1; nearest is 0"),
         ({"seed": 10**30}, "nearest is 99999"),
     ],

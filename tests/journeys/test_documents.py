@@ -20,7 +20,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md")
 MARK = re.compile(r"<!-- (?:(run)|(run slow)|not run: (\S.*)) -->")
 LANGUAGES = {"python": "python", "bash": "bash", "sh": "bash", "console": "bash"}
 # What a fresh clone has that commands of documents name.
-CLONED = ("recipes", "benchmarks", "tests", "src", "constraints.txt")
+CLONED = ("benchmarks", "tests", "src", "constraints.txt")
 PROGRAMS = {"mova": "-m mova.cli", "torchrun": "-m torch.distributed.run", "python": ""}
 
 

@@ -101,7 +101,7 @@ def test_files_that_recommend_nothing_or_too_much_are_explained(tmp_path, lora):
 def test_the_shipped_adapters_make_a_right_clip_with_four_calls(number, kind):
     """A held-out scene: every visible event is heard within a frame, no other sound, and the object keeps its size."""
     from mova.toyworld import first_frame, render, sample_scene, split_seed
-    from mova.toyworld.reading.score import match_events, score_clip
+    from mova.toyworld.score import match_events, score_clip
     from mova.weights.locate import find_model
 
     file = find_few_steps("mova-tiny", find_model("mova-tiny"))

@@ -13,7 +13,7 @@ from mova.names import SHIPPED_MODELS
 from mova.settings.scope import Scope, read_scope
 from mova.toyworld import first_frame, render, sample_scene
 from mova.toyworld.caption import caption
-from mova.toyworld.vocabulary import ALL_KINDS
+from mova.toyworld.scenes.registry import DEFAULT_KINDS
 
 TINY = read_scope(SHIPPED_MODELS / "mova-tiny")
 KNOWN = "A small red ball falls from high up onto a drum skin."
@@ -23,7 +23,7 @@ def asked(prompt=KNOWN, files=None, **given):
     return warn_outside(make_request("mova-tiny", prompt=prompt, files=files, **given)[1], TINY)
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
 def test_all_that_the_tiny_model_learned_is_inside(tmp_path, kind):
     for seed in range(20):
         scene = sample_scene(seed, kind=kind)

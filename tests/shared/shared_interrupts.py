@@ -13,6 +13,7 @@ import pytest
 import yaml
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+import mova
 import mova.train.loop.checkpoint as checkpoint
 import mova.train.loop.trainer as trainer
 from mova.cli.app import main
@@ -127,7 +128,8 @@ def _waited(shared: Path) -> str:
 
 def write_ladder(folder: Path) -> None:
     """Add an encoder's recipe before the joint one."""
-    text = yaml.safe_load((Path(__file__).parents[2] / "recipes" / "train" / "tiny_text_encoder.yaml").read_text())
+    history = Path(mova.__file__).parent / "assets" / "mova-tiny" / "history"
+    text = yaml.safe_load((history / "tiny_text_encoder.yaml").read_text())
     text["data"]["num_clips"] = 10
     text["run"]["device"] = "cpu"
     (folder / "text.yaml").write_text(yaml.safe_dump(text))

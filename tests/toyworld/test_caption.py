@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from mova.toyworld import ALL_KINDS, sample_scene
+from mova.toyworld import DEFAULT_KINDS, sample_scene
 from mova.toyworld.caption import caption
 from mova.toyworld.vocabulary import BALL_RADIUS, COLOURS, NOTES, PITCH_WORD, VOWEL_WORD
 
@@ -11,7 +11,7 @@ from mova.toyworld.vocabulary import BALL_RADIUS, COLOURS, NOTES, PITCH_WORD, VO
 @pytest.mark.parametrize(("ranked", "most"), [(False, 50), (True, 65)])
 def test_caption_has_picture_first_then_sound_in_20_words_or_more(ranked, most):
     for seed in range(300):
-        text = caption(sample_scene(seed, kind=ALL_KINDS[seed % 6]), ranked=ranked)
+        text = caption(sample_scene(seed, kind=DEFAULT_KINDS[seed % 6]), ranked=ranked)
         seen, heard = text.split(" The audio ")
         assert seen.endswith(".")
         assert heard.endswith(".")
@@ -71,14 +71,14 @@ def test_vocabulary_of_all_captions_is_small():
     words = {
         word
         for seed in range(1200)
-        for word in re.findall(r"\w+", caption(sample_scene(seed, kind=ALL_KINDS[seed % 6])).lower())
+        for word in re.findall(r"\w+", caption(sample_scene(seed, kind=DEFAULT_KINDS[seed % 6])).lower())
     }
     assert len(words) < 200
 
 
 def test_caption_never_tells_times_or_restitution():
     for seed in range(50):
-        scene = sample_scene(seed, kind=ALL_KINDS[seed % 6])
+        scene = sample_scene(seed, kind=DEFAULT_KINDS[seed % 6])
         assert not re.search(r"\d|second", caption(scene, ranked=False))
         assert not re.search(r"\d|seconds", caption(scene)), "a rank is no time"
         ball = sample_scene(seed, kind="ball")

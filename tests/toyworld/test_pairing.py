@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mova.errors import ConfigError
-from mova.toyworld import Scene, render, sample_scene, score_clip, with_notes, with_skins
+from mova.toyworld import render, sample_scene, score_clip, with_notes, with_skins
 
 
 def ball(colour):
@@ -30,13 +30,6 @@ def test_the_score_asks_for_the_note_that_the_ball_sounds():
 def test_colours_that_are_left_out_keep_their_note():
     assert with_notes(ball("green"), {"red": "purple"}) == ball("green")
     assert with_notes(ball("green"), {"green": "green"}) == ball("green")
-
-
-def test_a_re_paired_scene_becomes_json_and_back():
-    changed = with_notes(ball("red"), {"red": "purple"})
-    assert Scene.from_dict(changed.to_dict()) == changed
-    older = {key: value for key, value in ball("red").to_dict().items() if key != "note"}
-    assert Scene.from_dict(older) == ball("red")
 
 
 def test_other_kinds_and_unknown_colours_are_refused():

@@ -3,11 +3,11 @@ import pytest
 
 from mova.errors import GeometryError
 from mova.geometry import num_samples
-from mova.toyworld import ALL_KINDS, BASIC_KINDS, first_frame, render, sample_scene
+from mova.toyworld import BASIC_KINDS, DEFAULT_KINDS, first_frame, render, sample_scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOUR_RGB
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
 @pytest.mark.parametrize(
     ("size", "num_frames", "frame_rate", "sample_rate"),
     [(128, 49, 24.0, 16_000), (64, 13, 30.0, 48_000), ((48, 80), 25, 23.976, 44_100), ((352, 640), 1, 24.0, 48_000)],
@@ -31,12 +31,12 @@ def test_rendering_twice_gives_the_same_clip():
 
 def test_no_clip_is_silent_or_clips():
     for seed in range(150):
-        waveform = render(sample_scene(seed, kinds=ALL_KINDS if seed % 2 else BASIC_KINDS), size=16).clip.waveform
+        waveform = render(sample_scene(seed, kinds=DEFAULT_KINDS if seed % 2 else BASIC_KINDS), size=16).clip.waveform
         assert 0.3 < np.abs(waveform).max() < 0.9
 
 
 def test_small_picture_is_the_large_one_averaged():
-    for kind in ALL_KINDS:
+    for kind in DEFAULT_KINDS:
         scene = sample_scene(2, kind=kind)
         small = render(scene, size=64, num_frames=9).clip.frames.astype(float)
         large = render(scene, size=256, num_frames=9).clip.frames.astype(float)

@@ -1,4 +1,4 @@
-"""The shipped ladder at minimal size, run once, and a stage that is small enough to follow by hand."""
+"""A ladder at minimal size, run once, and a stage that is small enough to follow by hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+import mova
+from mova.recipe.locate import list_recipes
 from mova.train.config import OptimizerConfig, RunConfig, StageConfig, accepts, load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.loop.optimizer import ParameterGroup
 from mova.train.loop.trainer import Progress, Trainer, step_generator
 from mova.train.stages.encoders.seeded import SeededStage
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "train"
 NUM_CLIPS = 10
+MODEL = Path(mova.__file__).parent / "assets" / "mova-tiny"
 # 10 clips of 32x32 and 17 frames, 2 steps per stage; the validations take a few more.
 MINIMAL = (
     f"data.num_clips={NUM_CLIPS}",
@@ -42,9 +44,16 @@ MINIMAL = (
 )
 
 
+def recipe_file(name: str) -> Path:
+    """File of a recipe: of the history of the shipped weights, whose stages are small, or else a shipped one."""
+    path = MODEL / "history" / f"{name}.yaml"
+    shipped = {recipe.name: recipe.path for recipe in list_recipes("train")}
+    return path if path.is_file() else shipped.get(name, path)
+
+
 @pytest.fixture(scope="session")
-def recipes() -> Path:
-    return RECIPES
+def recipes() -> Callable[[str], Path]:
+    return recipe_file
 
 
 @pytest.fixture(scope="session")
@@ -54,21 +63,21 @@ def minimal() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def ladder_run(tmp_path_factory) -> tuple[Path, list[Progress]]:
-    """The run folder of the whole shipped ladder and what it reported; no test changes the folder."""
+    """The run folder of the first ladder of mova-tiny's history and what it reported; no test changes the folder."""
     folder = tmp_path_factory.mktemp("ladder")
     shown: list[Progress] = []
     overrides = (*MINIMAL, f"model={folder}/model", f"destination={folder}/mova-tiny")
-    model = run_recipe(RECIPES / "tiny.yaml", overrides=overrides, on_progress=shown.append)
+    model = run_recipe(recipe_file("tiny"), overrides=overrides, on_progress=shown.append)
     assert model == folder / "model"
     return folder, shown
 
 
 @pytest.fixture(scope="session")
 def make_config() -> Callable[..., StageConfig]:
-    """Return a function that reads a shipped recipe at minimal size, with changes."""
+    """Return a function that reads a recipe at minimal size, with changes."""
 
     def make(name: str, model: Path, *changes: str) -> StageConfig:
-        path = RECIPES / f"{name}.yaml"
+        path = recipe_file(name)
         plain = load_recipe(path)
         return load_recipe(path, [*(text for text in MINIMAL if accepts(plain, text)), f"model={model}", *changes])
 

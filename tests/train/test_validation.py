@@ -14,7 +14,7 @@ from mova.media.probe import probe
 from mova.models.experts import ExpertForward
 from mova.offload.residency import OneAtATime
 from mova.toyworld import first_frame, render, sample_scene, score_clip
-from mova.toyworld.reading.score import match_events
+from mova.toyworld.score import match_events
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
 from mova.train.loop.checkpoint import list_states
@@ -26,7 +26,7 @@ from processes import run_processes
 def changes(tmp_path, minimal, recipes):
     from mova.train.config import accepts
 
-    known = load_recipe(recipes / "tiny_joint.yaml")
+    known = load_recipe(recipes("tiny_joint"))
     starts = [f"start.{name}=mova-tiny" for name in ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")]
     sizes = [text for text in minimal if accepts(known, text)]
     return [
@@ -41,7 +41,7 @@ def changes(tmp_path, minimal, recipes):
 
 
 def test_each_validation_leaves_clips_with_sound_and_their_scores(recipes, changes, tmp_path):
-    run_recipe(recipes / "tiny_joint.yaml", overrides=changes)
+    run_recipe(recipes("tiny_joint"), overrides=changes)
     home = tmp_path / "run" / "tiny_joint"
     assert sorted(path.name for path in (home / "validation").iterdir()) == ["step_00000001", "step_00000002"]
     for folder in (home / "validation").iterdir():

@@ -7,8 +7,10 @@ from mova.weights.known_files import COMPONENT_FILES, FOLDER_FILES, MODEL_FILES
 
 
 def test_every_file_of_the_shipped_model_is_known():
+    """But for the recipes that it was trained with: a copy of the model is complete without them."""
     folder = SHIPPED_MODELS / "mova-tiny"
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    names = [path.as_posix() for path in files if path.parts[0] != "history"]
     assert set(needed_files(names)) == set(names)
 
 

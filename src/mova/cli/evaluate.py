@@ -64,7 +64,7 @@ def toyworld(
     ] = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="Scene: ball, mallet, keys, face, duet or balls (default: all); may be repeated."),
+        typer.Option(help="Kind of scene, such as keys; may be repeated (default: all that mova-tiny knows)."),
     ] = None,
     by_combination: Annotated[
         bool,
@@ -93,9 +93,9 @@ def toyworld(
     from mova.evaluate.toyworld import check_benchmark
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
-    from mova.toyworld.vocabulary import ALL_KINDS
+    from mova.toyworld.scenes.registry import DEFAULT_KINDS
 
-    kinds = kind or ALL_KINDS
+    kinds = kind or DEFAULT_KINDS
     check_benchmark(clips, seed, kinds)
     side = _side(size)
     folder, request = make_request(

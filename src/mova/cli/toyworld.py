@@ -11,7 +11,7 @@ from mova.cli.terminal.progress import counting_bar
 
 Kind = Annotated[
     str | None,
-    typer.Option(help="Scene: ball, mallet, keys, face, duet or balls; ball or mallet, from the seed, by default."),
+    typer.Option(help="Kind of scene, such as keys; a wrong one lists all (default: ball or mallet, from the seed)."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`mova train`: run a recipe, with a bar for each stage."""
+"""`mova train`: run a recipe, with a bar for each stage; list recipes and show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mova.train.loop.trainer import Progress
 
@@ -23,7 +23,12 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, for example recipes/train/tiny.yaml.")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of a recipe that comes with the package (--list), for example lora, or path of a YAML file."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for example run.max_steps=100.")
     ] = None,
@@ -35,8 +40,20 @@ def train(
             "--dry-run", help="Check recipe, clips, cache and run folder, say what would run; write and train nothing."
         ),
     ] = False,
+    list_names: Annotated[bool, typer.Option("--list", help="Print the recipes that come with the package.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe's text, to begin one of your own: --show > mine.yaml.")
+    ] = False,
 ) -> None:
     """Train from a recipe; prints the directory of the model."""
+    if list_names:
+        _list_recipes()
+        return
+    if recipe is None:
+        raise typer.BadParameter("a name or a path is needed; --list prints the names", param_hint="RECIPE")
+    if show:
+        _show_recipe(recipe, {"--set": overrides, "--resume": resume, "--cache": cache, "--dry-run": dry_run})
+        return
     from mova.distributed.mesh import leave_parallel
     from mova.errors import MissingExtraError
 
@@ -58,7 +75,35 @@ def train(
     typer.echo(folder)
 
 
-def _say_plan(recipe: Path, overrides: Sequence[str], resume: Path | None, cache: Path | None) -> None:
+def _list_recipes() -> None:
+    """Print a line for each shipped recipe; the stages of a ladder stand below it."""
+    from mova.recipe.locate import list_recipes
+
+    shipped = list_recipes("train")
+    names = [f"{'  ' if one.ladder else ''}{one.name}" for one in shipped]
+    width = max(map(len, names)) + 2
+    for name, one in zip(names, shipped, strict=True):
+        typer.echo(f"{name:<{width}}{one.summary}")
+
+
+def _show_recipe(recipe: str, others: Mapping[str, object]) -> None:
+    """Print the text of a recipe as it is on disk, comments included."""
+    from mova.errors import ConfigError
+    from mova.recipe.locate import find_recipe, former_recipe
+
+    if given := [name for name, value in others.items() if value]:
+        raise ConfigError(f"--show prints a recipe as it is and goes with no other option, got {', '.join(given)} too")
+    path = find_recipe(recipe, "train")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no recipe at {path}{former_recipe(path, 'train')}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
+    typer.echo(text, nl=False)
+
+
+def _say_plan(recipe: str, overrides: Sequence[str], resume: Path | None, cache: Path | None) -> None:
     """Look at everything that a run needs, say what was found, and end with the first error that it would end with."""
     from mova.errors import MovaError
     from mova.train.ladder import check_resume, plan_recipe

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from mova.files.json_file import shorten_text
 from mova.recipe.base import MOST_WORKERS, NumFrames, Size, Strict, check_size
 from mova.toyworld.mouth import SKIN_RGB
-from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS, COLOURS
+from mova.toyworld.scenes.registry import BASIC_KINDS, SCENES
+from mova.toyworld.vocabulary import COLOURS
 
 _LARGEST_SIDE: Final = 8192
 
@@ -45,9 +46,9 @@ class ToyDataConfig(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        strange = sorted(set(self.kinds) - set(ALL_KINDS))
+        strange = sorted(set(self.kinds) - set(SCENES))
         if strange:
-            raise ValueError(f"kinds must be of {', '.join(ALL_KINDS)}; got {_listed(strange)}")
+            raise ValueError(f"kinds must be of {', '.join(SCENES)}; got {_listed(strange)}")
         if self.notes and self.kinds != ("ball",):
             raise ValueError(
                 f"notes can be exchanged for balls; with them kinds must be [ball], got {_listed(self.kinds)}"

@@ -22,8 +22,8 @@ from mova.evaluate.toyworld import Scored, ToyworldReport
 from mova.files.json_file import read_object, shorten
 from mova.files.lock import lock_folder
 from mova.media.write import write_clip
-from mova.toyworld.reading.score import ClipScore
 from mova.toyworld.render import RenderedClip
+from mova.toyworld.score import ClipScore
 from mova.types import Clip
 
 RUN_FILE: Final = "run.json"

@@ -1,1 +1,1 @@
-"""Runs written as YAML: strict models, and files read within bounds."""
+"""Recipes: strict YAML files, one per run, read alike by every verb that has any."""

@@ -8,8 +8,7 @@ from mova.toyworld.event import Event, SeenEvent, countable_until
 from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.pairing import with_notes, with_skins
 from mova.toyworld.reading.detect_audio import HeardEvent
-from mova.toyworld.reading.detect_video import VideoReading
-from mova.toyworld.reading.score import ClipScore, score_clip
+from mova.toyworld.reading.observation import VideoReading
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import sample_scene, split_seed
 from mova.toyworld.scenes.ball import BallScene
@@ -18,12 +17,14 @@ from mova.toyworld.scenes.duet import DuetScene
 from mova.toyworld.scenes.face import FaceScene
 from mova.toyworld.scenes.keys import KeysScene
 from mova.toyworld.scenes.mallet import MalletScene
+from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS, SCENES
 from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
+from mova.toyworld.score import ClipScore, score_clip
 
 __all__ = [
-    "ALL_KINDS",
     "BASIC_KINDS",
+    "DEFAULT_KINDS",
+    "SCENES",
     "BallScene",
     "BallsScene",
     "ClipScore",

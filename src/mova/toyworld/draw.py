@@ -19,6 +19,8 @@ ELLIPSE_PARTS: Final = 4  # upright slices of each pixel
 
 FloatArray = NDArray[np.float64]
 Coverage = NDArray[np.float32]
+# Left, top, right, bottom in units of the frame size.
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ class Viewport:
     def y(self, value: FloatArray | float) -> FloatArray:
         """Return the vertical pixel position of world position `value`."""
         return self.top + np.asarray(value, np.float64) * self.scale
+
+    def box(self, box: Box) -> tuple[slice, slice]:
+        """Return the rows and columns of all pixels that a box of the world touches."""
+        left, top, right, bottom = box
+        rows = slice(max(0, int(self.y(top))), int(np.ceil(self.y(bottom))))
+        return rows, slice(max(0, int(self.x(left))), int(np.ceil(self.x(right))))
 
 
 @dataclass(frozen=True)

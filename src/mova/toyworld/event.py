@@ -18,7 +18,7 @@ class Event:
 
     Attributes:
         time_s: seconds from the first frame's instant, which is also the first sample's.
-        kind: "bounce", "strike", "note" or "vowel".
+        kind: what happens, such as "bounce", "strike", "note" or "vowel".
         x, y: point of contact in units of the frame size, from the upper left corner.
         bar: index of the struck bar or the pressed key from the left, else None.
         colour: of the ball, the bar or the face's hat; of a key the name of its note.
@@ -55,7 +55,7 @@ class SeenEvent:
         x, y: of the contact in units of the frame size.
         bar: index of the bar or key that lights up, else None.
         side: "left" or "right", which of two balls or faces it is; None where there is one.
-        vowel: whose shape the mouth takes, else None.
+        sign: the vowel whose shape the mouth takes, or the digit that is written; else None.
         end_s: when the mouth begins to close; None where it stays open, or where there is none.
     """
 
@@ -64,7 +64,7 @@ class SeenEvent:
     y: float
     bar: int | None
     side: str | None = None
-    vowel: str | None = None
+    sign: str | None = None
     end_s: float | None = None
 
 

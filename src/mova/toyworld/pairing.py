@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from mova.errors import ConfigError
 from mova.toyworld.mouth import SKIN_RGB
-from mova.toyworld.scenes.ball import BallScene
-from mova.toyworld.scenes.duet import DuetScene
-from mova.toyworld.scenes.face import FaceScene
 from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.vocabulary import COLOURS
 
@@ -33,10 +29,7 @@ def with_notes(scene: Scene, notes: Mapping[str, str]) -> Scene:
     unknown = sorted({*notes, *notes.values()} - set(COLOURS))
     if unknown:
         raise ConfigError(f"notes must pair {', '.join(COLOURS)}; got {', '.join(unknown)}")
-    if not isinstance(scene, BallScene):
-        raise ConfigError(f"notes can be exchanged in scenes of the kind ball, got {scene.kind}")
-    note = notes.get(scene.colour, scene.colour)
-    return replace(scene, note=None if note == scene.colour else note)
+    return scene.with_notes(notes)
 
 
 def with_skins(scene: Scene, skins: Sequence[str]) -> Scene:
@@ -57,6 +50,4 @@ def with_skins(scene: Scene, skins: Sequence[str]) -> Scene:
         raise ConfigError(f"skins must be of {', '.join(SKIN_RGB)}; got {', '.join(unknown) or 'none'}")
     rng = np.random.default_rng([scene.seed, _SKIN_STREAM])
     left, right = (skins[int(index)] for index in rng.integers(len(skins), size=2))
-    if isinstance(scene, DuetScene):
-        return replace(scene, skins=(left, right))
-    return replace(scene, skin=left) if isinstance(scene, FaceScene) else scene
+    return scene.with_skins(left, right)

@@ -61,8 +61,9 @@ def render(
         if value <= 0:
             raise GeometryError(f"{name} must be above 0, got {value}; nearest is 1")
     frames = scene.draw(Viewport.of(size), np.arange(num_frames) / frame_rate)
-    events = scene.events(num_frames / frame_rate)
-    waveform = mix(events, num_samples(num_frames, frame_rate, sample_rate), sample_rate)
+    duration_s = num_frames / frame_rate
+    events = scene.events(duration_s)
+    waveform = mix(scene.sounds(duration_s), num_samples(num_frames, frame_rate, sample_rate), sample_rate)
     return RenderedClip(Clip(frames, waveform, frame_rate, sample_rate), caption(scene), events, scene)
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from mova.errors import ConfigError
 from mova.toyworld.held_out import has_held_out_combination
-from mova.toyworld.scenes.ball import draw_ball_scene
-from mova.toyworld.scenes.balls import draw_balls_scene
-from mova.toyworld.scenes.duet import draw_duet_scene
-from mova.toyworld.scenes.face import draw_face_scene
-from mova.toyworld.scenes.keys import draw_keys_scene
-from mova.toyworld.scenes.mallet import draw_mallet_scene
+from mova.toyworld.scenes.registry import BASIC_KINDS, SCENES, check_kinds
 from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import ALL_KINDS, BASIC_KINDS
 
 SPLITS: Final = ("train", "validation", "heldout")
 COMBINATIONS: Final = ("all", "training", "held_out")
@@ -25,15 +19,6 @@ SEEDS_PER_SPLIT: Final = 1_000_000_000
 # Second words of derived seeds; 1 is the caption's wording.
 _KIND_STREAM: Final = 2
 _AGAIN_STREAM: Final = 3
-
-_DRAW: Final[dict[str, Callable[[int, np.random.Generator], Scene]]] = {
-    "ball": draw_ball_scene,
-    "mallet": draw_mallet_scene,
-    "keys": draw_keys_scene,
-    "face": draw_face_scene,
-    "duet": draw_duet_scene,
-    "balls": draw_balls_scene,
-}
 
 
 def split_seed(split: str, index: int) -> int:
@@ -64,7 +49,7 @@ def sample_scene(
 
     Args:
         seed: 0 or more.
-        kind: one of `ALL_KINDS`; by default drawn from the seed.
+        kind: a key of `SCENES`; by default drawn from the seed.
         kinds: to draw the kind from, all equally often; by default ball and mallet, as ever for a seed alone.
         combinations: "all"; "training" draws scenes with a held-out combination again; "held_out" those without.
 
@@ -73,11 +58,9 @@ def sample_scene(
     """
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, got {seed}; nearest is 0")
-    for name in (*kinds, *([] if kind is None else [kind])):
-        if name not in ALL_KINDS:
-            raise ConfigError(f"kind of scene must be one of {', '.join(ALL_KINDS)}, got {name!r}")
-    if not kinds:
-        raise ConfigError(f"kinds must name at least one of {', '.join(ALL_KINDS)}, got none")
+    check_kinds(kinds)
+    if kind is not None:
+        check_kinds((kind,))
     if combinations not in COMBINATIONS:
         raise ConfigError(f"combinations must be one of {', '.join(COMBINATIONS)}, got {combinations!r}")
     rng = np.random.default_rng(seed)
@@ -85,7 +68,7 @@ def sample_scene(
     drawn = BASIC_KINDS[int(rng.integers(len(BASIC_KINDS)))]
     if tuple(kinds) != BASIC_KINDS:
         drawn = kinds[int(np.random.default_rng([seed, _KIND_STREAM]).integers(len(kinds)))]
-    draw = _DRAW[kind or drawn]
+    draw = SCENES[kind or drawn].sample
     scene = draw(seed, rng)
     attempt = 0
     while combinations != "all" and has_held_out_combination(scene) != (combinations == "held_out"):

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-# The scenes that a seed alone stands for, and all that there are.
-BASIC_KINDS: Final = ("ball", "mallet")
-ALL_KINDS: Final = (*BASIC_KINDS, "keys", "face", "duet", "balls")
-# Scenes whose sounds are vowels, said by faces; in the others they are blows.
-SPEAKING_KINDS: Final = ("face", "duet")
 COLOURS: Final = ("red", "yellow", "green", "blue", "purple")
 MATERIALS: Final = ("wood", "metal", "drum")
 BAR: Final = "bar"

@@ -15,6 +15,7 @@ from mova.distributed.mesh import ALONE, Parallel, start_parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object
 from mova.files.lock import lock_folder
+from mova.recipe.locate import find_recipe
 from mova.train.config import (
     AudioAutoencoderConfig,
     AudioTowerConfig,
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_recipe(
-    path: Path,
+    recipe: str | Path,
     *,
     overrides: Sequence[str] = (),
     resume: Path | None = None,
@@ -52,7 +53,7 @@ def run_recipe(
     """Run a recipe to its end.
 
     Args:
-        path: of the recipe.
+        recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
         overrides: `key=value` texts; in a ladder each applies to every stage that has the key.
         resume: the run's folder, to go on from what it holds, wherever it is now and however it is written. A folder
             that holds something is an error without it.
@@ -67,7 +68,7 @@ def run_recipe(
             `resume` do not agree, or another process uses the folder.
     """
     # All stages are read before the first one starts.
-    steps = _steps_of_run(path, overrides, resume)
+    steps = _steps_of_run(recipe, overrides, resume)
     model = steps[0][1].model
     shared = [config for _, config in steps if isinstance(config, LatentStageBase)]
     everyone = _join(shared[0]) if shared else start_parallel()
@@ -103,14 +104,14 @@ def _run_steps(
 
 
 def plan_recipe(
-    path: Path, overrides: Sequence[str] = (), resume: Path | None = None
+    recipe: str | Path, overrides: Sequence[str] = (), resume: Path | None = None
 ) -> list[tuple[str, StepConfig, bool]]:
     """Read a recipe without running it: name, settings and whether it is finished, for each stage in order.
 
     Raises:
         ConfigError: as of `run_recipe`, but for a folder that is in use.
     """
-    steps = _steps_of_run(path, overrides, resume)
+    steps = _steps_of_run(recipe, overrides, resume)
     folder = steps[0][1].model.parent
     if resume is not None:
         check_resume(folder, [name for name, _ in steps], resume)
@@ -127,9 +128,9 @@ def _look(folder: Path, steps: Sequence[tuple[str, StepConfig]]) -> list[bool]:
     return finished
 
 
-def _steps_of_run(path: Path, overrides: Sequence[str], resume: Path | None) -> list[tuple[str, StepConfig]]:
+def _steps_of_run(recipe: str | Path, overrides: Sequence[str], resume: Path | None) -> list[tuple[str, StepConfig]]:
     """Read all stages, with the run's folder where `resume` says that it is."""
-    steps = _read_steps(path, overrides)
+    steps = _read_steps(find_recipe(recipe, "train"), overrides)
     models = {str(config.model) for _, config in steps}
     if len(models) > 1:
         raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
@@ -149,10 +150,10 @@ def _steps_of_run(path: Path, overrides: Sequence[str], resume: Path | None) -> 
 
 
 def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepConfig]]:
-    recipe = load_recipe(path)
-    if not isinstance(recipe, LadderConfig):
+    ladder = load_recipe(path)
+    if not isinstance(ladder, LadderConfig):
         return [(path.stem, _step(path, overrides))]
-    files = [path.parent / name for name in recipe.recipes]
+    files = [find_recipe(name, "train", beside=path.parent) for name in ladder.recipes]
     plain = [_step(file, ()) for file in files]
     # A key that no stage has goes to all of them, so that the error says what is wrong with it.
     shared = [text for text in overrides if not any(accepts(config, text) for config in plain)]

@@ -30,7 +30,7 @@ from mova.pipeline.output import MovaPipelineOutput
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.run_plan import RunPlan, Start
 from mova.settings.sampling import SamplingSettings
-from mova.toyworld.reading.score import ClipScore, count_events, score_clip
+from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.train.config.joint import ValidationConfig
 from mova.types import LatentPair
 from mova.weights.components import load_component

@@ -4,8 +4,9 @@ import pytest
 from mova.errors import GeometryError, NumericalError
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.reading.detect_audio import detect_audio
-from mova.toyworld.reading.score import match_events
-from mova.toyworld.vocabulary import BASIC_KINDS, KEY, TIMBRES
+from mova.toyworld.scenes.registry import BASIC_KINDS
+from mova.toyworld.score import match_events
+from mova.toyworld.vocabulary import KEY, TIMBRES
 
 RNG_SEED = 5
 

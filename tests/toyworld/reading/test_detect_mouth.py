@@ -3,23 +3,26 @@ import pytest
 
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.draw import Viewport
-from mova.toyworld.reading.detect_mouth import PLACES, hat_colours, mouth_box, spoken
+from mova.toyworld.reading.detect_mouth import hat_colours, mouth_box, spoken
 from mova.toyworld.reading.measures import nearest_colour
-from mova.toyworld.reading.score import match_events
+from mova.toyworld.scenes.duet import DUET_PLACES
+from mova.toyworld.scenes.face import FACE_PLACES
+from mova.toyworld.score import match_events
 
 HALF_A_FRAME_S = 0.5 / 24
 TIMES_S = np.arange(49) / 24
+PLACES = {"face": FACE_PLACES, "duet": DUET_PLACES}
 
 
 def _rates(clips, frames_of=lambda clip: clip.clip.frames):
     true = found = matched = same = 0
     for clip in clips:
-        events = spoken(frames_of(clip), TIMES_S, clip.scene.kind)
+        events = spoken(frames_of(clip), TIMES_S, PLACES[clip.scene.kind])
         pairs = match_events(
             [event.time_s for event in clip.events], [event.time_s for event in events], HALF_A_FRAME_S
         )
         true, found, matched = true + len(clip.events), found + len(events), matched + len(pairs)
-        same += sum((clip.events[i].timbre, clip.events[i].side) == (events[j].vowel, events[j].side) for i, j in pairs)
+        same += sum((clip.events[i].timbre, clip.events[i].side) == (events[j].sign, events[j].side) for i, j in pairs)
     return matched / true, matched / found, same / matched
 
 
@@ -44,7 +47,7 @@ def test_vowels_are_seen_where_the_lines_of_shut_mouths_fade(rendered, kind):
         for place in PLACES[kind]:
             own = [event.side == place[3] for event in clip.events]
             when = np.flatnonzero(shut[own].all(axis=0))
-            rows, columns = mouth_box(Viewport.of(frames.shape[1]), place)
+            rows, columns = Viewport.of(frames.shape[1]).box(mouth_box(place))
             region = frames[when, rows, columns]
             skin = np.median(region, axis=(1, 2), keepdims=True)
             kept = np.interp(TIMES_S[when], [0.2, 1.2], [1, 0])[:, None, None, None]
@@ -69,7 +72,7 @@ def test_vowels_of_500_held_out_clips_are_seen(kind, size):
 def test_ends_are_seen_within_half_a_frame(rendered):
     for index in range(8):
         clip = rendered(index, "face")
-        ends = [event.end_s for event in spoken(clip.clip.frames, TIMES_S, "face")]
+        ends = [event.end_s for event in spoken(clip.clip.frames, TIMES_S, FACE_PLACES)]
         assert ends == pytest.approx([event.end_s for event in clip.events], abs=HALF_A_FRAME_S)
 
 
@@ -78,14 +81,14 @@ def test_still_noise_and_very_short_clips_say_nothing(rendered, worn, kind):
     still = rendered(2, kind).clip.frames[:1].repeat(49, axis=0)
     noise = np.random.default_rng(0).integers(0, 256, still.shape).astype(np.uint8)
     for frames in (still, worn(still, 1), noise, still[:1]):
-        assert spoken(frames, TIMES_S[: len(frames)], kind) == ()
+        assert spoken(frames, TIMES_S[: len(frames)], PLACES[kind]) == ()
 
 
 def test_mouth_that_is_open_when_the_clip_ends_has_no_end(rendered):
     clip = rendered(1, "face")
     last = clip.events[-1]
     stop = int(24 * last.end_s) + 1
-    events = spoken(clip.clip.frames[:stop], TIMES_S[:stop], "face")
+    events = spoken(clip.clip.frames[:stop], TIMES_S[:stop], FACE_PLACES)
     assert len(events) == len(clip.events)
     assert events[-1].end_s is None
     assert events[-1].time_s == pytest.approx(last.time_s, abs=HALF_A_FRAME_S)
@@ -97,18 +100,17 @@ def test_any_pixels_can_be_read(num_frames):
     for _ in range(20):
         coarse = rng.integers(0, 256, (num_frames, 8, 8, 3)).astype(np.uint8)
         frames = coarse.repeat(8, axis=1).repeat(8, axis=2)
-        for event in spoken(frames, TIMES_S[:num_frames], "duet"):
+        for event in spoken(frames, TIMES_S[:num_frames], DUET_PLACES):
             assert -0.2 < event.time_s < num_frames / 24
 
 
 def test_hats_are_read_from_the_left(rendered):
     clip = rendered(1, "duet")
-    assert tuple(nearest_colour(rgb) for rgb in hat_colours(clip.clip.frames, "duet")) == clip.scene.hats
+    assert tuple(nearest_colour(rgb) for rgb in hat_colours(clip.clip.frames, DUET_PLACES)) == clip.scene.hats
 
 
 def test_mouth_stays_in_its_box(rendered):
     clip = rendered(0, "face")
     changed = (clip.clip.frames != clip.clip.frames[0]).any(axis=(0, 3))
-    face = clip.scene.face
-    changed[mouth_box(Viewport.of(64), (face.x, face.y, face.radius, None))] = False
+    changed[Viewport.of(64).box(mouth_box(FACE_PLACES[0]))] = False
     assert not changed.any()

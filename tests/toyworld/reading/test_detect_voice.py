@@ -4,7 +4,7 @@ import pytest
 from mova.errors import GeometryError
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.reading.detect_voice import detect_voice
-from mova.toyworld.reading.score import match_events
+from mova.toyworld.score import match_events
 from mova.toyworld.vocabulary import VOICE_HZ
 
 

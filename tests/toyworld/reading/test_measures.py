@@ -5,7 +5,8 @@ import pytest
 
 from mova.toyworld import render, score_clip
 from mova.toyworld.reading.measures import nearest_colour
-from mova.toyworld.vocabulary import ALL_KINDS, COLOUR_RGB
+from mova.toyworld.scenes.registry import DEFAULT_KINDS
+from mova.toyworld.vocabulary import COLOUR_RGB
 from mova.types import Clip
 
 MEASURES = (
@@ -58,7 +59,7 @@ def _swapped(pair):
     return pair[::-1]
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
 def test_rendered_clips_pass_all_that_their_kind_has(rendered, kind):
     for index in range(4):
         clip = rendered(index, kind)
@@ -118,7 +119,7 @@ def test_the_other_ball_first_fails_order_and_landing(rendered):
     assert {"order_right", "landing_right"} <= _shown_as(clip, waits_s=_swapped(clip.scene.waits_s))
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
 def test_still_and_silent_clip_passes_nothing_that_needs_events(rendered, kind):
     clip = rendered(0, kind)
     score = score_clip(clip.scene, Clip(clip.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000))

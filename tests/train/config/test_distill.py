@@ -22,17 +22,17 @@ from mova.train.config import load_recipe
 )
 def test_what_cannot_be_distilled_is_explained(recipes, changes, text):
     with pytest.raises(ConfigError, match=text):
-        load_recipe(recipes / "tiny_distill.yaml", changes)
+        load_recipe(recipes("tiny_distill"), changes)
 
 
 def test_the_students_steps_are_asked_with_their_text_by_default(recipes):
-    assert load_recipe(recipes / "tiny_distill.yaml").text_dropout == 0.0
+    assert load_recipe(recipes("tiny_distill")).text_dropout == 0.0
 
 
 def test_the_shipped_recipes_adapt_every_component_that_acts_at_sampling(recipes):
     for name in ("tiny_distill", "distill", "distill_4"):
-        recipe = load_recipe(recipes / f"{name}.yaml")
+        recipe = load_recipe(recipes(name))
         assert set(recipe.adapters.chosen()) == {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"}
-    eight, four = load_recipe(recipes / "distill.yaml"), load_recipe(recipes / "distill_4.yaml")
+    eight, four = load_recipe(recipes("distill")), load_recipe(recipes("distill_4"))
     assert (eight.steps, four.steps) == (8, 4)
     assert eight.teacher_steps == four.teacher_steps

@@ -12,15 +12,15 @@ def test_only_components_with_a_rank_get_adapters():
 
 
 def test_the_bridge_learns_twice_as_fast_as_the_towers(recipes):
-    assert load_recipe(recipes / "tiny_joint.yaml").bridge_lr_scale == 2.0
+    assert load_recipe(recipes("tiny_joint")).bridge_lr_scale == 2.0
 
 
 def test_an_expert_that_is_trained_has_a_turn(recipes):
     with pytest.raises(ConfigError, match="every trainable expert a turn, got none for video_dit"):
-        load_recipe(recipes / "tiny_joint.yaml", ["expert_cycle=[low_noise]"])
+        load_recipe(recipes("tiny_joint"), ["expert_cycle=[low_noise]"])
     only_low = ["expert_cycle=[low_noise]", "trainable=[video_dit_2, audio_dit]"]
-    assert load_recipe(recipes / "tiny_joint.yaml", only_low).turns == ("low_noise",)
-    assert load_recipe(recipes / "tiny_joint.yaml", ["expert_cycle=by_noise"]).turns == ("high_noise", "low_noise")
+    assert load_recipe(recipes("tiny_joint"), only_low).turns == ("low_noise",)
+    assert load_recipe(recipes("tiny_joint"), ["expert_cycle=by_noise"]).turns == ("high_noise", "low_noise")
 
 
 @pytest.mark.parametrize("name", ["tiny_joint", "tiny_audio_tower"])
@@ -36,7 +36,7 @@ def test_an_expert_that_is_trained_has_a_turn(recipes):
 )
 def test_what_only_a_frozen_base_can_have_is_refused_where_it_learns(recipes, name, changes, text):
     with pytest.raises(ConfigError, match=text):
-        load_recipe(recipes / f"{name}.yaml", changes)
+        load_recipe(recipes(name), changes)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_what_only_a_frozen_base_can_have_is_refused_where_it_learns(recipes, na
 )
 def test_what_does_not_go_together_in_a_lora_recipe_is_explained(recipes, changes, text):
     with pytest.raises(ConfigError, match=text):
-        load_recipe(recipes / "tiny_lora.yaml", ["memory.checkpoint_activations=true", *changes])
+        load_recipe(recipes("tiny_lora"), ["memory.checkpoint_activations=true", *changes])
 
 
 @pytest.mark.parametrize("name", ["tiny_joint", "tiny_audio_tower"])
 def test_muon_is_refused_where_weights_are_spread_and_taken_with_copies(recipes, name):
     muon = ["optimizer.name=muon", "parallel.replicate=2"]
-    assert load_recipe(recipes / f"{name}.yaml", muon).optimizer.name == "muon"
+    assert load_recipe(recipes(name), muon).optimizer.name == "muon"
     with pytest.raises(
         ConfigError, match=r"got parallel that spreads them over 2 processes; .* parallel.replicate=4 alone"
     ):
-        load_recipe(recipes / f"{name}.yaml", [*muon, "parallel.shard=2"])
+        load_recipe(recipes(name), [*muon, "parallel.shard=2"])

@@ -2,13 +2,19 @@
 
 import copy
 import random
+from pathlib import Path
 
 import pytest
 import yaml
 
+import mova
 from mova.errors import ConfigError
-from mova.toyworld import ALL_KINDS
+from mova.recipe.locate import find_recipe, list_recipes
+from mova.toyworld import DEFAULT_KINDS
 from mova.train.config import LadderConfig, accepts, load_recipe
+from mova.train.ladder import plan_recipe
+
+MODEL = Path(mova.__file__).parent / "assets" / "mova-tiny"
 
 LADDER = [
     "tiny",
@@ -20,17 +26,6 @@ LADDER = [
     "tiny_text_encoder",
     "tiny_video_autoencoder",
     "tiny_video_autoencoder_long",
-]
-ALL_SCENES = [
-    "tiny_all",
-    "tiny_all_audio_autoencoder",
-    "tiny_all_audio_tower",
-    "tiny_all_phase1",
-    "tiny_all_phase2",
-    "tiny_all_phase3",
-    "tiny_all_publish",
-    "tiny_all_text_encoder",
-    "tiny_all_video_autoencoder",
 ]
 GROWN = [
     "tiny_grow",
@@ -58,37 +53,58 @@ FULL_SIZE = ["audio_pretrain", "joint_phase1", "joint_phase2", "joint_phase3", "
 FULL_SIZE += ["full_finetune_publish", "lora", "lora_low_vram"]
 ABLATIONS = ["ablation_bridge_first", "ablation_joint", "ablation_publish", "ablation_towers"]
 DISTILLED = ["distill", "distill_4", "tiny_distill"]
-NAMES = sorted([*LADDER, *ALL_SCENES, *GROWN, *FULL_SIZE, *ABLATIONS, *DISTILLED, "tiny_lora", "tiny_own_clips"])
+SHIPPED = [recipe.name for recipe in list_recipes("train")]
+ABLATION_RECIPES = Path(__file__).parents[3] / "benchmarks" / "ablations"
+# What a recipe of each kind has is the same for the shipped ones and those of the history.
+NAMES = sorted({*SHIPPED, *LADDER, *GROWN})
 
 
-def test_the_ladder_holds_every_recipe_that_begins_with_nothing_once(recipes):
-    ladder = load_recipe(recipes / "tiny.yaml")
+def test_what_is_shipped_is_what_people_begin_with():
+    """What made the shipped weights is beside them, and the ablations' variants are beside the ablations."""
+    alone = [recipe.name for recipe in list_recipes("train") if not recipe.ladder]
+    assert alone == sorted([*FULL_SIZE, *DISTILLED, "tiny", "tiny_lora"])
+    assert sorted(path.stem for path in ABLATION_RECIPES.glob("*.yaml")) == ABLATIONS
+
+
+def test_the_shipped_ladder_names_its_stages_in_their_order(tmp_path):
+    ladder = load_recipe("tiny")
     assert isinstance(ladder, LadderConfig)
-    assert sorted(ladder.recipes) == [f"{name}.yaml" for name in LADDER[1:]]
-    assert sorted(path.stem for path in recipes.glob("*.yaml")) == NAMES
+    stages = [recipe.name for recipe in list_recipes("train") if recipe.ladder == "tiny"]
+    assert list(ladder.recipes) == stages
+    assert all(load_recipe(name).data.kinds == DEFAULT_KINDS for name in stages[:-1])
+    # A copy elsewhere finds them too.
+    (tmp_path / "mine.yaml").write_text(find_recipe("tiny", "train").read_text())
+    assert [name for name, _, _ in plan_recipe(tmp_path / "mine.yaml")] == stages
+
+
+def test_the_history_holds_two_ladders_and_every_stage_once(recipes):
+    history = recipes("tiny").parent
+    assert sorted(path.stem for path in history.glob("*.yaml")) == sorted([*LADDER, *GROWN])
+    for names in (LADDER, GROWN):
+        ladder = load_recipe(history / f"{names[0]}.yaml")
+        assert sorted(ladder.recipes) == [f"{name}.yaml" for name in names[1:]]
+        assert len(plan_recipe(history / f"{names[0]}.yaml")) == len(names) - 1
 
 
 # Stages that leave out what the towers know best, and decoders, which are not to put together what is held out.
-FEWER_KINDS = {"tiny_grow_joint_turns.yaml"}
-ALL_COMBINATIONS = {"tiny_grow_audio_decoder.yaml", "tiny_grow_voice_decoder.yaml"}
+FEWER_KINDS = {"tiny_grow_joint_turns"}
+ALL_COMBINATIONS = {"tiny_grow_audio_decoder", "tiny_grow_voice_decoder"}
 
 
-@pytest.mark.parametrize("names", [ALL_SCENES, GROWN], ids=lambda names: names[0])
-def test_a_ladder_over_all_scenes_gives_every_stage_the_same_captions(recipes, names):
-    ladder = load_recipe(recipes / f"{names[0]}.yaml")
-    assert sorted(ladder.recipes) == sorted(f"{name}.yaml" for name in names[1:])
-    for name in ladder.recipes:
-        data = getattr(load_recipe(recipes / name), "data", None)
+@pytest.mark.parametrize("path", ["tiny", MODEL / "history" / "tiny_grow.yaml"], ids=["tiny", "tiny_grow"])
+def test_a_ladder_over_all_scenes_gives_every_stage_the_same_captions(path):
+    for name, config, _ in plan_recipe(path):
+        data = getattr(config, "data", None)
         if data is None:
             continue
         assert data.ranked_captions
-        assert (set(data.kinds) < set(ALL_KINDS)) == (name in FEWER_KINDS)
+        assert (set(data.kinds) < set(DEFAULT_KINDS)) == (name in FEWER_KINDS)
         assert data.combinations == ("all" if name in ALL_COMBINATIONS else "training")
 
 
 def test_full_size_phases_hold_the_papers_values(recipes):
     """Table 7 of the paper."""
-    phases = [load_recipe(recipes / f"joint_phase{number}.yaml") for number in (1, 2, 3)]
+    phases = [load_recipe(recipes(f"joint_phase{number}")) for number in (1, 2, 3)]
     assert [(one.video_shift, one.audio_shift) for one in phases] == [(5, 1), (5, 5), (5, 5)]
     assert [one.text_dropout for one in phases] == [0.5, 0.2, 0.2]
     assert [one.run.batch_size for one in phases] == [128, 128, 64]
@@ -101,9 +117,13 @@ def test_full_size_phases_hold_the_papers_values(recipes):
     assert ["1280x720" in one.data.sizes for one in phases] == [False, False, True]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_recipe_fits_and_can_be_written_down_and_read_again(recipes, tmp_path, name):
-    recipe = load_recipe(recipes / f"{name}.yaml")
+EVERY = sorted([*ABLATION_RECIPES.glob("*.yaml"), *(MODEL / "history").glob("*.yaml")])
+EVERY += [recipe.path for recipe in list_recipes("train")]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_recipe_of_the_project_fits_and_can_be_written_down_and_read_again(tmp_path, path):
+    recipe = load_recipe(path)
     resolved = tmp_path / "recipe.json"
     resolved.write_text(recipe.model_dump_json())
     assert load_recipe(resolved) == recipe
@@ -112,7 +132,7 @@ def test_a_shipped_recipe_fits_and_can_be_written_down_and_read_again(recipes, t
 def test_every_unknown_key_and_wrong_value_is_listed_with_the_nearest_name(recipes):
     wrong = ["run.max_stpes=3", "run.batch_size=0", "shfit=2", "optimizer.name=sgd", "data.qqqq=1"]
     with pytest.raises(ConfigError) as raised:
-        load_recipe(recipes / "tiny_audio_tower.yaml", wrong)
+        load_recipe(recipes("tiny_audio_tower"), wrong)
     lines = str(raised.value).splitlines()
     assert len(lines) == 1 + len(wrong)
     assert "  run.max_stpes: unknown key; did you mean max_steps?" in lines
@@ -123,7 +143,7 @@ def test_every_unknown_key_and_wrong_value_is_listed_with_the_nearest_name(recip
 
 
 def test_a_missing_key_is_named(recipes, tmp_path):
-    raw = yaml.safe_load((recipes / "tiny_audio_tower.yaml").read_text())
+    raw = yaml.safe_load((recipes("tiny_audio_tower")).read_text())
     del raw["run"]["batch_size"], raw["model"]
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError) as raised:
@@ -147,19 +167,19 @@ def test_a_missing_key_is_named(recipes, tmp_path):
 )
 def test_wrong_overrides_say_what_would_be_right(recipes, override, text):
     with pytest.raises(ConfigError, match=text):
-        load_recipe(recipes / "tiny_video_autoencoder.yaml", [override])
+        load_recipe(recipes("tiny_video_autoencoder"), [override])
 
 
 def test_overrides_reach_their_keys_with_their_types(recipes):
     recipe = load_recipe(
-        recipes / "tiny_joint.yaml",
+        recipes("tiny_joint"),
         ["optimizer.lr=1e-4", "run.max_minutes=null", "expert_cycle=[low_noise, high_noise]", "run.seed=7"],
     )
     assert recipe.optimizer.lr == 1e-4
     assert recipe.run.max_minutes is None
     assert recipe.expert_cycle == ("low_noise", "high_noise")
     assert recipe.run.seed == 7
-    assert recipe.optimizer.warmup_steps == load_recipe(recipes / "tiny_joint.yaml").optimizer.warmup_steps
+    assert recipe.optimizer.warmup_steps == load_recipe(recipes("tiny_joint")).optimizer.warmup_steps
 
 
 @pytest.mark.parametrize(
@@ -176,21 +196,21 @@ def test_overrides_reach_their_keys_with_their_types(recipes):
     ],
 )
 def test_a_recipe_knows_which_overrides_are_meant_for_it(recipes, name, override, expected):
-    assert accepts(load_recipe(recipes / f"{name}.yaml"), override) is expected
+    assert accepts(load_recipe(recipes(name)), override) is expected
 
 
 def test_a_missing_recipe_suggests_the_nearest_one(recipes, tmp_path):
     with pytest.raises(ConfigError, match=r"there is no recipe at .*; did you mean .*tiny_latents.yaml\?"):
-        load_recipe(recipes / "tiny_latent.yaml")
+        load_recipe(recipes("tiny_latent"))
     with pytest.raises(ConfigError, match=r"there is no recipe at .*nowhere/x.yaml$"):
         load_recipe(tmp_path / "nowhere" / "x.yaml")
 
 
 def test_a_recipe_that_has_moved_one_folder_down_is_found(tmp_path):
     (tmp_path / "recipes" / "train").mkdir(parents=True)
-    (tmp_path / "recipes" / "train" / "tiny.yaml").touch()
-    with pytest.raises(ConfigError, match=r"there is no recipe at .*; did you mean .*recipes/train/tiny.yaml\?"):
-        load_recipe(tmp_path / "recipes" / "tiny.yaml")
+    (tmp_path / "recipes" / "train" / "mine.yaml").touch()
+    with pytest.raises(ConfigError, match=r"there is no recipe at .*; did you mean .*recipes/train/mine.yaml\?"):
+        load_recipe(tmp_path / "recipes" / "mine.yaml")
 
 
 @pytest.mark.parametrize("content", [b"- a list", b"", b"stage: [", b"stage: \xff\xfe\x00"])
@@ -267,7 +287,7 @@ def test_a_recipe_without_a_stage_is_told_which_there_are(tmp_path):
 )
 def test_values_that_would_fail_later_are_refused_when_read(recipes, name, override):
     with pytest.raises(ConfigError) as raised:
-        load_recipe(recipes / f"{name}.yaml", [override])
+        load_recipe(recipes(name), [override])
     text = str(raised.value)
     assert "does not fit" in text
     assert override.partition("=")[0].rpartition(".")[2] in text or "batch" in text
@@ -287,7 +307,7 @@ def test_values_that_would_fail_later_are_refused_when_read(recipes, name, overr
 )
 def test_an_error_says_what_is_nearest(recipes, override, told):
     with pytest.raises(ConfigError) as raised:
-        load_recipe(recipes / "tiny_joint.yaml", ["run.batch_size=16", override])
+        load_recipe(recipes("tiny_joint"), ["run.batch_size=16", override])
     assert told in str(raised.value)
 
 
@@ -320,7 +340,7 @@ def refusal(path):
 @pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_recipe_with_anything_in_its_places_is_read_or_refused_shortly(recipes, tmp_path, count):
     draw = random.Random(0)
-    plain = {name: load_recipe(recipes / f"{name}.yaml").model_dump(mode="json") for name in NAMES}
+    plain = {name: load_recipe(recipes(name)).model_dump(mode="json") for name in NAMES}
     for _ in range(count):
         values = copy.deepcopy(plain[draw.choice(NAMES)])
         for _ in range(draw.randint(1, 3)):
@@ -349,8 +369,8 @@ def test_a_bomb_of_aliases_is_a_short_error(recipes, tmp_path):
 
 def test_the_values_of_an_override_have_the_same_bounds(recipes):
     with pytest.raises(ConfigError, match="is not YAML") as raised:
-        load_recipe(recipes / "tiny_joint.yaml", ["run.seed=" + "[" * 100_000])
+        load_recipe(recipes("tiny_joint"), ["run.seed=" + "[" * 100_000])
     assert len(str(raised.value)) < 1000
     with pytest.raises(ConfigError, match="must read key=value") as raised:
-        load_recipe(recipes / "tiny_joint.yaml", ["x" * 100_000])
+        load_recipe(recipes("tiny_joint"), ["x" * 100_000])
     assert len(str(raised.value)) < 1000

@@ -18,11 +18,11 @@ from mova.train.config import load_recipe
 )
 def test_sizes_that_do_not_fit_each_other_are_explained(recipes, override, text):
     with pytest.raises(ConfigError, match=text):
-        load_recipe(recipes / "tiny_video_autoencoder.yaml", [override])
+        load_recipe(recipes("tiny_video_autoencoder"), [override])
 
 
 def test_what_a_model_recommends_is_checked_before_anything_is_trained(recipes):
     with pytest.raises(ConfigError, match="defaults: unknown key heigth; did you mean height"):
-        load_recipe(recipes / "tiny_publish.yaml", ["defaults.heigth=64"])
+        load_recipe(recipes("tiny_publish"), ["defaults.heigth=64"])
     with pytest.raises(ConfigError, match=r"defaults.height: .* valid integer"):
-        load_recipe(recipes / "tiny_publish.yaml", ["defaults.height=high"])
+        load_recipe(recipes("tiny_publish"), ["defaults.height=high"])

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+import mova
 import shared_interrupts
 import shared_training
 from mova.errors import Interrupted
@@ -21,7 +22,7 @@ from mova.train.loop.interrupt import SIGNALS, Interrupts
 from mova.weights.components import load_component
 from processes import run_processes
 
-RECIPES = Path(__file__).parents[3] / "recipes" / "train"
+HISTORY = Path(mova.__file__).parent / "assets" / "mova-tiny" / "history"
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -111,7 +112,7 @@ def test_of_several_signals_the_first_is_told():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_asked_to_stop_saves_says_so_and_ends_with_the_code_of_the_signal(tmp_path, number, code):
     """The real command, alone; what it left is gone on with."""
-    recipe = yaml.safe_load((RECIPES / "tiny_text_encoder.yaml").read_text())
+    recipe = yaml.safe_load((HISTORY / "tiny_text_encoder.yaml").read_text())
     recipe["data"] |= {"num_clips": 10, "validation_clips": 2}
     recipe["run"] |= {"device": "cpu", "max_steps": 10**6, "max_minutes": None, "batch_size": 2, "log_every": 1}
     (tmp_path / "text.yaml").write_text(yaml.safe_dump(recipe | {"model": f"{tmp_path}/run/model"}))

@@ -8,7 +8,7 @@ from mova.train.loop.resume import changed_keys, check_same_recipe, moved, with_
 
 
 def recipe(recipes, *changes):
-    return load_recipe(recipes / "tiny_joint.yaml", changes).model_dump(mode="json")
+    return load_recipe(recipes("tiny_joint"), changes).model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_everything_else_is_listed_with_both_values(recipes):
 
 def test_a_base_that_is_packed_otherwise_is_another_base(recipes):
     then, now = (
-        load_recipe(recipes / "tiny_lora.yaml", [f"memory.base_quantization={method}"]).model_dump(mode="json")
+        load_recipe(recipes("tiny_lora"), [f"memory.base_quantization={method}"]).model_dump(mode="json")
         for method in ("nf4", "none")
     )
     assert changed_keys(then, now) == [("memory.base_quantization", "nf4", "none")]
@@ -64,7 +64,7 @@ def test_keys_that_only_one_of_them_has_are_listed(recipes):
 
 
 def test_a_key_that_came_later_counts_as_its_default(recipes):
-    config = load_recipe(recipes / "tiny_joint.yaml")
+    config = load_recipe(recipes("tiny_joint"))
     then, now = recipe(recipes), recipe(recipes)
     del then["memory"]["stream_blocks"], then["weighting"]
     assert changed_keys(with_later_keys(then, type(config)), now) == []
@@ -74,7 +74,7 @@ def test_a_key_that_came_later_counts_as_its_default(recipes):
 
 def test_a_recipe_that_does_not_fit_any_more_is_compared_as_it_is(recipes):
     then = recipe(recipes) | {"former": 1}
-    kind = type(load_recipe(recipes / "tiny_joint.yaml"))
+    kind = type(load_recipe(recipes("tiny_joint")))
     assert changed_keys(with_later_keys(then, kind), recipe(recipes)) == [("former", 1, "(absent)")]
 
 
@@ -84,7 +84,7 @@ def test_weights_may_be_elsewhere_where_they_were_compared_by_content(recipes, k
     name = "tiny_lora" if key == "base" else "tiny_joint"
 
     def with_weights(place):
-        return load_recipe(recipes / f"{name}.yaml", [f"{key}={place}"]).model_dump(mode="json")
+        return load_recipe(recipes(name), [f"{key}={place}"]).model_dump(mode="json")
 
     then = with_weights("weights/model")
     assert changed_keys(then, with_weights("/other/model"), weights_known=True) == []
@@ -98,7 +98,7 @@ def test_what_lies_in_a_folder_moves_with_it(recipes, tmp_path):
     former, folder = tmp_path / "former", tmp_path / "now"
     (folder / "towers").mkdir(parents=True)
     changes = [f"model={former}/model", f"encoders={former}/towers", f"start.video_dit={former}/towers"]
-    config = moved(load_recipe(recipes / "tiny_joint.yaml", [*changes, "start.audio_dit=mova-tiny"]), former, folder)
+    config = moved(load_recipe(recipes("tiny_joint"), [*changes, "start.audio_dit=mova-tiny"]), former, folder)
     assert config.model == folder / "model"
     assert (config.encoders, config.start.video_dit) == (f"{folder}/towers", f"{folder}/towers")
     assert (config.start.audio_dit, config.start.video_dit_2) == ("mova-tiny", "new")

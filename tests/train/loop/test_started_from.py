@@ -36,7 +36,7 @@ def test_large_files_are_told_apart_by_blocks(tmp_path):
 
 
 def lora(recipes, base):
-    return load_recipe(recipes / "tiny_lora.yaml", [f"base={base}"])
+    return load_recipe(recipes("tiny_lora"), [f"base={base}"])
 
 
 def test_a_base_may_move_and_may_not_change(tmp_path, recipes):

@@ -124,7 +124,7 @@ def test_each_setting_takes_what_it_is_for_off_the_device(tmp_path):
 
 
 def test_the_recipe_for_a_small_gpu_fits_one_of_24_gb(recipes):
-    config = load_recipe(recipes / "lora_low_vram.yaml")
+    config = load_recipe(recipes("lora_low_vram"))
     plan = plan_lora(config)
     geometry = plan.geometry
     assert (geometry.width, geometry.height, geometry.num_frames) == (640, 352, 193)
@@ -132,24 +132,24 @@ def test_the_recipe_for_a_small_gpu_fits_one_of_24_gb(recipes):
     assert len(config.adapters.chosen()) == 4
     assert plan.batch == 1
     assert plan.device.total <= 24e9
-    promised = re.search(r"([\d.]+) GB by the plan", (recipes / "lora_low_vram.yaml").read_text())[1]
+    promised = re.search(r"([\d.]+) GB by the plan", (recipes("lora_low_vram")).read_text())[1]
     assert plan.device.total / GB == pytest.approx(float(promised), abs=0.06)
     assert plan.host.total <= 50e9
 
 
 def test_the_recipe_without_savings_needs_what_its_comment_says(recipes):
-    text = (recipes / "lora.yaml").read_text()
-    plan = plan_lora(load_recipe(recipes / "lora.yaml"))
+    text = (recipes("lora")).read_text()
+    plan = plan_lora(load_recipe(recipes("lora")))
     assert plan.device.total / GB == pytest.approx(float(re.search(r"([\d.]+) GB by the plan", text)[1]), abs=0.06)
     assert round(plan.device.weights / GB) == int(re.search(r"(\d+) of them weights", text)[1])
     changes = re.findall(r"(memory\.\w+=true)", text)
     assert len(changes) == 2
-    assert plan_lora(load_recipe(recipes / "lora.yaml", changes)).device.total <= 80e9
+    assert plan_lora(load_recipe(recipes("lora"), changes)).device.total <= 80e9
 
 
 def test_a_dry_run_shows_the_plan_and_loads_nothing(recipes, capsys):
     # The recipe's own clips are not here.
-    assert main(["train", str(recipes / "lora_low_vram.yaml"), "--dry-run"]) == 2
+    assert main(["train", str(recipes("lora_low_vram")), "--dry-run"]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("lora_low_vram: lora -> ")
     assert lines[1].startswith("  memory on a GPU for 1 x 640x352, 193 frames (43,120 video tokens)")
@@ -160,8 +160,8 @@ def test_a_dry_run_shows_the_plan_and_loads_nothing(recipes, capsys):
 def test_a_base_that_is_not_on_this_disk_is_not_fetched_for_a_plan(recipes, capsys):
     change = "base=somebody/their-model"
     with pytest.raises(CheckpointError, match="a model directory on this disk, got 'somebody/their-model'"):
-        plan_lora(load_recipe(recipes / "lora.yaml", [change]))
-    assert main(["train", str(recipes / "lora.yaml"), "--dry-run", "--set", change]) == 2
+        plan_lora(load_recipe(recipes("lora"), [change]))
+    assert main(["train", str(recipes("lora")), "--dry-run", "--set", change]) == 2
     assert "memory is not planned: model must be" in capsys.readouterr().out
 
 

@@ -6,26 +6,20 @@ how far it has got in a frame tells when it began.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.draw import Viewport
+from mova.toyworld.draw import Box, Viewport
 from mova.toyworld.event import SeenEvent
 from mova.toyworld.mouth import CLOSED, HAT, MOUTH_BELOW, MOUTH_RGB, OPENING_S, SHAPE
-from mova.toyworld.scenes.duet import FACES_RADIUS, FACES_X, FACES_Y
-from mova.toyworld.scenes.face import FACE_RADIUS, FACE_X, FACE_Y
-from mova.toyworld.vocabulary import SIDES
 
 FloatArray = NDArray[np.float64]
 # Middle x and y, radius, and which of two faces it is.
 Place = tuple[float, float, float, str | None]
 
-PLACES: Final[dict[str, tuple[Place, ...]]] = {
-    "face": ((FACE_X, FACE_Y, FACE_RADIUS, None),),
-    "duet": tuple((x, FACES_Y, FACES_RADIUS, side) for x, side in zip(FACES_X, SIDES, strict=True)),
-}
 # What is looked at: left, top, right, bottom around the middle of the mouth, in radii of the face.
 REGION: Final = (-0.56, -0.42, 0.56, 0.42)
 SOFT_EDGE: Final = (0.25, 0.75)  # share of the contrast between skin and mouth that counts as none and as all
@@ -40,48 +34,42 @@ MOVING: Final = (0.1, 0.9)
 HAT_INSET: Final = 0.12
 
 
-def spoken(frames: NDArray[np.uint8], times_s: FloatArray, kind: str) -> tuple[SeenEvent, ...]:
+def spoken(frames: NDArray[np.uint8], times_s: FloatArray, places: Sequence[Place]) -> tuple[SeenEvent, ...]:
     """Return the openings of all mouths, in the order of time.
 
     Args:
         frames: (F, H, W, 3) uint8.
         times_s: (F,) of the frames.
-        kind: "face" or "duet".
+        places: of the faces.
     """
-    events = [event for place in PLACES[kind] for event in _openings(frames, times_s, place)]
+    events = [event for place in places for event in _openings(frames, times_s, place)]
     return tuple(sorted(events, key=lambda event: event.time_s))
 
 
-def hat_colours(frames: NDArray[np.uint8], kind: str) -> FloatArray:
+def hat_colours(frames: NDArray[np.uint8], places: Sequence[Place]) -> FloatArray:
     """Return the colour (N, 3) of the hat of each face, from the left."""
     viewport = Viewport(*frames.shape[1:3])
     colours = []
-    for x, y, radius, _ in PLACES[kind]:
+    for x, y, radius, _ in places:
         left, top, right, bottom = (bound * radius for bound in HAT)
         inset = HAT_INSET * radius
-        rows, columns = _box(viewport, (x + left + inset, y + top + inset, x + right - inset, y + bottom - inset))
+        rows, columns = viewport.box((x + left + inset, y + top + inset, x + right - inset, y + bottom - inset))
         colours.append(frames[:, rows, columns].mean(axis=(0, 1, 2)))
     return np.stack(colours)
 
 
-def mouth_box(viewport: Viewport, place: Place) -> tuple[slice, slice]:
-    """Return the rows and columns in which a face's mouth moves."""
+def mouth_box(place: Place) -> Box:
+    """Return the box in which a face's mouth moves."""
     x, y, radius, _ = place
     left, top, right, bottom = (bound * radius for bound in REGION)
     middle = y + MOUTH_BELOW * radius
-    return _box(viewport, (x + left, middle + top, x + right, middle + bottom))
-
-
-def _box(viewport: Viewport, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
-    left, top, right, bottom = box
-    rows = slice(max(0, int(viewport.y(top))), int(np.ceil(viewport.y(bottom))))
-    return rows, slice(max(0, int(viewport.x(left))), int(np.ceil(viewport.x(right))))
+    return x + left, middle + top, x + right, middle + bottom
 
 
 def _sizes(frames: NDArray[np.uint8], place: Place) -> FloatArray:
     """Return width and height (F, 2) of a mouth, in radii of the face; where it is shut, `CLOSED`, however faint."""
     viewport = Viewport(*frames.shape[1:3])
-    rows, columns = mouth_box(viewport, place)
+    rows, columns = viewport.box(mouth_box(place))
     region = frames[:, rows, columns].astype(np.float64)
     skin = np.median(region, axis=(1, 2))
     towards = np.asarray(MOUTH_RGB) - skin
@@ -127,7 +115,7 @@ def _openings(frames: NDArray[np.uint8], times_s: FloatArray, place: Place) -> l
             end_s = _moment(openness, times_s, range(min(stop + 1, len(times_s) - 1), first - 1, -1), -1)
         x, y, radius, side = place
         vowel = _nearest_vowel(np.median(sizes[first:stop][settled], axis=0))
-        events.append(SeenEvent(onset_s, x, y + MOUTH_BELOW * radius, None, side=side, vowel=vowel, end_s=end_s))
+        events.append(SeenEvent(onset_s, x, y + MOUTH_BELOW * radius, None, side=side, sign=vowel, end_s=end_s))
     return events
 
 

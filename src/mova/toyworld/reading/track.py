@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport
-from mova.toyworld.scenes.mallet import BAR_TOP
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +25,21 @@ STICKLESS_EDGE: Final = (0.55, 0.85)
 MIN_CONTRAST: Final = 60.0
 MIN_AREA_SHARE: Final = 0.3  # of the usual area: below, the disc counts as not visible
 CORE_SHARE: Final = 0.002  # of the frame's area: smaller than the smallest ball, larger than stray pixels
-REACH: Final = {"ball": 0.12, "mallet": 0.075}
+
+
+@dataclass(frozen=True)
+class Disc:
+    """What kind of disc is followed.
+
+    Attributes:
+        reach: how far from its centre its pixels are looked for, in units of the frame size.
+        above: only what lies above this height is looked at; None for the whole frame.
+        has_stick: whether a stick goes off to its upper right.
+    """
+
+    reach: float
+    above: float | None = None
+    has_stick: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,21 +60,21 @@ class DiscTrack:
     visible: NDArray[np.bool_]
 
 
-def track_disc(frames: NDArray[np.uint8], kind: str, side: str | None = None) -> DiscTrack:
+def track_disc(frames: NDArray[np.uint8], disc: Disc, side: str | None = None) -> DiscTrack:
     """Follow the moving disc.
 
     Args:
         frames: (F, H, W, 3) uint8.
-        kind: "ball" looks in the whole frame, "mallet" above the bars.
+        disc: what to look for.
         side: "left" or "right" looks in that half only.
     """
     viewport = Viewport(*frames.shape[1:3])
     if side is not None:
         frames = _half(frames, viewport, side)
-    difference, contrast = _contrast(frames, viewport, kind)
-    share = _covered(difference, contrast, SOFT_EDGE if kind == "ball" else STICKLESS_EDGE)
+    difference, contrast = _contrast(frames, viewport, disc.above)
+    share = _covered(difference, contrast, STICKLESS_EDGE if disc.has_stick else SOFT_EDGE)
     rows, columns = np.arange(viewport.height) + 0.5, np.arange(viewport.width) + 0.5
-    reach = REACH[kind] * viewport.scale
+    reach = disc.reach * viewport.scale
     step = max(1, viewport.scale // 64)
     centre_x, centre_y = (step * place for place in _densest(share[:, ::step, ::step], 2 * int(reach * 0.6 / step) + 1))
     for _ in range(3):
@@ -73,7 +86,7 @@ def track_disc(frames: NDArray[np.uint8], kind: str, side: str | None = None) ->
         mass = np.maximum(area, 1e-9)
         centre_x = kept.sum(axis=1, dtype=np.float64) @ columns / mass
         centre_y = kept.sum(axis=2, dtype=np.float64) @ rows / mass
-    if kind == "mallet":
+    if disc.has_stick:
         right = np.clip(columns[None, :] - centre_x[:, None] + 0.5, 0, 1)
         above = np.clip(centre_y[:, None] - rows[None, :] + 0.5, 0, 1)
         rest = 1 - above[:, :, None] * right[:, None, :]
@@ -106,9 +119,9 @@ def _half(frames: NDArray[np.uint8], viewport: Viewport, side: str) -> NDArray[n
     return half
 
 
-def _contrast(frames: NDArray[np.uint8], viewport: Viewport, kind: str) -> tuple[NDArray[np.uint8], float]:
+def _contrast(frames: NDArray[np.uint8], viewport: Viewport, above: float | None) -> tuple[NDArray[np.uint8], float]:
     """Return how far each pixel (F, H, W) differs from the plain wall of its own row, and how far the disc does."""
-    shown = frames[:, : int(viewport.y(BAR_TOP))] if kind == "mallet" else frames
+    shown = frames if above is None else frames[:, : int(viewport.y(above))]
     columns = np.sort(shown[:, :, :: max(1, viewport.scale // 32)], axis=2)
     wall = columns[:, :, columns.shape[2] // 2, None]
     by_channel = np.maximum(shown, wall) - np.minimum(shown, wall)

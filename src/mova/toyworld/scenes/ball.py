@@ -6,15 +6,21 @@ bounce keeps is shown and told nowhere: every later bounce is known only by agre
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, vertical_gradient
-from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event
-from mova.toyworld.scenes.scene import Scene
+from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event, SeenEvent
+from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
+from mova.toyworld.reading.detect_bounces import bounces
+from mova.toyworld.reading.measures import most, track_colours_right
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
+from mova.toyworld.reading.track import Disc, DiscTrack, track_disc
+from mova.toyworld.scenes.scene import Combination, Scene
 from mova.toyworld.vocabulary import (
     BACKGROUND_RGB,
     BALL_RADIUS,
@@ -24,6 +30,7 @@ from mova.toyworld.vocabulary import (
     FLOOR_RGB,
     HEIGHT_WORDS,
     MATERIALS,
+    PITCH_WORD,
     pitch_hz,
 )
 
@@ -44,6 +51,31 @@ FULL_LEVEL: Final = 0.72
 LEVEL_EXPONENT: Final = 0.7
 MIN_LEVEL: Final = 0.36 * FULL_LEVEL  # 9 dB below the loudest
 
+BALL_DISC: Final = Disc(reach=0.12)
+PLACE_TOLERANCE: Final = 0.03
+# All sizes of three pairs of colour and floor, so that the sound of each pair has never been heard, ...
+_WHOLE_PAIRS: Final = {
+    (colour, material, size)
+    for colour, material in (("green", "wood"), ("blue", "metal"), ("yellow", "drum"))
+    for size in ("small", "medium", "large")
+}
+# ... and one size of three others, whose sound is known from the other sizes.
+_SINGLE_SIZES: Final = {("red", "wood", "large"), ("purple", "metal", "small"), ("blue", "drum", "medium")}
+
+FLOOR_WORDS: Final = {"wood": "a wooden floor", "metal": "a metal plate", "drum": "a drum skin"}
+TIMBRE_WORDS: Final = {"wood": "woody knocks", "metal": "ringing metal sounds", "drum": "drum beats"}
+_HEIGHT_WORDS: Final = {"low": "low down", "medium": "medium height", "high": "high up"}
+_SEEN: Final = (
+    "A {size} {colour} ball falls from {height} onto {floor} and bounces in front of a {background} wall.",
+    "In front of a {background} wall, a {size} {colour} ball drops from {height} and bounces on {floor}.",
+    "A {size} ball, {colour} in colour, is dropped from {height} and bounces on {floor} before a {background} wall.",
+)
+_HEARD: Final = (
+    "The audio has {timbre} at a {pitch} pitch, one for every bounce.",
+    "The audio contains {timbre} with a {pitch} pitch each time the ball lands.",
+    "The audio is made of {timbre} at a {pitch} pitch, heard at each landing.",
+)
+
 
 @dataclass(frozen=True)
 class BallScene(Scene):
@@ -61,6 +93,7 @@ class BallScene(Scene):
     """
 
     kind: ClassVar[str] = "ball"
+    held_out: ClassVar[frozenset[Combination]] = frozenset(_WHOLE_PAIRS | _SINGLE_SIZES)
 
     colour: str
     material: str
@@ -70,6 +103,27 @@ class BallScene(Scene):
     speed_x: float
     restitution: float
     note: str | None = None
+
+    @classmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return a random ball scene without a bounce near the end of a clip of the reference length."""
+        start_x = float(rng.uniform(*START_X))
+        slowest, fastest = ((end_x - start_x) / REFERENCE_DURATION_S for end_x in END_X)
+        scene = cls(
+            seed=seed,
+            background=str(rng.choice(list(BACKGROUND_RGB))),
+            colour=str(rng.choice(COLOURS)),
+            material=str(rng.choice(MATERIALS)),
+            size=str(rng.choice(list(BALL_RADIUS))),
+            drop=float(rng.uniform(*DROP)),
+            start_x=start_x,
+            speed_x=float(rng.uniform(max(slowest, -MAX_SPEED_X), min(fastest, MAX_SPEED_X))),
+            restitution=float(rng.uniform(*RESTITUTION)),
+        )
+        # Only the restitution is drawn again, so that all heights stay equally frequent.
+        while any(event.time_s >= LAST_EVENT_S for event in scene.events(REFERENCE_DURATION_S)):
+            scene = replace(scene, restitution=float(rng.uniform(*RESTITUTION)))
+        return scene
 
     @property
     def sounding_colour(self) -> str:
@@ -141,23 +195,63 @@ class BallScene(Scene):
         paint(frames, discs(viewport.x(x), viewport.y(y), self.radius * viewport.scale), COLOUR_RGB[self.colour])
         return frames
 
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:  # noqa: ARG002 (nothing in a row)
+        """Return what is seen, and what is heard, in words."""
+        seen = _SEEN[video].format(
+            size=self.size,
+            colour=self.colour,
+            height=_HEIGHT_WORDS[self.height_word],
+            floor=FLOOR_WORDS[self.material],
+            background=self.background,
+        )
+        pitch = PITCH_WORD[self.sounding_colour]
+        return seen, _HEARD[audio].format(timbre=TIMBRE_WORDS[self.material], pitch=pitch)
 
-def draw_ball_scene(seed: int, rng: np.random.Generator) -> BallScene:
-    """Return a random ball scene without a bounce near the end of a clip of the reference length."""
-    start_x = float(rng.uniform(*START_X))
-    slowest, fastest = ((end_x - start_x) / REFERENCE_DURATION_S for end_x in END_X)
-    scene = BallScene(
-        seed=seed,
-        background=str(rng.choice(list(BACKGROUND_RGB))),
-        colour=str(rng.choice(COLOURS)),
-        material=str(rng.choice(MATERIALS)),
-        size=str(rng.choice(list(BALL_RADIUS))),
-        drop=float(rng.uniform(*DROP)),
-        start_x=start_x,
-        speed_x=float(rng.uniform(max(slowest, -MAX_SPEED_X), min(fastest, MAX_SPEED_X))),
-        restitution=float(rng.uniform(*RESTITUTION)),
-    )
-    # Only the restitution is drawn again, so that all heights stay equally frequent.
-    while any(event.time_s >= LAST_EVENT_S for event in scene.events(REFERENCE_DURATION_S)):
-        scene = replace(scene, restitution=float(rng.uniform(*RESTITUTION)))
-    return scene
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return colour, floor and size."""
+        return ((self.colour, self.material, self.size),)
+
+    @classmethod
+    def discs(cls, frames: NDArray[np.uint8]) -> tuple[DiscTrack, ...]:
+        """Follow the ball."""
+        return (track_disc(frames, BALL_DISC),)
+
+    @classmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return the bounces that are seen."""
+        tracks = cls.discs(frames)
+        return VideoReading(bounces(tracks[0], np.arange(len(frames)) / frame_rate, GRAVITY), tracks)
+
+    @classmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return the blows that are heard."""
+        return detect_audio(waveform, sample_rate)
+
+    def measure(self, found: Observation) -> Measures:
+        """Return whether floor, note, colour, and place and time of the first landing are right."""
+        colour_right, start_colour_right = track_colours_right(found.seen.tracks, (self.colour,))
+        return Measures(
+            pitch_right=most([event.colour for event in found.heard]) == self.sounding_colour,
+            material_right=most([event.timbre for event in found.heard]) == self.material,
+            place_right=self.place_right(found.seen.events),
+            landing_right=self.landing_right(found.seen.events, found.frame_s),
+            colour_right=colour_right,
+            start_colour_right=start_colour_right,
+        )
+
+    def place_right(self, landings: Sequence[SeenEvent]) -> bool:
+        """Return whether the first landing is on the floor, and not farther from the start than a ball gets."""
+        if not landings:
+            return False
+        first = landings[0]
+        reach = MAX_SPEED_X * first.time_s + PLACE_TOLERANCE
+        return abs(first.y - FLOOR_Y) <= PLACE_TOLERANCE and abs(first.x - self.start_x) <= reach
+
+    def landing_right(self, landings: Sequence[SeenEvent], tolerance_s: float) -> bool:
+        """Return whether the first landing of a ball that is let go at time 0 is when its height sets it."""
+        return bool(landings) and abs(landings[0].time_s - float(self.contacts()[0][0])) <= tolerance_s
+
+    def with_notes(self, notes: Mapping[str, str]) -> BallScene:
+        """Return the scene with the note of another colour."""
+        note = notes.get(self.colour, self.colour)
+        return replace(self, note=None if note == self.colour else note)

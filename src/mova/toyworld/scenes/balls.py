@@ -6,16 +6,30 @@ The caption says which ball is let go first; when the other one follows is known
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, discs, paint
-from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event
-from mova.toyworld.scenes.ball import DROP, MAX_SPEED_X, RESTITUTION, BallScene
-from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import BACKGROUND_RGB, BALL_RADIUS, COLOUR_RGB, COLOURS, MATERIALS, SIDES
+from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event, SeenEvent
+from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
+from mova.toyworld.reading.detect_bounces import bounces
+from mova.toyworld.reading.measures import most, sounds_agree, track_colours_right
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
+from mova.toyworld.reading.track import DiscTrack, track_disc
+from mova.toyworld.scenes.ball import (
+    BALL_DISC,
+    DROP,
+    FLOOR_WORDS,
+    GRAVITY,
+    MAX_SPEED_X,
+    RESTITUTION,
+    TIMBRE_WORDS,
+    BallScene,
+)
+from mova.toyworld.scenes.scene import Combination, Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, BALL_RADIUS, COLOUR_RGB, COLOURS, MATERIALS, PITCH_WORD, SIDES
 
 FloatArray = NDArray[np.float64]
 
@@ -25,6 +39,20 @@ RANGE_X: Final = ((0.12, 0.40), (0.60, 0.88))
 MIN_GAP_S: Final = 0.13
 WAIT_S: Final = (0.1, 0.6)
 LEVEL_SHARE: Final = 0.7  # of a single ball's: two may ring at once
+
+_SEEN: Final = (
+    "A {left} ball on the left and a {right} ball on the right bounce on {floor} before a {background} wall, "
+    "the {first} one first.",
+    "Before a {background} wall, a {left} ball on the left and a {right} ball on the right bounce on {floor}, "
+    "the {first} one first.",
+    "A {left} ball on the left and a {right} ball on the right fall onto {floor} before a {background} wall, "
+    "first the {first} one.",
+)
+_HEARD: Final = (
+    "The audio has {timbre}, {pitches}.",
+    "The audio contains {timbre}: {pitches}.",
+    "The audio is {timbre}, {pitches}.",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +68,7 @@ class BallsScene(Scene):
     """
 
     kind: ClassVar[str] = "balls"
+    held_out: ClassVar[frozenset[Combination]] = BallScene.held_out
 
     material: str
     colours: tuple[str, str]
@@ -49,6 +78,39 @@ class BallsScene(Scene):
     speeds_x: tuple[float, float]
     restitutions: tuple[float, float]
     waits_s: tuple[float, float]
+
+    @classmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return two random balls that never land at the same time, nor near the end of the reference length."""
+        colours = tuple(str(colour) for colour in rng.choice(COLOURS, 2, replace=False))
+        start_xs = [float(rng.uniform(*bounds)) for bounds in RANGE_X]
+        speeds_x = []
+        for start_x, bounds in zip(start_xs, RANGE_X, strict=True):
+            slowest, fastest = ((end_x - start_x) / REFERENCE_DURATION_S for end_x in bounds)
+            speeds_x.append(float(rng.uniform(max(slowest, -MAX_SPEED_X), min(fastest, MAX_SPEED_X))))
+        scene = cls(
+            seed=seed,
+            background=str(rng.choice(list(BACKGROUND_RGB))),
+            material=str(rng.choice(MATERIALS)),
+            colours=(colours[0], colours[1]),
+            sizes=(str(rng.choice(list(BALL_RADIUS))), str(rng.choice(list(BALL_RADIUS)))),
+            drops=(0.0, 0.0),
+            start_xs=(start_xs[0], start_xs[1]),
+            speeds_x=(speeds_x[0], speeds_x[1]),
+            restitutions=(0.0, 0.0),
+            waits_s=(0.0, 0.0),
+        )
+        late = int(rng.integers(2))
+        while True:
+            drops, restitutions = rng.uniform(*DROP, 2).tolist(), rng.uniform(*RESTITUTION, 2).tolist()
+            wait_s = float(rng.uniform(*WAIT_S))
+            waits_s = (wait_s, 0.0) if late == 0 else (0.0, wait_s)
+            scene = replace(scene, drops=tuple(drops), restitutions=tuple(restitutions), waits_s=waits_s)
+            times = [ball.contacts()[0] + wait for ball, wait in zip(scene.balls, waits_s, strict=True)]
+            landings = np.sort(np.concatenate(times))
+            heard = landings[landings < REFERENCE_DURATION_S]
+            if heard[-1] < LAST_EVENT_S and np.diff(heard).min() >= MIN_GAP_S:
+                return scene
 
     @property
     def balls(self) -> tuple[BallScene, BallScene]:
@@ -96,35 +158,60 @@ class BallsScene(Scene):
         paint(frames, discs(viewport.x(x), viewport.y(y), right.radius * viewport.scale), COLOUR_RGB[right.colour])
         return frames
 
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:  # noqa: ARG002 (nothing in a row)
+        """Return what is seen, and what is heard, in words."""
+        left, right = (f"{size} {colour}" for size, colour in zip(self.sizes, self.colours, strict=True))
+        seen = _SEEN[video].format(
+            left=left,
+            right=right,
+            floor=FLOOR_WORDS[self.material],
+            background=self.background,
+            first=self.first_side,
+        )
+        pitches = [f"{PITCH_WORD[colour]} {side}" for side, colour in zip(SIDES, self.colours, strict=True)]
+        return seen, _HEARD[audio].format(timbre=TIMBRE_WORDS[self.material], pitches=" and ".join(pitches))
 
-def draw_balls_scene(seed: int, rng: np.random.Generator) -> BallsScene:
-    """Return two random balls that never land at the same time, nor near the end of a clip of the reference length."""
-    colours = tuple(str(colour) for colour in rng.choice(COLOURS, 2, replace=False))
-    start_xs = [float(rng.uniform(*bounds)) for bounds in RANGE_X]
-    speeds_x = []
-    for start_x, bounds in zip(start_xs, RANGE_X, strict=True):
-        slowest, fastest = ((end_x - start_x) / REFERENCE_DURATION_S for end_x in bounds)
-        speeds_x.append(float(rng.uniform(max(slowest, -MAX_SPEED_X), min(fastest, MAX_SPEED_X))))
-    scene = BallsScene(
-        seed=seed,
-        background=str(rng.choice(list(BACKGROUND_RGB))),
-        material=str(rng.choice(MATERIALS)),
-        colours=(colours[0], colours[1]),
-        sizes=(str(rng.choice(list(BALL_RADIUS))), str(rng.choice(list(BALL_RADIUS)))),
-        drops=(0.0, 0.0),
-        start_xs=(start_xs[0], start_xs[1]),
-        speeds_x=(speeds_x[0], speeds_x[1]),
-        restitutions=(0.0, 0.0),
-        waits_s=(0.0, 0.0),
-    )
-    late = int(rng.integers(2))
-    while True:
-        drops, restitutions = rng.uniform(*DROP, 2).tolist(), rng.uniform(*RESTITUTION, 2).tolist()
-        wait_s = float(rng.uniform(*WAIT_S))
-        waits_s = (wait_s, 0.0) if late == 0 else (0.0, wait_s)
-        scene = replace(scene, drops=tuple(drops), restitutions=tuple(restitutions), waits_s=waits_s)
-        times = [ball.contacts()[0] + wait for ball, wait in zip(scene.balls, waits_s, strict=True)]
-        landings = np.sort(np.concatenate(times))
-        heard = landings[landings < REFERENCE_DURATION_S]
-        if heard[-1] < LAST_EVENT_S and np.diff(heard).min() >= MIN_GAP_S:
-            return scene
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return colour, floor and size of each ball."""
+        return tuple(found for ball in self.balls for found in ball.combinations())
+
+    @classmethod
+    def discs(cls, frames: NDArray[np.uint8]) -> tuple[DiscTrack, ...]:
+        """Follow both balls, the left one first."""
+        return tuple(track_disc(frames, BALL_DISC, side) for side in SIDES)
+
+    @classmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return the bounces of both balls that are seen."""
+        times_s = np.arange(len(frames)) / frame_rate
+        tracks = cls.discs(frames)
+        landings = [bounces(track, times_s, GRAVITY, side) for track, side in zip(tracks, SIDES, strict=True)]
+        both = sorted((event for events in landings for event in events), key=lambda event: event.time_s)
+        return VideoReading(tuple(both), tracks)
+
+    @classmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return the blows that are heard."""
+        return detect_audio(waveform, sample_rate)
+
+    def measure(self, found: Observation) -> Measures:
+        """Return whether floor, notes, colours, who is first, and place and time of the first landings are right."""
+        colour_right, start_colour_right = track_colours_right(found.seen.tracks, self.colours)
+        heard = [event.colour for event in found.heard]
+        balls = list(zip(SIDES, self.balls, self.waits_s, strict=True))
+        return Measures(
+            pitch_right=sounds_agree(found, self._sound_of),
+            material_right=most([event.timbre for event in found.heard]) == self.material,
+            order_right=bool(found.seen.events and heard)
+            and found.seen.events[0].side == self.first_side
+            and heard[0] == self.colours[SIDES.index(self.first_side)],
+            place_right=all(ball.place_right(found.of_side(side)) for side, ball, _ in balls),
+            landing_right=all(
+                ball.landing_right(found.of_side(side), found.frame_s) for side, ball, wait_s in balls if wait_s == 0
+            ),
+            colour_right=colour_right,
+            start_colour_right=start_colour_right,
+        )
+
+    def _sound_of(self, event: SeenEvent) -> str | None:
+        return None if event.side is None else self.colours[SIDES.index(event.side)]

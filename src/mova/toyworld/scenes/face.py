@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,15 @@ from numpy.typing import NDArray
 from mova.toyworld.draw import Viewport, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event
 from mova.toyworld.mouth import SKIN_RGB, Face, draw_vowels, mouth_size
-from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, VOICE_HZ
+from mova.toyworld.reading.background import Changing
+from mova.toyworld.reading.detect_audio import HeardEvent
+from mova.toyworld.reading.detect_mouth import Place, hat_colours, mouth_box, spoken
+from mova.toyworld.reading.detect_voice import detect_voice
+from mova.toyworld.reading.measures import colours_of, signs_agree, signs_in_order
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
+from mova.toyworld.scenes.scene import Combination, Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, VOICE_HZ, VOWEL_WORD
+from mova.toyworld.wording import in_row
 
 FloatArray = NDArray[np.float64]
 
@@ -25,6 +33,19 @@ VOWEL_S: Final = (0.22, 0.42)
 PAUSE_S: Final = (0.17, 0.32)  # longer than the mouth takes to close
 LAST_END_S: Final = LAST_EVENT_S + 0.04
 VOICE_LEVEL: Final = 0.6
+
+FACE_PLACES: Final[tuple[Place, ...]] = ((FACE_X, FACE_Y, FACE_RADIUS, None),)
+
+_SEEN: Final = (
+    "A face with a {hat} hat in front of a {background} wall opens its mouth and says {vowels}.",
+    "In front of a {background} wall, a face under a {hat} hat speaks: {vowels}.",
+    "A face wearing a {hat} hat before a {background} wall moves its mouth to say {vowels}.",
+)
+_HEARD: Final = (
+    "The audio has a {voice} voice that says {vowels}.",
+    "The audio contains {vowels}, spoken by a {voice} voice.",
+    "The audio is a {voice} voice saying {vowels}.",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +61,10 @@ class FaceScene(Scene):
     """
 
     kind: ClassVar[str] = "face"
+    held_out: ClassVar[frozenset[Combination]] = frozenset(
+        {("low", "a", "u"), ("low", "e", "o"), ("high", "i", "a"), ("high", "u", "e")}
+    )
+    changing: ClassVar[Changing] = Changing(boxes=tuple(mouth_box(place) for place in FACE_PLACES))
 
     hat: str
     skin: str
@@ -47,6 +72,22 @@ class FaceScene(Scene):
     vowels: tuple[str, ...]
     times_s: tuple[float, ...]
     ends_s: tuple[float, ...]
+
+    @classmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return a random face: no vowel twice in a row, none that ends after a clip of the reference length."""
+        num_vowels = int(rng.integers(NUM_VOWELS[0], NUM_VOWELS[1] + 1))
+        times_s, ends_s = draw_turns(rng, num_vowels)
+        return cls(
+            seed=seed,
+            background=str(rng.choice(list(BACKGROUND_RGB))),
+            hat=str(rng.choice(COLOURS)),
+            skin=str(rng.choice(list(SKIN_RGB))),
+            voice=str(rng.choice(list(VOICE_HZ))),
+            vowels=draw_vowels(rng, num_vowels),
+            times_s=times_s,
+            ends_s=ends_s,
+        )
 
     @property
     def face(self) -> Face:
@@ -81,21 +122,39 @@ class FaceScene(Scene):
         self.face.draw_mouth(frames, viewport, mouth_size(times_s, self.vowels, self.times_s, self.ends_s))
         return frames
 
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
+        """Return what is seen, and what is heard, in words."""
+        vowels = in_row([VOWEL_WORD[vowel] for vowel in self.vowels], ranked=ranked)
+        seen = _SEEN[video].format(hat=self.hat, background=self.background, vowels=vowels)
+        return seen, _HEARD[audio].format(voice=self.voice, vowels=vowels)
 
-def draw_face_scene(seed: int, rng: np.random.Generator) -> FaceScene:
-    """Return a random face: no vowel twice in a row, none that ends after a clip of the reference length."""
-    num_vowels = int(rng.integers(NUM_VOWELS[0], NUM_VOWELS[1] + 1))
-    times_s, ends_s = draw_turns(rng, num_vowels)
-    return FaceScene(
-        seed=seed,
-        background=str(rng.choice(list(BACKGROUND_RGB))),
-        hat=str(rng.choice(COLOURS)),
-        skin=str(rng.choice(list(SKIN_RGB))),
-        voice=str(rng.choice(list(VOICE_HZ))),
-        vowels=draw_vowels(rng, num_vowels),
-        times_s=times_s,
-        ends_s=ends_s,
-    )
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return the voice with each two successive vowels."""
+        return tuple((self.voice, one, other) for one, other in pairwise(self.vowels))
+
+    @classmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return the openings of the mouth that are seen."""
+        events = spoken(frames, np.arange(len(frames)) / frame_rate, FACE_PLACES)
+        return VideoReading(events, colours=hat_colours(frames, FACE_PLACES))
+
+    @classmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return the vowels that are heard."""
+        return detect_voice(waveform, sample_rate)
+
+    def measure(self, found: Observation) -> Measures:
+        """Return whether voice, vowels, their order and the hat's colour are right."""
+        return Measures(
+            pitch_right=bool(found.heard) and all(event.colour == self.voice for event in found.heard),
+            order_right=signs_in_order(found, self.vowels),
+            vowel_right=signs_agree(found),
+            colour_right=colours_of(found.seen.colours) == [self.hat],
+        )
+
+    def with_skins(self, left: str, right: str) -> FaceScene:  # noqa: ARG002 (one face)
+        """Return the scene with the left one of two skins."""
+        return replace(self, skin=left)
 
 
 def draw_turns(rng: np.random.Generator, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

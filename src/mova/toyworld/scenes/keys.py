@@ -6,16 +6,23 @@ A pressed key lights up at once and fades, so that the brightness of the next fr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from itertools import pairwise
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, fill_below, rounded_box, vertical_gradient
-from mova.toyworld.event import LAST_EVENT_S, Event
+from mova.toyworld.event import LAST_EVENT_S, Event, SeenEvent
+from mova.toyworld.reading.background import Changing
+from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
+from mova.toyworld.reading.detect_lights import Row, lit_up
+from mova.toyworld.reading.measures import most, notes_in_order, sounds_agree
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
 from mova.toyworld.scenes.mallet import GLOW_DECAY_S
-from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import BACKGROUND_RGB, KEY, NOTES, Rgb, pitch_hz
+from mova.toyworld.scenes.scene import Combination, Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, KEY, NOTES, TIMBRES, Rgb, pitch_hz
+from mova.toyworld.wording import in_row
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +48,17 @@ FIRST_NOTE_S: Final = (0.15, 0.45)
 INTERVAL_S: Final = (0.28, 0.6)
 NOTE_LEVEL: Final = 0.6
 
+_SEEN: Final = (
+    "The white keys of a piano in front of a {background} wall light up in turn: {notes}.",
+    "In front of a {background} wall, piano keys light up one after another: {notes}.",
+    "A row of piano keys stands before a {background} wall, and these light up: {notes}.",
+)
+_HEARD: Final = (
+    "The audio has piano notes: {notes}.",
+    "The audio contains the notes {notes} of a piano.",
+    "The audio is a piano melody of {notes}.",
+)
+
 
 @dataclass(frozen=True)
 class KeysScene(Scene):
@@ -52,9 +70,29 @@ class KeysScene(Scene):
     """
 
     kind: ClassVar[str] = "keys"
+    held_out: ClassVar[frozenset[Combination]] = frozenset({("do", "sol"), ("mi", "fa"), ("la", "re"), ("ti", "mi")})
+    changing: ClassVar[Changing] = Changing(bands=((CASE_TOP, CASE_BOTTOM),))
 
     keys: tuple[int, ...]
     times_s: tuple[float, ...]
+
+    @classmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return a random melody: no key twice in a row, no note near the end of a clip of the reference length."""
+        num_notes = int(rng.integers(NUM_NOTES[0], NUM_NOTES[1] + 1))
+        keys = [int(rng.integers(len(NOTES)))]
+        while len(keys) < num_notes:
+            keys.append((keys[-1] + int(rng.integers(1, len(NOTES)))) % len(NOTES))
+        times = np.full(num_notes, np.inf)
+        while times[-1] >= LAST_EVENT_S:
+            intervals = rng.uniform(*INTERVAL_S, num_notes - 1)
+            times = rng.uniform(*FIRST_NOTE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
+        return cls(
+            seed=seed,
+            background=str(rng.choice(list(BACKGROUND_RGB))),
+            keys=tuple(keys),
+            times_s=tuple(float(time_s) for time_s in times),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,6 +149,34 @@ class KeysScene(Scene):
                 frames[at, rows, columns][own] = (region[own] + 0.5).astype(np.uint8)
         return frames
 
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
+        """Return what is seen, and what is heard, in words."""
+        notes = in_row(self.notes, ranked=ranked)
+        return _SEEN[video].format(notes=notes, background=self.background), _HEARD[audio].format(notes=notes)
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return each two successive notes."""
+        return tuple(pairwise(self.notes))
+
+    @classmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return the keys that light up."""
+        events, unlit = lit_up(frames, np.arange(len(frames)) / frame_rate, _ROW)
+        return VideoReading(events, colours=unlit)
+
+    @classmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return the notes that are heard, of keys or of other things."""
+        return detect_audio(waveform, sample_rate, timbres=(*TIMBRES, KEY))
+
+    def measure(self, found: Observation) -> Measures:
+        """Return whether notes and their order are right."""
+        return Measures(
+            pitch_right=sounds_agree(found, _note_of),
+            material_right=most([event.timbre for event in found.heard]) == KEY,
+            order_right=notes_in_order(found, self.notes, _note_of),
+        )
+
 
 def key_x(key: int) -> float:
     """Return the middle of a white key."""
@@ -160,19 +226,19 @@ def _inside(
     return parts
 
 
-def draw_keys_scene(seed: int, rng: np.random.Generator) -> KeysScene:
-    """Return a random melody: no key twice in a row, no note near the end of a clip of the reference length."""
-    num_notes = int(rng.integers(NUM_NOTES[0], NUM_NOTES[1] + 1))
-    keys = [int(rng.integers(len(NOTES)))]
-    while len(keys) < num_notes:
-        keys.append((keys[-1] + int(rng.integers(1, len(NOTES)))) % len(NOTES))
-    times = np.full(num_notes, np.inf)
-    while times[-1] >= LAST_EVENT_S:
-        intervals = rng.uniform(*INTERVAL_S, num_notes - 1)
-        times = rng.uniform(*FIRST_NOTE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
-    return KeysScene(
-        seed=seed,
-        background=str(rng.choice(list(BACKGROUND_RGB))),
-        keys=tuple(keys),
-        times_s=tuple(float(time_s) for time_s in times),
-    )
+_ROW: Final = Row(
+    count=len(NOTES),
+    middle=key_x,
+    y=(BLACK_BOTTOM + KEY_BOTTOM) / 2,
+    inside=(KEY_WIDTH / 2 - 0.015, BLACK_BOTTOM + 0.02, KEY_BOTTOM - 0.02),
+    glow_rgb=LIGHT_RGB,
+    glow_share=LIGHT_SHARE,
+    decay_s=LIGHT_DECAY_S,
+    is_dimmed=True,
+    strength_power=0.0,
+)
+
+
+def _note_of(event: SeenEvent) -> str:
+    """Return the note that a key has to sound."""
+    return NOTES[event.bar or 0]

@@ -7,15 +7,23 @@ struck.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from itertools import pairwise
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, rods, rounded_box, vertical_gradient
-from mova.toyworld.event import LAST_EVENT_S, Event
-from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import BACKGROUND_RGB, BAR, COLOUR_RGB, COLOURS, Rgb, pitch_hz
+from mova.toyworld.event import LAST_EVENT_S, Event, SeenEvent
+from mova.toyworld.reading.background import MARGIN, Changing
+from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
+from mova.toyworld.reading.detect_lights import Row, lit_up
+from mova.toyworld.reading.measures import colours_of, most, notes_in_order, sounds_agree
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
+from mova.toyworld.reading.track import Disc, DiscTrack, track_disc
+from mova.toyworld.scenes.scene import Combination, Scene
+from mova.toyworld.vocabulary import BACKGROUND_RGB, BAR, COLOUR_RGB, COLOURS, PITCH_WORD, Rgb, pitch_hz
+from mova.toyworld.wording import in_order, with_ranks
 
 FloatArray = NDArray[np.float64]
 
@@ -43,6 +51,19 @@ GLOW_RGB: Final[Rgb] = (255, 255, 255)
 GLOW_SHARE: Final = 0.7
 STRIKE_LEVEL: Final = 0.55
 
+HEAD_DISC: Final = Disc(reach=0.075, above=BAR_TOP, has_stick=True)
+
+_SEEN: Final = (
+    "A dark mallet strikes {bars} in front of a {background} wall; each bar lights up.",
+    "In front of a {background} wall, a dark mallet plays {bars} of a row, which light up.",
+    "Five coloured bars stand before a {background} wall, and a dark mallet hits {bars}.",
+)
+_HEARD: Final = (
+    "The audio has {notes}, played on tuned bars.",
+    "The audio contains the tones of the bars: {notes}.",
+    "The audio is a melody of {notes}.",
+)
+
 
 @dataclass(frozen=True)
 class MalletScene(Scene):
@@ -54,9 +75,31 @@ class MalletScene(Scene):
     """
 
     kind: ClassVar[str] = "mallet"
+    held_out: ClassVar[frozenset[Combination]] = frozenset({("yellow", "purple"), ("blue", "red")})
+    changing: ClassVar[Changing] = Changing(
+        bands=((BAR_TOP - MARGIN, BAR_BOTTOM + MARGIN),), stick=(STICK_REACH[0], -STICK_REACH[1])
+    )
 
     bars: tuple[int, ...]
     times_s: tuple[float, ...]
+
+    @classmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return random strikes: no bar twice in a row, none near the end of a clip of the reference length."""
+        num_strikes = int(rng.integers(NUM_STRIKES[0], NUM_STRIKES[1] + 1))
+        bars = [int(rng.integers(len(COLOURS)))]
+        while len(bars) < num_strikes:
+            bars.append((bars[-1] + int(rng.integers(1, len(COLOURS)))) % len(COLOURS))
+        times = np.full(num_strikes, np.inf)
+        while times[-1] >= LAST_EVENT_S:
+            intervals = rng.uniform(*INTERVAL_S, num_strikes - 1)
+            times = rng.uniform(*FIRST_STRIKE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
+        return cls(
+            seed=seed,
+            background=str(rng.choice(list(BACKGROUND_RGB))),
+            bars=tuple(bars),
+            times_s=tuple(float(time_s) for time_s in times),
+        )
 
     def events(self, duration_s: float) -> tuple[Event, ...]:
         """Return the strikes of the first `duration_s` seconds."""
@@ -75,6 +118,11 @@ class MalletScene(Scene):
             for bar, time_s in zip(self.bars, self.times_s, strict=True)
             if time_s < duration_s
         )
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Of the struck bars in order."""
+        return tuple(COLOURS[bar] for bar in self.bars)
 
     def positions(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return x and y of the head's centre (F,) at `times_s` (F,)."""
@@ -127,6 +175,43 @@ class MalletScene(Scene):
         paint(frames, discs(x, y, HEAD_RADIUS * viewport.scale), HEAD_RGB)
         return frames
 
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
+        """Return what is seen, and what is heard, in words."""
+        pitches = [PITCH_WORD[colour] for colour in self.colours]
+        bars = f"{with_ranks(self.colours, 'the ')} bar" if ranked else f"the {in_order(self.colours)} bars"
+        notes = f"{with_ranks(pitches, 'a ')} note" if ranked else f"{in_order(pitches)} notes"
+        return _SEEN[video].format(bars=bars, background=self.background), _HEARD[audio].format(notes=notes)
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return each two successive colours."""
+        return tuple(pairwise(self.colours))
+
+    @classmethod
+    def discs(cls, frames: NDArray[np.uint8]) -> tuple[DiscTrack, ...]:
+        """Follow the mallet's head."""
+        return (track_disc(frames, HEAD_DISC),)
+
+    @classmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return the strikes that are seen."""
+        tracks = cls.discs(frames)
+        events, unlit = lit_up(frames, np.arange(len(frames)) / frame_rate, _ROW, tracks)
+        return VideoReading(events, tracks, unlit)
+
+    @classmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return the blows that are heard."""
+        return detect_audio(waveform, sample_rate)
+
+    def measure(self, found: Observation) -> Measures:
+        """Return whether notes, their order and the colours of the bars are right."""
+        return Measures(
+            pitch_right=sounds_agree(found, _note_of),
+            material_right=most([event.timbre for event in found.heard]) == BAR,
+            order_right=notes_in_order(found, self.colours, _note_of),
+            colour_right=colours_of(found.seen.colours) == list(COLOURS),
+        )
+
 
 def bar_x(bar: int) -> float:
     """Return the middle of a bar."""
@@ -140,19 +225,20 @@ def bar_shape(viewport: Viewport, bar: int) -> tuple[slice, slice, NDArray[np.fl
     return rounded_box(viewport.height, viewport.width, (left, top, right, bottom), BAR_CORNER * viewport.scale)
 
 
-def draw_mallet_scene(seed: int, rng: np.random.Generator) -> MalletScene:
-    """Return a random mallet scene: no bar twice in a row, no strike near the end of a clip of the reference length."""
-    num_strikes = int(rng.integers(NUM_STRIKES[0], NUM_STRIKES[1] + 1))
-    bars = [int(rng.integers(len(COLOURS)))]
-    while len(bars) < num_strikes:
-        bars.append((bars[-1] + int(rng.integers(1, len(COLOURS)))) % len(COLOURS))
-    times = np.full(num_strikes, np.inf)
-    while times[-1] >= LAST_EVENT_S:
-        intervals = rng.uniform(*INTERVAL_S, num_strikes - 1)
-        times = rng.uniform(*FIRST_STRIKE_S) + np.concatenate([[0.0], np.cumsum(intervals)])
-    return MalletScene(
-        seed=seed,
-        background=str(rng.choice(list(BACKGROUND_RGB))),
-        bars=tuple(bars),
-        times_s=tuple(float(time_s) for time_s in times),
-    )
+_ROW: Final = Row(
+    count=len(COLOURS),
+    middle=bar_x,
+    y=BAR_TOP,
+    inside=(BAR_WIDTH / 2 - 0.02, BAR_TOP + 0.02, BAR_BOTTOM - 0.02),
+    glow_rgb=GLOW_RGB,
+    glow_share=GLOW_SHARE,
+    decay_s=GLOW_DECAY_S,
+    is_dimmed=False,
+    strength_power=2.0,
+    head_acceleration=2 * RAISED / FALL_S**2,
+)
+
+
+def _note_of(event: SeenEvent) -> str:
+    """Return the colour whose note a bar has to sound."""
+    return COLOURS[event.bar or 0]

@@ -1,11 +1,14 @@
-"""What every scene of the toy world has: a plan that is known before anything is drawn, and its JSON form."""
+"""What every scene of the toy world knows of itself: all that the rest of the world asks it for.
+
+A new kind of scene is a file with a subclass of `Scene` and a line in `mova.toyworld.scenes.registry`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +16,24 @@ from numpy.typing import NDArray
 from mova.errors import ConfigError
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import Event
+from mova.toyworld.reading.background import Changing
+from mova.toyworld.reading.detect_audio import HeardEvent
+from mova.toyworld.reading.observation import Measures, Observation, VideoReading
+from mova.toyworld.reading.track import DiscTrack
 
 FloatArray = NDArray[np.float64]
+Combination = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Scene(ABC):
     """A planned clip, free of resolution and rates: lengths are in units of the frame size, times in seconds.
+
+    Class attributes:
+        kind: its name.
+        in_default: whether it is drawn and measured where no kind is named; the shipped model knows these kinds.
+        held_out: combinations that training can be kept from.
+        changing: what of the frames is no background.
 
     Attributes:
         seed: what the scene was drawn from; also chooses the caption's wording.
@@ -27,35 +41,88 @@ class Scene(ABC):
     """
 
     kind: ClassVar[str]
+    in_default: ClassVar[bool] = True
+    held_out: ClassVar[frozenset[Combination]] = frozenset()
+    changing: ClassVar[Changing] = Changing()
 
     seed: int
     background: str
+
+    @classmethod
+    @abstractmethod
+    def sample(cls, seed: int, rng: np.random.Generator) -> Self:
+        """Return a random scene without an event near the end of a clip of the reference length."""
 
     @abstractmethod
     def events(self, duration_s: float) -> tuple[Event, ...]:
         """Return what happens in the first `duration_s` seconds, in the order of time."""
 
+    def sounds(self, duration_s: float) -> tuple[Event, ...]:
+        """Return the sounds of the first `duration_s` seconds: one for each event, unless an event has several."""
+        return self.events(duration_s)
+
     @abstractmethod
     def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
         """Return the frames (F, H, W, 3) at `times_s` (F,)."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scene as JSON values; `from_dict` is the way back."""
-        return {"kind": self.kind, **asdict(self)}
+    @abstractmethod
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
+        """Return the two halves of the caption: what is seen, and what is heard.
 
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> Scene:
-        """Return the scene that `to_dict` described.
+        Args:
+            video, audio: 0, 1 or 2, the wording of each half.
+            ranked: say the place of each thing in a row instead of only its neighbours.
+        """
+
+    @abstractmethod
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return what the scene combines, each in the form of those in `held_out`."""
+
+    @classmethod
+    def discs(cls, frames: NDArray[np.uint8]) -> tuple[DiscTrack, ...]:  # noqa: ARG003 (most scenes have none)
+        """Follow the moving discs of frames (F, H, W, 3), which a first frame alone shows as well."""
+        return ()
+
+    @classmethod
+    @abstractmethod
+    def read(cls, frames: NDArray[np.uint8], frame_rate: float) -> VideoReading:
+        """Return what is seen in any clip of this kind of scene, from its pixels alone.
+
+        Args:
+            frames: (F, H, W, 3) uint8.
+            frame_rate: frames per second.
+        """
+
+    @classmethod
+    @abstractmethod
+    def hear(cls, waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
+        """Return what is heard in any clip of this kind of scene, from its samples alone.
+
+        Args:
+            waveform: (channels, S) in [-1, 1]; None means silence.
+            sample_rate: in Hz, 8000 or more.
 
         Raises:
-            ConfigError: the kind is unknown or a field is missing or unknown.
+            GeometryError: the sample rate is too low for the world's notes.
+            NumericalError: a sample is not finite.
         """
-        kinds: dict[Any, Callable[..., Scene]] = {scene_type.kind: scene_type for scene_type in Scene.__subclasses__()}
-        fields = dict(values)
-        kind = fields.pop("kind", None)
-        if kind not in kinds:
-            raise ConfigError(f"kind of scene must be one of {', '.join(sorted(kinds))}, got {kind!r}")
-        try:
-            return kinds[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-        except TypeError as error:
-            raise ConfigError(f"not the fields of a {kind} scene: {error}") from error
+
+    @abstractmethod
+    def measure(self, found: Observation) -> Measures:
+        """Return whether a clip shows and sounds what caption and first frame asked for."""
+
+    def with_notes(self, notes: Mapping[str, str]) -> Scene:  # noqa: ARG002 (most scenes have no such notes)
+        """Return the scene with the notes of other colours; see `mova.toyworld.pairing.with_notes`.
+
+        Raises:
+            ConfigError: its notes cannot be exchanged.
+        """
+        raise ConfigError(f"notes can be exchanged in scenes of the kind ball, got {self.kind}")
+
+    def with_skins(self, left: str, right: str) -> Scene:  # noqa: ARG002 (most scenes have no face)
+        """Return the scene with other skins of its faces, one face with the left one; itself where there is none."""
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scene as JSON values."""
+        return {"kind": self.kind, **asdict(self)}

@@ -16,6 +16,7 @@ from mova.data.config import MediaDataConfig, ToyDataConfig
 from mova.errors import ConfigError
 from mova.files.json_file import shorten, shorten_text
 from mova.recipe.base import nearest_name
+from mova.recipe.locate import find_recipe, former_recipe
 from mova.recipe.yaml_file import parse_yaml, read_yaml
 from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
@@ -44,15 +45,23 @@ _MOST_NEIGHBOURS = 1000
 _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(discriminator="stage")])
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> StageConfig:
     """Read a recipe and apply `key.sub=value` overrides.
 
+    Args:
+        recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
+        overrides: `key.sub=value` texts.
+
     Raises:
-        ConfigError: a missing or unreadable file, or keys and values that do not fit; every fault is listed.
+        ConfigError: an unknown name, a missing or unreadable file, or keys and values that do not fit; every fault is
+            listed.
     """
+    path = find_recipe(recipe, "train")
     try:
         raw = read_yaml(path)
     except FileNotFoundError:
+        if former := former_recipe(path, "train"):
+            raise ConfigError(f"there is no recipe at {path}{former}") from None
         there = {found.name: found for found in _neighbours(path)}
         near = difflib.get_close_matches(path.name, there, 1)
         hint = f"; did you mean {there[near[0]]}?" if near else ""

@@ -149,4 +149,6 @@ class LadderConfig(Strict):
     """Stages to run in order; a finished one is skipped."""
 
     stage: Literal["ladder"]
-    recipes: tuple[str, ...] = Field(min_length=1, max_length=1000, description="Recipe files, relative to this one.")
+    recipes: tuple[str, ...] = Field(
+        min_length=1, max_length=1000, description="Names of shipped recipes, or files, relative to this one."
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from mova.toyworld.draw import Viewport
 from mova.toyworld.event import countable_until
 from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error
-from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
-from mova.toyworld.reading.detect_video import detect_video
-from mova.toyworld.reading.detect_voice import detect_voice
-from mova.toyworld.reading.measures import Observation, measures_of, start_of
+from mova.toyworld.reading.measures import size_deviation, start_distance
+from mova.toyworld.reading.observation import Observation
 from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import KEY, SPEAKING_KINDS, TIMBRES
 from mova.types import Clip
+
+MAX_START_DISTANCE: Final = 0.03
+MAX_SIZE_DEVIATION: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,12 @@ class ClipScore:
             of the face, that is seen.
         order_right: bars and notes, keys and notes, or shapes of the mouth and vowels, follow the caption's order; the
             ball that it names is seen and heard first; None for one ball.
-        vowel_right: every vowel that is heard is the one whose shape the mouth takes; None without faces.
+        vowel_right: every vowel that is heard is the one whose shape the mouth takes, every digit the one that is
+            written; None where nothing is said.
         speaker_right: the mouths open, and the voices are heard, in the order of speakers that the caption says; None
             without two faces.
-        place_right: the first bounce of each ball is on the floor, near the start; None without balls.
+        place_right: the first bounce of each ball is on the floor, near the start; each digit stands at its place in
+            the row; None for other scenes.
         landing_right: the first bounce of a ball that is let go at once is within one frame of the time that its height
             sets; None without balls.
         colour_right: ball: right in 90 % of the frames that show it. Mallet: right for all five bars. Faces: the hats'.
@@ -178,20 +180,20 @@ def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | Non
         first_frame = scene.draw(Viewport(*clip.frames.shape[1:3]), np.zeros(1))[0]
     if first_frame.shape != clip.frames.shape[1:]:
         raise GeometryError(f"first frame must have the clip's shape {clip.frames.shape[1:]}, got {first_frame.shape}")
-    reading = detect_video(clip.frames, clip.frame_rate, scene.kind)
-    heard = hear(clip, scene.kind)
+    reading = scene.read(clip.frames, clip.frame_rate)
+    heard = scene.hear(clip.waveform, clip.sample_rate)
     seen_s = tuple(event.time_s for event in reading.events)
     heard_s = tuple(event.time_s for event in heard)
     pairs = match_events(seen_s, heard_s, 1 / clip.frame_rate)
-    observation = Observation(
-        seen=reading,
-        heard=heard,
-        pairs=tuple(pairs),
-        given=start_of(first_frame, scene.kind),
-        frame_s=1 / clip.frame_rate,
-    )
+    measures = scene.measure(Observation(reading, heard, tuple(pairs), 1 / clip.frame_rate))
+    given = scene.discs(first_frame[None])
+    deviation = distance = None
+    if given:
+        both = list(zip(reading.tracks, given, strict=True))
+        deviation = max(size_deviation(track, disc) for track, disc in both)
+        distance = max(start_distance(track, disc) for track, disc in both)
     ends = [(reading.events[i].end_s, heard[j].end_s) for i, j in pairs]
-    error = background_error(clip.frames, first_frame, scene.kind, reading.tracks, observation.given)
+    error = background_error(clip.frames, first_frame, scene.changing, reading.tracks, given)
     return ClipScore(
         kind=scene.kind,
         seed=scene.seed,
@@ -202,14 +204,18 @@ def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | Non
         offsets_ms=tuple(1000 * (heard_s[j] - seen_s[i]) for i, j in pairs),
         held_out_combination=has_held_out_combination(scene),
         end_offsets_ms=tuple(1000 * (end - shut) for shut, end in ends if shut is not None and end is not None),
+        material_right=measures.material_right,
+        pitch_right=measures.pitch_right,
+        order_right=measures.order_right,
+        vowel_right=measures.vowel_right,
+        speaker_right=measures.speaker_right,
+        place_right=measures.place_right,
+        landing_right=measures.landing_right,
+        colour_right=measures.colour_right,
+        size_kept=None if deviation is None else deviation <= MAX_SIZE_DEVIATION,
         background_kept=error <= MAX_BACKGROUND_ERROR,
+        start_kept=None if distance is None else distance <= MAX_START_DISTANCE and measures.start_colour_right,
         background_error=error,
-        **measures_of(scene, observation),
+        size_deviation=deviation,
+        start_distance=distance,
     )
-
-
-def hear(clip: Clip, kind: str) -> tuple[HeardEvent, ...]:
-    """Return what is heard in a clip of a kind of scene: vowels where there are faces, else blows."""
-    if kind in SPEAKING_KINDS:
-        return detect_voice(clip.waveform, clip.sample_rate)
-    return detect_audio(clip.waveform, clip.sample_rate, timbres=(*TIMBRES, KEY) if kind == "keys" else TIMBRES)

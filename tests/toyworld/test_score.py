@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from mova.errors import GeometryError
 from mova.toyworld import render, score_clip
-from mova.toyworld.reading.score import match_events
-from mova.toyworld.vocabulary import BASIC_KINDS, COLOURS, FLOOR_RGB
+from mova.toyworld.scenes.registry import BASIC_KINDS
+from mova.toyworld.score import match_events
+from mova.toyworld.vocabulary import COLOURS, FLOOR_RGB
 from mova.types import Clip
 
 PASSED = ("material_right", "pitch_right", "place_right", "colour_right", "size_kept", "background_kept", "start_kept")
