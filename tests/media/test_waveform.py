@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mova.errors import ConfigError
-from mova.media.waveform import downmix, loudness_lufs, peak, resample, silence_ratio
+from mova.media.waveform import downmix, loudness_lufs, peak, resample
 
 
 def tone(frequency, seconds, rate, level=1.0):
@@ -79,13 +79,6 @@ def test_loudness_of_silence_and_of_too_many_channels():
     assert loudness_lufs(tone(997, 0.1, 48_000), 48_000) == pytest.approx(-3.01, abs=0.3)
     with pytest.raises(ConfigError, match="1 or 2 channels, got 3; mix down first"):
         loudness_lufs(np.zeros((3, 100), np.float32), 48_000)
-
-
-def test_silence_ratio_counts_quiet_windows():
-    sound = np.concatenate([np.zeros((1, 16_000), np.float32), tone(440, 3.0, 16_000, 0.1)], axis=1)
-    assert silence_ratio(sound, 16_000) == pytest.approx(0.25)
-    assert silence_ratio(sound, 16_000, threshold_db=-10.0) == 1.0
-    assert silence_ratio(np.zeros((2, 0), np.float32), 16_000) == 1.0
 
 
 def test_peak():

@@ -25,7 +25,7 @@ STILL = ["run.max_steps=1", "optimizer.lr=1e-12", *CLIPS]
 def write_base(folder: Path) -> None:
     """Write small components whose velocities are not zero, as those of new towers are."""
     torch.manual_seed(2)
-    start = StartConfig.all_from("new").model_copy(update={"changes": JOINT["start"]["changes"]})
+    start = StartConfig(**dict.fromkeys(COMPONENTS, "new")).model_copy(update={"changes": JOINT["start"]["changes"]})
     for name, component in build_components(start, COMPONENTS, folder).items():
         if "dit" in name:
             torch.nn.init.normal_(component.head.head.weight, std=0.1)

@@ -33,13 +33,13 @@ CHANGES: Any = {
         "trainable_condition_scale": True,
     },
 }
-NEW = StartConfig.all_from("new").model_copy(update={"changes": CHANGES})
+NEW = StartConfig(**dict.fromkeys(COMPONENTS, "new")).model_copy(update={"changes": CHANGES})
 
 
 def spread(_rank: int, folder: Path) -> dict[str, Any]:
     """Build new and stored components in two layouts; compare them with `folder / whole`, and count memory."""
     found: dict[str, Any] = {}
-    stored = StartConfig.all_from("model")
+    stored = StartConfig(**dict.fromkeys(COMPONENTS, "model"))
     expected = torch.load(folder.parent / "whole.pt", mmap=True)
     for name, start, layout in (
         ("new", NEW, {"shard": 4}),

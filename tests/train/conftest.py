@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -67,8 +69,11 @@ def ladder_run(tmp_path_factory) -> tuple[Path, list[Progress]]:
     folder = tmp_path_factory.mktemp("ladder")
     shown: list[Progress] = []
     overrides = (*MINIMAL, f"model={folder}/model", f"destination={folder}/mova-tiny")
+    others = random.getstate(), np.random.get_state()[1].tobytes()
     model = run_recipe(recipe_file("tiny"), overrides=overrides, on_progress=shown.append)
     assert model == folder / "model"
+    # A state of a run keeps the generators of torch alone.
+    assert others == (random.getstate(), np.random.get_state()[1].tobytes())
     return folder, shown
 
 

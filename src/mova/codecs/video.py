@@ -23,16 +23,12 @@ CPU_CHUNK_ELEMENTS = 2**20
 GPU_CHUNK_ELEMENTS = 2**28
 
 
-def encode_video(
-    vae: AutoencoderKLWan, frames: torch.Tensor, *, generator: torch.Generator | None = None, sample: bool = False
-) -> torch.Tensor:
-    """Encode frames to normalised latents.
+def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
+    """Encode frames to normalised latents: the mode of the posterior.
 
     Args:
         vae: the autoencoder; frames go to its dtype.
         frames: (B, 3, F, H, W) in [-1, 1], F = 1 plus a multiple of the temporal stride.
-        generator: for `sample`.
-        sample: draw from the posterior instead of taking its mode (training only).
 
     Returns:
         (B, C, T, h, w) float32.
@@ -40,13 +36,7 @@ def encode_video(
     Raises:
         GeometryError: a shape that the autoencoder cannot represent.
     """
-    posterior = encode_posterior(vae, frames)
-    latents = posterior[0]
-    if sample:
-        deviation = torch.exp(0.5 * posterior[1])
-        noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents.device)
-        latents = latents + deviation * noise
-    return normalise_latents(vae, latents)
+    return normalise_latents(vae, encode_posterior(vae, frames)[0])
 
 
 def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:

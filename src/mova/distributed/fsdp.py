@@ -24,31 +24,23 @@ from mova.models.tower import DiTTower
 _BUCKET = 2**24
 
 
-def shard_model(
-    root: nn.Module,
-    components: Mapping[str, nn.Module],
-    parallel: Parallel,
-    *,
-    param_dtype: torch.dtype | None = None,
-    reduce_dtype: torch.dtype | None = torch.float32,
-) -> None:
+def shard_model(root: nn.Module, components: Mapping[str, nn.Module], parallel: Parallel) -> None:
     """Spread the parameters of towers and bridge over all processes of a copy, part by part.
 
-    Gradients are added up over all processes, also over those that share a sample and over the copies: each gives the
-    share of the loss that its samples have. Copies that are not spread are left alone; `add_up_gradients` is for them.
+    Parts are gathered in their own dtype. Gradients are added up in float32 over all processes, also over those that
+    share a sample and over the copies: each gives the share of the loss that its samples have. Copies that are not
+    spread are left alone; `add_up_gradients` is for them.
 
     Args:
         root: whose forward calls all of them.
         components: towers and bridge by name, all inside `root`.
         parallel: this process among the others; alone, nothing happens.
-        param_dtype: that parts are gathered in; their own if not given.
-        reduce_dtype: that gradients are added up in.
     """
     if parallel.mesh is None or num_shards(parallel) == 1:
         return
     # About in-place changes of what a part returns; nothing here makes any, and there would be one for every part.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
-    policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
+    policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     settings: dict[str, Any] = {"mesh": _mesh(parallel), "mp_policy": policy}
     for component in components.values():
         if isinstance(component, DiTTower):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mova.errors import GeometryError, MovaError, NumericalError, ReadError
+from mova.errors import GeometryError, MovaError, ReadError
 from mova.media import limits
 from mova.media.images import image_to_rgb
 
@@ -122,25 +122,3 @@ def frames_to_float(frames: np.ndarray) -> np.ndarray:
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise GeometryError(f"frames must be (F, H, W, 3) uint8, got {tuple(frames.shape)} {frames.dtype}")
     return np.ascontiguousarray(frames.transpose(3, 0, 1, 2), dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
-
-
-def float_to_frames(video: np.ndarray) -> np.ndarray:
-    """Undo `frames_to_float`: round to the nearest of 256 steps; values beyond [-1, 1] take the nearest end.
-
-    Args:
-        video: (3, F, H, W) float.
-
-    Returns:
-        (F, H, W, 3) uint8, contiguous.
-
-    Raises:
-        GeometryError: another layout.
-        NumericalError: values that are not finite.
-    """
-    if video.ndim != 4 or video.shape[0] != 3:
-        raise GeometryError(f"video must be (3, F, H, W), got {tuple(video.shape)}")
-    finite = np.isfinite(video)
-    if not finite.all():
-        raise NumericalError(f"a picture must hold finite numbers, got {int((~finite).sum())} that are not")
-    steps = np.rint((video.astype(np.float32) + np.float32(1.0)) * np.float32(127.5))
-    return np.ascontiguousarray(np.clip(steps, 0, 255).astype(np.uint8).transpose(1, 2, 3, 0))

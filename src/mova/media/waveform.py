@@ -34,7 +34,6 @@ _TO_STEREO = {
 # Loudness of blocks (ITU-R BS.1770-5): 400 ms long, every 100 ms.
 _BLOCK_S, _HOP_S = 0.4, 0.1
 _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU, _OFFSET_LUFS = -70.0, -10.0, -0.691
-_SILENCE_WINDOW_S = 0.02
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
@@ -116,19 +115,6 @@ def loudness_lufs(waveform: np.ndarray, sample_rate: int) -> float:
         return -math.inf
     gated = loud[_to_lufs(loud) > float(_to_lufs(loud.mean())) + _RELATIVE_GATE_LU]
     return float(_to_lufs(gated.mean()))
-
-
-def silence_ratio(waveform: np.ndarray, sample_rate: int, *, threshold_db: float = -60.0) -> float:
-    """Return the share of 20 ms windows whose level (root mean square of all channels) is below `threshold_db` dBFS."""
-    window = max(1, round(_SILENCE_WINDOW_S * sample_rate))
-    num_windows = -(-waveform.shape[1] // window)
-    if not num_windows:
-        return 1.0
-    power = np.square(waveform, dtype=np.float64).mean(axis=0)
-    edges = np.arange(num_windows) * window
-    lengths = np.diff(np.append(edges, len(power)))
-    means = np.add.reduceat(power, edges) / lengths
-    return float((means < 10.0 ** (threshold_db / 10.0)).mean())
 
 
 def _to_lufs(power: np.ndarray | np.floating) -> np.ndarray:

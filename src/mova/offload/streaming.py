@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -33,6 +33,8 @@ from mova.offload.residency import frozen_tensors
 from mova.offload.stores import HomeKind, Pieces, Reader, layout, make_home
 
 FORWARD, BACKWARD = 1, -1
+NUM_SLOTS: Final = 2
+"""Blocks of a lane that are on the device at once: the one in use and the one that is fetched ahead."""
 
 
 def lanes_of(component: nn.Module) -> list[list[nn.Module]]:
@@ -71,7 +73,6 @@ class BlockStreamer:
     Args:
         components: towers and bridges; experts that take turns share slots.
         device: that computes.
-        ahead: blocks of a lane that are fetched before their turn; a lane has one slot more than this.
         homes: where blocks rest: "host" copies them to host memory, "files" leaves them in the files they are mapped
             from.
         computing: dtype in which a tensor is computed with; by default its own.
@@ -80,21 +81,18 @@ class BlockStreamer:
         peak_bytes: most bytes of slots that were filled at once.
 
     Raises:
-        ConfigError: another component, `ahead` below 1, or a component without frozen blocks.
+        ConfigError: another component, or a component without frozen blocks.
     """
 
     def __init__(
         self,
         components: Iterable[nn.Module],
         device: torch.device,
-        ahead: int = 1,
         *,
         homes: HomeKind = "host",
         computing: Callable[[torch.Tensor], torch.dtype] = lambda tensor: tensor.dtype,
     ) -> None:
-        if ahead < 1:
-            raise ConfigError(f"ahead must be at least 1 block, got {ahead}; nearest is 1")
-        self.device, self.ahead = device, ahead
+        self.device = device
         self._homes: HomeKind = homes
         self._computing = computing
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -123,10 +121,6 @@ class BlockStreamer:
     def home_bytes(self) -> int:
         """Return the bytes that all blocks take on the host; those in files take none."""
         return sum(block.home.num_bytes for block in self._blocks)
-
-    def resident_blocks(self) -> list[nn.Module]:
-        """Return the blocks whose weights are on the device now."""
-        return [slot.block.module for pool in self._pools.values() for slot in pool.slots if slot.block]
 
     def release_slots(self) -> None:
         """Free the device memory of all slots until a block is wanted again; all weights are at home then."""
@@ -183,15 +177,14 @@ class BlockStreamer:
             torch.cuda.current_stream(self.device).wait_event(slot.arrived)
         # A forward that no backward follows is followed by another one.
         is_round = direction == FORWARD and not torch.is_grad_enabled()
-        for step in range(1, min(self.ahead, len(block.lane) - 1) + 1):
-            place = block.index + direction * step
-            place = place % len(block.lane) if is_round else place
-            if 0 <= place < len(block.lane):
-                follower = pool.slot_of(block.lane[place])
-                if follower:
-                    pool.touch(follower)
-                else:
-                    self._fetch(pool, block.lane[place])
+        place = block.index + direction
+        place = place % len(block.lane) if is_round else place
+        if len(block.lane) > 1 and 0 <= place < len(block.lane):
+            follower = pool.slot_of(block.lane[place])
+            if follower:
+                pool.touch(follower)
+            else:
+                self._fetch(pool, block.lane[place])
 
     def _fetch(self, pool: _Pool, block: _Block) -> _Slot:
         slot = pool.victim()
@@ -284,7 +277,7 @@ class _Pool:
     slots: list[_Slot] = field(default_factory=list)
 
     def open(self, streamer: BlockStreamer) -> None:
-        for _ in range(streamer.ahead + 1):
+        for _ in range(NUM_SLOTS):
             buffer = torch.empty(self.num_bytes, dtype=torch.uint8, device=streamer.device)
             if streamer.stream:
                 # When it is freed one day, the copies on the other stream must have ended.

@@ -5,7 +5,7 @@ import torch
 
 from mova.errors import ConfigError
 from mova.models.dual_tower import DualTower
-from mova.pipeline.loop.step_cache import StepCache
+from mova.pipeline.loop.step_cache import MOST_SKIPPED, StepCache
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_the_sound_is_computed_at_every_call(joint, call):
 
 
 def test_no_more_steps_in_a_row_are_skipped_than_allowed(joint, call):
-    with StepCache([joint], 1e9, most=2) as cache:
+    with StepCache([joint], 1e9) as cache:
         skipped = []
         for _ in range(7):
             before = cache.repeated
@@ -89,7 +89,8 @@ def test_no_more_steps_in_a_row_are_skipped_than_allowed(joint, call):
             call()
             skipped.append(cache.repeated - before)
     # Two branches share each call.
-    assert skipped == [0, 2, 2, 0, 2, 2, 0]
+    assert MOST_SKIPPED == 3
+    assert skipped == [0, 2, 2, 2, 0, 2, 2]
 
 
 def test_branches_and_experts_do_not_share_what_is_kept(joint, call):
@@ -140,11 +141,11 @@ def polynomial(degree, steps=8):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_what_changes_by_a_polynomial_of_the_order_is_forecast_exactly_at_uneven_steps(joint, order):
-    truth, module = polynomial(order), joint.video_tower.blocks[1]
-    with StepCache([joint], 1e-6, most=1, order=order) as cache:
+    truth, module = polynomial(order, steps=12), joint.video_tower.blocks[1]
+    with StepCache([joint], 1e-6, order=order) as cache:
         found, full = follow(cache, truth, truth, module)
-    # Full until enough is known, then every second step: of three known steps two are neighbours at first.
-    assert full == {1: [0, 1, 3, 5, 7], 2: [0, 1, 2, 4, 6]}[order]
+    # Full until enough is known, then every fourth step: known steps are neighbours at first, and far apart later.
+    assert full == {1: [0, 1, 5, 9], 2: [0, 1, 2, 6, 10]}[order]
     for one, other in zip(found, truth, strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-9)
 
@@ -152,49 +153,49 @@ def test_what_changes_by_a_polynomial_of_the_order_is_forecast_exactly_at_uneven
 def test_the_error_of_the_first_block_s_forecast_decides(joint):
     line, module = polynomial(1), joint.video_tower.blocks[1]
     bent = [*line[:4], *(value + 10 for value in line[4:])]
-    with StepCache([joint], 0.01, most=9, order=1) as cache:
+    with StepCache([joint], 0.01, order=1) as cache:
         # Step 4 leaves the line through 0 and 1, and so does step 5 that through 1 and 4; from there on it is known.
         assert follow(cache, bent, line, module)[1] == [0, 1, 4, 5]
-    with StepCache([joint], 0.01, most=9, order=0) as cache:
+    with StepCache([joint], 0.01, order=0) as cache:
         assert follow(cache, line, line, module)[1] == list(range(8))
 
 
 def test_with_fewer_full_steps_than_it_needs_a_forecast_takes_those_there_are(joint):
-    truth, module = polynomial(2), joint.video_tower.blocks[1]
-    firsts = [torch.ones(2, 5, 3)] * 8
+    truth, module = polynomial(2, steps=12), joint.video_tower.blocks[1]
+    firsts = [torch.ones(2, 5, 3)] * 12
     made = {}
     for order in (0, 1, 2):
-        with StepCache([joint], 0.1, most=1, order=order) as cache:
+        with StepCache([joint], 0.1, order=order) as cache:
             made[order], full = follow(cache, firsts, truth, module)
-        assert full == [0, 2, 4, 6]
-    # Step 1 knows one full step, step 3 two: every order repeats, then order 2 still does as order 1 does.
+        assert full == [0, 4, 8]
+    # Step 1 knows one full step, step 5 two: every order repeats, then order 2 still does as order 1 does.
     assert made[0][1].equal(truth[0])
     assert made[1][1].equal(truth[0])
     assert made[2][1].equal(truth[0])
-    assert made[2][3].equal(made[1][3])
-    assert not made[1][3].equal(made[0][3])
-    torch.testing.assert_close(made[2][5], truth[5])
-    assert not torch.allclose(made[1][5], truth[5])
+    assert made[2][5].equal(made[1][5])
+    assert not made[1][5].equal(made[0][5])
+    torch.testing.assert_close(made[2][9], truth[9])
+    assert not torch.allclose(made[1][9], truth[9])
 
 
 def test_order_0_adds_the_bits_of_the_last_full_step(joint):
     truth, module = polynomial(2), joint.video_tower.blocks[1]
-    with StepCache([joint], 1e9, most=2, order=0) as cache:
+    with StepCache([joint], 1e9, order=0) as cache:
         found, full = follow(cache, truth, truth, module)
-    assert full == [0, 3, 6]
-    assert all(one.equal(truth[step // 3 * 3]) for step, one in enumerate(found))
+    assert full == [0, 4]
+    assert all(one.equal(truth[step // 4 * 4]) for step, one in enumerate(found))
 
 
 def test_a_forecast_of_the_towers_comes_nearer_than_repetition(joint, call):
     # Close together: weights that no one trained follow the quickest waves of the time embedding.
-    levels = (900.0, 899.9, 899.8, 899.7, 899.6, 899.5)
+    levels = [900.0 - 0.05 * step for step in range(10)]
     exact, errors = call(levels[-1]), []
     for order in (0, 1, 2):
-        with StepCache([joint], 1e9, most=1, order=order) as cache:
+        with StepCache([joint], 1e9, order=order) as cache:
             for level in levels:
                 cache.begin("high_noise", ("text",))
                 found = call(level)
-        assert cache.repeated == 3
+        assert cache.repeated == 7
         errors.append(float((found.video - exact.video).norm() / exact.video.norm()))
     assert errors[1] < 0.5 * errors[0]
     assert 0 < errors[2] < errors[1]
@@ -219,7 +220,6 @@ def test_what_is_kept_for_a_forecast_is_counted(joint, call, order):
     ("options", "text"),
     [
         ({"threshold": -1.0}, "0 or more"),
-        ({"threshold": 0.1, "most": 0}, "1 or more, got 0"),
         ({"threshold": 0.1, "order": 3}, "order of the step cache must be 0, 1 or 2, got 3"),
     ],
 )

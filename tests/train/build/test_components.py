@@ -10,7 +10,7 @@ from mova.train.config.joint import StartConfig
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 
-NEW = StartConfig.all_from("new")
+NEW = StartConfig(**dict.fromkeys(COMPONENTS, "new"))
 
 
 def test_new_components_follow_from_the_global_seed_and_begin_in_silence(tmp_path):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from diffusers.hooks.hooks import HookRegistry, ModelHook
@@ -29,6 +29,8 @@ from mova.errors import ConfigError
 from mova.models.dual_tower import DualTower
 
 _NAME = "mova_step_cache"
+MOST_SKIPPED: Final = 3
+"""Steps in a row that take the additions of an earlier one, at most."""
 _T = TypeVar("_T")
 
 
@@ -55,7 +57,6 @@ class StepCache:
         threshold: below which the others are not computed: relative change of the first block's addition, added up
             since the last full step, or (order above 0) the relative error of its forecast; 0 computes all of them at
             every step.
-        most: full steps skipped in a row, at most.
         order: 0 repeats the additions of the last full step; 1 and 2 forecast them from the last two or three, as far
             as there are so many.
 
@@ -63,19 +64,15 @@ class StepCache:
         repeated: predictions that took the additions of an earlier step.
 
     Raises:
-        ConfigError: a threshold that is not 0 or more, `most` below 1, or an order that is not 0, 1 or 2.
+        ConfigError: a threshold that is not 0 or more, or an order that is not 0, 1 or 2.
     """
 
-    def __init__(self, models: Iterable[DualTower], threshold: float, most: int = 3, order: int = 0) -> None:
+    def __init__(self, models: Iterable[DualTower], threshold: float, *, order: int = 0) -> None:
         if not 0 <= threshold < float("inf"):
             raise ConfigError(f"threshold of the step cache must be finite and 0 or more, got {threshold}; 0 is off")
-        if most < 1:
-            raise ConfigError(
-                f"steps that the step cache may skip in a row must be 1 or more, got {most}; nearest is 1"
-            )
         if order not in (0, 1, 2):
             raise ConfigError(f"order of the step cache must be 0, 1 or 2, got {order}; 0 repeats without a forecast")
-        self.threshold, self.most, self.order = threshold, most, order
+        self.threshold, self.order = threshold, order
         self.repeated = 0
         self._memories: dict[tuple[str, tuple[Hashable, ...]], _Memory] = {}
         self._now = _Memory()
@@ -142,7 +139,7 @@ class StepCache:
             now.weights = _weights(now.full_steps, now.step)
             change = _relative_change(_extrapolate(now.firsts, now.weights), addition)
             now.moved = change if self.order else now.moved + change
-        now.is_reusing = bool(now.firsts) and now.moved < self.threshold and now.reused < self.most
+        now.is_reusing = bool(now.firsts) and now.moved < self.threshold and now.reused < MOST_SKIPPED
         if now.is_reusing:
             now.reused += 1
             self.repeated += now.predictions

@@ -48,11 +48,6 @@ class StartConfig(Strict):
         default_factory=dict, description="Keys of config.json that differ from these sizes, by component."
     )
 
-    @classmethod
-    def all_from(cls, source: str) -> Self:
-        """Return the start of a run that goes on from one model."""
-        return cls(video_dit=source, video_dit_2=source, audio_dit=source, dual_tower_bridge=source)
-
 
 class ValidationConfig(Strict):
     """Clips that are made at every validation, as `mova generate` makes them."""

@@ -5,11 +5,9 @@ Everything is named by the path of its parameter, so that a state fits any numbe
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -124,16 +122,13 @@ class TrainingState:
         return templates
 
     def _random_states(self) -> dict[str, torch.Tensor]:
-        """Return the states of this process's global generators; third parties' dropout draws from them."""
+        """Return the states of this process's global generators of torch, from which third parties' dropout draws.
+
+        A run draws nothing from those of Python and NumPy: whatever it draws by them has a generator and a seed of its
+        own.
+        """
         place = f"random/{self.parallel.rank}/"
-        _, words, gauss = random.getstate()
-        legacy: Any = np.random.get_state()
-        _, keys, position, has_gauss, second = legacy
-        states = {
-            "torch": torch.get_rng_state(),
-            "python": _pack(words, gauss),
-            "numpy": _pack([*keys.tolist(), position, has_gauss], float(second)),
-        }
+        states = {"torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             states["cuda"] = torch.cuda.get_rng_state()
         return {place + name: state for name, state in states.items()}
@@ -145,15 +140,6 @@ class TrainingState:
                     torch.set_rng_state(state)
                 case "cuda":
                     torch.cuda.set_rng_state(state)
-                case "python":
-                    random.setstate((3, *_unpack(state)))
-                case "numpy":
-                    (*keys, position, has_gauss), second = _unpack(state)
-                    if not 0 <= position <= len(keys):
-                        # NumPy would read beyond its words.
-                        raise ValueError(f"position {position} of {len(keys)} words")
-                    now = ("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, second or 0.0)
-                    np.random.set_state(now)
 
 
 def _numbers(stored: StoredState) -> Values:
@@ -175,15 +161,3 @@ def _room_for(parameter: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtyp
         return torch.zeros_like(parameter, dtype=dtype, requires_grad=False)
     # The number of updates is a scalar that lives on the CPU unless a fused kernel reads it.
     return torch.zeros(shape, dtype=dtype, device=parameter.device if shape or fused else "cpu")
-
-
-def _pack(words: Sequence[int], gauss: float | None) -> torch.Tensor:
-    """Return words and the bits of a number that may be absent, as one row of integers."""
-    bits = np.array([0.0 if gauss is None else gauss]).view(np.int64).tolist()
-    return torch.tensor([*words, int(gauss is not None), *bits], dtype=torch.int64)
-
-
-def _unpack(state: torch.Tensor) -> tuple[tuple[int, ...], float | None]:
-    *words, has_gauss, bits = state.tolist()
-    gauss = float(np.array([bits], dtype=np.int64).view(np.float64)[0])
-    return tuple(words), gauss if has_gauss else None

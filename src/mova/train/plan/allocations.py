@@ -31,10 +31,6 @@ class Allocations(TorchDispatchMode):
         self.peak_bytes = 0
         self._known: dict[int, int] = {}
 
-    def start_anew(self) -> None:
-        """Let the peak be what is alive now."""
-        self.peak_bytes = self.alive_bytes
-
     def __torch_dispatch__(
         self, func: Any, _types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

@@ -21,7 +21,7 @@ from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
 from mova.names import COMPONENTS, EXPERTS, Component, published_class
 from mova.offload.residency import frozen_tensors
-from mova.offload.streaming import block_bytes, lanes_of, outside_blocks
+from mova.offload.streaming import NUM_SLOTS, block_bytes, lanes_of, outside_blocks
 from mova.plan.published import find_configs, find_dims
 from mova.train.config.joint import AdapterConfig, LoraConfig
 from mova.train.plan.unit_memory import UnitMemory, UnitSizes, cast_weights, measure_units
@@ -34,8 +34,6 @@ GB = 1e9
 _FLOAT32 = 4
 # Optimisers in 8 bits: values that share a scale, and the smallest matrix that is kept so.
 _EIGHT_BIT_GROUP, _EIGHT_BIT_SMALLEST = 256, 4096
-# Blocks of a lane that are on the device at once: the one in use and the one ahead.
-_SLOTS = 2
 
 
 @dataclass(frozen=True)
@@ -279,7 +277,7 @@ def _frozen_bytes(components: Mapping[Component, nn.Module], config: LoraConfig)
             home += sum(sizes)
             place = (type(component).__name__, number)
             largest[place] = max(largest.get(place, 0), *sizes)
-    return sum(outside.values()), _SLOTS * sum(largest.values()), home
+    return sum(outside.values()), NUM_SLOTS * sum(largest.values()), home
 
 
 def _outside(components: Mapping[Component, nn.Module], config: LoraConfig) -> int:
