@@ -86,10 +86,21 @@ def test_the_share_of_the_low_noise_expert_is_the_published_one():
     assert low_noise_share(0.9, 1.0) == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("shift", [1.0, 5.0])
+def test_a_bell_weighs_levels_as_drawn_by_one_on_average_and_the_ends_least(shift):
+    sigma = sample_sigmas(20_000, shift=shift, generator=torch.Generator().manual_seed(0))
+    weights = loss_weight(sigma, "bell", shift=shift)
+    assert weights.shape == sigma.shape
+    assert float(weights.mean()) == pytest.approx(1.0, abs=0.02)
+    ends = loss_weight(torch.tensor([1e-5, 0.5, 1 - 1e-5]), "bell", shift=shift)
+    assert ends[1] > 5 * ends[[0, 2]].max()
+    assert loss_weight(torch.tensor([0.5]), "bell", shift=shift) == weights.max()
+
+
 def test_loss_weights_against_values_by_hand():
     sigma = torch.tensor([0.1, 0.5, 0.9])
     assert loss_weight(sigma, "none").tolist() == [1.0, 1.0, 1.0]
     # Ratios 81 (cut to 5), 1 and 1/81, times sigma squared.
     expected = [5 * 0.01, 1 * 0.25, 0.01]
-    assert loss_weight(sigma, "min_snr", 5.0).tolist() == pytest.approx(expected, rel=1e-5)
-    assert loss_weight(sigma, "min_snr", 100.0).tolist() == pytest.approx([0.81, 0.25, 0.01], rel=1e-5)
+    assert loss_weight(sigma, "min_snr", gamma=5.0).tolist() == pytest.approx(expected, rel=1e-5)
+    assert loss_weight(sigma, "min_snr", gamma=100.0).tolist() == pytest.approx([0.81, 0.25, 0.01], rel=1e-5)

@@ -96,7 +96,10 @@ class PairedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         if not 0 <= sigma_min < sigma_max <= 1:
             raise ConfigError(f"0 <= sigma_min < sigma_max <= 1 must hold, got {sigma_min} and {sigma_max}")
         if exponential_shift and exponential_shift_mu is None:
-            raise ConfigError("exponential_shift needs exponential_shift_mu, got None; 0.5 suits 256 tokens")
+            raise ConfigError(
+                "exponential_shift needs exponential_shift_mu, got None; "
+                + " and ".join(f"{exponential_mu(tokens):g} suits {tokens} tokens" for tokens in (256, 8192))
+            )
         _check_shift("shift", shift)
         self.set_timesteps(num_inference_steps)
 
@@ -227,7 +230,7 @@ def exponential_mu(num_tokens: int) -> float:
 def bell_weights(timesteps: torch.Tensor) -> torch.Tensor:
     """Return the published loss weights of n training timesteps: (n,), a bell centred at n / 2, with mean 1.
 
-    The paper trains without weights; this exists for recipes that follow the released trainer.
+    The paper trains without weights, the released trainer with these: `weighting: bell` of a recipe.
     """
     num_steps = len(timesteps)
     bell = torch.exp(-2 * ((timesteps.double() - num_steps / 2) / num_steps) ** 2)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
 
 from mova.diffusion.flow import shift_sigma
+from mova.diffusion.schedule import PairedFlowMatchScheduler, bell_weights, nearest_sigmas
 from mova.errors import ConfigError
 
 Distribution = Literal["uniform", "logit_normal"]
-Weighting = Literal["none", "min_snr"]
+Weighting = Literal["none", "min_snr", "bell"]
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,25 @@ def sample_sigmas(
     return shift_sigma(times, shift).clamp(1e-5, 1 - 1e-7).float()
 
 
-def loss_weight(sigma: torch.Tensor, weighting: Weighting, gamma: float = 5.0) -> torch.Tensor:
+def loss_weight(sigma: torch.Tensor, weighting: Weighting, *, gamma: float = 5.0, shift: float = 1.0) -> torch.Tensor:
     """Return the weight of each sample's velocity loss by its noise level.
 
     Args:
         sigma: (B,) noise levels in (0, 1).
         weighting: "none": 1 (paper). "min_snr": the signal-to-noise ratio ((1 - sigma) / sigma)^2 is cut at `gamma` and
             weighs the error of the clean latents, the velocity's times sigma^2 (Hang et al., arXiv 2303.09556).
-        gamma: positive.
+            "bell": as the released trainer, see `bell_weights`.
+        gamma: of "min_snr", positive.
+        shift: of "bell": that the noise levels are drawn with.
 
     Returns:
         (B,) float32.
     """
     if weighting == "none":
         return torch.ones_like(sigma, dtype=torch.float32)
+    if weighting == "bell":
+        timesteps, weights = _bell_table(shift)
+        return nearest_sigmas(1000 * sigma.float().cpu(), timesteps, weights)
     level = sigma.double()
     ratio = ((1 - level) / level).square()
     return (ratio.clamp(max=gamma) * level.square()).float()
@@ -93,6 +100,14 @@ def low_noise_share(boundary_ratio: float, shift: float) -> float:
     With boundary 0.9 and shift 5 it is 0.643; the rest, 0.357, is the high-noise expert's.
     """
     return _unshift(boundary_ratio, shift)
+
+
+@lru_cache(maxsize=4)
+def _bell_table(shift: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the released trainer's 1000 timesteps at a shift and the weight of each."""
+    scheduler = PairedFlowMatchScheduler(shift=shift, sigma_min=0.0, extra_one_step=True)
+    timesteps = scheduler.make_schedule(1000).video_timesteps
+    return timesteps, bell_weights(timesteps)
 
 
 def _unshift(sigma: float, shift: float) -> float:

@@ -236,12 +236,14 @@ def test_micro_batches_make_the_gradients_of_the_whole_batch(make_joint):
                 torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
 
 
-def test_a_min_snr_weight_changes_the_loss_and_not_what_is_logged(make_joint):
-    plain, weighted = (
-        next(iter(make_joint(f"weighting={name}", "bridge_dropout=0").losses(1, 0.0))) for name in ("none", "min_snr")
+def test_a_weight_changes_the_loss_and_not_what_is_logged(make_joint):
+    plain, snr, bell = (
+        next(iter(make_joint(f"weighting={name}", "bridge_dropout=0").losses(1, 0.0)))
+        for name in ("none", "min_snr", "bell")
     )
-    assert float(weighted["loss"].detach()) < 0.5 * float(plain["loss"].detach())
-    assert float(weighted["video_low_noise"].detach()) == float(plain["video_low_noise"].detach())
+    assert float(snr["loss"].detach()) < 0.5 * float(plain["loss"].detach())
+    assert len({float(one["loss"].detach()) for one in (plain, snr, bell)}) == 3
+    assert len({float(one["video_low_noise"].detach()) for one in (plain, snr, bell)}) == 1
 
 
 def test_validation_holds_the_gauge_in_both_directions(make_joint):

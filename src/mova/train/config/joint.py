@@ -72,7 +72,9 @@ class LatentStageBase(Strict):
     parallel: ParallelConfig = ParallelConfig()
     memory: MemoryConfig = MemoryConfig()
     distribution: Literal["uniform", "logit_normal"] = Field("uniform", description="Of the times (paper: uniform).")
-    weighting: Literal["none", "min_snr"] = Field("none", description="Of the loss by noise level (paper: none).")
+    weighting: Literal["none", "min_snr", "bell"] = Field(
+        "none", description="Of the loss by noise level (paper: none; the released trainer: bell)."
+    )
     min_snr_gamma: float = Field(5.0, gt=0, le=MOST_SCALE, description="Of `weighting: min_snr`.")
 
     @model_validator(mode="after")

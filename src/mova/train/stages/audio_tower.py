@@ -77,7 +77,9 @@ class AudioTowerStage:
             chosen = draws.part(part.places)
             noise = noise_of(part, seed=config.run.seed, step=step, device=self.device).audio
             error = self._error(part.batch, chosen, noise)
-            weight = loss_weight(chosen.audio_sigma, config.weighting, config.min_snr_gamma).to(self.device)
+            weight = loss_weight(
+                chosen.audio_sigma, config.weighting, gamma=config.min_snr_gamma, shift=config.shift
+            ).to(self.device)
             yield {"loss": (weight * error).sum() / count, "audio": error.sum() / count}
 
     def samples(self, step: int, /) -> Sequence[str]:

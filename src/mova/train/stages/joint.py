@@ -182,8 +182,8 @@ class JointObjective:
         if config.weighting == "none":
             return None
         video, audio = (
-            loss_weight(sigma, config.weighting, config.min_snr_gamma).to(self.device)
-            for sigma in (draws.video_sigma, draws.audio_sigma)
+            loss_weight(sigma, config.weighting, gamma=config.min_snr_gamma, shift=shift).to(self.device)
+            for sigma, shift in ((draws.video_sigma, config.video_shift), (draws.audio_sigma, config.audio_shift))
         )
         return JointLoss(video, audio)
 
