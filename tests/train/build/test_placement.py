@@ -6,8 +6,8 @@ import torch
 from mova.names import COMPONENTS, EXPERTS
 from mova.offload.residency import frozen_tensors
 from mova.offload.streaming import block_bytes, outside_blocks
-from mova.train.config.run import MemoryConfig
 from mova.train.build.placement import Placement, home_of
+from mova.train.config.run import MemoryConfig
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 

@@ -1,0 +1,1 @@
+"""Towers, bridge and adapters as a recipe wants them: made, sharded, placed."""
