@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from mova import former_paths
+
 if TYPE_CHECKING:
     from mova.errors import MovaError
     from mova.generate.request import GenerateRequest
@@ -28,6 +30,8 @@ _HOMES = {
     "MovaPipeline": "mova.pipeline.pipeline",
     "MovaPipelineOutput": "mova.pipeline.output",
 }
+
+former_paths.install()
 
 # Imported by diffusers, it says that a kernel is missing which nothing here uses.
 logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(

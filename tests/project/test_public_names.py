@@ -3,10 +3,12 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import mova
+from mova.former_paths import FORMER_MODULES, FORMER_NAMES
 
 
 @pytest.mark.parametrize("name", mova.__all__)
@@ -32,3 +34,11 @@ def test_importing_the_package_imports_nothing_heavy():
     )
     made = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
+
+
+def test_former_import_paths_lead_to_modules_that_exist():
+    """Whoever moves a module again names its new place in src/mova/former_paths.py."""
+    package = Path(mova.__file__).parent
+    homes = {*FORMER_MODULES.values(), *(now.partition(":")[0] for now in FORMER_NAMES.values())}
+    paths = {home: package / home.replace(".", "/") for home in homes}
+    assert [home for home, path in paths.items() if not (path.with_suffix(".py").is_file() or path.is_dir())] == []
