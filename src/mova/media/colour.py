@@ -11,11 +11,16 @@ import math
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from mova.errors import ReadError
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 PQ, HLG = 16, 18  # transfer characteristics, numbers of ITU-T H.273
 _UNSPECIFIED, _BT2020, _DISPLAY_P3 = 2, 9, 12
@@ -96,14 +101,16 @@ class ColourTags:
     matrix: int
 
 
-def colour_tags(source: Any, other: ColourTags = ColourTags(_UNSPECIFIED, _UNSPECIFIED, _UNSPECIFIED)) -> ColourTags:
+def colour_tags(
+    source: VideoCodecContext | VideoFrame, other: ColourTags = ColourTags(_UNSPECIFIED, _UNSPECIFIED, _UNSPECIFIED)
+) -> ColourTags:
     """Read the tags of a codec or a frame; what it leaves open is taken from `other`."""
     own = (int(source.color_trc), int(source.color_primaries), int(source.colorspace))
     others = (other.transfer, other.primaries, other.matrix)
     return ColourTags(*(second if first == _UNSPECIFIED else first for first, second in zip(own, others, strict=True)))
 
 
-def colour_map(stream: Any, first: Any, tags: ColourTags, path: object) -> ColourMap | None:
+def colour_map(stream: VideoStream, first: VideoFrame, tags: ColourTags, path: object) -> ColourMap | None:
     """Choose how the colours of a video are mapped; None where they are SDR in BT.709 or BT.601 already.
 
     Args:
@@ -176,11 +183,11 @@ def _pq_signal(nits: np.ndarray) -> np.ndarray:
     return np.asarray(np.power((_C1 + _C2 * power) / (1.0 + _C3 * power), _M2))
 
 
-def _mastering_peak(data: Any) -> float | None:
+def _mastering_peak(data: object) -> float | None:
     """Return the peak of the mastering display in cd/m² out of FFmpeg's record; None where it says nothing sensible."""
     if data is None:
         return None
-    raw = bytes(data)
+    raw = bytes(cast("bytes", data))
     if len(raw) < 88:
         return None
     # Ten fractions (primaries, white point, least and most light), then two flags.
@@ -190,5 +197,5 @@ def _mastering_peak(data: Any) -> float | None:
     return peak if WHITE_NITS / 2 <= peak <= _MOST_NITS else None
 
 
-def _tag(stream: Any) -> str:
+def _tag(stream: VideoStream) -> str:
     return str(stream.codec_context.codec_tag).strip("\0 ").lower()

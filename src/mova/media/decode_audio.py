@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from mova.media.waveform import downmix, resample
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
     PathArgument = str | os.PathLike[str]
 
@@ -138,7 +143,7 @@ class _Window:
     def is_full(self) -> bool:
         return self._cursor is not None and self._cursor >= self._waveform.shape[1]
 
-    def add(self, frame: Any, origin_s: float) -> None:
+    def add(self, frame: AudioFrame, origin_s: float) -> None:
         """Put a decoded frame in its place; what lies outside is dropped."""
         if frame.pts is None:
             # Follows the one before; the first one is the origin.
@@ -173,11 +178,12 @@ class _Window:
 def _first_sample_s(path: PathArgument) -> float:
     """Return when the first sample that is heard lies on the file's clock, after what the codec needs as a run-up."""
     with media_file.open_media(path) as container:
-        frame = next(media_file.decode(container, media_file.audio_stream(container, path), path), None)
+        stream = media_file.audio_stream(container, path)
+        frame = None if stream is None else next(media_file.decode(container, stream, path), None)
         return 0.0 if frame is None or frame.pts is None else media_file.frame_time_s(frame, path)
 
 
-def _kind(source: Any) -> tuple[int, tuple[str, ...]]:
+def _kind(source: AudioFrame | AudioCodecContext) -> tuple[int, tuple[str, ...]]:
     """Return rate and loudspeakers of a decoded frame or of a codec; the usual ones where only the number is known."""
     speakers = tuple(channel.name for channel in source.layout.channels)
     if set(speakers) == {"NONE"}:
@@ -192,7 +198,9 @@ def _check_speakers(speakers: tuple[str, ...], path: PathArgument) -> None:
         raise ReadError(f"sound must be possible to mix down, got {path}: {error}") from error
 
 
-def _frames(container: Any, stream: Any, path: PathArgument, origin_s: float, from_s: float) -> Iterator[Any]:
+def _frames(
+    container: InputContainer, stream: AudioStream, path: PathArgument, origin_s: float, from_s: float
+) -> Iterator[AudioFrame]:
     """Yield frames from `from_s` at the latest, unless the sound starts later."""
     if from_s < _SEEK_FROM_S or container.format.name in _GUESSED_SEEKS:
         yield from media_file.decode(container, stream, path)
@@ -210,10 +218,12 @@ def _frames(container: Any, stream: Any, path: PathArgument, origin_s: float, fr
         return
     # Sound that starts later, or a seek that ended too late: only reading from the start tells.
     with media_file.open_media(path) as unmoved:
-        yield from media_file.decode(unmoved, media_file.audio_stream(unmoved, path), path)
+        again = media_file.audio_stream(unmoved, path)
+        if again is not None:
+            yield from media_file.decode(unmoved, again, path)
 
 
-def frame_samples(frame: Any, path: PathArgument, time_s: float) -> np.ndarray:
+def frame_samples(frame: AudioFrame, path: PathArgument, time_s: float) -> np.ndarray:
     """Return (channels, S) float32 in about [-1, 1] from any sample format."""
     name = frame.format.name.removesuffix("p")
     if name not in _SCALES:

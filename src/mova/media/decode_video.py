@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from av.container import InputContainer
+    from av.video.format import VideoFormat
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
     PathArgument = str | os.PathLike[str]
 
 # Matroska and Flash round time stamps to 1 ms, those of the first picture too.
@@ -72,7 +77,7 @@ class _Renderer:
     colours: ColourMap | None
     matrix: int
 
-    def __call__(self, frame: Any, time_s: float) -> np.ndarray:
+    def __call__(self, frame: VideoFrame, time_s: float) -> np.ndarray:
         if frame.is_corrupt:
             raise ReadError(f"a video must be undamaged, got {self.path} with a broken frame at {time_s:.3f} s")
         limits.check_video_size(frame.width, frame.height, self.path)
@@ -80,12 +85,16 @@ class _Renderer:
         upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
         return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
 
-    def _stored(self, frame: Any) -> np.ndarray:
+    def _stored(self, frame: VideoFrame) -> np.ndarray:
         """Return (h, w, 3) uint8 in BT.709 or BT.601, over white where there is transparency."""
         space = None
         if frame.colorspace == _UNSPECIFIED:
             space = _SCALER_MATRICES.get(self.matrix) or ("itu709" if frame.height >= _HD_HEIGHT else "itu601")
-        options = {"src_colorspace": space, "dst_color_range": "JPEG", "interpolation": media_file.PRECISE}
+        options: dict[str, Any] = {
+            "src_colorspace": space,
+            "dst_color_range": "JPEG",
+            "interpolation": media_file.PRECISE,
+        }
         if self.colours is not None:
             # 16 bits, and no larger than needed: the mapping costs more than the scaling.
             height, width = self._smallest(frame)
@@ -97,7 +106,7 @@ class _Renderer:
         pixels: np.ndarray = frame.to_ndarray(format="rgb24", **options)
         return pixels
 
-    def _smallest(self, frame: Any) -> tuple[int, int]:
+    def _smallest(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the (height, width) to which a stored frame may be reduced before it is cut to size."""
         height, width = self.size if self.quarter_turns % 2 == 0 else self.size[::-1]
         scale = max(height / frame.height, width / frame.width) * max(self.aspect, 1.0 / self.aspect)
@@ -107,7 +116,7 @@ class _Renderer:
         )
 
 
-def _has_alpha(pixel_format: Any) -> bool:
+def _has_alpha(pixel_format: VideoFormat) -> bool:
     return bool(pixel_format.has_palette or any(part.is_alpha for part in pixel_format.components))
 
 
@@ -186,7 +195,9 @@ class _Times:
         return min(available, self.num_frames), self.num_frames
 
 
-def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -> Iterator[TimedFrame]:
+def _pictures(
+    container: InputContainer, stream: VideoStream, path: PathArgument, start_s: float
+) -> Iterator[TimedFrame]:
     """Yield the first picture, then those from the key frame before `start_s` on; times are on the file's clock."""
     pictures = _timed(container, stream, path)
     first = next(pictures, None)
@@ -198,7 +209,9 @@ def _pictures(container: Any, stream: Any, path: PathArgument, start_s: float) -
     yield from pictures
 
 
-def _seek(container: Any, stream: Any, path: PathArgument, origin_s: float, start_s: float) -> Iterator[TimedFrame]:
+def _seek(
+    container: InputContainer, stream: VideoStream, path: PathArgument, origin_s: float, start_s: float
+) -> Iterator[TimedFrame]:
     # A seek may end too late: the index may be wrong, or the key frame's first followers need what was before it.
     for target_s in (start_s, start_s - _SECOND_TRY_S):
         if target_s < origin_s or not media_file.seek(container, stream, target_s):
@@ -213,12 +226,12 @@ def _seek(container: Any, stream: Any, path: PathArgument, origin_s: float, star
         yield from _timed(unmoved, media_file.video_stream(unmoved, path), path)
 
 
-def _timed(container: Any, stream: Any, path: PathArgument) -> Iterator[TimedFrame]:
+def _timed(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
     """Yield whole pictures from where the container stands."""
     return deinterlaced(_decoded(container, stream, path))
 
 
-def _decoded(container: Any, stream: Any, path: PathArgument) -> Iterator[TimedFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
     # AVI stores no presentation times; those that FFmpeg makes up are in disorder where pictures were reordered, while
     # the decoding times come out in order.
     has_decoding_times_only = container.format.name == "avi"
@@ -228,12 +241,12 @@ def _decoded(container: Any, stream: Any, path: PathArgument) -> Iterator[TimedF
             time_s = media_file.frame_time_s(frame, path)
         elif frame.dts is not None or previous_s is None:
             ticks = frame.pts if frame.dts is None else frame.dts
-            time_s = float((ticks or 0) * frame.time_base)
+            time_s = float((ticks or 0) * media_file.tick_s(frame))
             limits.check_time(time_s, path)
         else:
-            time_s = previous_s + float(frame.time_base)
+            time_s = previous_s + float(media_file.tick_s(frame))
         previous_s = time_s
-        yield TimedFrame(time_s, float(frame.duration * frame.time_base) if frame.duration else None, frame)
+        yield TimedFrame(time_s, float(frame.duration * media_file.tick_s(frame)) if frame.duration else None, frame)
 
 
 def _place(

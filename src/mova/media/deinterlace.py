@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -12,6 +12,10 @@ import av.filter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from av.filter import Graph
+    from av.video.format import VideoFormat
+    from av.video.frame import VideoFrame
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class TimedFrame:
 
     time_s: float
     duration_s: float | None
-    frame: Any
+    frame: VideoFrame
 
 
 def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
@@ -35,7 +39,7 @@ def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
     Args:
         frames: in the order in which they are shown, as decoded.
     """
-    graph: Any = None
+    graph: Graph | None = None
     form: tuple[int, int, str] | None = None
     waiting: deque[TimedFrame] = deque()
     ahead: deque[TimedFrame] = deque()
@@ -45,7 +49,7 @@ def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         if graph is None and not frame.interlaced_frame:
             yield timed
             continue
-        if form != _form(frame):
+        if graph is None or form != _form(frame):
             if graph is not None:
                 yield from _rest(graph, waiting)
             graph, form, num_surplus = _graph(frame), _form(frame), 0
@@ -67,14 +71,14 @@ def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         yield from _rest(graph, waiting)
 
 
-def _form(frame: Any) -> tuple[int, int, str]:
+def _form(frame: VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-def _graph(frame: Any) -> Any:
-    graph = av.filter.Graph()
+def _graph(frame: VideoFrame) -> Graph:
+    graph: Graph = av.filter.Graph()
     source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+        width=frame.width, height=frame.height, format=cast("VideoFormat", frame.format.name), time_base=frame.time_base
     )
     # One frame for one, of the field that comes first; frames without the flag are handed through.
     bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
@@ -85,16 +89,16 @@ def _graph(frame: Any) -> Any:
     return graph
 
 
-def _pulled(graph: Any) -> Iterator[Any]:
+def _pulled(graph: Graph) -> Iterator[VideoFrame]:
     """Yield what the filter, which looks one frame ahead, has finished."""
     while True:
         try:
-            yield graph.pull()
+            yield cast("VideoFrame", graph.pull())
         except (av.error.BlockingIOError, av.error.EOFError):
             return
 
 
-def _rest(graph: Any, waiting: deque[TimedFrame]) -> Iterator[TimedFrame]:
+def _rest(graph: Graph, waiting: deque[TimedFrame]) -> Iterator[TimedFrame]:
     graph.push(None)
     for whole in _pulled(graph):
         if waiting:
@@ -104,5 +108,5 @@ def _rest(graph: Any, waiting: deque[TimedFrame]) -> Iterator[TimedFrame]:
         yield waiting.popleft()
 
 
-def _as(timed: TimedFrame, whole: Any) -> TimedFrame:
+def _as(timed: TimedFrame, whole: VideoFrame) -> TimedFrame:
     return TimedFrame(timed.time_s, timed.duration_s, whole)

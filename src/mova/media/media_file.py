@@ -6,7 +6,7 @@ import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import av
 import av.error
@@ -17,9 +17,21 @@ from mova.errors import MovaError, ReadError
 from mova.media import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from fractions import Fraction
+
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.frame import Frame
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
     PathArgument = str | os.PathLike[str]
+    Kind = Literal["video", "audio"]
 
 CLOCK_RATE = 1_000_000  # ticks per second of a container's own times
 # FFmpeg's fast paths between RGB and subsampled colour are off by several steps of 256.
@@ -38,7 +50,7 @@ _STATE_LENGTHS = {"mov", "avi", "wav", "w64", "flac", "aiff", "caf", "mxf", "nut
 
 
 @contextmanager
-def open_media(path: PathArgument) -> Iterator[Any]:
+def open_media(path: PathArgument) -> Iterator[InputContainer]:
     """Open a file for reading; what FFmpeg finds wrong, now or while the block reads, becomes a `ReadError`."""
     file = Path(path)
     if not file.is_file():
@@ -64,15 +76,15 @@ def open_media(path: PathArgument) -> Iterator[Any]:
         raise ReadError(f"a media file must be decodable, got {file}: {error or type(error).__name__}") from error
 
 
-def best_stream(container: Any, kind: str) -> Any | None:
+def best_stream(container: InputContainer, kind: Kind) -> Stream | None:
     """Return the stream that a player would choose, or None. Cover pictures do not count as video."""
     ranked = _ranked_streams(container, kind)
     return ranked[0] if ranked else None
 
 
-def video_stream(container: Any, path: PathArgument) -> Any:
+def video_stream(container: InputContainer, path: PathArgument) -> VideoStream:
     """Return the video's stream, ready to decode with several threads, or raise `ReadError`."""
-    stream = best_stream(container, "video")
+    stream = cast("VideoStream | None", best_stream(container, "video"))
     if stream is None:
         raise ReadError(f"a video must have a video stream, got {path} without one")
     context = stream.codec_context
@@ -86,7 +98,7 @@ def video_stream(container: Any, path: PathArgument) -> Any:
     return stream
 
 
-def audio_stream(container: Any, path: PathArgument) -> Any | None:
+def audio_stream(container: InputContainer, path: PathArgument) -> AudioStream | None:
     """Return the audio's stream: the one that a player would choose, or the next that can be decoded.
 
     Returns:
@@ -105,11 +117,21 @@ def audio_stream(container: Any, path: PathArgument) -> Any | None:
     if chosen is None:
         raise ReadError(f"an audio codec must be one that FFmpeg decodes, got {path} with an unknown one")
     limits.check_audio(chosen.codec_context.sample_rate, chosen.codec_context.channels, path)
-    return chosen
+    return cast("AudioStream", chosen)
 
 
-def decode(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
+@overload
+def decode(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[VideoFrame]: ...
+@overload
+def decode(container: InputContainer, stream: AudioStream, path: PathArgument) -> Iterator[AudioFrame]: ...
+def decode(
+    container: InputContainer, stream: VideoStream | AudioStream, path: PathArgument
+) -> Iterator[VideoFrame] | Iterator[AudioFrame]:
     """Yield the decoded frames of a stream from where the container stands."""
+    return cast("Iterator[VideoFrame] | Iterator[AudioFrame]", _decoded(container, stream, path))
+
+
+def _decoded(container: InputContainer, stream: Stream, path: PathArgument) -> Iterator[object]:
     try:
         yield from container.decode(stream)
     except IndexError as error:
@@ -117,7 +139,7 @@ def decode(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
         raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
 
 
-def decode_video(container: Any, stream: Any, path: PathArgument) -> Iterator[Any]:
+def decode_video(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[VideoFrame]:
     """Yield the decoded frames of a video with their transparency, from where the container stands."""
     # Written in small letters from the header's own field, in large ones from a tag.
     has_alpha = "1" in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE"))
@@ -128,40 +150,40 @@ def decode_video(container: Any, stream: Any, path: PathArgument) -> Iterator[An
     context = av.CodecContext.create(name, "r")
     context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}
     for packet in _demux(container, [stream], path):
-        yield from context.decode(packet)
+        yield from cast("VideoCodecContext", context).decode(packet)
 
 
-def seek(container: Any, stream: Any, time_s: float) -> bool:
+def seek(container: InputContainer, stream: Stream, time_s: float) -> bool:
     """Go to the key frame of a stream before a time on the file's clock; say whether the file can do that."""
     try:
-        container.seek(math.floor(time_s / stream.time_base), stream=stream)
+        container.seek(math.floor(time_s / tick_s(stream)), stream=stream)
     except av.error.FFmpegError:
         # No index, or none of this stream.
         return False
     return True
 
 
-def frame_rate(stream: Any) -> Any | None:
+def frame_rate(stream: VideoStream) -> Fraction | None:
     """Return the average rate as a fraction, or None."""
     return stream.average_rate or stream.guessed_rate or stream.base_rate or None
 
 
-def frame_time_s(frame: Any, path: PathArgument) -> float:
+def frame_time_s(frame: Frame, path: PathArgument) -> float:
     """Return when a decoded frame is due, on the file's clock."""
     if frame.pts is None:
         raise ReadError(f"every frame must have a time stamp, got one without in {path}; remux the file first")
-    time_s = float(frame.pts * frame.time_base)
+    time_s = float(frame.pts * tick_s(frame))
     limits.check_time(time_s, path)
     return time_s
 
 
-def pixel_aspect(stream: Any) -> float:
+def pixel_aspect(stream: VideoStream) -> float:
     """Return width divided by height of a stored pixel; 1 where the file does not say."""
     ratio = stream.sample_aspect_ratio
     return float(ratio) if ratio else 1.0
 
 
-def orientation(frame: Any) -> tuple[int, bool]:
+def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Return (counter-clockwise quarter turns, mirrored) that make a decoded frame upright, nearest to its matrix.
 
     The matrix maps stored to shown coordinates as (x, y) -> (a x + c y, b x + d y), with y pointing down.
@@ -169,24 +191,25 @@ def orientation(frame: Any) -> tuple[int, bool]:
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(float)
+    a, b, _, c, d = np.frombuffer(bytes(cast("bytes", matrix)), dtype=np.int32)[:5].astype(float)
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
     return round(math.degrees(math.atan2(-b, a)) / 90.0) % 4, mirrored
 
 
-def start_s(container: Any, stream: Any) -> float:
+def start_s(container: InputContainer, stream: Stream) -> float:
     """Return when a stream begins on the file's clock, as its header says; 0 where nothing is said."""
     if stream.start_time is not None:
-        return float(stream.start_time * stream.time_base)
+        return float(stream.start_time * tick_s(stream))
     return (container.start_time or 0) / CLOCK_RATE
 
 
-def stated_duration_s(container: Any, stream: Any) -> float | None:
+def stated_duration_s(container: InputContainer, stream: Stream) -> float | None:
     """Return how long a stream says that it is itself: its own field, or Matroska's tag."""
-    if _has_duration(stream) and container.format.name.split(",")[0] in _STATE_LENGTHS:
-        return float(stream.duration * stream.time_base)
+    own_s = _own_duration_s(stream)
+    if own_s is not None and container.format.name.split(",")[0] in _STATE_LENGTHS:
+        return own_s
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
         hours, minutes, seconds = (float(part.strip("\0 ")) for part in parts)
@@ -196,21 +219,32 @@ def stated_duration_s(container: Any, stream: Any) -> float | None:
     return duration_s if math.isfinite(duration_s) and duration_s > 0.0 else None
 
 
-def declared_end_s(container: Any, stream: Any) -> float | None:
+def declared_end_s(container: InputContainer, stream: Stream) -> float | None:
     """Return how long a file says that a stream is, or else that it is itself; None where neither is said."""
-    if _has_duration(stream):
-        return float(stream.duration * stream.time_base)
+    own_s = _own_duration_s(stream)
+    if own_s is not None:
+        return own_s
     stated_s = stated_duration_s(container, stream)
     if stated_s is None and container.duration is not None and not _is_unfinished(stream):
         return float(container.duration / CLOCK_RATE)
     return stated_s
 
 
-def _has_duration(stream: Any) -> bool:
-    return stream.duration is not None and not _is_unfinished(stream)
+def _own_duration_s(stream: Stream) -> float | None:
+    """Return the length that a stream's own field states; None where it has none."""
+    if stream.duration is None or _is_unfinished(stream):
+        return None
+    return float(stream.duration * tick_s(stream))
 
 
-def _is_unfinished(stream: Any) -> bool:
+def tick_s(source: Stream | Frame) -> Fraction:
+    """Return how long a tick of time stamps lasts."""
+    if source.time_base is None:
+        raise ValueError("time stamps must have a time base, got none")  # `open_media` makes a `ReadError` of it
+    return source.time_base
+
+
+def _is_unfinished(stream: Stream) -> bool:
     """Say whether a header was never completed: a stream of AVI then has a number of frames that stands for unknown."""
     return bool(stream.frames >= _UNKNOWN_FRAMES)
 
@@ -253,7 +287,7 @@ def check_length(path: PathArgument, kind: str, stated_s: float | None, measured
         )
 
 
-def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int, float]:
+def _measure(container: InputContainer, streams: list[Stream], path: PathArgument) -> dict[int, float]:
     """Return the seconds from the beginning of each stream to the end of its last packet, by its index.
 
     A stream begins at its first time stamp, or before it where its header says so: sound may set in late.
@@ -262,8 +296,8 @@ def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int
     ends: dict[int, int] = {}
     firsts: dict[int, int] = {}
     for stream in streams:
-        rate = frame_rate(stream) if stream.type == "video" else None
-        usual[stream.index] = round(1 / (rate * stream.time_base)) if rate else 0
+        rate = frame_rate(cast("VideoStream", stream)) if stream.type == "video" else None
+        usual[stream.index] = round(1 / (rate * tick_s(stream))) if rate else 0
     for packet in _demux(container, streams, path):
         if packet.pts is None or not packet.size:
             continue
@@ -271,25 +305,25 @@ def _measure(container: Any, streams: list[Any], path: PathArgument) -> dict[int
         begin = packet.pts if packet.stream.start_time is None else min(packet.pts, packet.stream.start_time)
         firsts[index] = min(firsts.get(index, begin), begin)
         ends[index] = max(ends.get(index, packet.pts), packet.pts + (packet.duration or usual[index]))
-    bases = {stream.index: stream.time_base for stream in streams}
+    bases = {stream.index: tick_s(stream) for stream in streams}
     return {index: float((end - firsts[index]) * bases[index]) for index, end in ends.items()}
 
 
-def _demux(container: Any, streams: list[Any], path: PathArgument) -> Iterator[Any]:
+def _demux(container: InputContainer, streams: Sequence[Stream], path: PathArgument) -> Iterator[Packet[Stream]]:
     try:
         yield from container.demux(*streams)
     except IndexError as error:
         raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
 
 
-def _ranked_streams(container: Any, kind: str) -> list[Any]:
+def _ranked_streams(container: InputContainer, kind: Kind) -> list[Stream]:
     cover = av.stream.Disposition.attached_pic
     usable = [stream for stream in getattr(container.streams, kind) if not stream.disposition & cover]
     best = container.streams.best(kind)
     return sorted(usable, key=lambda stream: best is None or stream.index != best.index)
 
 
-def _has_decoder(stream: Any) -> bool:
+def _has_decoder(stream: Stream) -> bool:
     """Say whether a decoder opens; its header may be damaged."""
     if stream.codec_context is None:
         return False
@@ -304,6 +338,6 @@ def _decodes(path: PathArgument, index: int) -> bool:
     """Say whether a stream has a frame that can be decoded."""
     try:
         with open_media(path) as container:
-            return next(decode(container, container.streams[index], path), None) is not None
+            return next(_decoded(container, container.streams[index], path), None) is not None
     except ReadError:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from mova.media.frames import display_size
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,10 @@ def video_start_s(path: str | os.PathLike[str]) -> float | None:
         ReadError: the file is missing or cannot be opened.
     """
     with media_file.open_media(path) as container:
-        if media_file.best_stream(container, "video") is None:
+        stream = media_file.best_stream(container, "video")
+        if stream is None:
             return None
-        stated_s = media_file.start_s(container, media_file.best_stream(container, "video"))
+        stated_s = media_file.start_s(container, stream)
         try:
             return _video_info(container, path, measure=False).start_s
         except ReadError:
@@ -138,7 +143,7 @@ def video_start_s(path: str | os.PathLike[str]) -> float | None:
             return stated_s
 
 
-def _video_info(container: Any, path: str | os.PathLike[str], *, measure: bool = True) -> VideoInfo:
+def _video_info(container: InputContainer, path: str | os.PathLike[str], *, measure: bool = True) -> VideoInfo:
     stream = media_file.video_stream(container, path)
     first = next(media_file.decode(container, stream, path), None)
     if first is None:
@@ -164,7 +169,7 @@ def _video_info(container: Any, path: str | os.PathLike[str], *, measure: bool =
     )
 
 
-def _audio_info(container: Any, stream: Any, path: str | os.PathLike[str]) -> AudioInfo:
+def _audio_info(container: InputContainer, stream: AudioStream, path: str | os.PathLike[str]) -> AudioInfo:
     stated_s = media_file.stated_duration_s(container, stream)
     return AudioInfo(
         codec=stream.codec_context.name,
@@ -176,7 +181,7 @@ def _audio_info(container: Any, stream: Any, path: str | os.PathLike[str]) -> Au
     )
 
 
-def _is_variable(stream: Any) -> bool | None:
+def _is_variable(stream: Stream) -> bool | None:
     """Compare the distances of the frames in the file's index, where it lists them all (MP4 and relatives)."""
     entries = stream.index_entries
     if not stream.frames or len(entries) < stream.frames or stream.frames < 3:

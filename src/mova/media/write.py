@@ -23,6 +23,11 @@ from mova.media.provenance import DigitalSourceType, append_source_type, read_xm
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
     from mova.types import Clip
 
 # Rates of MPEG-4 AAC, ISO/IEC 14496-3 table 1.18, without 7350 Hz.
@@ -243,7 +248,7 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str
     container.close()
 
 
-def _video_stream(container: Any, clip: Clip, rate: Fraction, options: dict[str, str]) -> Any:
+def _video_stream(container: OutputContainer, clip: Clip, rate: Fraction, options: dict[str, str]) -> VideoStream:
     stream = container.add_stream("libx264", rate=rate, options=options)
     stream.height, stream.width = clip.frames.shape[1:3]
     stream.pix_fmt = "yuv420p"
@@ -254,7 +259,7 @@ def _video_stream(container: Any, clip: Clip, rate: Fraction, options: dict[str,
     return stream
 
 
-def _audio_stream(container: Any, clip: Clip) -> Any:
+def _audio_stream(container: OutputContainer, clip: Clip) -> AudioStream:
     channels = len(clip.waveform) if clip.waveform is not None else 0
     stream = container.add_stream("aac", rate=clip.sample_rate, layout=_LAYOUTS[channels])
     # AAC holds at most 6144 bits per channel and 1024 samples.
@@ -263,8 +268,8 @@ def _audio_stream(container: Any, clip: Clip) -> Any:
     return stream
 
 
-def _video_frame(picture: np.ndarray, index: int, rate: Fraction) -> Any:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+def _video_frame(picture: np.ndarray, index: int, rate: Fraction) -> VideoFrame:
+    frame: VideoFrame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     frame = frame.reformat(
         format="yuv420p",
         dst_colorspace="ITU709",
@@ -276,7 +281,7 @@ def _video_frame(picture: np.ndarray, index: int, rate: Fraction) -> Any:
     return frame
 
 
-def _encode_sound(container: Any, stream: Any, clip: Clip, sent: int, due: int) -> int:
+def _encode_sound(container: OutputContainer, stream: AudioStream, clip: Clip, sent: int, due: int) -> int:
     """Encode whole chunks of sound up to sample `due`, and the rest at the end; return the samples sent so far."""
     assert clip.waveform is not None
     total = clip.waveform.shape[1]
