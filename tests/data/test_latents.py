@@ -18,7 +18,7 @@ import shared_sources
 from mova.data.cache import LatentCache, checksum
 from mova.data.config import MediaDataConfig
 from mova.data.encode import ClipEncoder
-from mova.data.latents import CachedLatents, OnlineLatents, open_latents, open_splits
+from mova.data.latents import CachedLatents, OnlineLatents, open_splits
 from mova.errors import DataError
 from mova.files.lock import lock_folder
 from mova.media.write import write_clip
@@ -33,7 +33,7 @@ DATA = ToyDataConfig(num_clips=10, validation_clips=2, size=32, num_frames=9, wo
 
 
 def opened(cache, data=DATA, split="train", **settings):
-    return open_latents(data, split, model=MODEL, cache=cache, device=CPU, **settings)
+    return open_splits(data, (split,), model=MODEL, cache=cache, device=CPU, **settings)[split]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_model_without_encoders_cannot_fill_a_cache(tmp_path):
     (tmp_path / "model").mkdir()
     shutil.copytree(MODEL / "audio_vae", tmp_path / "model" / "audio_vae")
     with pytest.raises(DataError, match="encoding needs video_vae, text_encoder, tokenizer in"):
-        open_latents(DATA, "train", model=tmp_path / "model", cache=tmp_path / "cache", device=CPU)
+        open_splits(DATA, ("train",), model=tmp_path / "model", cache=tmp_path / "cache", device=CPU)
 
 
 def test_a_set_too_large_for_memory_is_read_when_it_is_wanted(cache, monkeypatch):
@@ -258,9 +258,9 @@ from pathlib import Path
 from mova.files.lock import lock_folder
 from mova.weights.locate import find_model
 from mova.train.config import ToyDataConfig
-from mova.data.latents import open_latents
+from mova.data.latents import open_splits
 data = ToyDataConfig(num_clips=40, validation_clips=2, size=32, num_frames=9, workers=1)
-open_latents(data, "train", model=find_model("mova-tiny"), cache=Path(sys.argv[1]), device=torch.device("cpu"))
+open_splits(data, ("train",), model=find_model("mova-tiny"), cache=Path(sys.argv[1]), device=torch.device("cpu"))
 """
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mova.errors import GeometryError, ReadError
-from mova.media.frames import cover, cover_frames, display_size, frames_to_float, read_image
+from mova.media.frames import cover, display_size, frames_to_float, read_image
 
 
 def test_reads_plain_pictures_in_common_formats(tmp_path):
@@ -95,9 +95,7 @@ def test_crop_chooses_the_part():
     picture = np.zeros((30, 10, 3), np.uint8)
     picture[:10], picture[10:20], picture[20:] = 50, 100, 200
     for place, level in ((0.0, 50), (0.5, 100), (1.0, 200)):
-        np.testing.assert_array_equal(
-            cover_frames(picture[None], (10, 10), crop=(place, 0.5)), np.full((1, 10, 10, 3), level)
-        )
+        np.testing.assert_array_equal(cover(picture, (10, 10), crop=(place, 0.5)), np.full((10, 10, 3), level))
 
 
 def test_cover_refuses_impossible_sizes_and_crops():

@@ -10,7 +10,7 @@ from mova.models.dual_tower import DualTower
 from mova.models.tower import VideoTower
 from mova.offload.activations import recompute_blocks
 from mova.offload.streaming import BlockStreamer, block_bytes, lanes_of
-from mova.weights.quantize.layers import quantize_component
+from quantised import quantise
 from shared_forward import VIDEO, make_inputs, make_model
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def make_experts(quantize=None, **bridge):
     for component in components_of(high, low):
         component.requires_grad_(False)
         if quantize:
-            quantize_component(component, quantize)
+            quantise(component, quantize)
         for path, parameter in component.named_parameters():
             # Stands for an adapter: small, in every block, floating also where the weights are packed.
             parameter.requires_grad_(path.endswith("norm_q.weight"))

@@ -12,7 +12,7 @@ import torch
 
 import mova.data.sources.scan as scan
 from mova.data.config import MediaDataConfig
-from mova.data.latents import open_latents
+from mova.data.latents import open_splits
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import MovaError
 from mova.weights.locate import find_model
@@ -64,7 +64,8 @@ def _open(films: Path, cache: Path, parallel: Parallel, *, name: str = "metadata
         workers=1,
     )
     model, device = find_model("mova-tiny"), torch.device("cpu")
-    return open_latents(data, "train", model=model, cache=cache, device=device, online=online, parallel=parallel)
+    opened = open_splits(data, ("train",), model=model, cache=cache, device=device, online=online, parallel=parallel)
+    return opened["train"]
 
 
 def _error_of(films: Path, name: str, parallel: Parallel) -> str:

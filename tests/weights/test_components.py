@@ -25,8 +25,9 @@ from mova.weights.components import (
     write_component,
 )
 from mova.weights.files import inspect_component
-from mova.weights.quantize.layers import Quantizer, packed_method, packed_tensors, quantize_component
+from mova.weights.quantize.layers import Quantizer, packed_method, packed_tensors
 from mova.weights.quantize.layout import FROZEN_METHODS
+from quantised import quantise
 
 AUDIO = {
     "dim": 24,
@@ -259,7 +260,7 @@ def test_writing_where_nothing_can_be_written_leaves_nothing(tower, tmp_path):
 @pytest.fixture(params=FROZEN_METHODS)
 def packed(request, tower, tmp_path):
     """A component with packed weights, how they are packed, and its folder."""
-    quantize_component(tower, request.param)
+    quantise(tower, request.param)
     write_component(tower, tmp_path / "packed")
     return tower, request.param, tmp_path / "packed"
 
@@ -303,7 +304,7 @@ def _cast(key, dtype):
     ],
 )
 def test_packed_tensors_that_do_not_fit_are_named_and_counted(tower, tmp_path, change, text):
-    quantize_component(tower, "float8")
+    quantise(tower, "float8")
     write_component(tower, tmp_path / "packed")
     _edit(tmp_path / "packed", change)
     with pytest.raises(CheckpointError, match=text):
@@ -318,7 +319,7 @@ def test_the_config_and_the_files_must_say_the_same(tower, stored, tmp_path):
     (stored / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gguf"}}))
     with pytest.raises(CheckpointError, match=r"quant_method must be float8, int8, nf4, got 'gguf'"):
         load_component(stored)
-    quantize_component(tower, "int8")
+    quantise(tower, "int8")
     write_component(tower, tmp_path / "packed")
     packed = read_config(tmp_path / "packed")
     plain = {key: value for key, value in packed.items() if key != "quantization_config"}
@@ -328,7 +329,7 @@ def test_the_config_and_the_files_must_say_the_same(tower, stored, tmp_path):
 
 
 def test_a_packed_component_is_read_by_its_own_method_or_by_one_that_computes_with_the_same_weights(tower, tmp_path):
-    quantize_component(tower, "float8")
+    quantise(tower, "float8")
     write_component(tower, tmp_path / "packed")
     assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8"))) == "float8"
     assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8_linear"))) == "float8_linear"
@@ -348,7 +349,7 @@ def test_what_is_merged_is_in_the_weight_before_it_is_packed(tower, stored):
 
 
 def test_packed_weights_without_what_unpacks_them_are_a_missing_extra(tower, tmp_path, monkeypatch):
-    quantize_component(tower, "nf4")
+    quantise(tower, "nf4")
     write_component(tower, tmp_path / "packed")
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
     with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):

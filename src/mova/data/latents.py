@@ -39,33 +39,6 @@ def open_source(data: DataConfig, split: Split, model: Path, memory: Path | None
     return ToySource(data, split, rate) if isinstance(data, ToyDataConfig) else MediaSource(data, split, rate, memory)
 
 
-def open_latents(
-    data: DataConfig,
-    split: Split,
-    *,
-    model: Path,
-    cache: Path,
-    device: torch.device,
-    online: bool = False,
-    compute: Compute = "auto",
-    on_progress: OnProgress | None = None,
-    parallel: Parallel = ALONE,
-) -> CachedLatents | OnlineLatents:
-    """Return the encoded clips of one split; see `open_splits`."""
-    opened = open_splits(
-        data,
-        (split,),
-        model=model,
-        cache=cache,
-        device=device,
-        online=online,
-        compute=compute,
-        on_progress=lambda _: on_progress,
-        parallel=parallel,
-    )
-    return opened[split]
-
-
 def open_splits(
     data: DataConfig,
     splits: Sequence[Split] = SPLITS,

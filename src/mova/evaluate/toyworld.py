@@ -7,7 +7,7 @@ and back, and chance, each clip with the sound of another clip of its kind.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from mova.evaluate.stats import Estimate, mean, of_pooled, ratio
 from mova.toyworld.render import RenderedClip, first_frame, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
 from mova.toyworld.scenes.registry import DEFAULT_KINDS, SCENES, check_kinds
-from mova.toyworld.scenes.scene import Scene
 from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.types import Clip
 
@@ -186,18 +185,6 @@ def report_on(
         ceiling=summarise(ceiling) if ceiling else None,
         scores=tuple(scores),
     )
-
-
-def evaluate_clips(pairs: Iterable[tuple[Scene, Clip]]) -> ToyworldReport:
-    """Return the report of clips and the scenes whose captions and first frames they were made from.
-
-    Raises:
-        ConfigError: there is no clip.
-    """
-    scores = [score_clip(scene, clip) for scene, clip in pairs]
-    if not scores:
-        raise ConfigError("an evaluation needs at least 1 clip, got 0; nearest is 1")
-    return report_on(scores)
 
 
 def run_benchmark(

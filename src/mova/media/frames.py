@@ -84,13 +84,6 @@ def cover(
     return np.array(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
 
 
-def cover_frames(frames: np.ndarray, size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE) -> np.ndarray:
-    """Apply `cover` to each of `frames` (F, H, W, 3) uint8."""
-    if frames.shape[1:3] == tuple(size):
-        return frames
-    return np.stack([cover(frame, size, crop=crop) for frame in frames])
-
-
 def display_size(height: int, width: int, *, pixel_aspect: float = 1.0, quarter_turns: int = 0) -> tuple[int, int]:
     """Return (height, width) of a coded picture with square pixels and upright; no direction loses pixels."""
     if pixel_aspect > 1.0:

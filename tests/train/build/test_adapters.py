@@ -83,7 +83,7 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
     """Under autocast the copies are rounded to bfloat16 again: leaving them out changes no bit."""
     from mova.kernels import cpu_attention
     from mova.train.build import adapters
-    from mova.weights.quantize.layers import quantize_component
+    from quantised import quantise
 
     # Compiled blocks use PyTorch's attention: so do the others here, on processors that multiply bfloat16 too.
     monkeypatch.setattr(cpu_attention, "multiplies_bfloat16", lambda: False)
@@ -92,7 +92,7 @@ def test_adapters_compute_the_same_without_their_float32_copies_and_compile_whol
         torch.manual_seed(0)
         tower = AudioTower(**tiny_audio_tower() | {"num_layers": 1}).requires_grad_(False)
         if method:
-            quantize_component(tower, method)
+            quantise(tower, method)
         parts = add_adapters(tower, "audio_dit", AdapterConfig(rank=2, alpha=2))
         for name, parameter in parts.named_parameters():
             # What begins at zero would hide everything.

@@ -12,7 +12,7 @@ from mova.train.build.adapters import add_adapters
 from mova.train.config import AdapterConfig
 from mova.train.plan.allocations import Allocations
 from mova.train.plan.unit_memory import UnitSizes, cast_weights, measure_units
-from mova.weights.quantize.layers import quantize_component
+from quantised import quantise
 
 ADAPTER = AdapterConfig(rank=4, alpha=4)
 
@@ -56,7 +56,7 @@ def test_a_real_block_saves_and_takes_what_was_counted(name, method, dtype, auto
     tower = (VideoTower if is_video else AudioTower)(**tiny()[name] | {"num_layers": 1}).requires_grad_(False)
     cast_weights(tower, dtype)
     if method:
-        quantize_component(tower, method)
+        quantise(tower, method)
     add_adapters(tower, name, ADAPTER)
     number = 90 if is_video else 40
     rotary = video_rotary((3, 6, 5), 48, torch.device("cpu")) if is_video else audio_rotary(40, 48, torch.device("cpu"))

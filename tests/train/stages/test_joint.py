@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mova.data.latents import open_latents
+from mova.data.latents import open_splits
 from mova.train.loop.trainer import Trainer
 from mova.train.stages.joint import JointStage
 from mova.weights.components import load_component
@@ -33,7 +33,7 @@ def make_joint(make_config, ladder_run):
 def source(make_config, ladder_run):
     folder, _ = ladder_run
     data = make_config("tiny_joint", folder / "model").data
-    return open_latents(data, "train", model=folder / "model", cache=folder / "latents", device=CPU)
+    return open_splits(data, model=folder / "model", cache=folder / "latents", device=CPU)["train"]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mova.data.latents import CachedLatents, open_latents
+from mova.data.latents import CachedLatents, open_splits
 from mova.train.config import LatentsConfig
 from mova.train.stages.latents import LatentsStage
 
@@ -21,11 +21,9 @@ def test_both_splits_are_encoded_and_nothing_twice(make_config, ladder_run, tmp_
     ]
     LatentsStage(config, tmp_path / "cache").run(shown.append)
     assert len(shown) == 3
-    opened = open_latents(
-        config.data, "validation", model=config.model, cache=tmp_path / "cache", device=torch.device("cpu")
-    )
-    assert isinstance(opened, CachedLatents)
-    assert len(opened.facts) == 2
+    opened = open_splits(config.data, model=config.model, cache=tmp_path / "cache", device=torch.device("cpu"))
+    assert isinstance(opened["validation"], CachedLatents)
+    assert len(opened["validation"].facts) == 2
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -33,4 +31,4 @@ def test_the_ladders_cache_holds_its_clips(ladder_run, make_config, split):
     folder, _ = ladder_run
     data = make_config("tiny_joint", folder / "model").data
     model, cache = folder / "model", folder / "latents"
-    assert len(open_latents(data, split, model=model, cache=cache, device=torch.device("cpu")).facts) in (8, 10)
+    assert len(open_splits(data, model=model, cache=cache, device=torch.device("cpu"))[split].facts) in (8, 10)

@@ -54,19 +54,6 @@ class QuantizedLinear(nn.Linear):
         self.weight = nn.Parameter(packed, requires_grad=False)
         self.register_buffer("scales", torch.empty(layout.num_scales, dtype=torch.float32, device="meta"))
 
-    @classmethod
-    def from_linear(cls, layer: nn.Linear, method: Method) -> QuantizedLinear:
-        """Return the packed form of a layer on its device; the bias is shared with it.
-
-        Raises:
-            MissingExtraError: the method needs bitsandbytes, which is not installed.
-        """
-        quantized = cls(layer.in_features, layer.out_features, layer.bias is not None, method)
-        packed, scales = quantize_weight(layer.weight.detach(), method)
-        quantized.weight = nn.Parameter(packed, requires_grad=False)
-        quantized.scales, quantized.bias = scales, layer.bias
-        return quantized
-
     def dense(self, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Return the weight that it computes with, (out, in)."""
         return dequantize_weight(
@@ -239,28 +226,6 @@ def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLine
         layers[path] = packed
         _replace(component, path, packed)
     return layers
-
-
-def quantize_component(component: nn.Module, method: Method) -> dict[str, float]:
-    """Pack the layers of a component that is loaded already, one after the other, in place.
-
-    Returns:
-        The relative error of each packed weight, by key.
-
-    Raises:
-        MissingExtraError: the method needs bitsandbytes, which is not installed.
-        ConfigError: a component that is neither a tower nor the bridge, or another method.
-    """
-    errors = {}
-    for path in quantizable_layers(component):
-        layer = component.get_submodule(path)
-        assert isinstance(layer, nn.Linear)
-        quantized = QuantizedLinear.from_linear(layer, method)
-        errors[f"{path}.weight"] = relative_error(
-            layer.weight.detach(), quantized.weight, quantized.get_buffer("scales"), method
-        )
-        _replace(component, path, quantized)
-    return errors
 
 
 def summarise_errors(errors: Mapping[str, float]) -> str:
