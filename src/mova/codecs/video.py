@@ -59,7 +59,7 @@ def encode_posterior(vae: AutoencoderKLWan, frames: torch.Tensor) -> tuple[torch
     """
     _check_frames(vae, frames)
     frames = frames.to(vae.dtype)
-    if _needs_diffusers_path(vae):
+    if needs_own_methods(vae):
         posterior = vae.encode(frames).latent_dist
         return posterior.mean.float(), posterior.logvar.float()
     patched = _to_patches(frames, vae.config.patch_size)
@@ -81,7 +81,7 @@ def decode_unclamped(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tens
     Training needs this form: a clamp gives saturated pixels no gradient.
     """
     latents = latents.to(vae.dtype)
-    if _needs_diffusers_path(vae):
+    if needs_own_methods(vae):
         decoded: torch.Tensor = vae.decode(latents, return_dict=False)[0]
         return decoded.float()
     chunk = _latent_frames_per_chunk(vae, latents, vae.config.scale_factor_spatial)
@@ -146,8 +146,8 @@ def _check_frames(vae: AutoencoderKLWan, frames: torch.Tensor) -> None:
             raise GeometryError(f"{name} must be a multiple of {step}, got {value}; nearest are {low} and {high}")
 
 
-def _needs_diffusers_path(vae: AutoencoderKLWan) -> bool:
-    # Tiling, slicing and offload hooks live in the autoencoder's own `encode` and `decode`.
+def needs_own_methods(vae: AutoencoderKLWan) -> bool:
+    """Say whether an autoencoder must be called as a whole: tiling, slicing and offload are in its own methods."""
     return vae.use_tiling or vae.use_slicing or hasattr(vae, "_hf_hook")
 
 

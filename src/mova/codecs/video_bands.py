@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mova.codecs.video import decode_video
+from mova.codecs.video import decode_video, needs_own_methods
 from mova.errors import GeometryError
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def can_decode_bands(vae: AutoencoderKLWan) -> bool:
     """Say whether bands are exact: not with tiles or hooks of diffusers' own, nor with other blocks than Wan 2.1's."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import WanUpBlock
 
-    is_plain = not (vae.use_tiling or vae.use_slicing or hasattr(vae, "_hf_hook"))
-    return is_plain and all(isinstance(block, WanUpBlock) for block in vae.decoder.up_blocks)
+    return not needs_own_methods(vae) and all(isinstance(block, WanUpBlock) for block in vae.decoder.up_blocks)
 
 
 def decode_band(vae: AutoencoderKLWan, latents: torch.Tensor, band: Band) -> torch.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mova.distributed.fsdp import local
 
@@ -25,7 +26,8 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Move the average towards the current weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_([local(one) for one in self.shadow], [local(one) for one in self.parameters], 1 - decay)
+        move = get_ema_multi_avg_fn(decay)
+        move([local(one) for one in self.shadow], [local(one) for one in self.parameters], step)
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -1,0 +1,565 @@
+"""Every private name of another library that the package reaches: what it is, where, why, and that it is still so.
+
+A private name may change with any release, so the versions of these libraries have upper bounds (CONTRIBUTING.md).
+Whoever raises a bound runs this file first: it says what is gone.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from packaging.requirements import Requirement
+from packaging.version import Version
+from torch import nn
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "mova"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LIBRARIES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "accelerate",
+    "huggingface_hub",
+    "safetensors",
+    "bitsandbytes",
+)
+# Documented in spite of their underscore.
+DOCUMENTED = frozenset({"_exit", "_asdict", "_replace", "_fields", "_make"})
+# Names on objects of ours that a library sets or reads without a class that has them.
+READ_BY_LIBRARIES = frozenset(
+    {"_attention_backend", "_parallel_config", "_gradient_checkpointing_func", "_group_offload_block_modules"}
+)
+
+
+@dataclass(frozen=True)
+class Private:
+    """A private name of another library.
+
+    Attributes:
+        library: that it belongs to.
+        name: with its owner; its first part with an underscore is what the files say.
+        files: of the package that reach it, below `src/mova`.
+        reason: why, and why there where that is neither `kernels` nor `distributed` nor `offload`.
+        check: raises, or returns False, if it is not there or not of the form that is relied on.
+    """
+
+    library: str
+    name: str
+    files: tuple[str, ...]
+    reason: str
+    check: Callable[[], object]
+
+    @property
+    def token(self) -> str:
+        return next(part for part in self.name.split(".") if is_private(part))
+
+
+def takes(operation: Callable[[], Any], *names: str) -> Callable[[], bool]:
+    """Return a check that an operation of torch takes these arguments, in this order from the first one on."""
+
+    def check() -> bool:
+        taken = [argument.name for argument in operation().default._schema.arguments]
+        return taken[: len(names)] == list(names)
+
+    return check
+
+
+def accepts(function: Callable[[], Any], *names: str) -> Callable[[], bool]:
+    """Return a check that the parameters of a Python function begin with these."""
+    return lambda: list(inspect.signature(function()).parameters)[: len(names)] == list(names)
+
+
+def mentions(owner: Callable[[], Any], name: str) -> Callable[[], bool]:
+    """Return a check that the source of a function or class has this name."""
+    return lambda: re.search(rf"\b{name}\b", inspect.getsource(owner())) is not None
+
+
+def imported(module: str, *path: str) -> Any:
+    """Return an attribute of a module, imported only now."""
+    value: Any = importlib.import_module(module)
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def lazily(module: str, *path: str) -> Callable[[], Any]:
+    return partial(imported, module, *path)
+
+
+def of_models(name: str, module: str = "diffusers.models.modeling_utils") -> Callable[[], bool]:
+    """Return a check that diffusers' models read a private attribute of their class."""
+    return mentions(lazily(module), name)
+
+
+def float8_products() -> bool:
+    schema = torch.ops.aten._scaled_mm.default._schema
+    names = [argument.name for argument in schema.arguments]
+    return names[:4] == ["self", "mat2", "scale_a", "scale_b"] and {"bias", "out_dtype", "use_fast_accum"} <= set(names)
+
+
+ATEN = torch.ops.aten
+DCP = "torch.distributed.checkpoint.filesystem"
+HEADS = ("query", "key", "value")
+TABLE = (
+    # Kernels that give what the public function does not.
+    Private(
+        "torch",
+        "torch.ops.aten._scaled_dot_product_flash_attention",
+        ("distributed/partial_attention.py",),
+        "the log-sum-exp of an attention, by which parts of a ring are joined (half precision on CUDA)",
+        takes(lambda: ATEN._scaled_dot_product_flash_attention, *HEADS),
+    ),
+    Private(
+        "torch",
+        "torch.ops.aten._scaled_dot_product_efficient_attention",
+        ("distributed/partial_attention.py",),
+        "the same in float32 on CUDA",
+        takes(lambda: ATEN._scaled_dot_product_efficient_attention, *HEADS, "attn_bias", "compute_log_sumexp"),
+    ),
+    Private(
+        "torch",
+        "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu",
+        ("distributed/partial_attention.py",),
+        "the same on a CPU",
+        takes(lambda: ATEN._scaled_dot_product_flash_attention_for_cpu, *HEADS),
+    ),
+    Private(
+        "torch",
+        "torch.ops.aten._scaled_dot_product_flash_attention_backward",
+        ("distributed/partial_attention.py",),
+        "gradients of a part of a context from the log-sum-exp of the whole",
+        takes(
+            lambda: ATEN._scaled_dot_product_flash_attention_backward,
+            *("grad_out", *HEADS, "out", "logsumexp", "cum_seq_q", "cum_seq_k", "max_q", "max_k"),
+            *("dropout_p", "is_causal", "philox_seed", "philox_offset"),
+        ),
+    ),
+    Private(
+        "torch",
+        "torch.ops.mkldnn._linear_pointwise",
+        ("kernels/cpu_linear.py",),
+        "a linear layer of oneDNN with its GELU in one pass",
+        takes(lambda: torch.ops.mkldnn._linear_pointwise, "X", "W", "B", "attr", "scalars", "algorithm"),
+    ),
+    Private(
+        "torch",
+        "torch.ops.mkldnn._is_mkldnn_bf16_supported",
+        ("kernels/cpu_attention.py",),
+        "whether a CPU multiplies bfloat16; torch has no public word for it",
+        takes(lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported),
+    ),
+    Private(
+        "torch",
+        "torch._scaled_mm",
+        ("weights/quantize/packing.py",),
+        "the product of float8 matrices; beside the layout of the weights that it takes, which kernels do not know",
+        float8_products,
+    ),
+    Private(
+        "torch",
+        "torch._foreach_copy_",
+        ("distributed/fsdp.py",),
+        "gradients that were added up in one message, written back in one launch",
+        takes(lambda: ATEN._foreach_copy_, "self", "src"),
+    ),
+    # Parts of torch without a public form.
+    Private(
+        "torch",
+        "torch.nn.Conv3d._conv_forward",
+        ("kernels/cpu_conv.py",),
+        "the convolution behind the causal padding of the video autoencoder, folded for one frame",
+        accepts(lambda: nn.Conv3d._conv_forward, "self", "input", "weight", "bias"),
+    ),
+    Private(
+        "torch",
+        "torch.nn.Module._forward_hooks",
+        ("kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        "whether somebody listens to a module; the side stream belongs to the sampling loop that opens it",
+        lambda: "_forward_hooks" in vars(nn.Module()),
+    ),
+    Private(
+        "torch",
+        "torch.nn.Module._forward_pre_hooks",
+        ("kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        "as above",
+        lambda: "_forward_pre_hooks" in vars(nn.Module()),
+    ),
+    Private(
+        "torch",
+        "torch.nn.Module._parameters",
+        ("models/audio_vae.py", "train/plan/unit_memory.py"),
+        "which form of weight norm a layer has while it is loaded; fake tensors in the place of a module's own",
+        lambda: "_parameters" in vars(nn.Module()),
+    ),
+    Private(
+        "torch",
+        "torch.nn.Module._buffers",
+        ("train/plan/unit_memory.py",),
+        "fake tensors in the place of a module's own; only the plan of a training counts with them",
+        lambda: "_buffers" in vars(nn.Module()),
+    ),
+    Private(
+        "torch",
+        "torch.nn.Module._apply",
+        ("weights/quantize/layers.py",),
+        "overridden: `module.to(dtype)` must leave quantised weights and scales alone",
+        accepts(lambda: nn.Module._apply, "self", "fn", "recurse"),
+    ),
+    Private(
+        "torch",
+        "torch.Tensor._version",
+        ("offload/activations.py", "pipeline/loop/sampling.py"),
+        "whether a tensor was changed in place: by a block, or by a callback that was shown the latents of its step",
+        lambda: isinstance(torch.zeros(1)._version, int),
+    ),
+    Private(
+        "torch",
+        "torch.distributed.device_mesh.DeviceMesh._flatten",
+        ("distributed/context_parallel.py",),
+        "one group of ring x ulysses",
+        accepts(lazily("torch.distributed.device_mesh", "DeviceMesh", "_flatten"), "self", "mesh_dim_name"),
+    ),
+    Private(
+        "torch",
+        "torch.distributed.checkpoint.filesystem._StorageInfo",
+        ("train/loop/state_index.py",),
+        "the index of a training state, read without unpickling; it has to be made of torch's own class",
+        lambda: (
+            [field.name for field in dataclasses.fields(imported(DCP, "_StorageInfo"))][:3]
+            == ["relative_path", "offset", "length"]
+        ),
+    ),
+    Private(
+        "torch",
+        "torch._dynamo.config",
+        ("kernels/compile.py",),
+        "more sizes of clips than torch compiles by default",
+        lambda: imported("torch._dynamo.config", "recompile_limit") > 0 and imported("torch._dynamo.config", "patch"),
+    ),
+    Private(
+        "torch",
+        "torch._inductor.config",
+        ("kernels/compile.py",),
+        "a trial whether anything can be compiled, past the caches",
+        lambda: imported("torch._inductor.config", "force_disable_caches") in (True, False),
+    ),
+    Private(
+        "torch",
+        "torch.utils._python_dispatch.TorchDispatchMode",
+        ("train/plan/allocations.py",),
+        "bytes that operations allocate, counted for the plan of a training, which alone needs them",
+        lazily("torch.utils._python_dispatch", "TorchDispatchMode", "__torch_dispatch__"),
+    ),
+    Private(
+        "torch",
+        "torch.utils._pytree.tree_leaves",
+        ("train/plan/allocations.py",),
+        "the tensors among what an operation returns",
+        lambda: imported("torch.utils._pytree", "tree_leaves")([1, (2, {"a": 3})]) == [1, 2, 3],
+    ),
+    Private(
+        "torch",
+        "torch._subclasses.fake_tensor.FakeTensorMode",
+        ("train/plan/unit_memory.py",),
+        "tensors without memory on a device that need not be there, for the plan of a training",
+        lazily("torch._subclasses.fake_tensor", "FakeTensorMode", "__enter__"),
+    ),
+    # What other libraries leave on modules.
+    Private(
+        "diffusers",
+        "module._diffusers_hook",
+        ("pipeline/loop/side_stream.py",),
+        "whether a module has hooks of diffusers; asking the registry would make one",
+        mentions(lazily("diffusers.hooks", "HookRegistry", "check_if_exists_or_initialize"), "_diffusers_hook"),
+    ),
+    Private(
+        "accelerate",
+        "module._hf_hook",
+        ("codecs/video.py",),
+        "whether the autoencoder is offloaded by its own `encode` and `decode`, past which bands would go",
+        mentions(lazily("accelerate.hooks", "add_hook_to_module"), "_hf_hook"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.AutoencoderKLWan._cached_conv_counts",
+        ("codecs/video.py",),
+        "how many places the cache of frames has, for the chunks that the codec passes through",
+        mentions(lazily("diffusers", "AutoencoderKLWan"), "_cached_conv_counts"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.DiffusionPipeline._progress_bar_config",
+        ("pipeline/sharing.py",),
+        "the progress bar of a pipeline that another one is made from",
+        mentions(lazily("diffusers", "DiffusionPipeline", "set_progress_bar_config"), "_progress_bar_config"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.DiffusionPipeline._execution_device",
+        ("pipeline/phases.py", "pipeline/pipeline.py", "pipeline/placed.py", "train/validation.py"),
+        "overridden: weights that rest elsewhere do not say which device computes",
+        lambda: isinstance(
+            inspect.getattr_static(imported("diffusers", "DiffusionPipeline"), "_execution_device"), property
+        ),
+    ),
+    Private(
+        "peft",
+        "peft.tuners.tuners_utils.BaseTunerLayer._disable_adapters",
+        ("train/build/adapters.py",),
+        "adapters off for one forward, without PEFT's switch, which also sets what is trained",
+        lambda: imported("peft.tuners.tuners_utils", "BaseTunerLayer")._disable_adapters is False,
+    ),
+    # What classes of ours say of themselves, and libraries read.
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._keep_in_fp32_modules",
+        (
+            *("models/audio_vae.py", "models/bridge.py", "models/tower.py"),
+            *("train/plan/unit_memory.py", "weights/components.py", "weights/rows.py"),
+        ),
+        "parts that stay in float32; read where weights are loaded or counted, of transformers' models too",
+        of_models("_keep_in_fp32_modules"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._no_split_modules",
+        ("models/audio_vae.py", "models/bridge.py", "models/tower.py"),
+        "blocks that a device map keeps whole",
+        of_models("_no_split_modules"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._repeated_blocks",
+        ("models/bridge.py", "models/tower.py"),
+        "blocks that `compile_repeated_blocks` compiles",
+        of_models("_repeated_blocks"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._skip_layerwise_casting_patterns",
+        ("models/bridge.py", "models/tower.py"),
+        "parts that `enable_layerwise_casting` leaves alone",
+        of_models("_skip_layerwise_casting_patterns"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._supports_gradient_checkpointing",
+        ("models/bridge.py", "models/tower.py"),
+        "that `enable_gradient_checkpointing` may be called",
+        of_models("_supports_gradient_checkpointing"),
+    ),
+    Private(
+        "diffusers",
+        "block._gradient_checkpointing_func",
+        ("models/bridge.py", "models/dit_block.py"),
+        "set on every block by `enable_gradient_checkpointing`",
+        of_models("_gradient_checkpointing_func"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.ModelMixin._group_offload_block_modules",
+        ("models/audio_vae.py", "models/tower.py"),
+        "parts that block-level group offload hooks",
+        of_models("_group_offload_block_modules", "diffusers.hooks.group_offloading"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.models.attention.AttentionModuleMixin._supports_qkv_fusion",
+        ("models/attention.py",),
+        "that queries, keys and values are not fused",
+        of_models("_supports_qkv_fusion", "diffusers.models.attention"),
+    ),
+    Private(
+        "diffusers",
+        "processor._attention_backend",
+        ("distributed/context_parallel.py", "models/attention.py"),
+        "the attention that `set_attention_backend` chose, which shared attention has to obey",
+        of_models("_attention_backend"),
+    ),
+    Private(
+        "diffusers",
+        "processor._parallel_config",
+        ("models/attention.py",),
+        "set by diffusers' `enable_parallelism`, handed on to its dispatcher",
+        of_models("_parallel_config"),
+    ),
+    Private(
+        "diffusers",
+        "diffusers.DiffusionPipeline._optional_components",
+        ("pipeline/pipeline.py",),
+        "that a model may have one video expert",
+        mentions(lazily("diffusers.pipelines.pipeline_utils"), "_optional_components"),
+    ),
+)
+# Public, but experimental or undocumented, and changed under us before: `diffusers.hooks.hooks` (registry and hooks, on
+# which the step cache and the side stream are built), `dispatch_attention_fn` (its arguments grew), FSDP2's
+# `fully_shard` (moved from `_composable`), `torch.distributed.checkpoint` (form of the index), PEFT's tuner layers. The
+# tests of those parts hold them.
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name not in DOCUMENTED
+
+
+def private_names_of_bases() -> frozenset[str]:
+    """Return the private names of the classes that ours are derived from, or whose objects they hold."""
+    from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+    from diffusers.hooks import HookRegistry
+    from diffusers.hooks.hooks import ModelHook
+    from diffusers.models.attention import AttentionModuleMixin
+
+    classes = (ConfigMixin, DiffusionPipeline, ModelMixin, HookRegistry, ModelHook, AttentionModuleMixin)
+    names = {name for one in (*classes, nn.Module, torch.Tensor, torch.autograd.Function) for name in dir(one)}
+    return frozenset(name for name in {*names, *vars(nn.Module())} if is_private(name))
+
+
+class Finder(ast.NodeVisitor):
+    """Goes through the package and notes each private name.
+
+    Attributes:
+        imported: (file, name) of what is imported from other packages.
+        reached: (file, name) of attributes of anything but `self`.
+        defined: (file, name, class) of attributes of `self` and of the bodies of classes.
+        own: private names that the package defines.
+        bases: names of the bases of each class.
+        strange: names that were imported from other libraries.
+    """
+
+    def __init__(self) -> None:
+        self.imported: set[tuple[str, str]] = set()
+        self.reached: set[tuple[str, str]] = set()
+        self.defined: set[tuple[str, str, str]] = set()
+        self.own: set[str] = set()
+        self.bases: dict[str, set[str]] = {}
+        self.strange: set[str] = set()
+        self.file = ""
+        self.classes = [""]
+
+    def visit_Import(self, node: ast.Import) -> None:
+        parts = [part for alias in node.names for part in alias.name.split(".")]
+        self.imported |= {(self.file, part) for part in parts if is_private(part)}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        if node.level or module.partition(".")[0] == "mova":
+            return
+        names = [alias.name for alias in node.names]
+        if module.partition(".")[0] in LIBRARIES:
+            self.strange |= set(names)
+        self.imported |= {(self.file, part) for part in (*module.split("."), *names) if is_private(part)}
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        bases = {ast.unparse(base).partition("[")[0].rpartition(".") for base in node.bases}
+        self.bases.setdefault(node.name, set()).update(
+            name if module != "nn" else "Module" for module, _, name in bases
+        )
+        self.classes.append(node.name)
+        for statement in node.body:
+            for name in names_defined(statement):
+                self.own.add(name)
+                self.note_own(name)
+        self.generic_visit(node)
+        self.classes.pop()
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.generic_visit(node)
+        if not is_private(node.attr):
+            return
+        owner = node.value
+        if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "super":
+            self.note_own(node.attr)
+        elif isinstance(owner, ast.Name) and owner.id in ("self", "cls"):
+            self.note_own(node.attr)
+            if isinstance(node.ctx, ast.Store):
+                self.own.add(node.attr)
+        else:
+            self.reached.add((self.file, node.attr))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr", "hasattr", "delattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and is_private(str(name.value)):
+                self.reached.add((self.file, str(name.value)))
+
+    def note_own(self, name: str) -> None:
+        if is_private(name):
+            self.defined.add((self.file, name, self.classes[-1]))
+
+    def is_derived(self, name: str) -> bool:
+        """Say whether a class comes from one of another library. A mixin stands beside one in the end."""
+        if name in self.strange or name == "Module" or name.endswith("Mixin"):
+            return True
+        return any(self.is_derived(base) for base in self.bases.get(name, ()) if base != name)
+
+    def found(self) -> set[tuple[str, str]]:
+        """Return files with the private names of others that they reach."""
+        others = private_names_of_bases()
+        reached = {(file, name) for file, name in self.reached if name in others or name not in self.own}
+        defined = {
+            (file, name)
+            for file, name, kind in self.defined
+            if name in READ_BY_LIBRARIES or (name in others and self.is_derived(kind))
+        }
+        return self.imported | reached | defined
+
+
+def names_defined(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement in the body of a class defines."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield statement.name
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+@pytest.fixture(scope="module")
+def found() -> set[tuple[str, str]]:
+    finder = Finder()
+    for path in SOURCES:
+        finder.file = path.relative_to(PACKAGE).as_posix()
+        finder.visit(ast.parse(path.read_text()))
+    return finder.found()
+
+
+def test_each_private_name_is_listed_with_its_files(found):
+    listed = {(file, one.token) for one in TABLE for file in one.files}
+    assert sorted(found - listed) == [], "private names of other libraries that TABLE does not list at these files"
+    assert sorted(listed - found) == [], "listed in TABLE, but no longer there (was the file moved?)"
+
+
+@pytest.mark.parametrize("one", TABLE, ids=lambda one: one.name)
+@pytest.mark.filterwarnings("ignore")
+def test_a_private_name_is_as_we_rely_on_it(one):
+    assert one.reason
+    assert one.check(), f"{one.name} of {one.library} is not what {', '.join(one.files)} relies on"
+
+
+def test_a_library_with_private_names_in_use_has_an_upper_bound():
+    """By the policy of CONTRIBUTING.md: the tested version is inside of it, the next one is not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *(text for group in project["optional-dependencies"].values() for text in group)]
+    needed = {one.name: one.specifier for one in map(Requirement, texts)}
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    tested = {one.name: Version(str(one.specifier).removeprefix("==")) for one in map(Requirement, lines)}
+    for library in {one.library for one in TABLE}:
+        version = tested[library]
+        assert version in needed[library]
+        # Before 2.0 of a library a minor release may change anything; from there on torch's and transformers' do too.
+        upper = Version(f"{version.major}.{version.minor + 1}")
+        assert upper not in needed[library], f"{library} needs an upper bound at {upper}"
