@@ -47,7 +47,7 @@ class HeardEvent:
     Attributes:
         time_s: of the onset.
         level: largest absolute sample of the 30 ms after it.
-        timbre: a material, "bar" or "key"; of a voice the vowel.
+        timbre: a material, "bar" or "key"; of a voice what it says.
         pitch_hz: measured fundamental.
         colour: whose note is nearest to it on that timbre; of a key the name of the note, of a voice "low" or "high".
         end_s: when a voice ends, None for a blow.

@@ -6,6 +6,7 @@ changes. What is said is the nearest of the world's vowels by the envelope of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +18,7 @@ from mova.toyworld.vocabulary import VOICE_HZ, VOWELS
 from mova.toyworld.voice import RELEASE_S, vowel_sound
 
 FloatArray = NDArray[np.float64]
+Naming = Callable[[FloatArray, int, str], str]
 
 WINDOW_S: Final = 0.0125  # one and a half periods of the lower voice
 HOP_S: Final = 0.0025
@@ -33,12 +35,20 @@ PERIOD_SHARE: Final = 0.9
 BAND_EDGES_HZ: Final = tuple(np.geomspace(180.0, 3600.0, 19).tolist())
 
 
-def detect_voice(waveform: NDArray[np.floating] | None, sample_rate: int) -> tuple[HeardEvent, ...]:
-    """Return the vowels that are heard, in the order of time; their `colour` is the voice, "low" or "high".
+def nearest_vowel(part: FloatArray, sample_rate: int, voice: str) -> str:
+    """Return the vowel that the samples (S,) of a voice are most like."""
+    return VOWELS[int(np.argmax(vowel_likeness(part, sample_rate, voice)))]
+
+
+def detect_voice(
+    waveform: NDArray[np.floating] | None, sample_rate: int, *, name: Naming = nearest_vowel
+) -> tuple[HeardEvent, ...]:
+    """Return the stretches of voice that are heard, in the order of time; `colour` is the voice, "low" or "high".
 
     Args:
         waveform: (channels, S) in [-1, 1], mixed to mono first; None means silence.
         sample_rate: in Hz, 8000 or more.
+        name: takes samples, their rate and the voice, returns what is said; by default one vowel.
 
     Raises:
         GeometryError: the sample rate is too low for the world's notes.
@@ -58,7 +68,7 @@ def detect_voice(waveform: NDArray[np.floating] | None, sample_rate: int) -> tup
         if periodicity >= MIN_PERIODICITY:
             voice = min(VOICE_HZ, key=lambda name: abs(np.log(pitch / VOICE_HZ[name])))
             level = float(np.abs(part).max())
-            heard.append(HeardEvent(time_s, level, _nearest_vowel(part, sample_rate, voice), pitch, voice, end_s))
+            heard.append(HeardEvent(time_s, level, name(part, sample_rate, voice), pitch, voice, end_s))
     return tuple(heard)
 
 
@@ -127,5 +137,6 @@ def _prototypes(sample_rate: int, voice: str) -> FloatArray:
     return np.stack([_envelope(vowel_sound(vowel, VOICE_HZ[voice], since_s, 1.0), sample_rate) for vowel in VOWELS])
 
 
-def _nearest_vowel(part: FloatArray, sample_rate: int, voice: str) -> str:
-    return VOWELS[int(np.argmax(_prototypes(sample_rate, voice) @ _envelope(part, sample_rate)))]
+def vowel_likeness(part: FloatArray, sample_rate: int, voice: str) -> FloatArray:
+    """Return how much the samples (S,) of a voice are like each of `VOWELS`, 1 at best."""
+    return np.asarray(_prototypes(sample_rate, voice) @ _envelope(part, sample_rate))

@@ -9,6 +9,7 @@ from typing import Final
 from mova.errors import ConfigError
 from mova.toyworld.scenes.ball import BallScene
 from mova.toyworld.scenes.balls import BallsScene
+from mova.toyworld.scenes.board import BoardScene
 from mova.toyworld.scenes.duet import DuetScene
 from mova.toyworld.scenes.face import FaceScene
 from mova.toyworld.scenes.keys import KeysScene
@@ -16,7 +17,7 @@ from mova.toyworld.scenes.mallet import MalletScene
 from mova.toyworld.scenes.scene import Scene
 
 SCENES: Final[dict[str, type[Scene]]] = {
-    scene.kind: scene for scene in (BallScene, MalletScene, KeysScene, FaceScene, DuetScene, BallsScene)
+    scene.kind: scene for scene in (BallScene, MalletScene, KeysScene, FaceScene, DuetScene, BallsScene, BoardScene)
 }
 # What a seed alone stands for, and what is measured where no kind is named.
 BASIC_KINDS: Final = (BallScene.kind, MalletScene.kind)
