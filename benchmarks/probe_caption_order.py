@@ -12,37 +12,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.toyworld import sample_scene, split_seed
 from mova.toyworld.caption import caption
-from mova.toyworld.scenes.scene import Scene
-from mova.toyworld.vocabulary import COLOURS, PITCH_WORD, VOWEL_WORD
+from mova.toyworld.vocabulary import PITCH_WORD, VOWEL_WORD
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 
-KINDS = ("mallet", "keys", "face", "duet")
+# Of each scene with a row, its words in the video's half and in the audio's half; of longer terms the last word.
+ROWS: dict[str, Callable[[Any], tuple[list[str], list[str]]]] = {
+    "mallet": lambda scene: (list(scene.colours), [PITCH_WORD[colour].split()[-1] for colour in scene.colours]),
+    "keys": lambda scene: (list(scene.notes), list(scene.notes)),
+    "face": lambda scene: ([VOWEL_WORD[vowel] for vowel in scene.vowels],) * 2,
+    "duet": lambda scene: (list(scene.sides), [VOWEL_WORD[vowel] for vowel in scene.vowels]),
+}
 NUM_CAPTIONS = 500
 TRAINING_SHARE = 0.8
 NUM_STEPS = 300
-
-
-def rows_of(scene: Scene) -> tuple[list[str], list[str]]:
-    """Return the words in a row of the picture's half and of the sound's half, of longer terms the last word."""
-    match scene.kind:
-        case "mallet":
-            colours = [COLOURS[bar] for bar in scene.bars]
-            return colours, [PITCH_WORD[colour].split()[-1] for colour in colours]
-        case "keys":
-            return list(scene.notes), list(scene.notes)
-        case "face":
-            vowels = [VOWEL_WORD[vowel] for vowel in scene.vowels]
-            return vowels, vowels
-        case _:
-            return list(scene.sides), [VOWEL_WORD[vowel] for vowel in scene.vowels]
 
 
 def places_of(pieces: list[str], row: list[str]) -> list[int]:
@@ -71,7 +63,7 @@ def collect(model: str, kind: str, ranked: bool) -> list[tuple[torch.Tensor, tor
         rows = encode_prompts(tokenizer, encoder, [text]).embeds[0].float()
         middle = next(place for place, piece in enumerate(pieces) if piece.strip("▁") == "audio")
         for (embeddings, ranks), row, first, last in zip(
-            halves, rows_of(scene), (0, middle), (middle, len(pieces)), strict=True
+            halves, ROWS[kind](scene), (0, middle), (middle, len(pieces)), strict=True
         ):
             places = places_of(pieces[first:last], row)
             embeddings += [rows[first + place] for place in places]
@@ -101,7 +93,7 @@ def main() -> None:
     parser.add_argument("--ranked", action="store_true", help="captions that say the place of each thing")
     chosen = parser.parse_args()
     lines = ["| scene | in the picture's half | in the sound's half | commonest rank |", "| --- | --- | --- | --- |"]
-    for kind in KINDS:
+    for kind in ROWS:
         found = [probe(*half) for half in collect(chosen.model, kind, chosen.ranked)]
         # A tokenizer that never met these words cuts them into letters.
         cells = [f"{right:.2f}" for right, _ in found] if len(found) == 2 else ["unknown words"] * 2

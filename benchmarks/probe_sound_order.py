@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ from mova.toyworld.vocabulary import COLOURS, NOTES, VOICE_HZ, VOWEL_WORD
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 
-KINDS = ("mallet", "keys", "face", "duet")
+# How an event is named in a row.
+NAMED = {"mallet": "{0.colour}", "keys": "{0.colour}", "face": "{0.timbre}", "duet": "{0.colour} {0.timbre}"}
 CHOICES = {
     "mallet": len(COLOURS),
     "keys": len(NOTES),
@@ -93,18 +95,17 @@ class AudioTowerAlone:
 
 def row_heard(waveform: np.ndarray, sample_rate: int, kind: str) -> list[str]:
     """Return what is heard, in order, in the words of `row_wanted`."""
-    heard = SCENES[kind].hear(waveform, sample_rate)
-    named = {"face": "{0.timbre}", "duet": "{0.colour} {0.timbre}"}.get(kind, "{0.colour}")
-    return [named.format(event) for event in heard]
+    return [NAMED[kind].format(event) for event in SCENES[kind].hear(waveform, sample_rate)]
 
 
 def row_wanted(scene: Scene) -> list[str]:
     """Return what the caption asks for, in order."""
     voice_of = {hz: voice for voice, hz in VOICE_HZ.items()}
-    events = scene.events(NUM_FRAMES / FRAME_RATE)
-    if scene.kind == "duet":
-        return [f"{voice_of[event.pitch_hz]} {event.timbre}" for event in events]
-    return [event.timbre if scene.kind == "face" else event.colour for event in events]
+    events = [
+        replace(event, colour=voice_of.get(event.pitch_hz, event.colour))
+        for event in scene.events(NUM_FRAMES / FRAME_RATE)
+    ]
+    return [NAMED[scene.kind].format(event) for event in events]
 
 
 def measure(alone: AudioTowerAlone, kind: str, num_clips: int) -> tuple[Estimate, Estimate, Estimate]:
@@ -147,7 +148,7 @@ def main() -> None:
     alone = AudioTowerAlone(chosen.model, chosen.guidance_scale, chosen.shift)
     lines = ["| scene | as many events | places right | chance of a place | right as a whole |"]
     lines.append("| --- | --- | --- | --- | --- |")
-    for kind in KINDS:
+    for kind in NAMED:
         number, places, whole = (cell(figure) for figure in measure(alone, kind, chosen.clips))
         lines.append(f"| {kind} | {number} | {places} | {1 / CHOICES[kind]:.2f} | {whole} |")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -110,6 +110,17 @@ def test_kinds_and_combinations_can_be_asked_for(model, capsys):
     assert document["by_combination"]
 
 
+def test_a_kind_that_the_model_was_not_trained_for_is_named_once(model, tmp_path, capsys):
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model" / "mova_scope.json").write_text('{"scenes": ["ball"]}')
+    options = ["--model", str(tmp_path / "model"), "--clips", "1", "--seed", "0", "--kind", "board", "--kind", "ball"]
+    assert main(["evaluate", "toyworld", *options]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("was not trained for this") == 1
+    assert "a scene without any of ball" in printed.err
+    assert "| board (1) |" in printed.out
+
+
 @pytest.mark.parametrize("given", ["frame", "video", "audio"])
 def test_what_a_model_is_given_comes_back_as_it_was(model, given):
     pipeline = _load(model, with_bridge=True)
@@ -147,7 +158,7 @@ def test_the_bridge_can_be_switched_off(model):
     [
         (["--clips", "0"], "clips must be 1 to 10000, got 0; nearest is 1"),
         (["--steps", "0"], "steps must"),
-        (["--kind", "piano"], "must be one of ball, mallet, keys, face, duet, balls, got 'piano'"),
+        (["--kind", "piano"], "must be one of ball, mallet, keys, face, duet, balls, board, got 'piano'"),
         (["--model", "no/such/folder/here"], "model must be"),
         (["--size", "64x48"], "size must be square, as the toy world is, got 64x48; nearest is 48x48"),
         (["--speed", "quick"], "speed must be one of"),

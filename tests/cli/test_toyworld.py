@@ -26,7 +26,7 @@ def test_render_writes_clips_with_their_truth(tmp_path, capsys):
         assert probe(path).audio is not None
 
 
-@pytest.mark.parametrize("kind", ["keys", "face", "duet", "balls"])
+@pytest.mark.parametrize("kind", ["keys", "face", "duet", "balls", "board"])
 def test_every_kind_can_be_asked_for(tmp_path, capsys, kind):
     picture = tmp_path / "first.png"
     assert main(["toyworld", "prompt", "--seed", "3", "--kind", kind, "--image", str(picture)]) == 0

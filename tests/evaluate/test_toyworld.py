@@ -43,7 +43,19 @@ def test_perfect_clips_reach_one_and_chance_stays_far_below():
     assert report.ceiling is None
 
 
-def test_all_kinds_are_measured_when_asked_for():
+def test_a_kind_that_is_in_no_default_is_measured_when_asked_for():
+    def truth(asked, seed):
+        return render(sample_scene(split_seed("heldout", seed), kind="board"), size=64).clip
+
+    report = run_benchmark(truth, num_clips=6, seed=0, size=64, kinds=("board",))
+    assert list(report.by_kind) == ["board"]
+    for name in ("recall", "precision", "order_right", "vowel_right", "place_right", "pitch_right", "colour_right"):
+        assert report.overall[name].value == 1.0
+    assert report.overall["speaker_right"].value is None
+    assert report.chance["recall"].value < 0.5
+
+
+def test_all_default_kinds_are_measured_when_none_is_named():
     def truth(asked, seed):
         return render(sample_scene(split_seed("heldout", seed), kind=DEFAULT_KINDS[seed % 6]), size=64).clip
 

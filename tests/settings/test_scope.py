@@ -33,6 +33,12 @@ def test_all_that_the_tiny_model_learned_is_inside(tmp_path, kind):
     assert asked(KNOWN, height=64, width=64) is None
 
 
+def test_the_board_is_a_scene_that_the_tiny_model_never_saw():
+    line = asked(caption(sample_scene(3, kind="board")))
+    assert "board" in line
+    assert "a scene without any of ball" in line
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

@@ -3,15 +3,18 @@ from dataclasses import replace
 
 import pytest
 
-from mova.toyworld import DEFAULT_KINDS, sample_scene
+from mova.toyworld import SCENES, sample_scene
 from mova.toyworld.caption import caption
+from mova.toyworld.scenes.board import DIGIT_WORDS
 from mova.toyworld.vocabulary import BALL_RADIUS, COLOURS, NOTES, PITCH_WORD, VOWEL_WORD
+
+ALL_KINDS = tuple(SCENES)
 
 
 @pytest.mark.parametrize(("ranked", "most"), [(False, 50), (True, 65)])
 def test_caption_has_picture_first_then_sound_in_20_words_or_more(ranked, most):
     for seed in range(300):
-        text = caption(sample_scene(seed, kind=DEFAULT_KINDS[seed % 6]), ranked=ranked)
+        text = caption(sample_scene(seed, kind=ALL_KINDS[seed % len(ALL_KINDS)]), ranked=ranked)
         seen, heard = text.split(" The audio ")
         assert seen.endswith(".")
         assert heard.endswith(".")
@@ -71,14 +74,14 @@ def test_vocabulary_of_all_captions_is_small():
     words = {
         word
         for seed in range(1200)
-        for word in re.findall(r"\w+", caption(sample_scene(seed, kind=DEFAULT_KINDS[seed % 6])).lower())
+        for word in re.findall(r"\w+", caption(sample_scene(seed, kind=ALL_KINDS[seed % len(ALL_KINDS)])).lower())
     }
     assert len(words) < 200
 
 
 def test_caption_never_tells_times_or_restitution():
     for seed in range(50):
-        scene = sample_scene(seed, kind=DEFAULT_KINDS[seed % 6])
+        scene = sample_scene(seed, kind=ALL_KINDS[seed % len(ALL_KINDS)])
         assert not re.search(r"\d|second", caption(scene, ranked=False))
         assert not re.search(r"\d|seconds", caption(scene)), "a rank is no time"
         ball = sample_scene(seed, kind="ball")
@@ -97,6 +100,9 @@ def rows_of(scene):
         return colours, [PITCH_WORD[colour] for colour in colours]
     if scene.kind == "keys":
         return scene.notes, scene.notes
+    if scene.kind == "board":
+        digits = [DIGIT_WORDS[int(digit)] for digit in scene.digits]
+        return digits, digits
     vowels = [VOWEL_WORD[vowel] for vowel in scene.vowels]
     if scene.kind == "face":
         return vowels, vowels
@@ -104,7 +110,7 @@ def rows_of(scene):
     return scene.sides, [f"{scene.voice_of(side)} {vowel} {side}" for side, vowel in turns]
 
 
-@pytest.mark.parametrize("kind", ["mallet", "keys", "face", "duet"])
+@pytest.mark.parametrize("kind", ["mallet", "keys", "face", "duet", "board"])
 def test_ranked_captions_say_the_place_of_each_thing(kind):
     ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
     for seed in range(40):

@@ -3,17 +3,17 @@ import itertools
 import pytest
 
 from mova.toyworld import BallScene, DuetScene, has_held_out_combination, sample_scene
-from mova.toyworld.scenes.registry import DEFAULT_KINDS, SCENES
+from mova.toyworld.scenes.registry import SCENES
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_training_scenes_have_none_and_held_out_scenes_have_one(kind):
     for seed in range(60):
         assert not has_held_out_combination(sample_scene(seed, kind=kind, combinations="training"))
         assert has_held_out_combination(sample_scene(seed, kind=kind, combinations="held_out"))
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_seeds_of_allowed_scenes_keep_their_scenes(kind):
     for seed in range(60):
         scene = sample_scene(seed, kind=kind)
@@ -23,13 +23,13 @@ def test_seeds_of_allowed_scenes_keep_their_scenes(kind):
         assert sample_scene(seed, kind=kind, combinations=other) != scene
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_between_a_tenth_and_about_half_of_all_scenes_have_one(kind):
     share = sum(has_held_out_combination(sample_scene(seed, kind=kind)) for seed in range(300)) / 300
     assert 0.1 < share < 0.55
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_training_shows_every_single_word_and_every_pair_that_is_not_held_out(kind):
     seen = set()
     for seed in range(1500):

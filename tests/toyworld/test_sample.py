@@ -32,6 +32,7 @@ RECORDED = Path(__file__).with_name("recorded.json")
 KINDS = ("ball", "mallet", "keys", "face", "duet", "balls")
 DRAWS = {
     **{kind: {"kind": kind} for kind in KINDS},
+    "board": {"kind": "board"},
     "a seed alone": {},
     "drawn from all": {"kinds": KINDS},
     "without held-out combinations": {"kinds": KINDS, "combinations": "training"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -109,6 +109,7 @@ def toyworld(
         guidance_scale=guidance_scale,
         modality_scale=modality_scale,
     )
+    _warn(folder, request, kinds)
     settings = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "modality_scale": modality_scale}
     task = _Task(
         num_clips=clips,
@@ -130,6 +131,19 @@ def toyworld(
             result = _measure(task, folder, request, kept)
             kept.finish(result)
     typer.echo(result.to_json() if as_json else result.to_markdown().rstrip())
+
+
+def _warn(folder: Path, request: GenerateRequest, kinds: Sequence[str]) -> None:
+    """Say once of each kind of scene what the model was not trained for."""
+    from mova.generate.scope import read_scope, warn_outside
+    from mova.toyworld import sample_scene, split_seed
+    from mova.toyworld.caption import caption
+
+    scope = read_scope(folder)
+    captions = [caption(sample_scene(split_seed("heldout", 0), kind=kind)) for kind in kinds]
+    for line in dict.fromkeys(warn_outside(replace(request, prompt=text), scope) for text in captions):
+        if line is not None:
+            typer.echo(line, err=True)
 
 
 @dataclass(frozen=True)

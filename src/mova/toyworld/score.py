@@ -42,11 +42,11 @@ class ClipScore:
         end_offsets_ms: end of the voice minus the moment that the mouth begins to close, of each matched pair; empty
             where there are no faces.
         material_right: most heard events have the floor's timbre, the bars' or the keys'; None for faces.
-        pitch_right: ball: most heard events have the note that the ball sounds. Face: every voice is the one asked for.
-            Else: every sound that goes with a visible event is the note of the bar, the key or the ball, or the voice
-            of the face, that is seen.
-        order_right: bars and notes, keys and notes, or shapes of the mouth and vowels, follow the caption's order; the
-            ball that it names is seen and heard first; None for one ball.
+        pitch_right: ball: most heard events have the note that the ball sounds. Face and board: every voice is the one
+            asked for. Else: every sound that goes with a visible event is the note of the bar, the key or the ball, or
+            the voice of the face, that is seen.
+        order_right: bars and notes, keys and notes, shapes of the mouth and vowels, or digits that are written and said
+            follow the caption's order; the ball that it names is seen and heard first; None for one ball.
         vowel_right: every vowel that is heard is the one whose shape the mouth takes, every digit the one that is
             written; None where nothing is said.
         speaker_right: the mouths open, and the voices are heard, in the order of speakers that the caption says; None
@@ -56,7 +56,7 @@ class ClipScore:
         landing_right: the first bounce of a ball that is let go at once is within one frame of the time that its height
             sets; None without balls.
         colour_right: ball: right in 90 % of the frames that show it. Mallet: right for all five bars. Faces: the hats'.
-            None for keys.
+            Board: the ink's. None for keys.
         size_kept: each disc's radius stays within 15 % of the first frame's in 90 % of the frames; None without one.
         background_kept: what nothing passes stays as in the first frame.
         start_kept: the clip's first frame shows the object where the given first frame does; None without a disc.

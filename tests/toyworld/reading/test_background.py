@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error
-from mova.toyworld.scenes.registry import DEFAULT_KINDS
+from mova.toyworld.scenes.registry import SCENES
 
 
 def _error(clip, frames):
@@ -10,14 +10,14 @@ def _error(clip, frames):
     return background_error(frames, first, scene.changing, scene.discs(frames), scene.discs(first[None]))
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_what_moves_is_not_background(rendered, kind):
     for index in range(3):
         clip = rendered(index, kind)
         assert _error(clip, clip.clip.frames) < 0.5
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_a_wall_that_darkens_is_an_error(rendered, kind):
     clip = rendered(0, kind)
     darker = (clip.clip.frames * np.linspace(1, 0.8, 49)[:, None, None, None]).astype(np.uint8)

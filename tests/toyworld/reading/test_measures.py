@@ -5,7 +5,7 @@ import pytest
 
 from mova.toyworld import render, score_clip
 from mova.toyworld.reading.measures import nearest_colour
-from mova.toyworld.scenes.registry import DEFAULT_KINDS
+from mova.toyworld.scenes.registry import SCENES
 from mova.toyworld.vocabulary import COLOUR_RGB
 from mova.types import Clip
 
@@ -37,6 +37,7 @@ ABSENT = {
     "face": {"material_right", "speaker_right", "place_right", "landing_right", "size_kept", "start_kept"},
     "duet": {"material_right", "place_right", "landing_right", "size_kept", "start_kept"},
     "balls": {"vowel_right", "speaker_right"},
+    "board": {"material_right", "speaker_right", "landing_right", "size_kept", "start_kept"},
 }
 
 
@@ -59,7 +60,7 @@ def _swapped(pair):
     return pair[::-1]
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_rendered_clips_pass_all_that_their_kind_has(rendered, kind):
     for index in range(4):
         clip = rendered(index, kind)
@@ -91,6 +92,26 @@ def test_the_other_voice_fails_the_pitch(rendered):
     assert _shown_as(clip, voice="low" if clip.scene.voice == "high" else "high") == {"pitch_right"}
 
 
+def test_other_digits_fail_the_order_and_if_only_heard_the_agreement(rendered):
+    clip = rendered(1, "board")
+    others = tuple(str((int(digit) + 1) % 10) for digit in clip.scene.digits)
+    assert _shown_as(clip, digits=others) == {"order_right"}
+    assert _dubbed(clip, digits=others) == {"order_right", "vowel_right"}
+
+
+def test_another_voice_and_another_ink_of_a_board_fail_voice_and_colour(rendered):
+    clip = rendered(1, "board")
+    ink = "red" if clip.scene.colour != "red" else "blue"
+    voice = "low" if clip.scene.voice == "high" else "high"
+    assert _shown_as(clip, colour=ink, voice=voice) == {"colour_right", "pitch_right"}
+
+
+def test_a_board_that_fills_in_another_order_fails_order_and_place(rendered):
+    clip = rendered(1, "board")
+    mirrored = Clip(clip.clip.frames[:, :, ::-1].copy(), clip.clip.waveform, 24.0, 16_000)
+    assert {"order_right", "place_right"} <= _failed(score_clip(clip.scene, mirrored))
+
+
 def test_another_hat_fails_the_colour(rendered):
     clip = rendered(1, "face")
     assert "colour_right" in _shown_as(clip, hat="red" if clip.scene.hat != "red" else "blue")
@@ -119,7 +140,7 @@ def test_the_other_ball_first_fails_order_and_landing(rendered):
     assert {"order_right", "landing_right"} <= _shown_as(clip, waits_s=_swapped(clip.scene.waits_s))
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_still_and_silent_clip_passes_nothing_that_needs_events(rendered, kind):
     clip = rendered(0, kind)
     score = score_clip(clip.scene, Clip(clip.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000))

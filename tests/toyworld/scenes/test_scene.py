@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from mova.toyworld import render, sample_scene
-from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS, SCENES
+from mova.toyworld.scenes.registry import BASIC_KINDS, SCENES
 
 HALF_A_FRAME_S = 0.5 / 24
 
 
 def test_other_frame_rates_and_wide_frames_are_read():
     for rates in ({"frame_rate": 30.0, "num_frames": 61}, {"frame_rate": 16.0, "num_frames": 33}):
-        for kind in BASIC_KINDS:
+        for kind in (*BASIC_KINDS, "board"):
             clip = render(sample_scene(11, kind=kind), size=(64, 112), **rates)
             events = SCENES[kind].read(clip.clip.frames, rates["frame_rate"]).events
             assert [event.time_s for event in events] == pytest.approx(
@@ -19,7 +19,7 @@ def test_other_frame_rates_and_wide_frames_are_read():
             )
 
 
-@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+@pytest.mark.parametrize("kind", SCENES)
 def test_still_worn_and_noise_clips_have_no_events(rendered, worn, kind):
     still = rendered(2, kind).clip.frames[:1].repeat(49, axis=0)
     noise = np.random.default_rng(0).integers(0, 256, still.shape).astype(np.uint8)
