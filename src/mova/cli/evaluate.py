@@ -135,7 +135,8 @@ def toyworld(
 
 def _warn(folder: Path, request: GenerateRequest, kinds: Sequence[str]) -> None:
     """Say once of each kind of scene what the model was not trained for."""
-    from mova.generate.scope import read_scope, warn_outside
+    from mova.generate.request import warn_outside
+    from mova.settings.scope import read_scope
     from mova.toyworld import sample_scene, split_seed
     from mova.toyworld.caption import caption
 
