@@ -28,6 +28,7 @@ PHRASES = {
     "docs": "guides, decisions and results",
     "docs/guides": "how to do larger things",
     "docs/decisions": "one page for each choice that a newcomer would question",
+    "docs/images": "what the README shows, made by benchmarks/make_readme_clip.py",
     "docs/map.md": "this page: every file and folder",
     "docs/results": "figures with the command that gives each",
     "pyproject.toml": "metadata, dependencies and the settings of all tools",
@@ -39,7 +40,7 @@ PHRASES = {
     "tests/numerics": "recorded tensors and key lists of the published implementation, and the tests against them",
     "tests/project": "rules that the project keeps about itself",
 }
-UNLISTED = {"src/mova/assets", "docs/results", "benchmarks/results", "tests/journeys", "tests/numerics"}
+UNLISTED = {"docs/images", "src/mova/assets", "docs/results", "benchmarks/results", "tests/journeys", "tests/numerics"}
 
 
 def project_files() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What the documents say is there: commands, options, targets, links."""
+"""What the documents say is there: commands, options, targets, recipes, links, notes; and how long the README is."""
 
 import re
 import shlex
@@ -21,10 +21,18 @@ def commands(document):
     return [line.strip() for line in text.splitlines() if re.match(r" {4}(mova|make) ", line)]
 
 
+def commands_in_lines(document):
+    """Commands between backticks; of a history only what can still be asked for counts, so CHANGELOG.md has none."""
+    if document.name == "CHANGELOG.md":
+        return []
+    found = re.findall(r"(?<!`)`((?:mova|make) [^`]+)`", re.sub(r"\n *", " ", document.read_text()))
+    return [command for command in found if re.match(r"(mova|make) [a-z]", command)]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_command_of_a_document_exists_with_its_options(document, capsys):
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for command in commands(document):
+    for command in [*commands(document), *commands_in_lines(document)]:
         program, *words = shlex.split(command.partition(" > ")[0], comments=True)
         if program == "make":
             assert words[0] in targets, command
@@ -36,6 +44,38 @@ def test_every_command_of_a_document_exists_with_its_options(document, capsys):
         known = capsys.readouterr().out
         for option in re.findall(r"(--[a-z-]+)", command):
             assert re.search(rf"{option}\b", known), command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_recipe_that_a_document_names_comes_with_the_package(document):
+    recipes = {path.stem for path in (ROOT / "src" / "mova" / "assets" / "recipes").rglob("*.yaml")}
+    for command in [*commands(document), *commands_in_lines(document)]:
+        named = re.search(r"mova(?:\.cli)? train ([a-z0-9_]+)(?=$|[ `])", command)
+        assert named is None or named[1] in recipes, command
+
+
+def test_the_readme_is_read_in_five_minutes():
+    size = (ROOT / "README.md").stat().st_size
+    assert 10_000 <= size <= 15_000, f"README.md is 10 to 15 kB, got {size}: details go into docs/guides"
+
+
+def test_every_guide_is_in_the_index_of_guides():
+    folder = ROOT / "docs" / "guides"
+    named = re.findall(r"^\| [\[`]([a-z_]+\.md)[\]`]", (folder / "README.md").read_text(), re.MULTILINE)
+    assert {path.name for path in folder.glob("*.md")} - {"README.md", *named} == set()
+
+
+def test_every_figure_has_its_command_and_its_note():
+    """A row without a dated note names the tests that hold it, in the last table."""
+    tables = (ROOT / "docs" / "results" / "README.md").read_text().split("\n## ")
+    notes = []
+    for table in tables[1:-1]:
+        for row in [line for line in table.splitlines() if line.startswith("| ")][2:]:
+            *_, command, note = row.strip("| ").split(" | ")
+            assert "`" in command or command.startswith(("the same", "the first")), row
+            notes += re.findall(r"\]\((\.\./\.\./benchmarks/results/[^)]+\.md)\)", note)[:1] or [row]
+    assert len(notes) >= 20
+    assert [note for note in notes if not (ROOT / "docs" / "results" / note).is_file()] == []
 
 
 def test_the_commands_of_the_readme_are_found():
