@@ -22,7 +22,7 @@ import torch
 
 from mova.device import autocast
 from mova.kernels.attention_backends import use_backend
-from mova.kernels.cpu_attention import written_out_attention
+from mova.kernels.cpu_attention import use_cpu_attention, written_out_attention
 from mova.models.experts import Experts, pair_towers
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
@@ -40,6 +40,7 @@ WAYS = {
 def joint_step(batch_size: int) -> Callable[[str, bool], None]:
     """Return a function that computes one forward and backward pass."""
     components = {name: load_component(find_model("mova-tiny") / name).float().train() for name in PARTS}
+    use_cpu_attention()
     experts = Experts(pair_towers(components))
     generator = torch.Generator().manual_seed(0)
 

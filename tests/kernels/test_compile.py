@@ -13,7 +13,7 @@ from mova.errors import ConfigError
 from mova.kernels import cpu_linear
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_linear import use_onednn_linears
-from mova.kernels.text_cache import PromptMemory
+from mova.kernels.text_cache import TextCache
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
@@ -49,6 +49,11 @@ def fresh():
     torch._dynamo.reset()
 
 
+def cached_step(model, cache, seed):
+    with cache.applied(model.video_tower, model.audio_tower) as prompt:
+        return step(model, prompt, seed)
+
+
 def step(model, prompt, seed=1, batch=1):
     generator = torch.Generator().manual_seed(seed)
     video = torch.randn(batch, 36, 3, 4, 6, generator=generator)
@@ -68,10 +73,10 @@ def assert_near(made, expected):
 
 @torch.no_grad()
 def test_one_compilation_for_each_kind_serves_all_blocks_steps_and_experts(experts):
-    seeds, prompts = range(3), [PromptMemory(prompt_of()) for _ in range(2)]
+    seeds, caches = range(3), [TextCache(prompt_of()) for _ in range(2)]
     expected = [step(model, prompt_of(), seed) for model in experts for seed in seeds]
     assert compile_blocks(components(experts[0]) + components(experts[1]), backend="eager") == 3 * 3 + 2 * 3
-    made = [step(model, memory, seed) for model, memory in zip(experts, prompts, strict=True) for seed in seeds]
+    made = [cached_step(model, cache, seed) for model, cache in zip(experts, caches, strict=True) for seed in seeds]
     for one, plain in zip(made, expected, strict=True):
         assert_near(one, plain)
     assert counters["stats"]["unique_graphs"] == NUM_KINDS
@@ -184,10 +189,10 @@ def test_processes_that_share_tokens_cannot_compile():
 def test_compiled_code_gives_the_same_numbers(experts, monkeypatch):
     monkeypatch.setattr(cpu_linear, "MIN_ROWS", 1)
     check_compiler(CPU)
-    model, memory = experts[0], PromptMemory(prompt_of())
+    model, cache = experts[0], TextCache(prompt_of())
     expected = [step(model, prompt_of(), seed) for seed in range(2)]
     use_onednn_linears([model])
     compile_blocks(components(model))
     for seed in range(2):
-        assert_near(step(model, memory, seed), expected[seed])
+        assert_near(cached_step(model, cache, seed), expected[seed])
     assert counters["stats"]["unique_graphs"] == NUM_KINDS + 1

@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from mova.kernels.cpu_attention import MAX_WEIGHTS, multiplies_bfloat16, suits, written_out_attention
-from mova.models.attention import Attention
+from mova.kernels.cpu_attention import (
+    MAX_WEIGHTS,
+    multiplies_bfloat16,
+    suits,
+    use_cpu_attention,
+    written_out_attention,
+)
+from mova.models.attention import Attention, AttentionDispatch, AttentionKernel
 
 needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no bfloat16 products")
 
@@ -52,7 +58,7 @@ def test_a_training_step_in_bfloat16_takes_it(monkeypatch: pytest.MonkeyPatch) -
         calls.append(tuple(q.shape))
         return written_out_attention(q, k, v)
 
-    monkeypatch.setattr("mova.models.attention.written_out_attention", counted)
+    monkeypatch.setattr(AttentionDispatch, "kernels", [AttentionKernel(suits, counted)])
     layer, x = Attention(32, 2, eps=1e-6), torch.randn(1, 8, 32)
     plain = layer(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -63,9 +69,17 @@ def test_a_training_step_in_bfloat16_takes_it(monkeypatch: pytest.MonkeyPatch) -
     torch.testing.assert_close(trained.float(), plain, rtol=0.05, atol=0.05)
 
 
+def test_it_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AttentionDispatch, "kernels", [])
+    for _ in range(2):
+        use_cpu_attention()
+    assert AttentionDispatch.kernels == [AttentionKernel(suits, written_out_attention)]
+
+
 @needs_bfloat16
 def test_a_chosen_back_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mova.models.attention.written_out_attention", lambda *_: pytest.fail("another was chosen"))
+    refused = AttentionKernel(suits, lambda *_: pytest.fail("another was chosen"))
+    monkeypatch.setattr(AttentionDispatch, "kernels", [refused])
     layer = Attention(32, 2, eps=1e-6)
     layer.set_attention_backend("native")
     with torch.autocast("cpu", torch.bfloat16):
@@ -79,7 +93,7 @@ def test_long_sequences_are_left_to_the_fused_kernel() -> None:
 
 
 @needs_bfloat16
-def test_imagined_tensors_stand_for_those_of_a_gpu() -> None:
+def test_fake_tensors_stand_for_those_of_a_gpu() -> None:
     """Memory plans are made with them: attention that keeps its weights would be counted where it is not used."""
     shape = (1, 8, 2, 16)
     assert suits(*(torch.empty(shape, dtype=torch.bfloat16) for _ in range(2)))

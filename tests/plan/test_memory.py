@@ -110,7 +110,7 @@ def test_names_are_checked():
 
 @pytest.mark.parametrize(("shape", "dtype"), [((352, 640, 97), torch.bfloat16), ((176, 320, 49), torch.float32)])
 def test_memory_of_denoising_is_what_the_real_forward_allocates(shape, dtype):
-    from mova.kernels.text_cache import PromptMemory
+    from mova.kernels.text_cache import TextCache
     from mova.models.bridge import CrossModalBridge
     from mova.models.dual_tower import DualTower
     from mova.models.tower import AudioTower, VideoTower
@@ -131,15 +131,15 @@ def test_memory_of_denoising_is_what_the_real_forward_allocates(shape, dtype):
         for name, parameter in model.named_parameters():
             if any(part in kept for part in name.split(".")):
                 parameter.data = parameter.data.float()
-        prompt = PromptMemory(torch.empty(1, 512, 4096, dtype=dtype))
+        prompt = TextCache(torch.empty(1, 512, 4096, dtype=dtype))
         inputs = (
             torch.empty(1, 36, *geometry.video_latent_shape[1:]),
             torch.empty(1, *geometry.audio_latent_shape),
             torch.empty(1),
             torch.empty(1),
         )
-        with Allocations() as counted:
-            model(*inputs, prompt, frame_rate=24.0)
+        with Allocations() as counted, prompt.applied(model.video_tower, model.audio_tower) as embeds:
+            model(*inputs, embeds, frame_rate=24.0)
     texts = prompt.size_bytes()
     planned = denoising_bytes(DIMS, geometry, dtype.itemsize)
     assert planned <= 1.15 * (counted.peak_bytes - texts)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mova.errors import ConfigError
-from mova.kernels.text_cache import RememberedContext
+from mova.kernels import text_cache
 from mova.models.bridge import Conditioner
 from mova.models.dit_block import DiTBlock
 
@@ -88,10 +88,7 @@ class _CompiledForward:
         if torch.is_grad_enabled():
             plain: torch.Tensor = self.plain(*inputs, **named)
             return plain
-        for value in inputs:
-            if isinstance(value, RememberedContext):
-                # Outside, or the first step would be a shape of its own.
-                self.block.get_submodule("cross_attn").fill(value)  # type: ignore[operator]
+        text_cache.fill(self.block, inputs[1])
         with torch._dynamo.config.patch(recompile_limit=_MOST_SHAPES):
             output: torch.Tensor = self.compiled(self.block, *inputs, **named)
             return output

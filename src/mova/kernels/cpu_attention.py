@@ -12,8 +12,16 @@ from typing import Final
 
 import torch
 
+from mova.models.attention import AttentionDispatch, AttentionKernel
+
 # Weights of more elements than this leave the caches, and all memory in the end.
 MAX_WEIGHTS: Final = 2**25
+
+
+def use_cpu_attention() -> None:
+    """Let every attention of this process that has no back-end of its own take this one where it suits."""
+    if _KERNEL not in AttentionDispatch.kernels:
+        AttentionDispatch.kernels.append(_KERNEL)
 
 
 def multiplies_bfloat16() -> bool:
@@ -26,7 +34,7 @@ def suits(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor) -> bool:
     """Return whether written-out attention is faster than PyTorch's: small, in bfloat16, on a CPU, with gradients."""
     if q_BLNE.device.type != "cpu" or q_BLNE.dtype != torch.bfloat16 or not torch.is_grad_enabled():
         return False
-    # Imagined tensors stand for those of a GPU (`mova.train.plan.unit_memory`), and keep what its kernels keep.
+    # Fake tensors stand for those of a GPU (`mova.train.plan.unit_memory`), and keep what its kernels keep.
     if type(q_BLNE) is not torch.Tensor:
         return False
     batch, length, heads, _ = q_BLNE.shape
@@ -40,3 +48,6 @@ def written_out_attention(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: to
     weights = (q @ k.transpose(-1, -2)).softmax(-1)
     output: torch.Tensor = (weights @ v).transpose(1, 2)
     return output
+
+
+_KERNEL: Final = AttentionKernel(suits, written_out_attention)

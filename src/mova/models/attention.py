@@ -9,7 +9,7 @@ Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension, D 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from diffusers.models.attention import AttentionModuleMixin
@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn import functional
 
 from mova.errors import ConfigError
-from mova.kernels.cpu_attention import suits, written_out_attention
-from mova.kernels.text_cache import KeysAndValues, RememberedContext
 from mova.models.modulation import computes_plainly
 from mova.models.rope import RotaryTable, rotate_pairs
+
+KeysAndValues = tuple[torch.Tensor, torch.Tensor]
 
 
 class RMSNorm(nn.Module):
@@ -48,17 +48,36 @@ class RMSNorm(nn.Module):
         return normed
 
 
+class AttentionKernel(NamedTuple):
+    """Attention for some calls, in place of the default back-end.
+
+    Attributes:
+        suits: whether it computes queries (B, L, N, E) and keys (B, K, N, E) faster than the default.
+        attend: softmax(q k) v of queries, keys and values, (B, L, N, E).
+    """
+
+    suits: Callable[[torch.Tensor, torch.Tensor], bool]
+    attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 class AttentionDispatch:
-    """Calls diffusers' dispatcher; holds the two settings that diffusers changes from outside on every module."""
+    """Calls diffusers' dispatcher; holds the two settings that diffusers changes from outside on every module.
+
+    Attributes:
+        kernels: of this process, asked in order where no back-end was chosen; `mova.kernels` puts them here.
+    """
+
+    kernels: ClassVar[list[AttentionKernel]] = []
 
     _attention_backend: Any = None
     _parallel_config: Any = None
 
     def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
         """Return softmax(q k) v without a mask, (B, L, N, E)."""
-        is_default = self._attention_backend is None and self._parallel_config is None
-        if is_default and suits(q_BLNE, k_BKNE):
-            return written_out_attention(q_BLNE, k_BKNE, v_BKNE)
+        if self._attention_backend is None and self._parallel_config is None:
+            for kernel in self.kernels:
+                if kernel.suits(q_BLNE, k_BKNE):
+                    return kernel.attend(q_BLNE, k_BKNE, v_BKNE)
         output: torch.Tensor = dispatch_attention_fn(
             q_BLNE,
             k_BKNE,
@@ -111,7 +130,7 @@ class Attention(nn.Module, AttentionModuleMixin):
     def forward(
         self,
         x_BLD: torch.Tensor,
-        context_BKC: torch.Tensor | RememberedContext | None = None,
+        context_BKC: torch.Tensor | None = None,
         rotary: RotaryTable | None = None,
         context_rotary: RotaryTable | None = None,
     ) -> torch.Tensor:
@@ -119,7 +138,7 @@ class Attention(nn.Module, AttentionModuleMixin):
 
         Args:
             x_BLD: (B, L, D).
-            context_BKC: (B, K, context_dim), or one that is remembered (without positions), or None for self-attention.
+            context_BKC: (B, K, context_dim), or None for self-attention.
             rotary: positions of the queries (and of the keys in self-attention), or None.
             context_rotary: positions of a given context, or None.
 
@@ -130,20 +149,17 @@ class Attention(nn.Module, AttentionModuleMixin):
         q = self.norm_q(self.q(x_BLD)).unflatten(-1, (self.num_heads, -1))
         if rotary is not None:
             q = self.rotate(q, rotary)
-        if isinstance(context_BKC, RememberedContext):
-            k, v = context_BKC.read(self._keys_and_values)
-        else:
-            key_rotary = rotary if is_self else context_rotary
-            k, v = self._keys_and_values(x_BLD if context_BKC is None else context_BKC, key_rotary)
+        key_rotary = rotary if is_self else context_rotary
+        k, v = self.keys_and_values(x_BLD if context_BKC is None else context_BKC, key_rotary)
         attended = self.processor(q.to(v.dtype), k, v, is_self)
         output: torch.Tensor = self.o(attended.flatten(2))
         return output
 
-    def fill(self, context: RememberedContext) -> None:
-        """Compute the keys and values of a remembered context, unless that has been done."""
-        context.read(self._keys_and_values)
+    def keys_and_values(self, context_BKC: torch.Tensor, rotary: RotaryTable | None = None) -> KeysAndValues:
+        """Project a context (B, K, context_dim) to keys, with their positions, and values: (B, K, N, E) each.
 
-    def _keys_and_values(self, context_BKC: torch.Tensor, rotary: RotaryTable | None = None) -> KeysAndValues:
+        A technique may take this method's place on one attention (decision 0001).
+        """
         heads = (self.num_heads, -1)
         k = self.norm_k(self.k(context_BKC)).unflatten(-1, heads)
         v = self.v(context_BKC).unflatten(-1, heads)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from mova.kernels.text_cache import RememberedContext
 from mova.models.attention import Attention
 from mova.models.modulation import Float32LayerNorm, add_gated, modulate
 from mova.models.rope import RotaryTable
@@ -41,7 +40,7 @@ class DiTBlock(nn.Module):
     def forward(
         self,
         tokens_BLD: torch.Tensor,
-        context_BPD: torch.Tensor | RememberedContext,
+        context_BPD: torch.Tensor,
         time_modulation_B6D: torch.Tensor,
         rotary: RotaryTable,
     ) -> torch.Tensor:
@@ -49,7 +48,7 @@ class DiTBlock(nn.Module):
 
         Args:
             tokens_BLD: (B, L, D).
-            context_BPD: (B, P, D) text, all P rows attended to; or one that is remembered, without gradients.
+            context_BPD: (B, P, D) text, all P rows attended to.
             time_modulation_B6D: (B, 6, D) float32.
             rotary: positions of the L tokens.
 
@@ -65,7 +64,7 @@ class DiTBlock(nn.Module):
     def _update(
         self,
         x: torch.Tensor,
-        context: torch.Tensor | RememberedContext,
+        context: torch.Tensor,
         time_modulation: torch.Tensor,
         rotary: RotaryTable,
     ) -> torch.Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from mova.errors import ConfigError
-from mova.kernels.text_cache import PromptMemory
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.types import Velocities
@@ -47,7 +46,7 @@ class DualTower(nn.Module):
         audio_latents: torch.Tensor,
         video_timestep: torch.Tensor,
         audio_timestep: torch.Tensor,
-        prompt_embeds: torch.Tensor | PromptMemory,
+        prompt_embeds: torch.Tensor,
         *,
         frame_rate: float,
         use_bridge: bool = True,
@@ -59,7 +58,7 @@ class DualTower(nn.Module):
             audio_latents: (B, C, A) noisy.
             video_timestep: (B,) in [0, 1000], float32.
             audio_timestep: (B,) in [0, 1000], float32.
-            prompt_embeds: (B, P, C), zeros after the end of the text; or remembered (no gradients).
+            prompt_embeds: (B, P, C), zeros after the end of the text.
             frame_rate: pixel frames per second; sets how latent frames lie beside audio steps.
             use_bridge: False walks the towers side by side, as the no-bridge branch of guidance needs it.
 

@@ -8,9 +8,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from mova.kernels.text_cache import PromptMemory
 from mova.models.dual_tower import DualTower
-from mova.models.tower import VideoTower
+from mova.models.tower import AudioTower, VideoTower
 from mova.names import Expert
 from mova.types import Velocities
 
@@ -43,9 +42,7 @@ class Experts(nn.Module):
         super().__init__()
         self.models = nn.ModuleDict({str(name): model for name, model in models.items()})
 
-    def forward(
-        self, expert: Expert, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool
-    ) -> Velocities:
+    def forward(self, expert: Expert, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool) -> Velocities:
         """Run the joint forward of one expert, see `DualTower`."""
         velocities: Velocities = self.models[expert](*inputs, frame_rate=frame_rate, use_bridge=use_bridge)
         return velocities
@@ -68,7 +65,12 @@ class ExpertForward:
         """The expert's tower."""
         return cast("VideoTower", self.experts.models[self.expert].video_tower)
 
-    def __call__(self, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool = True) -> Velocities:
+    @property
+    def audio_tower(self) -> AudioTower:
+        """The tower that both experts share."""
+        return cast("AudioTower", self.experts.models[self.expert].audio_tower)
+
+    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
         """Predict both velocities, see `DualTower`."""
         if self.bring:
             self.bring(self.expert)

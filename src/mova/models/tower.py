@@ -17,7 +17,6 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from mova.errors import ConfigError, GeometryError
-from mova.kernels.text_cache import PromptMemory, RememberedContext
 from mova.models.dit_block import DiTBlock
 from mova.models.modulation import Float32LayerNorm, Float32Linear, modulate, timestep_embedding
 from mova.models.patchify import PatchEmbedding, token_grid, unpatchify
@@ -30,7 +29,7 @@ class TowerInputs:
 
     Attributes:
         tokens: (B, L, D) in the dtype of the weights; the only value that blocks change.
-        contexts: text as each block reads it, (B, P, D) or remembered.
+        contexts: the text as each block reads it, (B, P, D).
         time_embedding: (B, D) float32, for the head.
         time_modulation: (B, 6, D) float32, for the blocks.
         rotary: positions of the L tokens.
@@ -38,7 +37,7 @@ class TowerInputs:
     """
 
     tokens: torch.Tensor
-    contexts: Sequence[torch.Tensor | RememberedContext]
+    contexts: Sequence[torch.Tensor]
     time_embedding: torch.Tensor
     time_modulation: torch.Tensor
     rotary: RotaryTable
@@ -110,15 +109,21 @@ class DiTTower(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def _rotary(self, grid: tuple[int, ...], device: torch.device) -> RotaryTable:
         raise NotImplementedError
 
-    def prepare(
-        self, latents: torch.Tensor, timestep: torch.Tensor, prompt_embeds: torch.Tensor | PromptMemory
-    ) -> TowerInputs:
+    def embed_text(self, prompt_embeds: torch.Tensor) -> torch.Tensor:
+        """Map prompt embeddings (B, P, text_dim) to the context (B, P, D) of the blocks.
+
+        A technique may take this method's place on one tower (decision 0001).
+        """
+        context: torch.Tensor = self.text_embedding(prompt_embeds.to(self.dtype))
+        return context
+
+    def prepare(self, latents: torch.Tensor, timestep: torch.Tensor, prompt_embeds: torch.Tensor) -> TowerInputs:
         """Embed latents, noise level and text. Touches no parameter itself, it only calls child modules.
 
         Args:
             latents: (B, C, *grid), any floating dtype.
             timestep: (B,) in [0, 1000], float32.
-            prompt_embeds: (B, P, text_dim), or a text that is remembered from call to call.
+            prompt_embeds: (B, P, text_dim), all P rows attended to.
 
         Raises:
             GeometryError: shapes that do not fit the tower or each other.
@@ -129,15 +134,14 @@ class DiTTower(ModelMixin, ConfigMixin):  # type: ignore[misc]
             raise GeometryError(f"latents must have {self.in_channels} channels, got {latents.shape[1]}")
         if timestep.shape != (batch,):
             raise GeometryError(f"timestep must be ({batch},), one per sample, got {tuple(timestep.shape)}")
-        embeds = prompt_embeds.prompt_embeds if isinstance(prompt_embeds, PromptMemory) else prompt_embeds
-        if embeds.ndim != 3 or embeds.shape[0] != batch:
-            raise GeometryError(f"prompt_embeds must be ({batch}, P, C), got {tuple(embeds.shape)}")
+        if prompt_embeds.ndim != 3 or prompt_embeds.shape[0] != batch:
+            raise GeometryError(f"prompt_embeds must be ({batch}, P, C), got {tuple(prompt_embeds.shape)}")
         dtype = self.dtype
         time_embedding = self.time_embedding(timestep_embedding(timestep, self.freq_dim))
         return TowerInputs(
             # Under autocast the convolution answers in bfloat16, the residual stream stays in the dtype of the weights.
             tokens=self.patch_embedding(latents.to(dtype)).to(dtype),
-            contexts=self._contexts(prompt_embeds),
+            contexts=[self.embed_text(prompt_embeds)] * len(self.blocks),
             time_embedding=time_embedding,
             time_modulation=self.time_projection(time_embedding).unflatten(1, (6, -1)),
             rotary=self._rotary(grid, latents.device),
@@ -165,11 +169,6 @@ class DiTTower(ModelMixin, ConfigMixin):  # type: ignore[misc]
         for block, context in zip(self.blocks, inputs.contexts, strict=True):
             tokens = block(tokens, context, inputs.time_modulation, inputs.rotary)
         return self.finish(tokens, inputs)
-
-    def _contexts(self, prompt: torch.Tensor | PromptMemory) -> Sequence[torch.Tensor | RememberedContext]:
-        if isinstance(prompt, PromptMemory):
-            return prompt.contexts(self)
-        return [self.text_embedding(prompt.to(self.dtype))] * len(self.blocks)
 
 
 def _refuse_unused(**flags: bool) -> None:

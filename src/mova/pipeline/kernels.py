@@ -12,6 +12,7 @@ from torch import nn
 from mova.distributed.mesh import Parallel
 from mova.kernels.attention_backends import check_backend, use_backend
 from mova.kernels.compile import check_compiler, compile_blocks
+from mova.kernels.cpu_attention import use_cpu_attention
 from mova.pipeline.runtime import Runtime
 from mova.weights.index import checked_fields
 
@@ -61,6 +62,7 @@ def check_kernels_of(
 def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
     """Let towers and bridge compute with the chosen kernels, which were checked."""
     components = list(components)
+    use_cpu_attention()
     if runtime.attention is not None:
         use_backend(runtime.attention, components)
     if runtime.compile_blocks:

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 import torch
 
-from mova.kernels.text_cache import PromptMemory
+from mova.kernels.text_cache import TextCache
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
@@ -181,11 +181,11 @@ def test_memory_that_crosses_is_kept_until_it_was_read():
 @torch.no_grad()
 def test_afterwards_nothing_is_left_on_the_modules():
     model, streams = build(), ClockedStreams()
-    text = PromptMemory(inputs()[-1])
-    with SideStream([model, build()], streams):
+    with TextCache(inputs()[-1]).applied(model.video_tower, model.audio_tower) as text:
+        with SideStream([model, build()], streams):
+            model(*inputs()[:-1], text, frame_rate=24.0)
+        used = len(streams.kept)
         model(*inputs()[:-1], text, frame_rate=24.0)
-    used = len(streams.kept)
-    model(*inputs()[:-1], text, frame_rate=24.0)
     assert len(streams.kept) == used
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ import torch
 
 from mova.codecs.prompt import CutPrompt
 from mova.diffusion.guidance import Branch
-from mova.kernels.text_cache import PromptMemory
-from mova.models.tower import VideoTower
+from mova.kernels.text_cache import TextCache
+from mova.models.tower import AudioTower, VideoTower
 from mova.names import Expert
 from mova.pipeline.loop.step_cache import StepCache
 from mova.plan.free import free_gpu_bytes
@@ -35,7 +36,11 @@ class JointModel(Protocol):
     def video_tower(self) -> VideoTower:
         """The expert."""
 
-    def __call__(self, *inputs: torch.Tensor | PromptMemory, frame_rate: float, use_bridge: bool = True) -> Velocities:
+    @property
+    def audio_tower(self) -> AudioTower:
+        """The tower that both experts share."""
+
+    def __call__(self, *inputs: torch.Tensor, frame_rate: float, use_bridge: bool = True) -> Velocities:
         """Predict both velocities, see `DualTower.forward`."""
 
 
@@ -78,7 +83,7 @@ class VelocityModel:
         batch_branches: evaluate branches with the same bridge setting in one call; None: on a GPU where memory allows
             it, elsewhere where calls are small.
         cache: repeats what video blocks added at an earlier step; None computes all of them.
-        remember_text: compute what follows from the texts alone once per expert, not at every step; the same bits.
+        remember_text: keep what follows from the texts alone (text K/V cache) once per expert; the same bits.
         clip: number of the first clip in the whole batch; `cache` tells clips that are computed alone apart by it.
         fits: whether so many branches fit in one call, as far as it is known; clips of a batch share it.
         free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
@@ -96,7 +101,7 @@ class VelocityModel:
     free_bytes: Callable[[torch.device], int | None] | None = free_gpu_bytes
     clip: int = 0
     fits: dict[int, bool] = field(default_factory=dict, repr=False)
-    _texts: dict[tuple[Branch, ...], PromptMemory] = field(default_factory=dict, repr=False)
+    _texts: dict[tuple[Branch, ...], TextCache] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -142,26 +147,27 @@ class VelocityModel:
         count = len(group)
         if self.cache:
             self.cache.begin(expert, (self.clip, *group), predictions=count)
-        together = model(
-            *(_repeat(value, count) for value in inputs),
-            self._text(tuple(group), model),
-            frame_rate=self.frame_rate,
-            use_bridge=group[0].bridge,
-        )
+        with self._text(tuple(group), model) as prompt_embeds:
+            together = model(
+                *(_repeat(value, count) for value in inputs),
+                prompt_embeds,
+                frame_rate=self.frame_rate,
+                use_bridge=group[0].bridge,
+            )
         parts = zip(together.video.chunk(count), together.audio.chunk(count), strict=True)
         return {branch: Velocities(*part) for branch, part in zip(group, parts, strict=True)}
 
-    def _text(self, group: tuple[Branch, ...], model: JointModel) -> torch.Tensor | PromptMemory:
-        """Return the texts of branches that share a call, remembered from step to step unless told otherwise."""
+    def _text(self, group: tuple[Branch, ...], model: JointModel) -> contextlib.AbstractContextManager[torch.Tensor]:
+        """Give the texts of branches that share a call, with their cache applied unless told otherwise."""
         if group not in self._texts:
-            self._texts[group] = PromptMemory(torch.cat([self.text.of(branch) for branch in group]))
-        memory = self._texts[group]
+            self._texts[group] = TextCache(torch.cat([self.text.of(branch) for branch in group]))
+        cache = self._texts[group]
         if not self.remember_text:
-            return memory.prompt_embeds
+            return contextlib.nullcontext(cache.prompt_embeds)
         for other in (self.high_noise.video_tower, self.low_noise.video_tower):
             if other is not model.video_tower:
-                memory.forget(other)
-        return memory
+                cache.forget(other)
+        return cache.applied(model.video_tower, model.audio_tower)
 
     def _groups(self, branches: Sequence[Branch], model: JointModel, video: torch.Tensor) -> list[list[Branch]]:
         """Join branches that differ in their text only: the bridge is on or off for a whole call."""

@@ -14,6 +14,7 @@ from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import CheckpointError, ConfigError
+from mova.kernels.cpu_attention import use_cpu_attention
 from mova.models.presets import mova_360p, tiny
 from mova.models.tower import AudioTower, VideoTower
 from mova.names import Component, published_class
@@ -54,6 +55,7 @@ def build_components(
     for name in start.changes:
         if getattr(start, name) != "new":
             raise ConfigError(f"start.changes can change only new components, got {name}: {getattr(start, name)}")
+    use_cpu_attention()
     return {name: _build(start, name, model, own) for name in names}
 
 

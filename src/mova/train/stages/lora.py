@@ -13,6 +13,7 @@ from torch import nn
 from mova.distributed.mesh import ALONE, Parallel
 from mova.distributed.own_rows import OwnRows
 from mova.errors import ConfigError
+from mova.kernels.cpu_attention import use_cpu_attention
 from mova.names import COMPONENTS, Component, published_class
 from mova.train.build.adapters import add_adapters, check_targets, take_adapters
 from mova.train.build.components import refuse_packed
@@ -119,6 +120,7 @@ class LoraStage(JointObjective):
             write_lora(lora, self.config.model / self.config.output)
 
     def _load(self, base: Path, name: Component, device: torch.device, own: OwnRows | None) -> nn.Module:
+        use_cpu_attention()
         memory = self.config.memory
         automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
         dtype = automatic if memory.base_dtype == "auto" else getattr(torch, memory.base_dtype)
