@@ -38,7 +38,7 @@ def resident_pages(tensor):
 
 
 @linux
-def test_only_tensors_in_files_of_weights_are_found_there(mapped):
+def test_only_tensors_in_files_of_weights_are_found_there(mapped, tmp_path):
     tensors, _ = mapped
     files = MappedFiles()
     assert files.holds(tensors["large"])
@@ -46,7 +46,9 @@ def test_only_tensors_in_files_of_weights_are_found_there(mapped):
     assert not files.holds(tensors["large"].clone())
     assert not files.holds(torch.empty(0))
     assert not files.holds(torch.empty(3, device="meta"))
-    assert not MappedFiles(".elsewhere").holds(tensors["large"])
+    (tmp_path / "other.bin").write_bytes(bytes(4096))
+    other = torch.from_file(str(tmp_path / "other.bin"), size=4096, dtype=torch.uint8)
+    assert not MappedFiles().holds(other)
 
 
 @linux

@@ -73,7 +73,6 @@ def random_pipeline(
     *,
     dtype: torch.dtype,
     device: torch.device,
-    seed: int = 0,
     runtime: Runtime | None = None,
     plan: MemoryPlan | None = None,
 ) -> MovaPipeline:
@@ -83,14 +82,13 @@ def random_pipeline(
         configs: published keys of each component's config.json, by folder.
         dtype: of towers and bridge; the autoencoders are float32.
         device: that makes the weights, and holds those that do not rest.
-        seed: of the weights.
         runtime: quantisation and kernels (see `check_kernels`, which is up to the caller).
         plan: where the weights rest; None is on the device.
     """
     runtime = runtime or Runtime()
     is_placed = plan is not None and plan.placement != "resident"
     home = torch.device("cpu") if is_placed else device
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(0)
     networks: dict[str, Any] = dict.fromkeys(LEFT_OUT)
     for name in NETWORKS:
         if name not in LEFT_OUT:

@@ -16,17 +16,14 @@ from pathlib import Path
 import torch
 
 _MAPS = Path("/proc/self/maps")
+_SUFFIX = ".safetensors"
 
 
 class MappedFiles:
-    """The places in this process's memory where files of weights are mapped, as they are now.
+    """The places in this process's memory where files of weights are mapped, as they are now."""
 
-    Args:
-        suffix: of the files that count.
-    """
-
-    def __init__(self, suffix: str = ".safetensors") -> None:
-        self._ranges = sorted(_read_ranges(suffix))
+    def __init__(self) -> None:
+        self._ranges = sorted(_read_ranges())
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Say whether a tensor lies in a mapped file, as a whole."""
@@ -60,13 +57,13 @@ class MappedFiles:
         return forgotten
 
 
-def _read_ranges(suffix: str) -> list[tuple[int, int]]:
+def _read_ranges() -> list[tuple[int, int]]:
     if not _MAPS.is_file():
         return []
     ranges = []
     for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         parts = line.split(maxsplit=5)
-        if len(parts) == 6 and parts[5].removesuffix(" (deleted)").endswith(suffix):
+        if len(parts) == 6 and parts[5].removesuffix(" (deleted)").endswith(_SUFFIX):
             start, end = (int(number, 16) for number in parts[0].split("-"))
             ranges.append((start, end))
     # A file that was changed in places is listed in several pieces.

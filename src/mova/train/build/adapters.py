@@ -110,18 +110,17 @@ def check_targets(folder: Path, name: str, config: AdapterConfig) -> None:
     select_layers(linears, config.targets or TARGETS[name])
 
 
-def take_adapters(parts: nn.Module, config: AdapterConfig, dtype: torch.dtype | None = None) -> dict[str, LoraLayer]:
+def take_adapters(parts: nn.Module, config: AdapterConfig) -> dict[str, LoraLayer]:
     """Return what `add_adapters` put in, by path of the layer.
 
     Args:
         parts: what it returned.
         config: the same.
-        dtype: of the stored matrices; as trained if not given.
     """
     layers = {}
     for key, part in parts.named_children():
         down, up = (whole(part.get_submodule(side).get_parameter("weight").detach()) for side in ("down", "up"))
         layers[key.replace("/", ".")] = LoraLayer(
-            down=down.to("cpu", dtype, copy=True), up=up.to("cpu", dtype, copy=True), alpha=config.alpha
+            down=down.to("cpu", copy=True), up=up.to("cpu", copy=True), alpha=config.alpha
         )
     return layers
