@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_the_commands_of_the_readme_are_found():
 def test_links_between_documents_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    drawn = re.search(
+        r"<!-- layers.*?-->\n```\n(.*?)\n```\n<!-- end", (ROOT / "ARCHITECTURE.md").read_text(), re.DOTALL
+    )
+    expected = [layer.replace("mova.", "") for layer in layers]
+    assert [line.partition("  ")[0] for line in drawn[1].splitlines()] == expected, "ARCHITECTURE.md: layers"
 
 
 def test_files_that_the_architecture_names_exist():
