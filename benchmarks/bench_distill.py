@@ -66,12 +66,12 @@ class Row:
     Attributes:
         words: what it is.
         pipeline: that is asked.
-        options: of the pipeline.
-        seconds: of each clip, decoding included.
+        options: options of the pipeline.
+        seconds: seconds of each clip, decoding included.
         calls: predictions of each clip.
-        scores: of the toy world.
-        psnr: of the frames against the first row's clip, in dB.
-        sound_error: of the waveform against the first row's, as a share of its power.
+        scores: scores of the toy world.
+        psnr: PSNR of the frames against the first row's clip, in dB.
+        sound_error: error of the waveform against the first row's, as a share of its power.
     """
 
     words: str

@@ -153,10 +153,10 @@ class Bench:
     """The model with its inputs.
 
     Args:
-        sizes: of both.
-        dtype: of the weights.
+        sizes: sizes of both.
+        dtype: dtype of the weights.
         device: that computes.
-        steps: of the denoising loop.
+        steps: number of steps of the denoising loop.
     """
 
     def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device, steps: int) -> None:

@@ -62,7 +62,7 @@ def write_model(folder: Path, sizes: str) -> None:
     generator = torch.Generator(device).manual_seed(0)
     for name, config in configs.items():
         component = build_empty(PUBLISHED_COMPONENTS[name][1], config)
-        fill_randomly(component, torch.bfloat16, generator, home=torch.device("cpu"))
+        fill_randomly(component, torch.bfloat16, generator, store_on=torch.device("cpu"))
         pipeline.register_modules(**{name: component})
     pipeline.save_pretrained(folder, torch_dtype=torch.bfloat16)
 

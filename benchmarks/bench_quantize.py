@@ -1,9 +1,10 @@
-"""What packing a model's weights saves, and what it costs: bytes, weights, velocities, clips.
+"""What quantisation a model's weights saves, and what it costs: bytes, weights, velocities, clips.
 
     .venv/bin/python benchmarks/bench_quantize.py > benchmarks/results/quantize_<model>_<yyyymm>.md
 
-Every clip is made by the plain model and then by each packed one from the same caption, first frame and noise, so that
-a busy machine slows all alike. Velocities are compared on the inputs that the plain model met on its way: each packed
+Every clip is made by the plain model and then by each quantised one from the same caption, first frame and noise, so
+that a busy machine slows all alike. Velocities are compared on the inputs that the plain model met on its way: each
+    quantised
 model is asked the same questions. On a CPU float8_linear is emulated; its time says nothing of a GPU.
 """
 
@@ -32,9 +33,9 @@ from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
 from mova.toyworld import RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.scenes.registry import DEFAULT_KINDS
-from mova.weights.quantize.layers import packed_layers
+from mova.weights.quantize.codes import relative_error
+from mova.weights.quantize.layers import quantized_layers
 from mova.weights.quantize.layout import METHODS
-from mova.weights.quantize.packing import relative_error
 
 HEADS = (
     "weights",
@@ -69,13 +70,13 @@ def size_bytes(pipeline: MovaPipeline) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def weight_errors(exact: MovaPipeline, packed: MovaPipeline) -> list[float]:
-    """Return the relative error of every packed weight against the plain model's."""
+def weight_errors(exact: MovaPipeline, quantized: MovaPipeline) -> list[float]:
+    """Return the relative error of every quantised weight against the plain model's."""
     plain = components_of(exact)
     return [
         relative_error(plain[name].get_submodule(path).weight, layer.weight, layer.get_buffer("scales"), layer.method)
-        for name, part in components_of(packed).items()
-        for path, layer in packed_layers(part).items()
+        for name, part in components_of(quantized).items()
+        for path, layer in quantized_layers(part).items()
     ]
 
 
@@ -156,7 +157,7 @@ def main() -> None:
     day = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("mova", "torch", "diffusers", "bitsandbytes"))
     lines = [
-        f"# Packed weights of {chosen.model}, {day}",
+        f"# Quantised weights of {chosen.model}, {day}",
         "",
         f"{versions}; {chosen.clips} held-out clips at speed {chosen.speed}, {len(questions)} joint forwards, "
         f"threads: {chosen.threads}; `{' '.join(['benchmarks/bench_quantize.py', *sys.argv[1:]])}`",

@@ -1,4 +1,4 @@
-"""What each approximation, and each rung of `mova generate --speed`, saves on the toy world, and what it costs there.
+"""What each approximation, and each preset of `mova generate --speed`, saves on the toy world, and what it costs there.
 
     .venv/bin/python benchmarks/bench_speed.py --clips 8 > benchmarks/results/speed_<model>_<yyyymm>.md
 
@@ -59,13 +59,13 @@ class Row:
 
     Attributes:
         words: what it is.
-        options: of the pipeline.
+        options: options of the pipeline.
         emulation: changes towers and bridge while clips are made; None leaves them as they are.
         seconds: CPU time of each clip, decoding included. A machine that others use spoils wall time, less so this.
-        computed, predictions: of each clip: predictions that were computed whole, and those that were made.
-        scores: of the toy world.
-        psnr: of the frames against the exact clip, in dB.
-        sound_errors: of the waveform against the exact clip, RMS of the difference by RMS of the exact one.
+        computed, predictions: numbers of each clip: predictions that were computed whole, and those that were made.
+        scores: scores of the toy world.
+        psnr: PSNR of the frames against the exact clip, in dB.
+        sound_errors: errors of the waveform against the exact clip, RMS of the difference by RMS of the exact one.
     """
 
     words: str
@@ -80,7 +80,7 @@ class Row:
 
 
 def make_rows() -> list[Row]:
-    """Return the table's rows: every approximation alone, then the rungs that are made of them. The first is exact."""
+    """Return the table's rows: every approximation alone, then the presets made of them. The first is exact."""
     rows = [Row("exact: unipc, 20 steps", {})]
     for sampler in ("unipc", "euler"):
         for steps in (20, 12, 8, 6, 4):
@@ -99,8 +99,8 @@ def make_rows() -> list[Row]:
         Row("float8 linear layers", {}, float8_linears),
     ]
     # Distilled is another set of weights: bench_distill.py measures it.
-    ladder = {name: speed for name, speed in SPEEDS.items() if name not in ("exact", DISTILLED)}
-    return rows + [Row(f"{name}: {speed.words}", {"speed": name}) for name, speed in ladder.items()]
+    presets = {name: speed for name, speed in SPEEDS.items() if name not in ("exact", DISTILLED)}
+    return rows + [Row(f"{name}: {speed.words}", {"speed": name}) for name, speed in presets.items()]
 
 
 def parse_trial(text: str) -> Row:
@@ -136,7 +136,7 @@ def make(
     Args:
         pipeline: that makes it.
         rendered: what is to be shown.
-        seed: of the noise.
+        seed: seed of the noise.
         row: its options, and where to note.
         exact: to compare with.
         parts: towers and bridge, for rows that emulate kernels.

@@ -58,9 +58,9 @@ class Row:
     """What one way to keep the weights gave.
 
     Attributes:
-        seconds: of each step.
-        frozen_bytes: of weights and slots on the device.
-        peak_bytes: of the step; on a CPU what operations make in it, waiting inputs of blocks included.
+        seconds: seconds of each step.
+        frozen_bytes: bytes of weights and slots on the device.
+        peak_bytes: peak of the step; on a CPU what operations make in it, waiting inputs of blocks included.
         planned_frozen, planned_peak: the same by the plan.
         problem: why there is no figure.
     """
@@ -121,31 +121,33 @@ def build(
 
     from mova.names import COMPONENTS, published_class
     from mova.train.build.adapters import add_adapters
-    from mova.train.build.placement import home_of
+    from mova.train.build.placement import load_device
     from mova.train.plan.unit_memory import cast_weights
     from mova.weights.components import build_empty
-    from mova.weights.quantize.layers import pack_layers, quantize_weight
+    from mova.weights.quantize.layers import install_quantized_layers, quantize_weight
 
     memory, dtype = config.memory, torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     components: dict[Any, nn.Module] = {}
     for name in COMPONENTS:
         component = build_empty(published_class(name), model[name])
-        packed = pack_layers(component, memory.base_quantization) if memory.base_quantization != "none" else {}
+        quantized = (
+            install_quantized_layers(component, memory.base_quantization) if memory.base_quantization != "none" else {}
+        )
         cast_weights(component.requires_grad_(False), dtype)
-        home = home_of(name, memory, device)
+        storage = load_device(name, memory, device)
         for path, module in component.named_modules():
             for key, parameter in list(module.named_parameters(recurse=False)):
-                if path in packed and key == "weight":
+                if path in quantized and key == "weight":
                     drawn = 0.02 * torch.randn(module.out_features, module.in_features, device=device, dtype=dtype)
                     weight, scales = quantize_weight(drawn, module.method)
-                    module.scales = scales.to(home)
+                    module.scales = scales.to(storage)
                 else:
                     # Gains of norms are the only weights with one axis.
                     is_gain = key == "weight" and parameter.ndim == 1
                     weight = torch.ones if is_gain else torch.randn
                     weight = weight(parameter.shape, device=device).mul_(1.0 if is_gain else 0.02).to(parameter.dtype)
-                setattr(module, key, torch.nn.Parameter(weight.to(home), requires_grad=False))
+                setattr(module, key, torch.nn.Parameter(weight.to(storage), requires_grad=False))
         components[name] = component.train()
     adapters = config.adapters.chosen()
     return components, [add_adapters(components[name], name, one).to(device) for name, one in adapters.items()]

@@ -30,7 +30,7 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
 from mova.offload.activations import recompute_blocks
-from mova.offload.streaming import BlockStreamer, lanes_of
+from mova.offload.streaming import BlockStreamer, block_sequences
 
 CPU = torch.device("cpu")
 SHARED = {"text_dim": 32, "freq_dim": 32, "num_layers": 4}
@@ -128,7 +128,7 @@ def recomputed_inside(folder: str) -> str:
 def recomputed_outside(folder: str, *, early_stop: bool) -> str:
     model = offloaded(make_model(), folder)
     for component in components(model):
-        for block in [block for lane in lanes_of(component) for block in lane]:
+        for block in [block for lane in block_sequences(component) for block in lane]:
             # The hooks are inside of what is computed again.
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     with set_checkpoint_early_stop(early_stop):

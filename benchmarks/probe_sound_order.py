@@ -53,8 +53,8 @@ class AudioTowerAlone:
 
     Args:
         model: a shipped name, or a folder that has these parts.
-        guidance_scale: of the text.
-        shift: of the noise levels.
+        guidance_scale: classifier-free guidance scale for the text prompt.
+        shift: shift of the noise levels.
     """
 
     def __init__(self, model: str, guidance_scale: float, shift: float) -> None:

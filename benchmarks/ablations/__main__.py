@@ -31,11 +31,11 @@ class Runs:
     """The folder of all variants and the commands that fill it.
 
     Args:
-        root: of everything that is trained and measured.
+        root: folder of everything that is trained and measured.
         overrides: `key=value` texts for every training.
-        steps: of the towers alone, and of each variant.
+        steps: number of steps of the towers alone, and of each variant.
         clips: held-out clips per measurement.
-        threads: of each process.
+        threads: number of threads of each process.
     """
 
     def __init__(self, root: Path, overrides: Sequence[str], steps: tuple[int, int], clips: int, threads: int) -> None:

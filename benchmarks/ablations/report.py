@@ -1,4 +1,4 @@
-"""The table of the ablations: clips that were generated, and the gauge that needs none."""
+"""The table of the ablations: generated clips, and the cross-modal dependence metric, which needs none."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _tables(root: Path, samplings: Sequence[Sampling], command: str) -> list[str
     lines += ["| --- | --- | --- | --- | --- |"]
     for sampling in samplings:
         if sampling.name == "default":
-            lines.append(_gauge_row(sampling.words, _last_validation(root / sampling.variant)))
+            lines.append(_dependence_row(sampling.words, _last_validation(root / sampling.variant)))
     return lines
 
 
@@ -65,7 +65,7 @@ def _last_validation(folder: Path) -> dict[str, Any]:
     return [event for event in events if event["event"] == "validate"][-1]
 
 
-def _gauge_row(words: str, figures: dict[str, Any]) -> str:
+def _dependence_row(words: str, figures: dict[str, Any]) -> str:
     pairs = (
         ("audio_error_given_wrong_video", "audio_error_given_right_video"),
         ("video_error_given_wrong_audio", "video_error_given_right_audio"),

@@ -10,8 +10,8 @@ class Variant:
     """One trained model.
 
     Attributes:
-        name: of its folder.
-        words: of its row.
+        name: name of the variant's folder.
+        words: text of its row in the table.
         overrides: `key=value` of the joint recipe.
         bridge_first: whether the bridge learns alone for the first half of the steps.
     """
@@ -28,9 +28,9 @@ class Sampling:
 
     Attributes:
         variant: which model.
-        name: of its folder.
-        words: of its row.
-        options: of `mova evaluate toyworld`.
+        name: name of the variant's folder.
+        words: text of its row in the table.
+        options: options of `mova evaluate toyworld`.
     """
 
     variant: str

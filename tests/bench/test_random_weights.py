@@ -10,7 +10,7 @@ from mova.pipeline.load import load_pipeline
 from mova.pipeline.runtime import Runtime
 from mova.plan.memory import Room
 from mova.plan.published import find_configs, find_dims
-from mova.weights.quantize.packing import is_packed
+from mova.weights.quantize.codes import is_quantized
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def test_a_clip_of_random_weights_is_finite_and_the_same_again(checkpoint, short
 
 
 @pytest.mark.parametrize(("memory", "method"), [("phases", None), ("stream", None), ("stream", "float8")])
-def test_random_weights_may_rest_and_be_packed(checkpoint, short, memory, method):
+def test_random_weights_may_rest_and_be_quantized(checkpoint, short, memory, method):
     configs, dims = find_configs(str(checkpoint)), find_dims(str(checkpoint))
     embeds = torch.randn(1, dims.num_prompt_tokens, dims.video.text_dim, generator=torch.Generator().manual_seed(0))
     clip = ClipGeometry(32, 32, 5, 24.0, dims.codec)
@@ -57,7 +57,7 @@ def test_random_weights_may_rest_and_be_packed(checkpoint, short, memory, method
         pipeline.set_progress_bar_config(disable=True)
         results.append(pipeline(prompt_embeds=embeds, seed=0, output_type="pt", **short))
     assert pipeline.placement.resident_bytes() == 0
-    assert is_packed(pipeline.video_dit.blocks[0].self_attn.q.weight) == (method is not None)
+    assert is_quantized(pipeline.video_dit.blocks[0].self_attn.q.weight) == (method is not None)
     torch.testing.assert_close(results[1].frames, results[0].frames, rtol=0, atol=2e-5)
 
 
@@ -73,7 +73,7 @@ def test_what_memory_cannot_hold_is_refused_before_anything_is_made():
     assert plan(24, Runtime()).placement == "stream"
     with pytest.raises(ConfigError, match=r"mova-360p must fit the memory: \d+\.\d GB with memory=resident .*24.0"):
         plan(24, Runtime(memory="resident"))
-    with pytest.raises(ConfigError, match="take another memory, a smaller size or packed weights"):
+    with pytest.raises(ConfigError, match="take another memory, a smaller size or quantised weights"):
         plan(5, Runtime())
     with pytest.raises(ConfigError, match="random weights are in no file, got memory='disk'; nearest is stream"):
         plan(80, Runtime(memory="disk"))

@@ -43,7 +43,7 @@ def test_convert_prints_the_new_directory(tmp_path, capsys):
     assert len(list((target / "video_vae").glob("*.safetensors"))) == 2
 
 
-def test_convert_says_how_far_packed_weights_are_off(tmp_path, capsys):
+def test_convert_says_how_far_quantized_weights_are_off(tmp_path, capsys):
     target = tmp_path / "new"
     assert main(["weights", "convert", str(CHECKPOINT), str(target), "--quantize", "float8", "--json"]) == 0
     printed = capsys.readouterr()

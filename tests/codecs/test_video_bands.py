@@ -66,7 +66,7 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
 def test_bands_that_take_turns_are_put_together_without_a_seam(num_bands):
     vae = make_vae(PUBLISHED)
     latents = 0.2 * torch.randn(2, 16, 2, 8, 26, dtype=torch.float64)
-    together = decode_in_bands(vae, latents, num_bands, home=torch.device("cpu"))
+    together = decode_in_bands(vae, latents, num_bands, output_device=torch.device("cpu"))
     whole = torch.cat([decode_video(vae, one) for one in latents.split(1)])
     assert together.shape == whole.shape
     assert (together - whole).abs().max() < ROUNDING

@@ -172,18 +172,18 @@ def test_noise_that_branches_share_does_not_count_as_agreement():
 def test_processes_settle_it_together():
     asked = []
 
-    def agree(flag, device):
+    def broadcast_flag(flag, device):
         asked.append((flag, device.type))
         return len(asked) == 8
 
-    run(flow := Flow(), agree=agree)
+    run(flow := Flow(), broadcast_flag=broadcast_flag)
     # It is for the others to say: they agree late here. Afterwards nobody is asked.
     assert [flag for flag, _ in asked] == [False] * 5 + [True] * 3
     assert {device for _, device in asked} == {"cpu"}
     assert flow.counts == [2] * 8 + [1] * 2
     asked.clear()
-    run(Flow(), NEVER, agree=agree)
-    run(Flow(), guidance=Guidance(), agree=agree)
+    run(Flow(), NEVER, broadcast_flag=broadcast_flag)
+    run(Flow(), guidance=Guidance(), broadcast_flag=broadcast_flag)
     assert asked == []
 
 
@@ -195,5 +195,5 @@ def test_predictions_that_are_not_finite_are_no_agreement():
             return predictions
 
     with pytest.raises(NumericalError, match="in video after step 1 of 10"):
-        run(flow := Broken(), FROM_THE_START, agree=lambda flag, _: pytest.fail("agreed") if flag else flag)
+        run(flow := Broken(), FROM_THE_START, broadcast_flag=lambda flag, _: pytest.fail("agreed") if flag else flag)
     assert flow.counts == [2]

@@ -16,9 +16,9 @@ def test_a_process_alone_needs_no_group():
     alone.barrier()
     value = torch.ones(2)
     assert alone.sum_over_samples(value) is value
-    assert alone.agree(True, torch.device("cpu")) is True
-    assert alone.largest(True, -1.5) == (True, -1.5)
-    assert alone.from_main(lambda: value) is value
+    assert alone.broadcast_flag(True, torch.device("cpu")) is True
+    assert alone.all_reduce_max(True, -1.5) == (True, -1.5)
+    assert alone.broadcast(lambda: value) is value
     leave_parallel()
     assert not torch.distributed.is_initialized()
 

@@ -17,7 +17,7 @@ import numpy as np
 from mova.errors import MovaError
 from mova.media.frames import read_image
 from mova.media.media_file import check_whole
-from mova.media.probe import probe, probe_sound
+from mova.media.probe import probe, probe_audio
 from mova.media.provenance import read_xmp
 from mova.media.read import read_audio, read_frames, read_span
 from mova.media.write import read_metadata
@@ -85,7 +85,7 @@ def video(path: Path) -> None:
 
 def audio(path: Path) -> None:
     readers = (
-        lambda: probe_sound(path),
+        lambda: probe_audio(path),
         lambda: read_audio(path, sample_rate=16_000, length=8_000),
         lambda: read_audio(path, sample_rate=16_000, length=8_000, start_s=1.4),
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mova.errors import ReadError
-from mova.media.decode_audio import decode_sound
+from mova.media.decode_audio import decode_audio_span
 from mova.media.read import read_clip
 
 
@@ -57,7 +57,7 @@ def test_every_sample_format_has_the_same_level(films, tmp_path, codec):
     sound = np.full((2, 24_000), 0.5, np.float32)
     sound[1] = -0.25
     path = films.make(tmp_path / "film.mkv", films.numbered(12), sound=sound, layout="stereo", audio_codec=codec)
-    span = decode_sound(path, origin_s=0.0, start_s=0.0, duration_s=0.5)
+    span = decode_audio_span(path, origin_s=0.0, start_s=0.0, duration_s=0.5)
     assert span.speakers == ("FL", "FR")
     inner = span.waveform[:, round(span.lead_s * span.sample_rate) :][:, 100:23_900]
     np.testing.assert_allclose(inner.mean(axis=1), [0.5, -0.25], atol=0.01)

@@ -4,7 +4,7 @@ import pytest
 
 from mova.errors import ReadError
 from mova.media import limits
-from mova.media.probe import probe_sound
+from mova.media.probe import probe_audio
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(1_000_000_000, 1), (1, 1), (8_000, 0), (8_000, 4096)])
@@ -15,7 +15,7 @@ def test_absurd_audio_is_refused_from_the_header(tmp_path, rate, channels):
     path = tmp_path / "sound.wav"
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     with pytest.raises(ReadError, match=r"sound\.wav"):
-        probe_sound(path)
+        probe_audio(path)
 
 
 @pytest.mark.parametrize(

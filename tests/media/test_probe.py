@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mova.errors import ReadError
-from mova.media.probe import probe, probe_sound
+from mova.media.probe import probe, probe_audio
 from mova.media.read import read_clip
 
 
@@ -87,19 +87,19 @@ def test_files_that_cannot_be_read_are_named_with_the_reason(films, tmp_path):
 
 def test_the_sound_of_a_film_and_of_a_sound_file_is_described(films, tmp_path):
     film = films.make_with_clicks(tmp_path / "film.mp4", seconds=2.0)
-    assert probe_sound(film).duration_s == pytest.approx(2.0, abs=0.05)
+    assert probe_audio(film).duration_s == pytest.approx(2.0, abs=0.05)
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(bytes(4 * 4000))
-    info = probe_sound(path)
+    info = probe_audio(path)
     assert (info.channels, info.sample_rate) == (2, 8000)
     assert info.duration_s == pytest.approx(0.5)
     silent = films.make(tmp_path / "silent.mp4", films.numbered(5))
     with pytest.raises(ReadError, match="must have an audio stream"):
-        probe_sound(silent)
+        probe_audio(silent)
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.webm", "film.flv", "film.ts"])

@@ -115,7 +115,7 @@ def test_metadata_of_a_foreign_file_is_empty(films, tmp_path):
 
 def test_a_clip_without_sound_is_written_only_when_allowed(tmp_path):
     silent = Clip(clip().frames, None, 24.0, 16_000)
-    with pytest.raises(MuxError, match=r"must have sound, got none for .*clip\.mp4; allow_silent=True"):
+    with pytest.raises(MuxError, match=r"must have audio, got none for .*clip\.mp4; allow_silent=True"):
         write_clip(tmp_path / "clip.mp4", silent)
     assert not list(tmp_path.iterdir())
     write_clip(tmp_path / "clip.mp4", silent, allow_silent=True)
@@ -154,7 +154,7 @@ def _with_sample(value: float) -> np.ndarray:
             _changed(waveform=clip().waveform[:, :-1]),
             "5 frames at 24 per second are 3333 samples at 16000 Hz, got 3332",
         ),
-        (_changed(waveform=np.zeros((3, 3333), np.float32)), "sound must have 1 or 2 channels, got 3"),
+        (_changed(waveform=np.zeros((3, 3333), np.float32)), "audio must have 1 or 2 channels, got 3"),
         (_changed(waveform=_with_sample(np.nan)), "samples must be finite, got 1 that are not"),
         (_changed(waveform=_with_sample(-np.inf)), "samples must be finite, got 1 that are not"),
         (_changed(waveform=_with_sample(-1.5)), r"samples must lie in \[-1, 1\], got up to 1.5"),

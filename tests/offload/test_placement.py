@@ -1,4 +1,4 @@
-"""Weights that rest: the same clips as with all of them on the device, and as little of them there as was planned."""
+"""Offloaded weights: the same clips as with all of them on the device, and as little of them there as was planned."""
 
 import pytest
 import torch
@@ -77,31 +77,31 @@ def test_the_weights_on_the_device_are_those_that_were_planned(checkpoint, short
 
 
 def test_only_streamed_blocks_take_host_memory_of_their_own(checkpoint):
-    home = {placement: load(checkpoint, placement).placement.host_bytes() for placement in PLACEMENTS}
-    assert home["phases"] == home["disk"] == 0
+    store = {placement: load(checkpoint, placement).placement.host_bytes() for placement in PLACEMENTS}
+    assert store["phases"] == store["disk"] == 0
     dims = dims_from_directory(checkpoint)
     plan = plan_memory(dims, ClipGeometry(32, 32, 5, 24.0, dims.codec), is_gpu=True)[2]
     assert plan.placement == "stream"
     # The recorded weights are in float32, a plan for a GPU counts bfloat16.
-    assert home["stream"] == pytest.approx(2 * plan.host_bytes, rel=0.12)
+    assert store["stream"] == pytest.approx(2 * plan.host_bytes, rel=0.12)
 
 
 def test_one_expert_is_there_at_a_time_and_changes_once(checkpoint, short):
     pipeline = load(checkpoint, "phases")
-    sleepers = pipeline.placement._sleepers
+    offloaded = pipeline.placement._offloaded
     seen = []
 
     def look(_, step, *__):
-        seen.append(tuple(name for name in ("text_encoder", *COMPONENTS, "video_vae") if sleepers[name].is_awake))
+        seen.append(tuple(name for name in ("text_encoder", *COMPONENTS, "video_vae") if offloaded[name].is_onloaded))
 
     clip(pipeline, short, callback_on_step_end=look)
     shared = ("audio_dit", "dual_tower_bridge")
     assert set(seen) == {("video_dit", *shared), ("video_dit_2", *shared)}
     assert sorted(seen) == seen
-    assert not any(sleeper.is_awake for sleeper in sleepers.values())
+    assert not any(weights.is_onloaded for weights in offloaded.values())
 
 
-def test_a_run_that_breaks_off_leaves_all_weights_at_rest(checkpoint, short, expected):
+def test_a_run_that_breaks_off_leaves_all_weights_offloaded(checkpoint, short, expected):
     pipeline = load(checkpoint, "disk")
 
     def stop(*_):
@@ -130,19 +130,19 @@ def test_adapters_act_on_weights_that_rest_and_leave_them_again(spread_home, pla
 
 
 @pytest.fixture(scope="module", params=["float8", "nf4"])
-def packed_model(checkpoint, short, tmp_path_factory, request):
-    """How weights are packed, a model that is stored so, and a clip of it with everything on the device."""
+def quantized_model(checkpoint, short, tmp_path_factory, request):
+    """How weights are quantised, a model that is stored so, and a clip of it with everything on the device."""
     method = request.param
-    folder = convert_weights(checkpoint, tmp_path_factory.mktemp("packed") / method, quantize=method)
+    folder = convert_weights(checkpoint, tmp_path_factory.mktemp("quantised") / method, quantize=method)
     resident = load_pipeline(checkpoint, runtime=Runtime("resident", method))
     resident.set_progress_bar_config(disable=True)
     return method, folder, clip(resident, short)
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_packed_weights_rest_like_others(checkpoint, short, packed_model, placement):
-    method, packed, wanted = packed_model
-    as_stored = load(packed, placement)
+def test_quantized_weights_are_offloaded_like_others(checkpoint, short, quantized_model, placement):
+    method, quantized, wanted = quantized_model
+    as_stored = load(quantized, placement)
     assert_same(clip(as_stored, short), wanted)
     while_loading = load_pipeline(checkpoint, runtime=Runtime(placement, method))
     while_loading.set_progress_bar_config(disable=True)
@@ -157,7 +157,7 @@ def test_weights_that_rest_are_not_shared_with_other_processes(checkpoint):
         pipeline.spread_over(Parallel(shard=2))
 
 
-def test_the_step_cache_works_on_weights_that_rest(checkpoint, pipe, short):
+def test_the_step_cache_works_on_weights_that_are_offloaded(checkpoint, pipe, short):
     pipeline = load(checkpoint, "stream")
     changes = {"step_cache": 0.5, "num_inference_steps": 8}
     assert_same(clip(pipeline, short, **changes), clip(pipe, short, **changes))

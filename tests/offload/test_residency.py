@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mova.offload.residency import OneAtATime, Sleeper
+from mova.offload.residency import OffloadedWeights, OneAtATime
 
 CPU = torch.device("cpu")
 
@@ -29,22 +29,22 @@ def test_weights_stay_as_they_are_however_often_they_move():
         residency.use("three")
 
 
-def test_a_sleeper_visits_in_the_dtype_that_is_computed_in_and_leaves_the_original():
+def test_weights_are_onloaded_in_the_dtype_of_computing_and_the_original_stays():
     layer = nn.Linear(4, 4).requires_grad_(False).to(torch.bfloat16)
     original = layer.weight.data
     values = original.clone()
-    sleeper = Sleeper(layer.parameters(), CPU, lambda _: torch.float32)
-    assert sleeper.device_bytes == 4 * 20
+    weights = OffloadedWeights(layer.parameters(), CPU, lambda _: torch.float32)
+    assert weights.device_bytes == 4 * 20
     for _ in range(2):
-        assert not sleeper.is_awake
-        sleeper.wake()
-        sleeper.wake()
-        assert sleeper.is_awake
+        assert not weights.is_onloaded
+        weights.onload()
+        weights.onload()
+        assert weights.is_onloaded
         assert layer.weight.dtype is torch.float32
         assert torch.equal(layer.weight.bfloat16(), values)
         assert layer(torch.ones(1, 4)).dtype is torch.float32
         layer.weight.data.zero_()
-        sleeper.rest()
+        weights.offload()
         assert layer.weight.data.data_ptr() == original.data_ptr()
         assert torch.equal(layer.weight, values)
 

@@ -1,11 +1,11 @@
-"""Where blocks rest: in memory of their own or in their files, with the same values in a slot."""
+"""Backing stores of blocks: memory of their own or their files, with the same values in a slot."""
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from mova.offload.stores import FileHome, HostHome, Pieces, Reader, _own_pages, layout, make_home
+from mova.offload.stores import FileStore, HostStore, Pieces, Reader, _own_pages, layout, make_store
 
 CPU = torch.device("cpu")
 
@@ -33,25 +33,25 @@ def pieces_of(tensors, dtype):
 def test_a_slot_gets_the_values_in_the_dtype_that_is_computed_in(stored, kind, dtype):
     mapped, values = stored
     pieces = pieces_of(mapped, dtype)
-    home = make_home(kind, mapped, pieces, CPU)
+    store = make_store(kind, mapped, pieces, CPU)
     buffer = torch.empty(pieces.total, dtype=torch.uint8)
     for _ in range(2):
         buffer.fill_(255)
-        home.fill(buffer)
+        store.fill(buffer)
         for view, value in zip(pieces.views(buffer), values, strict=True):
             assert view.dtype == (dtype if value.is_floating_point() else value.dtype)
             assert torch.equal(view, value.to(view.dtype))
-    for resting, value in zip(home.resting(), values, strict=True):
-        assert torch.equal(resting.to(value.dtype), value.to(resting.dtype).to(value.dtype))
+    for kept, value in zip(store.tensors(), values, strict=True):
+        assert torch.equal(kept.to(value.dtype), value.to(kept.dtype).to(value.dtype))
 
 
 def test_a_file_takes_no_host_memory_and_a_copy_takes_the_smaller_dtype(stored):
     mapped, _ = stored
     pieces = pieces_of(mapped, torch.float32)
-    assert FileHome(mapped, pieces).num_bytes == 0
-    host = HostHome(mapped, pieces, CPU)
+    assert FileStore(mapped, pieces).num_bytes == 0
+    host = HostStore(mapped, pieces, CPU)
     assert 300 * 70 * 2 <= host.num_bytes < 300 * 70 * 2 + 4 * 256
-    assert FileHome([torch.ones(8)], pieces_of([torch.ones(8)], torch.float32)).num_bytes == 32
+    assert FileStore([torch.ones(8)], pieces_of([torch.ones(8)], torch.float32)).num_bytes == 32
 
 
 def test_a_reader_fills_slots_beside_the_caller_and_passes_errors_on(stored):
@@ -59,10 +59,10 @@ def test_a_reader_fills_slots_beside_the_caller_and_passes_errors_on(stored):
     pieces = pieces_of(mapped, torch.float32)
     reader = Reader(None, pieces.total)
     buffer = torch.empty(pieces.total, dtype=torch.uint8)
-    reader.read(FileHome(mapped, pieces), buffer, pieces.total, None, None).result()
+    reader.read(FileStore(mapped, pieces), buffer, pieces.total, None, None).result()
     assert torch.equal(pieces.views(buffer)[0], values[0].float())
 
-    class Broken(FileHome):
+    class Broken(FileStore):
         def fill(self, _):
             raise OSError("the disk is gone")
 

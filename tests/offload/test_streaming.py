@@ -1,4 +1,4 @@
-"""Blocks that visit the device in turn: the same numbers, few of them there at once, nothing overwritten in use."""
+"""Blocks that are onloaded in turn: the same numbers, few of them there at once, nothing overwritten in use."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from mova.errors import ConfigError
 from mova.models.dual_tower import DualTower
 from mova.models.tower import VideoTower
 from mova.offload.activations import recompute_blocks
-from mova.offload.streaming import BlockStreamer, block_bytes, lanes_of
+from mova.offload.streaming import BlockStreamer, block_bytes, block_sequences
 from quantised import quantise
 from shared_forward import VIDEO, make_inputs, make_model
 
@@ -27,7 +27,7 @@ def make_experts(quantize=None, **bridge):
         if quantize:
             quantise(component, quantize)
         for path, parameter in component.named_parameters():
-            # Stands for an adapter: small, in every block, floating also where the weights are packed.
+            # Stands for an adapter: small, in every block, floating also where the weights are quantised.
             parameter.requires_grad_(path.endswith("norm_q.weight"))
     return {"high": high, "low": low}
 
@@ -95,18 +95,18 @@ def test_a_forward_without_gradients_needs_no_recomputing(monkeypatch):
             assert torch.equal(found.audio, expected.audio)
 
 
-@pytest.mark.parametrize("homes", ["host", "files"])
-def test_blocks_may_rest_in_fewer_bits_than_are_computed_with(monkeypatch, homes):
+@pytest.mark.parametrize("store", ["host", "files"])
+def test_blocks_may_be_stored_in_fewer_bits_than_are_computed_with(monkeypatch, store):
     poison(monkeypatch)
     resident, streamed = make_experts(), make_experts()
     for component in components_of(*streamed.values()):
         component.requires_grad_(False)
     for one, other in zip(components_of(*resident.values()), components_of(*streamed.values()), strict=True):
-        for lane, other_lane in zip(lanes_of(one), lanes_of(other), strict=True):
-            for block, other_block in zip(lane, other_lane, strict=True):
+        for sequence, other_sequence in zip(block_sequences(one), block_sequences(other), strict=True):
+            for block, other_block in zip(sequence, other_sequence, strict=True):
                 block.to(torch.bfloat16).to(torch.float32)
                 other_block.to(torch.bfloat16)
-    streamer = BlockStreamer(components_of(*streamed.values()), CPU, homes=homes, computing=lambda _: torch.float32)
+    streamer = BlockStreamer(components_of(*streamed.values()), CPU, store=store, computing=lambda _: torch.float32)
     for _ in range(2):
         for name in ("high", "low", "low"):
             with torch.no_grad():
@@ -141,26 +141,26 @@ def test_two_forwards_before_their_backward_passes_keep_their_weights_apart(monk
 
 
 def place_of(block):
-    """Where the frozen weights of a block are: at rest, or in a slot."""
+    """Where the frozen weights of a block are: in the backing store, or in a slot."""
     return next(p for p in block.parameters() if not p.requires_grad).untyped_storage().data_ptr()
 
 
 def test_no_lane_has_more_blocks_on_the_device_than_slots():
     experts = make_experts()
     streamer = stream(experts)
-    lanes = [lane for component in components_of(*experts.values()) for lane in lanes_of(component)]
-    # The video blocks of both experts share slots; a bridge has one lane per direction.
-    lanes = [lanes[0] + lanes[1], *lanes[2:]]
-    resting = {block: place_of(block) for lane in lanes for block in lane}
+    sequences = [sequence for component in components_of(*experts.values()) for sequence in block_sequences(component)]
+    # The video blocks of both experts share slots; a bridge has one sequence per direction.
+    sequences = [sequences[0] + sequences[1], *sequences[2:]]
+    kept = {block: place_of(block) for sequence in sequences for block in sequence}
     seen = []
 
     def count(*_):
-        present = [block for block, place in resting.items() if place_of(block) != place]
-        seen.append([sum(block in lane for block in present) for lane in lanes])
+        present = [block for block, place in kept.items() if place_of(block) != place]
+        seen.append([sum(block in sequence for block in present) for sequence in sequences])
         assert streamer.resident_bytes() == sum(block_bytes(block) for block in present)
 
-    for lane in lanes:
-        for block in lane:
+    for sequence in sequences:
+        for block in sequence:
             block.register_forward_pre_hook(count)
             next(p for p in block.parameters() if p.requires_grad).register_hook(count)
     assert streamer.resident_bytes() == 0
@@ -168,14 +168,14 @@ def test_no_lane_has_more_blocks_on_the_device_than_slots():
         step(experts[name])
     assert [max(column) for column in zip(*seen, strict=True)] == [2, 2, 2, 2]
     assert streamer.peak_bytes <= streamer.slot_bytes()
-    assert streamer.home_bytes() == sum(block_bytes(block) for lane in lanes for block in lane)
+    assert streamer.host_bytes() == sum(block_bytes(block) for sequence in sequences for block in sequence)
 
 
 def test_blocks_compute_with_the_weights_of_their_slot_and_the_next_ones_are_there_before_their_turn():
     experts = make_experts()
     stream(experts)
     blocks = list(experts["high"].video_tower.blocks)
-    resting = [place_of(block) for block in blocks]
+    kept = [place_of(block) for block in blocks]
     slots = {}
     turns = []
     for index, block in enumerate(blocks):
@@ -184,15 +184,15 @@ def test_blocks_compute_with_the_weights_of_their_slot_and_the_next_ones_are_the
             weight = block.self_attn.q.weight
             start = weight.untyped_storage().data_ptr()
             slots.setdefault(start, set()).add(index)
-            turns.append((index, {place for place, other in enumerate(blocks) if place_of(other) != resting[place]}))
+            turns.append((index, {place for place, other in enumerate(blocks) if place_of(other) != kept[place]}))
             return inner(*inputs)
 
         block._update = update
-    homes = {block.self_attn.q.weight.untyped_storage().data_ptr() for block in blocks}
+    store = {block.self_attn.q.weight.untyped_storage().data_ptr() for block in blocks}
     step(experts["high"])
     assert turns == [(0, {0, 1}), (1, {1, 2}), (2, {1, 2}), (2, {1, 2}), (1, {0, 1}), (0, {0, 1})]
     assert len(slots) == 2
-    assert not set(slots) & homes
+    assert not set(slots) & store
 
 
 def test_what_learns_stays_where_it_is_and_can_be_changed_between_steps():
@@ -268,7 +268,7 @@ def test_what_cannot_be_streamed_is_explained():
     with pytest.raises(ConfigError, match="of towers and of the bridge, got Linear"):
         BlockStreamer([torch.nn.Linear(2, 2)], CPU)
     learning = make_model()
-    with pytest.raises(ConfigError, match="must hold frozen weights, got none in a lane of VideoTower"):
+    with pytest.raises(ConfigError, match="must hold frozen weights, got none in a sequence of VideoTower"):
         BlockStreamer([learning.video_tower], CPU)
 
 
@@ -303,7 +303,7 @@ def test_on_a_gpu_the_numbers_are_those_of_resident_blocks(offload):
             for name, child in part.named_children():
                 if name != "blocks" and not name.endswith("conditioners"):
                     child.to(device)
-    assert all(is_pinned(block.home.buffer) for block in streamer._blocks)
+    assert all(is_pinned(block.store.buffer) for block in streamer._blocks)
     inputs = [tensor.to(device) for tensor in make_inputs()]
     for name in ("high", "low", "high"):
         losses = []
@@ -318,4 +318,4 @@ def test_on_a_gpu_the_numbers_are_those_of_resident_blocks(offload):
             if expected.grad is not None:
                 torch.testing.assert_close(found.grad, expected.grad)
     streamer.remove()
-    assert not any(is_pinned(block.home.buffer) for block in streamer._blocks)
+    assert not any(is_pinned(block.store.buffer) for block in streamer._blocks)

@@ -288,11 +288,11 @@ def test_they_act_the_same_wherever_the_weights_rest(checkpoint, rich_file, shor
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_they_are_in_the_weights_before_those_are_packed(checkpoint, rich_file, dtype):
+def test_they_are_in_the_weights_before_those_are_quantized(checkpoint, rich_file, dtype):
     plain = load_pipeline(checkpoint, loras=[(rich_file, 0.8)], dtype=dtype)
-    packed = load_pipeline(checkpoint, loras=[(rich_file, 0.8)], dtype=dtype, runtime=Runtime(quantization="float8"))
+    quantized = load_pipeline(checkpoint, loras=[(rich_file, 0.8)], dtype=dtype, runtime=Runtime(quantization="float8"))
     for name in ("video_dit", "audio_dit"):
-        found, expected = getattr(packed, name).state_dict(), getattr(plain, name).state_dict()
+        found, expected = getattr(quantized, name).state_dict(), getattr(plain, name).state_dict()
         for key in (
             "blocks.0.norm3.weight",
             "blocks.0.modulation",

@@ -118,9 +118,9 @@ def test_what_group_offload_cannot_do_is_said(own):  # noqa: F811
         own.enable_group_offload("cpu", blocks=3)
 
 
-def test_packed_weights_and_weights_that_rest_say_what_to_do_instead(checkpoint):
+def test_quantized_weights_and_weights_that_rest_say_what_to_do_instead(checkpoint):
     placed = MovaPipeline.from_pretrained(checkpoint, device="cpu", runtime=Runtime("phases"))
     assert placed.to("cpu") is placed
-    packed = MovaPipeline.from_pretrained(checkpoint, device="cpu", runtime=Runtime("resident", quantization="int8"))
-    with pytest.raises(ConfigError, match="packed as int8 keep the dtype"):
-        packed.to(torch.bfloat16)
+    quantized = MovaPipeline.from_pretrained(checkpoint, device="cpu", runtime=Runtime("resident", quantization="int8"))
+    with pytest.raises(ConfigError, match="quantised as int8 keep the dtype"):
+        quantized.to(torch.bfloat16)

@@ -1,16 +1,16 @@
-"""Bytes by formula against the bytes of the real modules, plain and packed."""
+"""Bytes by formula against the bytes of the real modules, plain and quantised."""
 
 import pytest
 import torch
 
 from mova.models.presets import mova_360p, tiny
 from mova.offload.residency import frozen_tensors
-from mova.offload.streaming import block_bytes, lanes_of
+from mova.offload.streaming import block_bytes, block_sequences
 from mova.plan.component_bytes import component_bytes
 from mova.train.plan.unit_memory import cast_weights
 from mova.weights.components import build_empty
 from mova.weights.dims import dims_from_configs
-from mova.weights.quantize.layers import pack_layers
+from mova.weights.quantize.layers import install_quantized_layers
 
 CLASSES = {"video_dit": "WanModel", "audio_dit": "WanAudioModel", "dual_tower_bridge": "DualTowerConditionalBridge"}
 
@@ -20,19 +20,19 @@ def size(tensors):
 
 
 @pytest.mark.parametrize("configs", [tiny(), mova_360p()], ids=["tiny", "published"])
-@pytest.mark.parametrize("packed", [None, "float8", "int8", "nf4"])
+@pytest.mark.parametrize("quantization", [None, "float8", "int8", "nf4"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_bytes_are_those_of_the_real_modules(configs, packed, dtype):
-    parts = component_bytes(dims_from_configs("any", configs, {}), dtype.itemsize, packed)
+def test_bytes_are_those_of_the_real_modules(configs, quantization, dtype):
+    parts = component_bytes(dims_from_configs("any", configs, {}), dtype.itemsize, quantization)
     for name, published in CLASSES.items():
         component = build_empty(published, configs[name])
-        if packed:
-            pack_layers(component, packed)
+        if quantization:
+            install_quantized_layers(component, quantization)
         component = cast_weights(component.requires_grad_(False), dtype)
         assert parts[name].total == size(frozen_tensors(component))
-        lanes = lanes_of(component)
-        assert [len(lane) for lane in parts[name].lanes] == [len(lane) for lane in lanes]
-        for counted, real in zip(parts[name].lanes, lanes, strict=True):
+        sequences = block_sequences(component)
+        assert [len(sequence) for sequence in parts[name].sequences] == [len(sequence) for sequence in sequences]
+        for counted, real in zip(parts[name].sequences, sequences, strict=True):
             assert list(counted) == [size(frozen_tensors(block)) for block in real]
             # A slot begins its tensors at multiples of 256 bytes.
             assert max(counted) <= max(map(block_bytes, real)) <= max(counted) + 256 * 60
@@ -41,7 +41,7 @@ def test_bytes_are_those_of_the_real_modules(configs, packed, dtype):
 def test_the_published_text_encoder_is_counted_in_blocks_and_embeddings():
     dims = dims_from_configs("any", mova_360p(), {"text_encoder": 5_680_910_336})
     part = component_bytes(dims, 2)["text_encoder"]
-    assert len(part.lanes[0]) == 24
+    assert len(part.sequences[0]) == 24
     assert part.outside == 2 * (256_384 + 1) * 4096
     assert part.total == pytest.approx(2 * 5_680_910_336, rel=1e-6)
 

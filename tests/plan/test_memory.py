@@ -42,10 +42,10 @@ def test_the_full_size_streams_through_a_gpu_of_14_gb_and_in_float8_through_40_g
     by_name = {plan.placement: plan for plan in plan_memory(DIMS, clip(), is_gpu=True)}
     assert tuple(by_name) == PLACEMENTS
     assert by_name["stream"].total_bytes < 14 * GB
-    packed = {plan.placement: plan for plan in plan_memory(DIMS, clip(), is_gpu=True, quantization="float8")}
-    assert packed["stream"].host_bytes < 40 * GB
+    quantized = {plan.placement: plan for plan in plan_memory(DIMS, clip(), is_gpu=True, quantization="float8")}
+    assert quantized["stream"].host_bytes < 40 * GB
     # Two experts, audio tower and bridge, a byte for each weight of their large layers.
-    assert packed["stream"].host_bytes == pytest.approx(14.07e9 * 2 + 1.39e9 + 2.67e9, rel=0.01)
+    assert quantized["stream"].host_bytes == pytest.approx(14.07e9 * 2 + 1.39e9 + 2.67e9, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_memory_of_the_autoencoder_on_a_gpu_is_what_it_allocates(bands):
         vae = AutoencoderKLWan.from_config(mova_360p()["video_vae"])
         latents = torch.empty(1, *geometry.video_latent_shape)
         with Allocations() as decoding:
-            decode_in_bands(vae, latents, bands, home=torch.device("cpu"))
+            decode_in_bands(vae, latents, bands, output_device=torch.device("cpu"))
         with Allocations() as encoding:
             encode_video(vae, torch.empty(1, 3, geometry.num_frames, geometry.height, geometry.width))
     frames = 3 * geometry.num_frames * geometry.height * geometry.width * 4

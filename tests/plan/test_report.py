@@ -67,7 +67,7 @@ def test_times_are_said_in_words():
     assert "days" in text.splitlines()[-1]
 
 
-def test_what_packed_weights_would_fit_is_said():
+def test_what_quantized_weights_would_fit_is_said():
     card = replace(find_gpu("rtx-4080"), memory_gb=9.5)
     assert "rtx-4080 (9.5 GB): too small as it is; --quantize float8 fits" in to_text(plan_360p(), [card], 16)
 

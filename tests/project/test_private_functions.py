@@ -108,7 +108,7 @@ TABLE = (
     Private(
         "torch",
         "torch._scaled_mm",
-        ("weights/quantize/packing.py",),
+        ("weights/quantize/codes.py",),
         "the product of float8 matrices; beside the layout of the weights that it takes, which kernels do not know",
         float8_products,
     ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from mova.weights.quantize.codes import quantize_weight
 from mova.weights.quantize.layers import QuantizedLinear, Quantizer
 from mova.weights.quantize.layout import Method
-from mova.weights.quantize.packing import quantize_weight
 
 
 def quantise(component: nn.Module, method: Method) -> dict[str, float]:
@@ -15,10 +15,10 @@ def quantise(component: nn.Module, method: Method) -> dict[str, float]:
     state = component.state_dict()
     quantizer = Quantizer(method)
     quantizer.prepare(component)
-    packed = {}
+    quantized = {}
     for key, tensor in state.items():
-        packed |= quantizer.pack(key, tensor) or {key: tensor}
-    component.load_state_dict(packed, assign=True)
+        quantized |= quantizer.quantize(key, tensor) or {key: tensor}
+    component.load_state_dict(quantized, assign=True)
     for path, parameter in component.named_parameters():
         parameter.requires_grad_(path in wants_gradient and parameter.is_floating_point())
     return quantizer.errors

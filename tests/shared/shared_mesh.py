@@ -37,9 +37,9 @@ def places(rank: int, _folder: Path) -> dict[str, Any]:
         "data_rank": parallel.data_rank,
         "ulysses": distributed.get_process_group_ranks(parallel.mesh["ulysses"].get_group()),
         "sum": float(parallel.sum_over_samples(torch.tensor(10.0 * (1 + parallel.data_rank)))),
-        "agreed": parallel.agree(rank > 0, CPU),
-        "largest": parallel.largest(rank == 2, float(rank), -0.1 * (1 + rank)),
-        "told": parallel.from_main(lambda: {"made by": rank}),
+        "agreed": parallel.broadcast_flag(rank > 0, CPU),
+        "largest": parallel.all_reduce_max(rank == 2, float(rank), -0.1 * (1 + rank)),
+        "told": parallel.broadcast(lambda: {"made by": rank}),
         "errors": [_error_of(parallel, error) for error in ERRORS],
         "for 3 ulysses": _suggestion(ulysses=3),
         "for 3 replicas": _suggestion(replicate=3, ulysses=2),
@@ -66,7 +66,7 @@ def _error_of(parallel: Parallel, error: BaseException) -> str:
         raise error
 
     try:
-        parallel.from_main(fail)
+        parallel.broadcast(fail)
     except BaseException as met:
         return f"{type(met).__name__}: {met}"
     return "none"

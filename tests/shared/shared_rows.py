@@ -1,4 +1,4 @@
-"""What the processes of test_own_rows do: build components of a few hundred MB, each process its rows."""
+"""What the processes of test_sharded_init do: build components of a few hundred MB, each process its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from mova.distributed.fsdp import local, shard_model
 from mova.distributed.mesh import Parallel, start_parallel
-from mova.distributed.own_rows import OwnRows
+from mova.distributed.sharded_init import ShardedInit
 from mova.models.experts import Experts, pair_towers
 from mova.names import COMPONENTS
 from mova.train.build.components import build_components
@@ -72,7 +72,7 @@ def _chunk(whole: torch.Tensor, parallel: Parallel) -> torch.Tensor:
 
 
 def _built(start: StartConfig, model: Path, parallel: Parallel) -> dict[str, Any]:
-    own = OwnRows(parallel, CPU)
+    own = ShardedInit(parallel, CPU)
     components = build_components(start, COMPONENTS, model, own)
     assert all(p.is_meta for component in components.values() for p in component.parameters())
     by_name = {str(name): component for name, component in components.items()}

@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from mova.distributed.context_parallel import ContextParallel
-from mova.distributed.fsdp import add_up_gradients, full_state, shard_model, whole
+from mova.distributed.fsdp import all_reduce_gradients, full_state, shard_model, whole
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.models.dual_tower import DualTower
 from mova.models.experts import Experts
@@ -106,7 +106,7 @@ def _added_up(parallel: Parallel) -> float:
     for place, parameter in enumerate(parameters[:2]):
         parameter.grad = torch.full_like(parameter, float((place + 1) * (parallel.rank + 1)))
     with patch("mova.distributed.fsdp._BUCKET", 4):
-        add_up_gradients(parameters, parallel)
+        all_reduce_gradients(parameters, parallel)
     assert parameters[2].grad is None, "no process has it"
     total = sum(range(1, parallel.world_size + 1))
     return max(float((p.grad - (place + 1) * total).abs().max()) for place, p in enumerate(parameters[:2]))

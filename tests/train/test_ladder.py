@@ -168,7 +168,7 @@ def test_stages_of_a_ladder_share_one_model(tmp_path, recipes):
 def test_a_ladder_holds_no_ladder(tmp_path, recipes):
     path = write_ladder(tmp_path, recipes, tmp_path / "run" / "model")
     (tmp_path / "outer.yaml").write_text("stage: ladder\nrecipes: [ladder.yaml]\n")
-    with pytest.raises(ConfigError, match=rf"not other ladders, got {path}"):
+    with pytest.raises(ConfigError, match=rf"no other of its kind, got {path}"):
         run_recipe(tmp_path / "outer.yaml")
 
 

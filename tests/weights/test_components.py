@@ -25,7 +25,7 @@ from mova.weights.components import (
     write_component,
 )
 from mova.weights.files import inspect_component
-from mova.weights.quantize.layers import Quantizer, packed_method, packed_tensors
+from mova.weights.quantize.layers import Quantizer, quantized_method, quantized_tensors
 from mova.weights.quantize.layout import FROZEN_METHODS
 from quantised import quantise
 
@@ -258,21 +258,21 @@ def test_writing_where_nothing_can_be_written_leaves_nothing(tower, tmp_path):
 
 
 @pytest.fixture(params=FROZEN_METHODS)
-def packed(request, tower, tmp_path):
-    """A component with packed weights, how they are packed, and its folder."""
+def quantized(request, tower, tmp_path):
+    """A component with quantised weights, how they are quantised, and its folder."""
     quantise(tower, request.param)
-    write_component(tower, tmp_path / "packed")
-    return tower, request.param, tmp_path / "packed"
+    write_component(tower, tmp_path / "quantised")
+    return tower, request.param, tmp_path / "quantised"
 
 
-def test_packed_weights_survive_writing_and_reading_bit_for_bit(packed):
-    tower, method, folder = packed
+def test_quantized_weights_survive_writing_and_reading_bit_for_bit(quantized):
+    tower, method, folder = quantized
     config = read_config(folder)
     assert config["quantization_config"] == {"quant_method": method}
     assert stored_quantization(config) == method
-    assert packed_method(verify_component(folder)) == method
+    assert quantized_method(verify_component(folder)) == method
     loaded = load_component(folder, dtype=torch.bfloat16)
-    kept = packed_tensors(tower)
+    kept = quantized_tensors(tower)
     for key, tensor in loaded.state_dict().items():
         expected = tower.state_dict()[key]
         if key in kept:
@@ -282,7 +282,9 @@ def test_packed_weights_survive_writing_and_reading_bit_for_bit(packed):
     # Written again, in another dtype and in shards: the same once more.
     write_component(loaded, folder.parent / "again", dtype=torch.float32, max_shard_size="10KB")
     again = load_component(folder.parent / "again")
-    assert all(torch.equal(packed_tensors(again)[key].view(torch.uint8), kept[key].view(torch.uint8)) for key in kept)
+    assert all(
+        torch.equal(quantized_tensors(again)[key].view(torch.uint8), kept[key].view(torch.uint8)) for key in kept
+    )
 
 
 def _drop(key):
@@ -303,12 +305,12 @@ def _cast(key, dtype):
         (lambda state: state.update({KEY: state[KEY][:3]}), r"is \[3, 24\] and must be \[24, 24\]; .* 1 mis-shaped"),
     ],
 )
-def test_packed_tensors_that_do_not_fit_are_named_and_counted(tower, tmp_path, change, text):
+def test_quantized_tensors_that_do_not_fit_are_named_and_counted(tower, tmp_path, change, text):
     quantise(tower, "float8")
-    write_component(tower, tmp_path / "packed")
-    _edit(tmp_path / "packed", change)
+    write_component(tower, tmp_path / "quantised")
+    _edit(tmp_path / "quantised", change)
     with pytest.raises(CheckpointError, match=text):
-        load_component(tmp_path / "packed")
+        load_component(tmp_path / "quantised")
 
 
 def test_the_config_and_the_files_must_say_the_same(tower, stored, tmp_path):
@@ -320,24 +322,27 @@ def test_the_config_and_the_files_must_say_the_same(tower, stored, tmp_path):
     with pytest.raises(CheckpointError, match=r"quant_method must be float8, int8, nf4, got 'gguf'"):
         load_component(stored)
     quantise(tower, "int8")
-    write_component(tower, tmp_path / "packed")
-    packed = read_config(tmp_path / "packed")
-    plain = {key: value for key, value in packed.items() if key != "quantization_config"}
-    (tmp_path / "packed" / "config.json").write_text(json.dumps(plain))
+    write_component(tower, tmp_path / "quantised")
+    quantized = read_config(tmp_path / "quantised")
+    plain = {key: value for key, value in quantized.items() if key != "quantization_config"}
+    (tmp_path / "quantised" / "config.json").write_text(json.dumps(plain))
     with pytest.raises(CheckpointError, match=r"'blocks\.0\.cross_attn\.k\.scales' does not belong there; .* 20 extra"):
-        load_component(tmp_path / "packed")
+        load_component(tmp_path / "quantised")
 
 
-def test_a_packed_component_is_read_by_its_own_method_or_by_one_that_computes_with_the_same_weights(tower, tmp_path):
+def test_a_quantized_component_is_read_by_its_own_method_or_by_one_that_computes_with_the_same_weights(tower, tmp_path):
     quantise(tower, "float8")
-    write_component(tower, tmp_path / "packed")
-    assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8"))) == "float8"
-    assert packed_method(load_component(tmp_path / "packed", quantizer=Quantizer("float8_linear"))) == "float8_linear"
+    write_component(tower, tmp_path / "quantised")
+    assert quantized_method(load_component(tmp_path / "quantised", quantizer=Quantizer("float8"))) == "float8"
+    assert (
+        quantized_method(load_component(tmp_path / "quantised", quantizer=Quantizer("float8_linear")))
+        == "float8_linear"
+    )
     with pytest.raises(CheckpointError, match="stored in float8 cannot be loaded in int8; nearest is float8"):
-        load_component(tmp_path / "packed", quantizer=Quantizer("int8"))
+        load_component(tmp_path / "quantised", quantizer=Quantizer("int8"))
 
 
-def test_what_is_merged_is_in_the_weight_before_it_is_packed(tower, stored):
+def test_what_is_merged_is_in_the_weight_before_it_is_quantized(tower, stored):
     def double(key, tensor):
         return tensor * 2 if key == KEY else tensor
 
@@ -348,11 +353,11 @@ def test_what_is_merged_is_in_the_weight_before_it_is_packed(tower, stored):
     assert torch.equal(load_component(stored, merge=double).state_dict()[KEY], 2 * tower.state_dict()[KEY])
 
 
-def test_packed_weights_without_what_unpacks_them_are_a_missing_extra(tower, tmp_path, monkeypatch):
+def test_quantized_weights_without_what_dequantizes_them_are_a_missing_extra(tower, tmp_path, monkeypatch):
     quantise(tower, "nf4")
-    write_component(tower, tmp_path / "packed")
+    write_component(tower, tmp_path / "quantised")
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
     with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
-        load_component(tmp_path / "packed")
+        load_component(tmp_path / "quantised")
     # Looking at it needs nothing.
-    assert packed_method(verify_component(tmp_path / "packed")) == "nf4"
+    assert quantized_method(verify_component(tmp_path / "quantised")) == "nf4"

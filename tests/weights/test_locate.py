@@ -7,7 +7,7 @@ from mova.weights import locate
 from mova.weights.locate import (
     ModelDefaults,
     find_model,
-    has_packed_weights,
+    has_quantized_weights,
     note_unknown_size,
     read_defaults,
     write_defaults,
@@ -124,16 +124,16 @@ def test_a_model_of_the_published_size_without_a_name_is_said_in_the_log(tmp_pat
         assert caplog.text.count("whether its weights are those of MOVA-360p or of MOVA-720p") == expected
 
 
-def test_packed_weights_are_told_from_the_configs(tmp_path):
+def test_quantized_weights_are_told_from_the_configs(tmp_path):
     folder = make_model(tmp_path / "model")
     index = {"video_dit": ["library", "WanModel"], "audio_dit": ["library", "WanAudioModel"]}
     (folder / "model_index.json").write_text(json.dumps(index))
     for name, config in (("video_dit", {"dim": 8}), ("audio_dit", {"dim": 4})):
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps(config))
-    assert not has_packed_weights(folder)
+    assert not has_quantized_weights(folder)
     (folder / "audio_dit" / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "int8"}}))
-    assert has_packed_weights(folder)
+    assert has_quantized_weights(folder)
 
 
 @pytest.mark.parametrize(

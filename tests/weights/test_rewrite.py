@@ -230,15 +230,15 @@ def test_convert_refuses_a_shard_size_that_is_none(model, tmp_path, size):
 
 
 @pytest.mark.parametrize("method", ["float8", "int8", "nf4"])
-def test_convert_packs_towers_and_bridge_and_nothing_else(model, tmp_path, method):
+def test_convert_quantizes_towers_and_bridge_and_nothing_else(model, tmp_path, method):
     target = convert_weights(model, tmp_path / "new", quantize=method)
     found = {report.name: report for report in inspect_weights(target)}
-    packed = {name for name, report in found.items() if report.quantization == method}
-    assert packed == {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"}
-    assert {report.quantization for name, report in found.items() if name not in packed} == {None}
+    quantized = {name for name, report in found.items() if report.quantization == method}
+    assert quantized == {"video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"}
+    assert {report.quantization for name, report in found.items() if name not in quantized} == {None}
     counts = verify_weights(model)
     for name, number in verify_weights(target).items():
-        errors = read_reports(target)[name].errors if name in packed else {}
+        errors = read_reports(target)[name].errors if name in quantized else {}
         assert number == counts[name] + len(errors), name
         assert all(0 < error < 0.2 for error in errors.values())
     for part in ("video_vae", "text_encoder"):
@@ -250,22 +250,22 @@ def test_convert_packs_towers_and_bridge_and_nothing_else(model, tmp_path, metho
     assert read_reports(again) == read_reports(target)
 
 
-def test_convert_packs_one_component_alone(model, tmp_path):
+def test_convert_quantizes_one_component_alone(model, tmp_path):
     target = convert_weights(model / "audio_dit", tmp_path / "packed_tower", quantize="float8")
     assert verify_weights(target) == {"packed_tower": 96 + 30}
     assert list(read_reports(target)) == ["packed_tower"]
 
 
-def test_convert_refuses_what_cannot_be_packed(model, tmp_path):
+def test_convert_refuses_what_cannot_be_quantized(model, tmp_path):
     with pytest.raises(ConfigError, match="quantisation must be float8, float8_linear, int8 or nf4, got 'fp4'"):
         convert_weights(model, tmp_path / "new", quantize="fp4")
     target = convert_weights(model, tmp_path / "new", quantize="float8")
-    with pytest.raises(ConfigError, match=r"packed once, got .* in float8 already; take the plain model"):
+    with pytest.raises(ConfigError, match=r"quantised once, got .* in float8 already; take the plain model"):
         convert_weights(target, tmp_path / "newer", quantize="int8")
     assert {path.name for path in tmp_path.iterdir()} == {"model", "new"}
 
 
-def test_convert_leaves_nothing_where_packing_breaks_off(model, tmp_path, monkeypatch):
+def test_convert_leaves_nothing_where_quantizing_breaks_off(model, tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 

@@ -25,9 +25,9 @@ class Machine:
         cpu_capability: vector instructions that torch uses.
         cores: that this process may use.
         threads: that torch computes with.
-        ram_bytes: of the host; None where the system does not tell.
+        ram_bytes: memory of the host; None where the system does not tell.
         gpu: name of the graphics card, None without one.
-        gpu_bytes: of its memory.
+        gpu_bytes: memory of the GPU.
         driver: version of its driver, where the system tells.
         cuda: version that torch was built for.
         system: operating system.

@@ -48,7 +48,7 @@ class Command:
         wall_s: from its start to its end.
         startup_s: what of that is not sampling, decoding or writing: the interpreter, imports, weights, its end.
         stages: seconds of each stage as the command reports them.
-        peak_bytes: of its resident memory.
+        peak_bytes: peak resident memory of the process.
         runs: number of runs.
     """
 
@@ -67,7 +67,7 @@ class Speed:
         load_s: weights to pipeline; random ones are made instead.
         forward_s: one forward of one sample, median of `_ROUNDS`.
         loop_s: all steps at the chosen settings, texts and first frame included.
-        decode_s: picture and sound.
+        decode_s: seconds to decode video and audio.
         predictions: asked of the model in the loop.
         repeated: how many of these mostly repeated an earlier step.
         peak_device_bytes: most memory that tensors had on the graphics card; None on a CPU.
@@ -89,16 +89,16 @@ class Bench:
     Attributes:
         model: name.
         has_random_weights: instead of the model's own; nothing of a command then.
-        settings: of the clip.
+        settings: settings of the clip.
         runtime: memory, quantisation and kernels.
-        dtype: of towers and bridge.
+        dtype: dtype of towers and bridge.
         command: the whole command; None with random weights.
         speed: in this process.
         forward_operations: counted of one forward, 2 x multiply-accumulate.
         ceiling_rate: operations per second of large matrix products in `dtype`.
-        peak_rss_bytes: of this process's resident memory.
+        peak_rss_bytes: peak resident memory of this process.
         machine: hardware and versions.
-        load: of the machine before and after, processes that want a core (1 minute).
+        load: load of the machine before and after, processes that want a core (1 minute).
     """
 
     model: str
@@ -140,10 +140,10 @@ def measure(
     Args:
         model: shipped name, directory or preset.
         dims: its dimensions.
-        settings: of the clip, checked.
-        options: of `mova generate` that stand for the same; None measures random weights, which no command can load.
-        runtime: memory, quantisation and kernels; random weights cannot rest on disk.
-        runs: of the command.
+        settings: settings of the clip, checked.
+        options: the same as options of `mova generate`; None measures random weights, which no command can load.
+        runtime: memory, quantisation and kernels; random weights cannot be offloaded to disk.
+        runs: number of runs of the command.
         on_stage: told what is being measured.
 
     Raises:
@@ -235,7 +235,7 @@ def measure_pipeline(
 
     Args:
         pipeline: loaded.
-        settings: of the clip.
+        settings: settings of the clip.
         text: arguments of a call that say what to generate.
         device: that computes.
         load_s: to be kept with the result.
@@ -279,7 +279,7 @@ def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], flo
     On a CPU the faster of PyTorch's own products and of the linear layers that towers use (`mova.kernels.cpu_linear`).
 
     Args:
-        dtype: of the matrices.
+        dtype: dtype of the matrices.
         device: that computes.
         now: clock in seconds; None is the wall clock, once the device is done.
     """

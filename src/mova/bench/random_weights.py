@@ -35,16 +35,16 @@ LEFT_OUT = ("text_encoder", "video_dit_2")
 
 
 def plan_random(dims: ModelDims, geometry: ClipGeometry, room: Room, runtime: Runtime) -> MemoryPlan:
-    """Choose where random weights rest.
+    """Choose where random weights are offloaded to.
 
     Args:
-        dims: of the model.
-        geometry: of the clip.
+        dims: dimensions of the model.
+        geometry: size and length of the clip.
         room: what is free.
         runtime: memory and quantisation.
 
     Raises:
-        ConfigError: they do not fit, with what would; or they are to rest in files, of which there are none.
+        ConfigError: they do not fit, with what would; or their backing store is to be files, of which there are none.
     """
     if runtime.memory == "disk":
         raise ConfigError("random weights are in no file, got memory='disk'; nearest is stream")
@@ -63,7 +63,7 @@ def plan_random(dims: ModelDims, geometry: ClipGeometry, room: Room, runtime: Ru
             f"random weights of {dims.name} must fit the memory: {least.total_bytes / GB:.1f} GB with "
             f"memory={least.placement} for {geometry.width}x{geometry.height}, {geometry.num_frames} frames, and "
             f"{least.host_bytes / GB:.1f} GB of the host; got {room.device_bytes / GB:.1f} and "
-            f"{room.host_bytes / GB:.1f} GB free; take another memory, a smaller size or packed weights"
+            f"{room.host_bytes / GB:.1f} GB free; take another memory, a smaller size or quantised weights"
         )
     return fitting
 
@@ -80,14 +80,14 @@ def random_pipeline(
 
     Args:
         configs: published keys of each component's config.json, by folder.
-        dtype: of towers and bridge; the autoencoders are float32.
-        device: that makes the weights, and holds those that do not rest.
+        dtype: dtype of towers and bridge; the autoencoders are float32.
+        device: device that makes the weights, and holds those that are not offloaded.
         runtime: quantisation and kernels (see `check_kernels`, which is up to the caller).
-        plan: where the weights rest; None is on the device.
+        plan: where the weights are offloaded to; None keeps them on the device.
     """
     runtime = runtime or Runtime()
     is_placed = plan is not None and plan.placement != "resident"
-    home = torch.device("cpu") if is_placed else device
+    store_on = torch.device("cpu") if is_placed else device
     generator = torch.Generator(device).manual_seed(0)
     networks: dict[str, Any] = dict.fromkeys(LEFT_OUT)
     for name in NETWORKS:
@@ -95,7 +95,7 @@ def random_pipeline(
             component = build_empty(PUBLISHED_COMPONENTS[name][1], configs[name])
             method = check_method(runtime.quantization) if runtime.quantization and name in COMPONENTS else None
             wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
-            fill_randomly(component, wanted, generator, home=home, method=method)
+            fill_randomly(component, wanted, generator, store_on=store_on, method=method)
             networks[name] = component.eval()
     fold_causal_convolutions(networks["video_vae"])
     towers = [networks[name] for name in COMPONENTS if networks[name] is not None]
@@ -113,17 +113,17 @@ def fill_randomly(
     dtype: torch.dtype,
     generator: torch.Generator,
     *,
-    home: torch.device | None = None,
+    store_on: torch.device | None = None,
     method: Method | None = None,
 ) -> None:
     """Give an empty component weights that keep signals at their size, one tensor after the other.
 
     Args:
-        component: on the meta device; parts that its class keeps in float32 are float32.
-        dtype: of the other weights.
-        generator: random numbers, and the device that makes and packs them.
-        home: where they go; None leaves them there.
-        method: packs the large linear layers.
+        component: module on the meta device; parts that its class keeps in float32 are float32.
+        dtype: dtype of the other weights.
+        generator: random numbers, and the device that makes and quantises them.
+        store_on: device that the weights go to; None leaves them where they were made.
+        method: quantises the large linear layers.
     """
     kept = set(kept_in_float32(component, dtype))
     shapes = {key: empty.shape for key, empty in component.state_dict().items()}
@@ -138,6 +138,6 @@ def fill_randomly(
             tensor.normal_(0.0, 1 / math.sqrt(shape.numel() / shape[0]), generator=generator)
         elif key.endswith("weight"):
             tensor.fill_(1.0)
-        made = (quantizer.pack(key, tensor) if quantizer else None) or {key: tensor}
-        state |= {name: value.to(home or value.device) for name, value in made.items()}
+        made = (quantizer.quantize(key, tensor) if quantizer else None) or {key: tensor}
+        state |= {name: value.to(store_on or value.device) for name, value in made.items()}
     component.load_state_dict(state, strict=True, assign=True)

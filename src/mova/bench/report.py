@@ -81,7 +81,7 @@ def _choices(made: Bench) -> str:
     runtime = made.runtime
     blocks = "compiled" if runtime.compile_blocks else "not compiled"
     return (
-        f"memory {runtime.memory}, weights {runtime.quantization or 'not packed'}, "
+        f"memory {runtime.memory}, weights {runtime.quantization or 'not quantised'}, "
         f"attention {runtime.attention or 'as torch chooses'}, blocks {blocks}"
     )
 

@@ -222,13 +222,13 @@ def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int
     from mova.cli.terminal.progress import StageBar
     from mova.cli.terminal.quick_start import UNASKED, quick_start
     from mova.generate.run import generate_files
-    from mova.weights.locate import has_packed_weights
+    from mova.weights.locate import has_quantized_weights
 
     is_main = rank == 0
     with StageBar(len(clips.jobs)) if is_main else nullcontext() as bar:
         show = bar.show if bar else _say_nothing
-        is_packed = runtime.quantization is not None or has_packed_weights(clips.folder)
-        with quick_start(show, needed=UNASKED if is_packed else ()) as report:
+        is_quantized = runtime.quantization is not None or has_quantized_weights(clips.folder)
+        with quick_start(show, needed=UNASKED if is_quantized else ()) as report:
             if is_main:
                 note_other_weights(clips, _note)
             made = generate_files(

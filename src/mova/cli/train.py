@@ -76,7 +76,7 @@ def train(
 
 
 def _list_recipes() -> None:
-    """Print a line for each shipped recipe; the stages of a ladder stand below it."""
+    """Print a line for each shipped recipe; the stages of a run stand below it."""
     from mova.recipe.locate import list_recipes
 
     shipped = list_recipes("train")
@@ -111,7 +111,7 @@ def _say_plan(recipe: str, overrides: Sequence[str], resume: Path | None, cache:
 
     steps = plan_recipe(recipe, overrides, resume)
     folder = steps[0][1].model.parent
-    # Stages of a ladder share their clips.
+    # Stages of a run share their clips.
     looked: dict[str, DataCheck | None] = {}
     problems: list[MovaError] = []
     for name, config, finished in steps:

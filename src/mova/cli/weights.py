@@ -78,7 +78,7 @@ def convert(
         bool, typer.Option("--fold-weight-norm", help="Store plain weights instead of weight_g and weight_v.")
     ] = False,
     quantize: Annotated[
-        str | None, typer.Option(help="float8, int8 or nf4: packs the large weights of towers and bridge.")
+        str | None, typer.Option(help="float8, int8 or nf4: quantises the large weights of towers and bridge.")
     ] = None,
     like: Annotated[
         Path | None, typer.Option(help="For a GGUF file: a folder with the component's config.json; else MOVA's tower.")
@@ -90,9 +90,9 @@ def convert(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model again with another dtype, other shards or packed weights, or a LoRA in another key style.
+    """Write a model again with another dtype, other shards or quantised weights, or a LoRA in another key style.
 
-    Prints the new directory or files; with --json also the relative error of each packed weight. Of a pickled LoRA
+    Prints the new directory or files; with --json also the relative error of each quantised weight. Of a pickled LoRA
     (.pt, .pth, .ckpt, .bin) only tensors are read, and no code of it runs.
     """
     from mova.weights.lora.convert import convert_lora, is_lora_file
@@ -187,9 +187,9 @@ def _table(reports: list[ComponentReport]) -> str:
     for report in reports:
         dtypes = ", ".join(f"{count} {dtype}" for dtype, count in report.dtypes.items())
         known = f" = {report.published_as}" if report.published_as else ", not a published size"
-        packed = f", large weights in {report.quantization}" if report.quantization else ""
+        quantized = f", large weights in {report.quantization}" if report.quantization else ""
         lines += [
-            f"{report.name}: {report.class_name or 'a file of weights'}{packed}",
+            f"{report.name}: {report.class_name or 'a file of weights'}{quantized}",
             f"  {report.num_tensors:,} tensors ({dtypes}), {report.num_parameters:,} parameters, "
             f"{report.size_bytes:,} bytes",
             f"  names and shapes {report.md5}{known}",

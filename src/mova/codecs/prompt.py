@@ -36,8 +36,8 @@ class CutPrompt:
     """A prompt that was longer than the model reads.
 
     Attributes:
-        index: of the prompt in its batch.
-        num_tokens: of the whole prompt, end mark included.
+        index: index of the prompt in its batch.
+        num_tokens: number of tokens of the whole prompt, end mark included.
         max_tokens: that the model reads, end mark included.
         removed_text: the end of the prompt, which has no effect.
     """
@@ -158,7 +158,7 @@ def encode_prompts(
     """Embed prompts as the published models expect them.
 
     Args:
-        tokenizer: of the text encoder.
+        tokenizer: tokenizer of the text encoder.
         text_encoder: UMT5 encoder; the tokens go to its device.
         prompts: B texts, as the user wrote them.
 

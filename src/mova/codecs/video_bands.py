@@ -1,4 +1,4 @@
-"""Decoding a part of a picture exactly: a band of the clip, with as many cells around it as the decoder looks at.
+"""Decoding a part of a video exactly: a band of its frames, with as many cells around it as the decoder looks at.
 
 The middle of the decoder attends over whole frames, at the size of the latents, where it costs next to nothing: it is
 computed whole. Behind it everything is local. Each block gets the band and the rim that it and the blocks after it
@@ -42,10 +42,10 @@ class Band:
 
 
 def split_bands(latent_shape: Sequence[int], parts: int) -> list[Band]:
-    """Divide latents (B, C, T, h, w) along the longer side of the picture.
+    """Divide latents (B, C, T, h, w) along the longer side of the frames.
 
     Returns:
-        At most `parts` bands, of at least `MIN_BAND_CELLS` each; a single one where the picture is too small.
+        At most `parts` bands, of at least `MIN_BAND_CELLS` each; a single one where the frames are too small.
     """
     dim = _WIDTH if latent_shape[_WIDTH] >= latent_shape[_HEIGHT] else _HEIGHT
     size = latent_shape[dim]
@@ -84,26 +84,26 @@ def decode_band(vae: AutoencoderKLWan, latents: torch.Tensor, band: Band) -> tor
 
 
 def decode_in_bands(
-    vae: AutoencoderKLWan, latents: torch.Tensor, num_bands: int, *, home: torch.device
+    vae: AutoencoderKLWan, latents: torch.Tensor, num_bands: int, *, output_device: torch.device
 ) -> torch.Tensor:
     """Decode latents band by band on one device; the bands are put together elsewhere.
 
     Args:
         vae: the autoencoder; with more than one band one of which `can_decode_bands` is true.
         latents: (B, C, T, h, w) normalised.
-        num_bands: at most; fewer where the picture is too small for them.
-        home: where the frames go.
+        num_bands: most bands to divide into; fewer where the frames are too small for them.
+        output_device: device that the decoded frames go to.
 
     Returns:
-        (B, 3, F, H, W) in [-1, 1] float32 at home, what `decode_video` gives up to rounding.
+        (B, 3, F, H, W) in [-1, 1] float32 on `output_device`, what `decode_video` gives up to rounding.
     """
     clips = []
     for one in latents.split(1):
         bands = split_bands(one.shape, num_bands)
         if len(bands) == 1:
-            clips.append(decode_video(vae, one).to(home))
+            clips.append(decode_video(vae, one).to(output_device))
             continue
-        clips.append(torch.cat([decode_band(vae, one, band).to(home) for band in bands], dim=bands[0].dim))
+        clips.append(torch.cat([decode_band(vae, one, band).to(output_device) for band in bands], dim=bands[0].dim))
     return torch.cat(clips)
 
 

@@ -15,13 +15,13 @@ class LatentBatch:
 
     Attributes:
         keys: names of the clips, for messages.
-        bucket: of all of them.
-        video: (B, C, T, h, w) normalised; zeros where a clip has no picture.
+        bucket: bucket that all of the clips are in.
+        video: (B, C, T, h, w) normalised; zeros where a clip has no video.
         condition: (B, C, T, h, w) normalised latents of the known frames.
         mask: (B, 4, T) of the known frames, 0 or 1.
-        audio: (B, C, A); zeros where a clip has no sound.
+        audio: (B, C, A); zeros where a clip has no audio.
         prompts: (B, P, D).
-        video_counted: (B, T) 0 or 1: latent frames of the clip itself; 0 past its end, or where it has no picture.
+        video_counted: (B, T) 0 or 1: latent frames of the clip itself; 0 past its end, or where it has no video.
         audio_counted: (B, A) 0 or 1, likewise.
     """
 
@@ -46,9 +46,9 @@ class ClipFacts:
     Attributes:
         key: its name, for messages.
         bucket: clips of one bucket have one size and can share a batch.
-        has_video, has_audio: whether it has a picture, a sound.
+        has_video, has_audio: whether it has video, audio.
         content: hash of what is seen and heard, wherever it comes from.
-        caption: of it.
+        caption: text of the clip.
     """
 
     key: str
@@ -63,7 +63,7 @@ class LatentSource(Protocol):
     """Encoded clips by index: from a cache, or encoded when asked for.
 
     Attributes:
-        facts: of every clip.
+        facts: facts of every clip.
         frame_rate: frames per second of all of them.
         null_prompt: (P, D) embedding of the empty text.
     """
@@ -79,7 +79,7 @@ class LatentSource(Protocol):
         """Return clips of one bucket, float32.
 
         Args:
-            indices: of the clips.
+            indices: indices of the clips.
             step: optimiser steps done; a source that encodes when asked draws new random starts from it.
 
         Raises:

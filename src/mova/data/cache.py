@@ -72,7 +72,7 @@ class LatentCache:
         """Return the tensors of a key.
 
         Args:
-            key: of the tensors.
+            key: key of the tensors.
             check: whether to compute the checksum and look for numbers that are not finite.
 
         Raises:

@@ -53,12 +53,12 @@ class CachePlan:
     """Which key of a cache each clip and each text of a source has.
 
     Attributes:
-        source: of the clips.
+        source: source of the clips.
         cache: that holds them, or will.
         settings: what it is filled with, in words.
-        clip_keys: of the source's entries.
+        clip_keys: keys of the source's entries.
         text_keys: by caption.
-        white_keys: of a white first frame, by size.
+        white_keys: keys of a white first frame, by size.
         sizes: how much what is encoded takes; None where the model does not say.
     """
 

@@ -63,7 +63,7 @@ def sizes_from_configs(
     """Derive the shapes from the published keys of the encoders.
 
     Args:
-        configs: of each component's `config.json`, by folder.
+        configs: content of each component's `config.json`, by folder.
         num_prompt_tokens: P.
 
     Raises:

@@ -101,8 +101,8 @@ class MediaDataConfig(Strict):
     num_clips: int | None = Field(None, ge=1, description="The first so many; all by default.")
     validation_clips: int = Field(16, ge=2, le=10**6, description="Kept out of training.")
     views: int = Field(1, ge=1, le=10_000, description="Random starts per clip, each encoded on its own.")
-    require_sound: bool = Field(True, description="A clip without sound is skipped; false trains it on its picture.")
-    require_picture: bool = Field(True, description="False admits sound files.")
+    require_sound: bool = Field(True, description="A clip without audio is skipped; false trains on its video.")
+    require_picture: bool = Field(True, description="A clip without video is skipped; false admits audio files.")
     max_skipped_share: float = Field(0.05, ge=0, lt=1, description="More skipped clips than this stop the run.")
     loudness_lufs: float | None = Field(
         None,

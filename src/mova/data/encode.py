@@ -100,7 +100,7 @@ class ClipEncoder:
 
         Args:
             clips: B clips.
-            contents: of their entries; they decide which of them are conditioned on their last frame as well.
+            contents: hashes of the entries; they decide which clips are conditioned on their last frame as well.
         """
         frames = to_unit(torch.from_numpy(np.stack([clip.frames for clip in clips])).to(self.device))
         waveforms = torch.from_numpy(np.stack([clip.waveform for clip in clips])).to(self.device)

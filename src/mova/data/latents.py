@@ -57,7 +57,7 @@ def open_splits(
 
     Args:
         data: where the clips come from.
-        splits: of them.
+        splits: the encoded clips by split.
         model: directory with autoencoders, text encoder and tokenizer; of a full cache only their files are read.
         cache: folder of encoded clips.
         device: that trains.
@@ -91,11 +91,11 @@ def open_splits(
 
     if online:
         return {
-            split: OnlineLatents(source, encoding) for split, source in parallel.from_main(lambda: scan()[1]).items()
+            split: OnlineLatents(source, encoding) for split, source in parallel.broadcast(lambda: scan()[1]).items()
         }
     return {
         split: CachedLatents(plan, encoding, left_out=failed)
-        for split, (plan, failed) in parallel.from_main(fill).items()
+        for split, (plan, failed) in parallel.broadcast(fill).items()
     }
 
 
@@ -106,7 +106,7 @@ class CachedLatents:
     it is wanted. Every file is checked when it is read first, and made again where it is damaged.
 
     Attributes:
-        host_bytes: of clips and captions that are kept in memory.
+        host_bytes: bytes of clips and captions that are kept in memory.
     """
 
     def __init__(self, plan: CachePlan, encoding: Encoding, left_out: Mapping[int, str]) -> None:

@@ -14,9 +14,9 @@ def start_workers(count: int, initializer: Any = None, arguments: tuple[Any, ...
     """Return a pool of processes.
 
     Args:
-        count: of them.
+        count: number of workers.
         initializer: called in each of them first; importable by name.
-        arguments: of it.
+        arguments: its arguments.
     """
     # spawn: a forked child of a process that runs torch threads can hang.
     return ProcessPoolExecutor(count, get_context("spawn"), _begin, (initializer, arguments))

@@ -19,7 +19,7 @@ from mova.diffusion.guidance import CONDITIONAL, BranchMix
 from mova.diffusion.schedule import PairedSchedule
 from mova.types import LatentPair, Velocities
 
-Agree = Callable[[bool, torch.device], bool]
+BroadcastFlag = Callable[[bool, torch.device], bool]
 """Called with what this process would do, and a device; returns what all processes do."""
 
 _ALONE = BranchMix(branches=(CONDITIONAL,), video_weights=(1.0,), audio_weights=(1.0,))
@@ -38,13 +38,17 @@ class AdaptiveGuidance:
         schedule: noise levels of the steps.
         tolerance: cosine distance (1 - similarity) of the clean latents below which predictions agree; 0 never ends
             guidance and compares nothing.
-        agree: settles the decision among several processes.
+        broadcast_flag: gives every process the decision of rank 0 (`Parallel.broadcast_flag`); alone, its own.
     """
 
     def __init__(
-        self, plan: Sequence[tuple[str, BranchMix]], schedule: PairedSchedule, tolerance: float, agree: Agree
+        self,
+        plan: Sequence[tuple[str, BranchMix]],
+        schedule: PairedSchedule,
+        tolerance: float,
+        broadcast_flag: BroadcastFlag,
     ) -> None:
-        self._plan, self._schedule, self._tolerance, self._agree = plan, schedule, tolerance, agree
+        self._plan, self._schedule, self._tolerance, self._broadcast_flag = plan, schedule, tolerance, broadcast_flag
         self._ended_for: str | None = None
 
     def mix(self, index: int) -> BranchMix:
@@ -56,7 +60,7 @@ class AdaptiveGuidance:
         """Look at what the branches of a step predicted, and end guidance if they agree.
 
         Args:
-            index: of the step.
+            index: index of the step.
             predictions: one per branch of `mix(index)`.
             latents: at the start of the step, float32.
         """
@@ -75,7 +79,7 @@ class AdaptiveGuidance:
         ]
         # NaN is no agreement: the loop finds it in the latents and says so.
         agrees = bool(torch.stack(distances).amax().item() < self._tolerance)
-        if self._agree(agrees, latents.video.device):
+        if self._broadcast_flag(agrees, latents.video.device):
             self._ended_for = self._plan[index][0]
 
     def _judged(self, index: int) -> tuple[bool, bool]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import torch
 
-from mova.diffusion.adaptive_guidance import AdaptiveGuidance, Agree
+from mova.diffusion.adaptive_guidance import AdaptiveGuidance, BroadcastFlag
 from mova.diffusion.finite import FiniteCheck
 from mova.diffusion.guidance import Branch, BranchMix, Guidance
 from mova.diffusion.sampler import SamplerName, make_sampler
@@ -67,7 +67,7 @@ def plan_steps(
             `num_train_timesteps` (0.9 in the release). None: there is only one tower, called "high_noise" as on disk.
 
     Returns:
-        One plan per step. Held-clean video has timestep 0 throughout, so sound for a given video takes the low-noise
+        One plan per step. Held-clean video has timestep 0 throughout, so audio for a given video takes the low-noise
         expert, the one that was trained on (nearly) clean video.
 
     Raises:
@@ -101,7 +101,7 @@ def denoise(
     sampler: SamplerName = "euler",
     boundary_ratio: float | None = None,
     on_step: OnStep | None = None,
-    agree: Agree = lambda flag, _: flag,
+    broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
@@ -117,7 +117,7 @@ def denoise(
         sampler: "euler" or "unipc".
         boundary_ratio: see `plan_steps`.
         on_step: see `OnStep`.
-        agree: settles among several processes whether adaptive guidance ends.
+        broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         is_stopped: asked before each step; once it says so, the latents of that moment are returned.
 
     Returns:
@@ -136,7 +136,10 @@ def denoise(
     if len(functions) not in (1, len(current.video)):
         raise ConfigError(f"{len(current.video)} clips need one function or one each, got {len(functions)}")
     parts = [
-        _Part(function, AdaptiveGuidance([(one.expert, one.mix) for one in plan], schedule, guidance.tolerance, agree))
+        _Part(
+            function,
+            AdaptiveGuidance([(one.expert, one.mix) for one in plan], schedule, guidance.tolerance, broadcast_flag),
+        )
         for function in functions
     ]
     check = FiniteCheck()

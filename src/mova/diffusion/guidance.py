@@ -92,10 +92,10 @@ class Guidance:
     """Scales of the dual guidance. The defaults switch it off.
 
     Attributes:
-        guidance_scale: of the text, 0 or more; 1 switches text guidance off.
-        modality_scale: of the bridge, 0 or more; 1 switches modality guidance off.
-        audio_guidance_scale: of the text for the sound; None takes `guidance_scale`.
-        audio_modality_scale: of the bridge for the sound; None takes `modality_scale`.
+        guidance_scale: classifier-free guidance scale for the text prompt, 0 or more; 1 disables it.
+        modality_scale: cross-modal (bridge) guidance scale, 0 or more; 1 disables it.
+        audio_guidance_scale: classifier-free guidance scale of the audio alone; None takes `guidance_scale`.
+        audio_modality_scale: cross-modal guidance scale of the audio alone; None takes `modality_scale`.
         rescale: in [0, 1]; above 0 it counters over-saturation at high scales by bringing each sample's standard
             deviation back towards that of the conditional prediction (Lin et al. 2023, section 3.4).
         interval: (low, high) in sigma; a modality is guided where low < sigma <= high (Kynkaanniemi et al. 2024).

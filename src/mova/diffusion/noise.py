@@ -1,7 +1,7 @@
 """Initial noise that depends on the seed, the stream and the sample, and on nothing else.
 
 Each sample of each stream has a generator of its own, keyed by a hash of (seed, stream name, sample index). So a clip
-is the same whatever the batch size, its position in the batch, the device or the number of GPUs, and picture and sound
+is the same whatever the batch size, its position in the batch, the device or the number of GPUs, and video and audio
 never share numbers. NumPy draws them: its generator takes a key of any length (the CPU generator of PyTorch keeps 32
 bits of a seed) and does not change with the vector instructions of the machine.
 """
@@ -22,7 +22,7 @@ def draw_noise(shape: Sequence[int], *, seed: int, stream: str, sample_index: in
     """Draw standard normal noise for one sample.
 
     Args:
-        shape: of the sample, without a batch dimension.
+        shape: shape of the sample, without a batch dimension.
         seed: 0 or more.
         stream: name of what the noise is for, such as "video" or "audio".
         sample_index: place of the sample among all those made with this seed, 0 or more.

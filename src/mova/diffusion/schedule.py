@@ -145,7 +145,7 @@ class PairedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
             video_shift: replaces the configured shift for video.
             audio_shift: replaces the configured shift for audio.
             video_strength: in (0, 1]; below 1, video starts from latents that are only partly noise.
-            audio_strength: likewise for audio.
+            audio_strength: the same for audio.
             hold_video: video stays clean (sigma and timestep 0 throughout): sound for a given video.
             hold_audio: audio stays clean: video for a given sound.
             sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.

@@ -49,10 +49,10 @@ def sample_sigmas(
 
     Args:
         batch_size: B.
-        shift: of the sigma, positive.
+        shift: shift of the sigma, positive.
         generator: CPU generator; None uses the global one.
         within: range of sigma to stay in.
-        distribution: of the unshifted time; `logit_normal` is the sigmoid of a standard normal.
+        distribution: distribution of the unshifted time; `logit_normal` is the sigmoid of a standard normal.
 
     Returns:
         (B,) float32 on the CPU, in (0, 1).
@@ -78,8 +78,8 @@ def loss_weight(sigma: torch.Tensor, weighting: Weighting, *, gamma: float = 5.0
         weighting: "none": 1 (paper). "min_snr": the signal-to-noise ratio ((1 - sigma) / sigma)^2 is cut at `gamma` and
             weighs the error of the clean latents, the velocity's times sigma^2 (Hang et al., arXiv 2303.09556).
             "bell": as the released trainer, see `bell_weights`.
-        gamma: of "min_snr", positive.
-        shift: of "bell": that the noise levels are drawn with.
+        gamma: parameter of "min_snr", positive.
+        shift: for "bell": the shift that the noise levels are drawn with.
 
     Returns:
         (B,) float32.

@@ -1,1 +1,1 @@
-"""Techniques that are applied to the models from outside: sharing among processes, and what lives where."""
+"""Several processes for one job: data parallel training, sharded weights (FSDP2), context parallelism, collectives."""

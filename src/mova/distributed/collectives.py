@@ -1,4 +1,4 @@
-"""What processes that share a sample exchange, with gradients.
+"""Collectives of processes that share a sample (all-gather, all-to-all, gather to rank 0, ring), with gradients.
 
 Parts may have different lengths. Where a transport wants equal ones, zeros fill the message and are cut off on arrival:
 no computation ever sees them.
@@ -21,12 +21,12 @@ def part_lengths(total: int, parts: int) -> list[int]:
 
 
 def take_part(tokens: torch.Tensor, lengths: Sequence[int], rank: int, dim: int = 1) -> torch.Tensor:
-    """Return the part of a process, a view."""
+    """Return the part (shard) of a process, a view."""
     return tokens.narrow(dim, sum(lengths[:rank]), lengths[rank])
 
 
 def gather_outputs(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup) -> torch.Tensor:
-    """Put the parts (B, L_rank, ...) of all processes together to (B, L, ...), the same everywhere.
+    """All-gather the parts (B, L_rank, ...) of all processes to (B, L, ...), the same everywhere.
 
     For results: every process computes the same loss from the whole. Backward, each takes the gradient of its own part.
     """
@@ -34,21 +34,21 @@ def gather_outputs(part: torch.Tensor, lengths: Sequence[int], group: ProcessGro
 
 
 def gather_inputs(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup) -> torch.Tensor:
-    """Put the parts (B, L_rank, ...) together to (B, L, ...) for what every process does with the whole on its own.
+    """All-gather the parts (B, L_rank, ...) to (B, L, ...) for what every process does with the whole on its own.
 
-    Backward, the gradients of all processes are added up.
+    Backward, the gradients of all processes are summed (all_reduce).
     """
     return cast("torch.Tensor", _Gather.apply(part, list(lengths), group, True))
 
 
 def gather_on_first(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup, dim: int) -> torch.Tensor | None:
-    """Put the parts of all processes together on the first of them; None on the others. No gradients.
+    """Gather the parts of all processes on rank 0 of the group; None on the others. No gradients.
 
     Args:
-        part: of this process, contiguous or not.
-        lengths: of each process's part along `dim`; a process with 0 gives nothing.
-        group: the processes.
-        dim: along which the parts lie side by side.
+        part: tensor of this process, contiguous or not.
+        lengths: length of each process's part along `dim`; a process with 0 gives nothing.
+        group: process group whose members call this together.
+        dim: dimension along which the parts are concatenated.
     """
     rank, first = distributed.get_rank(group), distributed.get_global_rank(group, 0)
     if rank > 0:
@@ -65,7 +65,7 @@ def gather_on_first(part: torch.Tensor, lengths: Sequence[int], group: ProcessGr
 
 
 def heads_for_tokens(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup) -> torch.Tensor:
-    """Exchange all heads of a part (B, L_rank, N, E) for a share of the heads of all parts (B, L, N / size, E)."""
+    """All-to-all: exchange all heads of a part (B, L_rank, N, E) for some heads of all parts (B, L, N / size, E)."""
     size, longest = len(lengths), max(lengths)
     # (size, B, longest, N / size, E): one message for each process.
     split = functional.pad(part, (0, 0, 0, 0, 0, longest - part.shape[1])).unflatten(2, (size, -1)).movedim(2, 0)
@@ -82,8 +82,8 @@ def tokens_for_heads(heads: torch.Tensor, lengths: Sequence[int], group: Process
     return whole
 
 
-def pass_on(tensors: Sequence[torch.Tensor], group: ProcessGroup) -> list[torch.Tensor]:
-    """Send tensors to the next process of a ring and return those of the one before; all have the same shapes."""
+def ring_exchange(tensors: Sequence[torch.Tensor], group: ProcessGroup) -> list[torch.Tensor]:
+    """Send tensors to the next rank of a ring and return those of the previous one; all have the same shapes."""
     rank, size = distributed.get_rank(group), distributed.get_world_size(group)
     following, before = (distributed.get_global_rank(group, (rank + step) % size) for step in (1, -1))
     tensors = [tensor.contiguous() for tensor in tensors]

@@ -1,10 +1,10 @@
-"""One sample on several processes: each holds a part of the tokens of both towers (Ulysses x ring).
+"""Context parallelism (Ulysses x ring): one sample on several processes, each with a part of both towers' tokens.
 
 Applied from outside, by hooks on the parts that the joint forward calls (decision 0001): tokens are cut behind the
 patch embedding and put together behind the head; in between every process computes its own tokens. Self-attention
-exchanges heads for tokens among the processes of a Ulysses group and hands keys around the ring. Through the bridge the
-picture hears all of the sound (its keys are few, and gathered), and the sound's queries go to the picture's keys where
-those lie: the video sequence is never gathered. Lengths need not divide, and nothing is ever attended to but tokens.
+exchanges heads for tokens among the processes of a Ulysses group and sends keys around the ring. In the bridge the
+video attends to all of the audio (whose keys are few, and gathered), and the audio's queries go to the video's keys
+where those are: the video sequence is never gathered. Lengths need not divide, and only tokens are ever attended to.
 
 When every process computes the same loss from the whole velocities, the sum of the parameters' gradients over these
 processes is the gradient of that loss.
@@ -64,7 +64,7 @@ class ContextParallel:
         bridges = [part for part in components.values() if isinstance(part, CrossModalBridge)]
         check_ulysses(parallel.ulysses, {name: int(tower.config.num_heads) for name, tower in towers.items()})
         if any(bridge.config.pooled_adaln for bridge in bridges):
-            raise ConfigError("pooled_adaln pools whole frames of the picture, which context parallelism never gathers")
+            raise ConfigError("pooled_adaln pools whole frames of the video, which context parallelism never gathers")
         for layer in (
             layer for part in components.values() for layer in part.modules() if isinstance(layer, Attention)
         ):
@@ -139,7 +139,7 @@ class ContextParallel:
 
 @dataclass(frozen=True)
 class _Groups:
-    """Process groups of a context-parallel group, and this process's place in it."""
+    """Process groups of a context-parallel group, and this process's rank in it."""
 
     context: ProcessGroup
     ulysses: ProcessGroup
@@ -170,7 +170,7 @@ class _SharedAttention(AttentionDispatch):
     """Takes the place of an attention's dispatch, and its back-end.
 
     Attributes:
-        lengths: tokens of each process in the stream that is exchanged; told before every call.
+        lengths: tokens of each process in the stream that is exchanged; set before every call.
     """
 
     def __init__(self, former: AttentionDispatch, groups: _Groups) -> None:
@@ -185,7 +185,7 @@ class _SharedSelfAttention(_SharedAttention):
     def __call__(self, q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: torch.Tensor, is_self: bool) -> torch.Tensor:
         groups, lengths = self.groups, self.lengths
         size = groups.num_ulysses
-        group, place = divmod(groups.rank, size)
+        group, rank = divmod(groups.rank, size)
         near = lengths[group * size : (group + 1) * size]
         q, k, v = q_BLNE, k_BKNE, v_BKNE
         if size > 1:
@@ -195,7 +195,7 @@ class _SharedSelfAttention(_SharedAttention):
             attended = ring_attention(q, k, v, sums, groups.ring)
         else:
             attended = super().__call__(q, k, v, is_self)
-        return tokens_for_heads(attended, near, groups.ulysses, place) if size > 1 else attended
+        return tokens_for_heads(attended, near, groups.ulysses, rank) if size > 1 else attended
 
 
 class _GatheredKeys(_SharedAttention):

@@ -1,7 +1,7 @@
-"""Weights on several processes (FSDP2): every called part is gathered for its use and let go again.
+"""Data parallel training: sharded weights (FSDP2), gathered part by part for use, or whole copies with all_reduce.
 
-Where every process holds all weights there is nothing to gather: parts stay as they are, and gradients are added up
-once per optimiser step (`add_up_gradients`).
+Where every process holds all weights there is nothing to gather: parts stay as they are, and gradients are summed
+once per optimiser step (`all_reduce_gradients`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def shard_model(root: nn.Module, components: Mapping[str, nn.Module], parallel: 
 
     Parts are gathered in their own dtype. Gradients are added up in float32 over all processes, also over those that
     share a sample and over the copies: each gives the share of the loss that its samples have. Copies that are not
-    spread are left alone; `add_up_gradients` is for them.
+    spread are left alone; `all_reduce_gradients` is for them.
 
     Args:
         root: whose forward calls all of them.
@@ -64,11 +64,11 @@ def num_shards(parallel: Parallel) -> int:
     return parallel.world_size // parallel.replicate
 
 
-def add_up_gradients(parameters: Iterable[torch.Tensor], parallel: Parallel) -> None:
-    """Add up gradients of whole weights over all processes, in place; those of sharded weights are added up already.
+def all_reduce_gradients(parameters: Iterable[torch.Tensor], parallel: Parallel) -> None:
+    """All_reduce (sum) gradients of whole weights over all processes, in place; sharded weights have theirs already.
 
     Args:
-        parameters: every process must have gradients of the same ones.
+        parameters: parameters to look at; every process must have gradients of the same ones.
         parallel: this process among the others.
     """
     if parallel.mesh is None:

@@ -1,7 +1,7 @@
 """Several processes of this machine for one job: started together, ended together, with one result or one error.
 
-What ends one of them ends all: an error, a signal, or the end of the process that started them. The main one, which
-writes files, is told first and has time to tidy up. No torch here; the processes import it side by side.
+What ends one of them ends all: an error, a signal, or the end of the process that started them. Rank 0, which writes
+files, is ended first and has time to tidy up. No torch here; the workers import it side by side.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Job = tuple[Callable[..., Any], Sequence[Any]]
 # What ends a command, and what of it a terminal sends to all processes at once.
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _OF_TERMINALS = [number for number in _ENDING if number != signal.SIGTERM]
-# How long an ended main process may take to remove what it was writing.
+# How long rank 0 may take to remove what it was writing.
 _TIDY_S = 5.0
 # The loss of one process makes the others fail; what came first may be noticed last.
 _LISTEN_S = 0.5
@@ -38,7 +38,7 @@ _LISTEN_S = 0.5
 
 @dataclass(frozen=True)
 class _Report:
-    """What a process says at its end: its result, or why there is none, and when (a clock that all share)."""
+    """What a worker sends at its end: its result, or the error, and when (a clock that all share)."""
 
     value: Any = None
     error: BaseException | None = None
@@ -46,23 +46,23 @@ class _Report:
 
 
 @dataclass(frozen=True)
-class _Member:
-    """A process, and the line to it."""
+class _Worker:
+    """A worker process, and the pipe to it."""
 
     process: BaseProcess
-    line: Connection
+    pipe: Connection
 
 
 def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `entry(*arguments)` in so many processes that know each other as one process group.
+    """Call `entry(*arguments)` in so many worker processes that form one process group.
 
     Args:
-        num_processes: 1 or more. On CUDA each takes a GPU of its own.
-        entry: importable by name; `torch.distributed` says its place.
-        arguments: picklable.
+        num_processes: number of workers, 1 or more. On CUDA each takes a GPU of its own.
+        entry: function that is importable by name; `torch.distributed` says its rank.
+        arguments: its positional arguments, picklable.
 
     Returns:
-        What the main process returned, picklable.
+        What rank 0 returned, picklable.
 
     Raises:
         ConfigError: fewer GPUs than processes.
@@ -72,13 +72,13 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
     if num_processes < 1:
         raise ConfigError(f"processes must be 1 or more, got {num_processes}; nearest is 1")
     with temporary_folder("mova-") as folder:
-        crew: list[_Member] = []
+        workers: list[_Worker] = []
         try:
             with _interrupts_after(), _interrupts_for_this_process_only():
                 for rank in range(num_processes):
-                    crew.append(_start(rank, num_processes, folder / "meeting", (entry, arguments)))
-            reports = _listen(crew)
-            failure = _first_failure(reports, crew)
+                    workers.append(_start(rank, num_processes, folder / "rendezvous", (entry, arguments)))
+            reports = _listen(workers)
+            failure = _first_failure(reports, workers)
             if failure is not None:
                 raise failure
             found = reports[0]
@@ -86,33 +86,33 @@ def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> An
             return found.value
         finally:
             with _interrupts_after():
-                _end(crew)
+                _end(workers)
 
 
-def _start(rank: int, num_processes: int, meeting: Path, job: _Job) -> _Member:
+def _start(rank: int, num_processes: int, rendezvous: Path, job: _Job) -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_enter, args=(rank, num_processes, str(meeting), there, job))
+    process = context.Process(target=_enter, args=(rank, num_processes, str(rendezvous), there, job))
     process.start()
     # Only the process itself holds its end, so that its loss is seen.
     there.close()
-    return _Member(process, here)
+    return _Worker(process, here)
 
 
-def _listen(crew: Sequence[_Member]) -> dict[int, _Report | None]:
+def _listen(workers: Sequence[_Worker]) -> dict[int, _Report | None]:
     """Return the reports by rank, None of lost processes: of all, or of those that came with the first failure."""
-    silent = {member.line: rank for rank, member in enumerate(crew)}
+    silent = {worker.pipe: rank for rank, worker in enumerate(workers)}
     reports: dict[int, _Report | None] = {}
     until: float | None = None
     while silent:
         ready = wait(list(silent), None if until is None else max(0.0, until - time.monotonic()))
         if not ready:
             break
-        for line in ready:
-            assert isinstance(line, Connection)
-            rank = silent.pop(line)
+        for pipe in ready:
+            assert isinstance(pipe, Connection)
+            rank = silent.pop(pipe)
             try:
-                report = line.recv()
+                report = pipe.recv()
             except (EOFError, OSError):
                 report = None
             reports[rank] = report
@@ -121,33 +121,33 @@ def _listen(crew: Sequence[_Member]) -> dict[int, _Report | None]:
     return reports
 
 
-def _first_failure(reports: dict[int, _Report | None], crew: Sequence[_Member]) -> BaseException | None:
+def _first_failure(reports: dict[int, _Report | None], workers: Sequence[_Worker]) -> BaseException | None:
     for rank, report in reports.items():
         if report is None:
-            crew[rank].process.join(_TIDY_S)
-            code = crew[rank].process.exitcode or 0
+            workers[rank].process.join(_TIDY_S)
+            code = workers[rank].process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            return StageError(f"process {rank} of {len(crew)} was lost ({how}); memory may have run out")
+            return StageError(f"process {rank} of {len(workers)} was lost ({how}); memory may have run out")
     failed = [report for report in reports.values() if report is not None and report.error is not None]
     return min(failed, key=lambda report: report.at_s).error if failed else None
 
 
-def _end(crew: Sequence[_Member]) -> None:
-    """End all processes. Those that have reported leave by themselves; the main one may tidy up."""
-    for member in crew:
-        member.line.close()
+def _end(workers: Sequence[_Worker]) -> None:
+    """End all processes. Those that have reported leave by themselves; rank 0 may tidy up."""
+    for worker in workers:
+        worker.pipe.close()
     until = time.monotonic() + _LISTEN_S
-    for member in crew:
-        member.process.join(max(0.0, until - time.monotonic()))
-    for member in crew[1:]:
-        member.process.kill()
-    for member in crew[:1]:
-        if member.process.is_alive():
-            member.process.terminate()
-        member.process.join(_TIDY_S)
-        member.process.kill()
-    for member in crew:
-        member.process.join()
+    for worker in workers:
+        worker.process.join(max(0.0, until - time.monotonic()))
+    for worker in workers[1:]:
+        worker.process.kill()
+    for worker in workers[:1]:
+        if worker.process.is_alive():
+            worker.process.terminate()
+        worker.process.join(_TIDY_S)
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
 
 
 @contextmanager
@@ -184,23 +184,23 @@ def _interrupts_for_this_process_only() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _enter(rank: int, num_processes: int, meeting: str, line: Connection, job: _Job) -> None:
+def _enter(rank: int, num_processes: int, rendezvous: str, pipe: Connection, job: _Job) -> None:
     """Be one of the processes."""
     for number in _OF_TERMINALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_parent, args=(Path(meeting).parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(Path(rendezvous).parent,), daemon=True).start()
     with suppress(BaseException):
-        line.send(_report_of(lambda: _do(rank, num_processes, meeting, job)))
+        pipe.send(_report_of(lambda: _do(rank, num_processes, rendezvous, job)))
         sys.stderr.flush()
         # Nobody hangs up before everybody is done.
-        line.recv()
+        pipe.recv()
     remove_unfinished()
     # Without farewell: threads of the exchange may still be running, and taking them down in order can abort.
     os._exit(0)
 
 
-def _do(rank: int, num_processes: int, meeting: str, job: _Job) -> Any:
+def _do(rank: int, num_processes: int, rendezvous: str, job: _Job) -> Any:
     import torch
     from torch import distributed
     from tqdm import tqdm
@@ -214,7 +214,7 @@ def _do(rank: int, num_processes: int, meeting: str, job: _Job) -> Any:
     device = own_device(rank, num_processes)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=f"file://{meeting}",
+        init_method=f"file://{rendezvous}",
         rank=rank,
         world_size=num_processes,
     )

@@ -52,8 +52,8 @@ class Divisible:
     """What of a generation can be shared.
 
     Attributes:
-        heads: of the towers, by name.
-        tokens: of each stream, by name; every process of a group needs one of each.
+        heads: attention heads of the towers, by name.
+        tokens: tokens of each stream, by name; every process of a group needs one of each.
         num_branches: predictions of a guided step, 1 to 3.
         shares_tokens: whether the bridge allows a sample to be shared at all.
     """
@@ -93,7 +93,7 @@ def choose_layout(num_processes: int, work: Divisible, *, one_group: bool = Fals
     evenly among all of them. In a group, Ulysses exchanges less than a ring and goes as far as the heads allow.
 
     Args:
-        num_processes: in all.
+        num_processes: number of processes in all.
         work: what can be shared.
         one_group: let all processes share each sample, as they must to share the weights.
 

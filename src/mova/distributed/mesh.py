@@ -1,4 +1,4 @@
-"""The processes of a run: which of them see different samples, and which share one."""
+"""The processes of a run as a mesh: data parallel ones see different samples, context parallel ones share one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Parallel:
     """One process among the others; neighbours in rank share a sample first, then weights, then nothing.
 
     Attributes:
-        replicate: copies of the sharded weights.
-        shard: processes with different samples that share one copy.
-        ring, ulysses: processes that share a sample by tokens and by heads.
-        rank: of this process.
-        mesh: of all processes, axes as `AXES`; None for a process that is alone and has no process group.
-        waiting: the group of all processes in which they wait, without the time limit of other exchanges.
-        hosts: the group of all processes in which they exchange numbers without waiting for their devices.
+        replicate: data parallel copies of the sharded weights.
+        shard: data parallel processes with different samples that share one copy of the weights (FSDP2).
+        ring, ulysses: context parallel processes that share a sample by tokens and by heads.
+        rank: number of this process, from 0.
+        mesh: device mesh of all processes, axes as `AXES`; None for a process that is alone and has no process group.
+        waiting: gloo group of all processes for barriers and broadcasts that may take long: no time limit applies.
+        hosts: gloo group of all processes for numbers in host memory; None is the default group.
     """
 
     replicate: int = 1
@@ -56,22 +56,22 @@ class Parallel:
 
     @property
     def context_rank(self) -> int:
-        """Place of this process among those that share its sample."""
+        """Rank of this process among those that share its sample."""
         return self.rank % self.context_size
 
     @property
     def data_size(self) -> int:
-        """Processes, or groups of processes, that see different samples."""
+        """Data parallel size: processes, or groups of processes, that see different samples."""
         return self.replicate * self.shard
 
     @property
     def data_rank(self) -> int:
-        """Place of this process's samples among those."""
+        """Data parallel rank of this process's samples."""
         return self.rank // self.context_size
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process is rank 0, which writes files and logs."""
         return self.rank == 0
 
     def barrier(self) -> None:
@@ -80,47 +80,47 @@ class Parallel:
             distributed.barrier(self.waiting)
 
     def sum_over_samples(self, value: torch.Tensor) -> torch.Tensor:
-        """Add up a tensor over the processes with different samples; those that share one count once."""
+        """All_reduce (sum) a tensor over the processes with different samples; those that share one count once."""
         if self.mesh is None:
             return value
         total = value.detach().clone()
         distributed.all_reduce(total)
         return total / self.context_size
 
-    def agree(self, flag: bool, device: torch.device) -> bool:
-        """Return what the main process says, so that all of them do the same."""
+    def broadcast_flag(self, flag: bool, device: torch.device) -> bool:
+        """Return rank 0's flag on every process (broadcast), so that all of them do the same."""
         if self.mesh is None:
             return flag
-        said = torch.tensor([float(flag)], device=device)
-        distributed.broadcast(said, src=0)
-        return bool(said.item())
+        sent = torch.tensor([float(flag)], device=device)
+        distributed.broadcast(sent, src=0)
+        return bool(sent.item())
 
-    def largest(self, *values: float) -> tuple[float, ...]:
-        """Return the largest of each number over all processes: all of them have the same then."""
+    def all_reduce_max(self, *values: float) -> tuple[float, ...]:
+        """Return the maximum of each number over all processes (all_reduce max): all of them have the same then."""
         if self.mesh is None:
             return values
-        said = torch.tensor(values, dtype=torch.float64)
-        distributed.all_reduce(said, distributed.ReduceOp.MAX, group=self.hosts)
-        return tuple(said.tolist())
+        reduced = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(reduced, distributed.ReduceOp.MAX, group=self.hosts)
+        return tuple(reduced.tolist())
 
-    def from_main(self, make: Callable[[], _T]) -> _T:
-        """Return what the main process makes; the others wait for it, for as long as it takes.
+    def broadcast(self, make: Callable[[], _T]) -> _T:
+        """Make a value on rank 0 and broadcast it to all processes; the others wait for as long as it takes.
 
         Args:
-            make: called on the main process only; what it returns, or raises, must be picklable.
+            make: called on rank 0 only; what it returns, or raises, must be picklable.
 
         Raises:
             BaseException: what `make` raised, on every process.
         """
         if self.mesh is None:
             return make()
-        said: list[_Told[_T] | None] = [_told(make) if self.is_main else None]
-        distributed.broadcast_object_list(said, src=0, group=self.waiting, device=torch.device("cpu"))
-        told = said[0]
-        assert told is not None, "the main process tells something"
-        if told.error is not None:
-            raise told.error
-        return cast("_T", told.value)
+        sent: list[_Broadcast[_T] | None] = [_made(make) if self.is_main else None]
+        distributed.broadcast_object_list(sent, src=0, group=self.waiting, device=torch.device("cpu"))
+        received = sent[0]
+        assert received is not None, "rank 0 broadcasts a value or an error"
+        if received.error is not None:
+            raise received.error
+        return cast("_T", received.value)
 
 
 ALONE: Final = Parallel()
@@ -128,19 +128,19 @@ ALONE: Final = Parallel()
 
 
 @dataclass(frozen=True)
-class _Told(Generic[_T]):
-    """What a process made, or why it could not."""
+class _Broadcast(Generic[_T]):
+    """What rank 0 broadcasts: a value, or the error that came instead."""
 
     value: _T | None = None
     error: BaseException | None = None
 
 
-def _told(make: Callable[[], _T]) -> _Told[_T]:
+def _made(make: Callable[[], _T]) -> _Broadcast[_T]:
     try:
-        return _Told(make())
+        return _Broadcast(make())
     except BaseException as error:
         # Also an interrupt: silence would let the others wait for ever.
-        return _Told(error=portable(error))
+        return _Broadcast(error=portable(error))
 
 
 def leave_parallel() -> None:
@@ -152,7 +152,7 @@ def leave_parallel() -> None:
 def start_parallel(
     *, replicate: int = 1, shard: int = 1, ring: int = 1, ulysses: int = 1, device: torch.device | str = "cpu"
 ) -> Parallel:
-    """Join the other processes that `torchrun` started; a process that is alone needs no process group.
+    """Join the process group of those that `torchrun` started; a process that is alone needs no process group.
 
     Args:
         replicate, shard, ring, ulysses: see `Parallel`; their product is the number of processes.

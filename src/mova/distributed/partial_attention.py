@@ -16,7 +16,7 @@ from torch import distributed
 from torch.distributed import ProcessGroup
 from torch.nn import functional
 
-from mova.distributed.collectives import pass_on
+from mova.distributed.collectives import ring_exchange
 
 _HALF = (torch.float16, torch.bfloat16)
 Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -145,7 +145,7 @@ class _Ring(torch.autograd.Function):
             length = lengths[(rank - step) % size]
             joined = _join(joined, attend(q, block[0, :, :length], block[1, :, :length]))
             if step < size - 1:
-                (block,) = pass_on([block], group)
+                (block,) = ring_exchange([block], group)
         assert joined is not None
         output, lse = joined[0].to(q.dtype), joined[1]
         ctx.save_for_backward(q, k, v, output, lse)
@@ -167,7 +167,7 @@ class _Ring(torch.autograd.Function):
             collected[0, :, :length] += parts[1]
             collected[1, :, :length] += parts[2]
             # After as many steps as there are processes the gradients are back with their keys.
-            block, collected = pass_on([block, collected], group)
+            block, collected = ring_exchange([block, collected], group)
         own = lengths[rank]
         return grad_q.to(q.dtype), collected[0, :, :own].to(k.dtype), collected[1, :, :own].to(v.dtype), None, None
 

@@ -57,7 +57,7 @@ def of_pooled(values: Sequence[Sequence[float]], figure: Callable[[FloatArray], 
 
     Args:
         values: any number of values for each clip.
-        figure: of at least one value, such as a median.
+        figure: statistic of at least one value, such as a median.
     """
     clips = [np.asarray(clip, np.float64) for clip in values]
     pooled = np.concatenate(clips) if clips else np.zeros(0)

@@ -39,8 +39,8 @@ class Scored:
     """The measures of one scene.
 
     Attributes:
-        score: of the generated clip.
-        ceiling: of the rendered clip sent through the autoencoders; None where there are none.
+        score: score of the generated clip.
+        ceiling: score of the rendered clip sent through the autoencoders; None where there are none.
     """
 
     score: ClipScore
@@ -166,9 +166,9 @@ def report_on(
     """Return the report of clips that were scored already.
 
     Args:
-        scores: of the clips.
-        ceiling: of re-encoded clips, where there are any.
-        seed: of the reassignment of sounds for the chance level.
+        scores: scores of the clips.
+        ceiling: score of re-encoded clips, where there are any.
+        seed: seed of the reassignment of sounds for the chance level.
         by_combination: whether scenes with held-out combinations are also reported apart, which says something only of
             a model that was trained without them.
     """
@@ -209,12 +209,12 @@ def run_benchmark(
             picture or of the sound), and a seed; returns a clip of any length and rate.
         num_clips: 1 to 10,000.
         seed: 0 or more; another seed means other scenes and other noise.
-        kinds: of scenes; by default those that the shipped model was trained on.
+        kinds: kinds of scenes; by default those that the shipped model was trained on.
         by_combination: whether scenes with combinations that training can be kept from are also reported apart.
         reencode: sends a clip through the autoencoders and back; gives the ceiling.
         on_clip: called after each clip with its number, the rendered clip, the generated clip and the measures.
         known: measures of clips that need not be made again, by number; `on_clip` is not called for them.
-        size, num_frames, frame_rate, sample_rate: of the rendered clips, from which the first frames are taken.
+        size, num_frames, frame_rate, sample_rate: form of the rendered clips, from which the first frames are taken.
 
     Raises:
         ConfigError: number of clips or seed out of range, no kind or an unknown one.

@@ -13,7 +13,7 @@ from mova.errors import ReadError
 from mova.generate.request import GenerateRequest
 from mova.geometry import ClipGeometry
 from mova.media.frames import read_image
-from mova.media.probe import probe_sound, probe_video
+from mova.media.probe import probe_audio, probe_video
 from mova.media.read import read_audio, read_frames
 
 
@@ -74,7 +74,7 @@ def read_inputs(
         _tell("video", request.video, start_s, geometry, probe_video(request.video).duration_s, on_part)
     if request.audio:
         inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s)
-        _tell("audio", request.audio, start_s, geometry, probe_sound(request.audio).duration_s, on_part)
+        _tell("audio", request.audio, start_s, geometry, probe_audio(request.audio).duration_s, on_part)
     return inputs
 
 

@@ -250,7 +250,7 @@ def _make(
             seconds=clock.end(),
         )
 
-    written: GeneratedFile = pipeline.parallel.from_main(write)
+    written: GeneratedFile = pipeline.parallel.broadcast(write)
     return written
 
 

@@ -56,7 +56,7 @@ class ColourMap:
     Attributes:
         transfer: `PQ`, `HLG` or anything else for SDR.
         primaries: number of ITU-T H.273.
-        peak_nits: of the display that the colours were chosen on.
+        peak_nits: peak brightness of the display that the colours were chosen on.
     """
 
     transfer: int
@@ -114,9 +114,9 @@ def colour_map(stream: VideoStream, first: VideoFrame, tags: ColourTags, path: o
     """Choose how the colours of a video are mapped; None where they are SDR in BT.709 or BT.601 already.
 
     Args:
-        stream: of the video.
+        stream: video stream of a file.
         first: its first frame, with the side data.
-        tags: of its colours.
+        tags: colour tags of the stream.
         path: names the file in errors.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     PathArgument = str | os.PathLike[str]
 
-# Sound whose time stamps wander by less than this is taken as continuous.
+# Audio whose time stamps wander by less than this is taken as continuous.
 _JITTER_S = 0.010
 # Decoding starts this much before the span and ends after it: codecs need a run-up, the resampler a margin.
 _MARGIN_S = 0.25
@@ -86,15 +86,17 @@ class AudioSpan:
         return np.ascontiguousarray(np.clip(moved[:, first : first + length], -1.0, 1.0))
 
 
-def decode_sound(path: PathArgument, *, origin_s: float | None, start_s: float, duration_s: float) -> AudioSpan | None:
+def decode_audio_span(
+    path: PathArgument, *, origin_s: float | None, start_s: float, duration_s: float
+) -> AudioSpan | None:
     """Decode the audio of a span; None where there is no audio stream.
 
     Args:
         path: a file that FFmpeg decodes.
         origin_s: what `start_s` counts from on the file's own clock: the time of its first frame; None counts from the
             first sample, wherever its clock stands.
-        start_s: of the span.
-        duration_s: of the span.
+        start_s: start of the span.
+        duration_s: duration of the span.
 
     Raises:
         ReadError: damaged, not finite, or of a kind that cannot be placed or mixed.
@@ -114,7 +116,7 @@ def decode_sound(path: PathArgument, *, origin_s: float | None, start_s: float, 
         is_at_end = True
         for frame in frames if first is None else itertools.chain([first], frames):
             if _kind(frame) != (rate, speakers):
-                raise ReadError(f"sound must keep its rate and channels, got {path} where they change")
+                raise ReadError(f"audio must keep its rate and channels, got {path} where they change")
             window.add(frame, origin_s)
             if window.is_full:
                 is_at_end = False
@@ -195,13 +197,13 @@ def _check_speakers(speakers: tuple[str, ...], path: PathArgument) -> None:
     try:
         downmix(np.zeros((len(speakers), 1), dtype=np.float32), speakers)
     except ConfigError as error:
-        raise ReadError(f"sound must be possible to mix down, got {path}: {error}") from error
+        raise ReadError(f"audio must be possible to mix down, got {path}: {error}") from error
 
 
 def _frames(
     container: InputContainer, stream: AudioStream, path: PathArgument, origin_s: float, from_s: float
 ) -> Iterator[AudioFrame]:
-    """Yield frames from `from_s` at the latest, unless the sound starts later."""
+    """Yield frames from `from_s` at the latest, unless the audio starts later."""
     if from_s < _SEEK_FROM_S or container.format.name in _GUESSED_SEEKS:
         yield from media_file.decode(container, stream, path)
         return
@@ -216,7 +218,7 @@ def _frames(
         yield landed
         yield from decoded
         return
-    # Sound that starts later, or a seek that ended too late: only reading from the start tells.
+    # Audio that starts later, or a seek that ended too late: only reading from the start tells.
     with media_file.open_media(path) as unmoved:
         again = media_file.audio_stream(unmoved, path)
         if again is not None:

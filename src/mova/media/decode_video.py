@@ -1,4 +1,4 @@
-"""From a video stream to frames at given times: the picture shown at a time is the latest one that is due by then."""
+"""From a video stream to frames at given times: shown at a time is the latest source frame that is due by then."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     PathArgument = str | os.PathLike[str]
 
-# Matroska and Flash round time stamps to 1 ms, those of the first picture too.
+# Matroska and Flash round time stamps to 1 ms, those of the first source frame too.
 _TIME_TOLERANCE_S = 0.0015
 # Below this, decoding from the start is as fast as seeking.
 _SEEK_FROM_S = 1.0
@@ -45,9 +45,10 @@ class VideoSpan:
     Attributes:
         frames: (F, H, W, 3) uint8.
         frame_rate: frames per second.
-        origin_s: time of the file's first picture on its own clock.
-        num_own: how many of the frames are the file's own; those after them hold its last picture.
-        end_s: where the file's last picture ends, after the first picture; None where decoding stopped before.
+        origin_s: time of the file's first source frame on its own clock.
+        num_own: how many of the frames are the file's own; those after them hold its last source frame.
+        end_s: where the file's last source frame ends, after the first source frame; None where decoding stopped
+            before.
         declared_end_s: where the file says that it ends; None where it does not say.
     """
 
@@ -66,7 +67,7 @@ class VideoSpan:
 
 @dataclass(frozen=True)
 class _Renderer:
-    """Turns decoded pictures into upright RGB of one size, whatever the stream does on the way."""
+    """Turns source frames into upright RGB of one size, whatever the stream does on the way."""
 
     path: PathArgument
     size: tuple[int, int]
@@ -135,8 +136,8 @@ def decode_frames(
         stream = media_file.video_stream(container, path)
         # Before decoding: a decoder whose stream says nothing forgets what the container says.
         stated = colour_tags(stream.codec_context)
-        pictures = _pictures(container, stream, path, start_s)
-        beginning = next(pictures)
+        sources = _source_frames(container, stream, path, start_s)
+        beginning = next(sources)
         origin_s, first = beginning.time_s, beginning.frame
         source_rate = media_file.frame_rate(stream)
         rate = source_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1_000_000)
@@ -145,7 +146,7 @@ def decode_frames(
         if frame_rate is None:
             limits.check_frame_rate(float(rate), path)
         aspect = media_file.pixel_aspect(stream)
-        # Of the first picture only: a frame whose side data was looked at lives until the garbage collector runs.
+        # Of the first source frame only: a frame whose side data was looked at lives until the garbage collector runs.
         turns, is_mirrored = media_file.orientation(first)
         tags = colour_tags(first, stated)
         colours = colour_map(stream, first, tags, path)
@@ -154,14 +155,14 @@ def decode_frames(
         shown_aspect = 1.0 / aspect if turns % 2 else aspect
         render = _Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix)
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
-        shown, num_own, end_s = _place(beginning, pictures, times, render)
+        shown, num_own, end_s = _place(beginning, sources, times, render)
         declared_s = media_file.declared_end_s(container, stream)
         return VideoSpan(_stack(shown), num_own, Fraction(rate), origin_s, end_s, declared_s)
 
 
 @dataclass(frozen=True)
 class _Times:
-    """When output frames are due, in seconds after the first picture, and how long one usually lasts."""
+    """When output frames are due, in seconds after the first source frame, and how long one usually lasts."""
 
     start_s: float
     rate: Fraction
@@ -195,18 +196,18 @@ class _Times:
         return min(available, self.num_frames), self.num_frames
 
 
-def _pictures(
+def _source_frames(
     container: InputContainer, stream: VideoStream, path: PathArgument, start_s: float
 ) -> Iterator[TimedFrame]:
-    """Yield the first picture, then those from the key frame before `start_s` on; times are on the file's clock."""
-    pictures = _timed(container, stream, path)
-    first = next(pictures, None)
+    """Yield the first source frame, then those from the key frame before `start_s`; times are on the file's clock."""
+    sources = _timed(container, stream, path)
+    first = next(sources, None)
     if first is None:
         raise ReadError(f"a video must have at least one frame, got none in {path}")
     yield first
     if start_s >= _SEEK_FROM_S:
-        pictures = _seek(container, stream, path, first.time_s, first.time_s + start_s)
-    yield from pictures
+        sources = _seek(container, stream, path, first.time_s, first.time_s + start_s)
+    yield from sources
 
 
 def _seek(
@@ -216,23 +217,23 @@ def _seek(
     for target_s in (start_s, start_s - _SECOND_TRY_S):
         if target_s < origin_s or not media_file.seek(container, stream, target_s):
             break
-        pictures = _timed(container, stream, path)
-        landed = next(pictures, None)
+        sources = _timed(container, stream, path)
+        landed = next(sources, None)
         if landed is not None and landed.time_s <= start_s + _TIME_TOLERANCE_S:
             yield landed
-            yield from pictures
+            yield from sources
             return
     with media_file.open_media(path) as unmoved:
         yield from _timed(unmoved, media_file.video_stream(unmoved, path), path)
 
 
 def _timed(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
-    """Yield whole pictures from where the container stands."""
+    """Yield whole source frames from where the container stands."""
     return deinterlaced(_decoded(container, stream, path))
 
 
 def _decoded(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
-    # AVI stores no presentation times; those that FFmpeg makes up are in disorder where pictures were reordered, while
+    # AVI stores no presentation times; those that FFmpeg makes up are in disorder where frames were reordered, while
     # the decoding times come out in order.
     has_decoding_times_only = container.format.name == "avi"
     previous_s = None
@@ -250,19 +251,19 @@ def _decoded(container: InputContainer, stream: VideoStream, path: PathArgument)
 
 
 def _place(
-    first: TimedFrame, pictures: Iterator[TimedFrame], times: _Times, render: _Renderer
+    first: TimedFrame, sources: Iterator[TimedFrame], times: _Times, render: _Renderer
 ) -> tuple[list[np.ndarray], int, float | None]:
     """Return the frames that are due, how many are the file's own, and its end if it was read that far.
 
     Args:
-        first: the first picture.
-        pictures: others, in order.
+        first: the first source frame.
+        sources: others, in order.
         times: when frames are due after the first.
-        render: turns pictures into frames.
+        render: turns source frames into frames of the result.
     """
     shown: list[np.ndarray] = []
     current, current_s, rendered = first, 0.0, None
-    for following in pictures:
+    for following in sources:
         next_s = following.time_s - first.time_s
         while times.due_s(len(shown)) < next_s - _TIME_TOLERANCE_S and not times.is_complete(len(shown)):
             rendered = render(current.frame, current_s) if rendered is None else rendered

@@ -1,4 +1,4 @@
-"""Pictures: images from files, orientation, size and the ranges of the models. Sizes are (height, width) in pixels."""
+"""Images from files: orientation, size and the ranges of the models. Sizes are (height, width) in pixels."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def cover(
-    picture: np.ndarray, size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE, pixel_aspect: float = 1.0
+    image: np.ndarray, size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE, pixel_aspect: float = 1.0
 ) -> np.ndarray:
-    """Scale a picture until it covers `size`, keeping its proportions, and cut off what sticks out.
+    """Scale an image until it covers `size`, keeping its proportions, and cut off what sticks out.
 
     Args:
-        picture: (H, W, 3) uint8.
-        size: of the result, (height, width).
+        image: (H, W, 3) uint8.
+        size: size of the result, (height, width).
         crop: which part is kept where there is too much, (vertical, horizontal): 0 top or left, 1 bottom or right.
-        pixel_aspect: width of one pixel of `picture` divided by its height.
+        pixel_aspect: width of one pixel of `image` divided by its height.
 
     Returns:
         (height, width, 3) uint8, filtered with Lanczos (which averages over the right area when it shrinks).
@@ -70,22 +70,22 @@ def cover(
         GeometryError: a size that is not positive, or a crop outside [0, 1].
     """
     if min(size) < 1:
-        raise GeometryError(f"a picture's size must be at least 1x1, got height {size[0]} and width {size[1]}")
+        raise GeometryError(f"an image's size must be at least 1x1, got height {size[0]} and width {size[1]}")
     if not all(0.0 <= part <= 1.0 for part in crop):
         raise GeometryError(f"crop must lie in [0, 1] in both directions, got {crop}")
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if (height, width) == tuple(size) and pixel_aspect == 1.0:
-        return np.ascontiguousarray(picture)
+        return np.ascontiguousarray(image)
     wanted = size[1] / size[0] / pixel_aspect
     box_width, box_height = min(float(width), height * wanted), min(float(height), width / wanted)
     left, top = (width - box_width) * crop[1], (height - box_height) * crop[0]
     box = (left, top, min(left + box_width, width), min(top + box_height, height))
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.array(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+    scaled = Image.fromarray(np.ascontiguousarray(image))
+    return np.array(scaled.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
 
 
 def display_size(height: int, width: int, *, pixel_aspect: float = 1.0, quarter_turns: int = 0) -> tuple[int, int]:
-    """Return (height, width) of a coded picture with square pixels and upright; no direction loses pixels."""
+    """Return (height, width) of a coded image with square pixels and upright; no direction loses pixels."""
     if pixel_aspect > 1.0:
         width = round(width * pixel_aspect)
     elif pixel_aspect < 1.0:
@@ -93,11 +93,11 @@ def display_size(height: int, width: int, *, pixel_aspect: float = 1.0, quarter_
     return (width, height) if quarter_turns % 2 else (height, width)
 
 
-def orient(picture: np.ndarray, quarter_turns: int, *, mirrored: bool = False) -> np.ndarray:
-    """Mirror a picture (H, W, 3) left to right if asked, then turn it by quarter turns counter-clockwise."""
+def orient(image: np.ndarray, quarter_turns: int, *, mirrored: bool = False) -> np.ndarray:
+    """Mirror an image (H, W, 3) left to right if asked, then turn it by quarter turns counter-clockwise."""
     if mirrored:
-        picture = picture[:, ::-1]
-    return np.rot90(picture, quarter_turns) if quarter_turns % 4 else picture
+        image = image[:, ::-1]
+    return np.rot90(image, quarter_turns) if quarter_turns % 4 else image
 
 
 def frames_to_float(frames: np.ndarray) -> np.ndarray:

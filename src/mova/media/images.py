@@ -44,7 +44,7 @@ def image_to_rgb(image: Image.Image, source: object = "the image given") -> np.n
     image at which it stands, the first one of a file.
 
     Args:
-        image: of any mode of Pillow.
+        image: image in any mode of Pillow.
         source: names it in errors.
 
     Returns:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     PathArgument = str | os.PathLike[str]
 
 # Formats that hold one clip in one file. Not in the list: playlists, which open other files; text and image readers,
-# which turn anything into a picture.
+# which turn anything into an image.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,ivf,ogg,mxf,nut,rm,wav,w64,mp3,flac,aac,aiff,caf"
 )

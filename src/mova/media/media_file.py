@@ -77,7 +77,7 @@ def open_media(path: PathArgument) -> Iterator[InputContainer]:
 
 
 def best_stream(container: InputContainer, kind: Kind) -> Stream | None:
-    """Return the stream that a player would choose, or None. Cover pictures do not count as video."""
+    """Return the stream that a player would choose, or None. Cover images do not count as video."""
     ranked = _ranked_streams(container, kind)
     return ranked[0] if ranked else None
 
@@ -290,7 +290,7 @@ def check_length(path: PathArgument, kind: str, stated_s: float | None, measured
 def _measure(container: InputContainer, streams: list[Stream], path: PathArgument) -> dict[int, float]:
     """Return the seconds from the beginning of each stream to the end of its last packet, by its index.
 
-    A stream begins at its first time stamp, or before it where its header says so: sound may set in late.
+    A stream begins at its first time stamp, or before it where its header says so: audio may set in late.
     """
     usual: dict[int, int] = {}
     ends: dict[int, int] = {}

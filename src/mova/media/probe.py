@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The picture of a file.
+    """The video stream of a file.
 
     Attributes:
         codec: FFmpeg's name.
@@ -30,7 +30,7 @@ class VideoInfo:
         display_size: (height, width) as seen: square pixels, upright.
         pixel_aspect: width of a stored pixel divided by its height.
         quarter_turns: counter-clockwise quarter turns from stored to upright, after mirroring.
-        is_mirrored: whether the stored picture must be mirrored left to right.
+        is_mirrored: whether the stored frames must be mirrored left to right.
         frame_rate: average, in frames per second; None where the file does not say.
         is_variable_rate: whether frames last differently long; None where only reading the whole file would tell.
         num_frames: as stored, of which an edit list may show fewer; None where the file does not say.
@@ -53,7 +53,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """The sound of a file: FFmpeg's names of codec and layout, rate in Hz, times as in `VideoInfo`."""
+    """The audio stream of a file: FFmpeg's names of codec and layout, rate in Hz, times as in `VideoInfo`."""
 
     codec: str
     channels: int
@@ -69,9 +69,9 @@ class MediaInfo:
 
     Attributes:
         container: FFmpeg's name of the format.
-        video: the picture.
-        audio: None where there is no sound.
-        duration_s: of the whole file; None where it does not say.
+        video: the video stream.
+        audio: the audio stream; None where there is none.
+        duration_s: duration of the whole file; None where it does not say.
         metadata: the file's own tags.
     """
 
@@ -110,7 +110,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         return _video_info(container, path)
 
 
-def probe_sound(path: str | os.PathLike[str]) -> AudioInfo:
+def probe_audio(path: str | os.PathLike[str]) -> AudioInfo:
     """Say what the audio of a file is, with or without a video.
 
     Raises:
@@ -119,9 +119,9 @@ def probe_sound(path: str | os.PathLike[str]) -> AudioInfo:
     with media_file.open_media(path) as container:
         stream = media_file.audio_stream(container, path)
         if stream is None:
-            raise ReadError(f"a sound file must have an audio stream, got {path} without one")
+            raise ReadError(f"an audio file must have an audio stream, got {path} without one")
         if next(media_file.decode(container, stream, path), None) is None:
-            raise ReadError(f"a sound file must have at least one sample, got none in {path}")
+            raise ReadError(f"an audio file must have at least one sample, got none in {path}")
         return _audio_info(container, stream, path)
 
 
@@ -139,7 +139,7 @@ def video_start_s(path: str | os.PathLike[str]) -> float | None:
         try:
             return _video_info(container, path, measure=False).start_s
         except ReadError:
-            # Its audio may be sound all the same.
+            # Its audio may be intact all the same.
             return stated_s
 
 

@@ -1,4 +1,4 @@
-"""Clips out of media files: frames at any rate and size, and the sound of exactly the same time span."""
+"""Clips out of media files: frames at any rate and size, and the audio of exactly the same time span."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mova.errors import ConfigError, ReadError
 from mova.geometry import num_samples
 from mova.media import media_file
-from mova.media.decode_audio import AudioSpan, decode_sound
+from mova.media.decode_audio import AudioSpan, decode_audio_span
 from mova.media.decode_video import VideoSpan, decode_frames
 from mova.media.probe import video_start_s
 from mova.types import Clip
@@ -66,23 +66,23 @@ def read_clip(
     require_audio: bool = False,
     pad: bool = False,
 ) -> Clip:
-    """Read a span of a film. Decodes in a stream: only the frames of the result are held.
+    """Read a span of a video file. Decodes in a stream: only the frames of the result are held.
 
-    Time zero is the first picture. Frame i is the picture that a player shows at `start_s + i / frame_rate`: rates
-    change by repeating or leaving out pictures, never by moving them. Rotation and non-square pixels are undone. Sound
-    before the first picture is cut; where sound starts late, pauses or ends early there is silence.
+    Time zero is the file's first frame. Frame i shows what a player shows at `start_s + i / frame_rate`: rates
+    change by repeating or leaving out frames, never by moving them. Rotation and non-square pixels are undone. Audio
+    before the first frame is cut; where audio starts late, pauses or ends early there is silence.
 
     Args:
-        path: a film that FFmpeg decodes.
-        frame_rate: of the result; None keeps the average rate of the file.
-        num_frames: of the result; None reads to the end of the picture, to the nearest whole frame.
+        path: a video file that FFmpeg decodes.
+        frame_rate: frame rate of the result; None keeps the average rate of the file.
+        num_frames: number of frames of the result; None reads to the end of the video, to the nearest whole frame.
         size: (height, width) of the result, filled by scaling and cutting (`frames.cover`); None keeps it as seen.
         crop: which part is kept where `size` cuts, (vertical, horizontal) in [0, 1].
-        sample_rate: of the result in Hz; None keeps the file's, or 48,000 where there is no sound.
-        start_s: seconds after the first picture.
-        mono: fold the sound to one channel; otherwise at most two are kept.
-        require_audio: treat a film without sound as an error; otherwise its waveform is None.
-        pad: hold the last picture, and add silence, where the film is shorter than asked for; otherwise an error.
+        sample_rate: sample rate of the result in Hz; None keeps the file's, or 48,000 where there is no audio.
+        start_s: seconds after the first frame.
+        mono: fold the audio to one channel; otherwise at most two are kept.
+        require_audio: treat a video without audio as an error; otherwise its waveform is None.
+        pad: repeat the last frame, and add silence, where the file is shorter than asked for; otherwise an error.
 
     Returns:
         Frames (F, H, W, 3) uint8 and waveform (channels, num_samples(F, frame_rate, sample_rate)) in [-1, 1]. Peaks
@@ -126,20 +126,20 @@ def read_span(
         MovaError: as `read_clip`.
     """
     _check_arguments(frame_rate, num_frames, sample_rate, start_s)
-    picture = decode_frames(
+    video = decode_frames(
         path, frame_rate=frame_rate, num_frames=num_frames, size=size, crop=crop, start_s=start_s, pad=pad
     )
-    rate = float(picture.frame_rate)
-    sound = decode_sound(path, origin_s=picture.origin_s, start_s=start_s, duration_s=picture.duration_s)
-    _check_not_truncated(path, picture, sound)
-    if sound is None:
+    rate = float(video.frame_rate)
+    audio = decode_audio_span(path, origin_s=video.origin_s, start_s=start_s, duration_s=video.duration_s)
+    _check_not_truncated(path, video, audio)
+    if audio is None:
         if require_audio:
             raise ReadError(f"a video must have audio here, got {path} without an audio stream")
-        return ReadSpan(Clip(picture.frames, None, rate, sample_rate or _DEFAULT_SAMPLE_RATE), picture.num_own, ())
-    target_rate = sample_rate or sound.sample_rate
-    length = num_samples(len(picture.frames), rate, target_rate)
-    clip = Clip(picture.frames, sound.cut(target_rate, length, mono=mono), rate, target_rate)
-    return ReadSpan(clip, picture.num_own, _own_samples(sound, target_rate, length))
+        return ReadSpan(Clip(video.frames, None, rate, sample_rate or _DEFAULT_SAMPLE_RATE), video.num_own, ())
+    target_rate = sample_rate or audio.sample_rate
+    length = num_samples(len(video.frames), rate, target_rate)
+    clip = Clip(video.frames, audio.cut(target_rate, length, mono=mono), rate, target_rate)
+    return ReadSpan(clip, video.num_own, _own_samples(audio, target_rate, length))
 
 
 def read_frames(
@@ -175,7 +175,7 @@ def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, s
 
     Args:
         path: a file that FFmpeg decodes.
-        sample_rate: of the result in Hz.
+        sample_rate: sample rate of the result in Hz.
         length: S, samples of the result; silence past the end of the file.
         start_s: seconds after the first frame; of a file without video, after its first sample.
 
@@ -185,9 +185,9 @@ def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, s
     """
     _check_arguments(None, length, sample_rate, start_s)
     origin_s = video_start_s(path)
-    audio = decode_sound(path, origin_s=origin_s, start_s=start_s, duration_s=length / sample_rate)
+    audio = decode_audio_span(path, origin_s=origin_s, start_s=start_s, duration_s=length / sample_rate)
     if audio is None:
-        raise ReadError(f"a sound file must have an audio stream, got {path} without one")
+        raise ReadError(f"an audio file must have an audio stream, got {path} without one")
     _check_audio_whole(path, audio)
     own = _own_samples(audio, sample_rate, length)
     return ReadAudio(audio.cut(sample_rate, length, mono=True), own, audio.file_end_s)
@@ -209,14 +209,14 @@ def _check_arguments(frame_rate: float | None, num_frames: int | None, sample_ra
         raise ConfigError(f"start_s must be 0 or more seconds, got {start_s}; nearest is 0")
 
 
-def _check_not_truncated(path: str | os.PathLike[str], picture: VideoSpan, sound: AudioSpan | None) -> None:
+def _check_not_truncated(path: str | os.PathLike[str], video: VideoSpan, audio: AudioSpan | None) -> None:
     """Refuse a file that was read to its end and is shorter than it says: a download or a copy that broke off."""
-    if sound is not None:
-        _check_audio_whole(path, sound)
-    if picture.end_s is None or (sound is not None and sound.file_end_s is None):
+    if audio is not None:
+        _check_audio_whole(path, audio)
+    if video.end_s is None or (audio is not None and audio.file_end_s is None):
         return
-    end_s = max(picture.end_s, 0.0 if sound is None or sound.file_end_s is None else sound.file_end_s)
-    media_file.check_length(path, "video", picture.declared_end_s, end_s)
+    end_s = max(video.end_s, 0.0 if audio is None or audio.file_end_s is None else audio.file_end_s)
+    media_file.check_length(path, "video", video.declared_end_s, end_s)
 
 
 def _check_audio_whole(path: str | os.PathLike[str], audio: AudioSpan) -> None:

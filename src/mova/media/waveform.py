@@ -1,4 +1,4 @@
-"""Sound in memory: resampling, downmix and measurements. Waveforms are (channels, S) float32 in [-1, 1]."""
+"""Audio in memory: resampling, downmix and measurements. Waveforms are (channels, S) float32 in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU, _OFFSET_LUFS = -70.0, -10.0, -0.691
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
-    """Change the sample rate of (channels, S) without shifting the sound in time.
+    """Change the sample rate of (channels, S) without shifting it in time.
 
     Returns:
         (channels, about S * target_rate / source_rate) float32.
@@ -92,7 +92,7 @@ def loudness_lufs(waveform: np.ndarray, sample_rate: int) -> float:
     """Measure integrated loudness as ITU-R BS.1770 defines it for mono and stereo.
 
     Args:
-        waveform: (1 or 2, S), at least 0.4 s long; shorter sound is measured as one block.
+        waveform: (1 or 2, S), at least 0.4 s long; shorter audio is measured as one block.
         sample_rate: in Hz.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Clips into mp4 files: whole or not at all, picture and sound in step, with a record of where they came from."""
+"""Clips into mp4 files: whole or not at all, video and audio in step, with a record of where they came from."""
 
 from __future__ import annotations
 
@@ -101,17 +101,17 @@ def write_clip(
         clip: even height and width; a mono or stereo waveform of exactly as many samples as the frames last
             (`mova.geometry.num_samples`) at a rate of `AAC_RATES`.
         metadata: kept in the file as one JSON object in the `comment` tag; `read_metadata` returns it.
-        crf: quality of the picture, 0 (lossless) to 51 (worst).
+        crf: quality of the video, 0 (lossless) to 51 (worst).
         preset: x264's name for how long it may search.
-        allow_silent: whether a clip without a waveform may become a file without sound.
+        allow_silent: whether a clip without a waveform may become a file without audio.
         source_type: IPTC's name of how the clip came about; stands in the file as XMP.
 
     Raises:
         MuxError: a clip or path that cannot be written (before encoding), or a failure on the way, such as a full disk.
     """
     target = check_writable(path)
-    _check_picture(clip, path, crf)
-    _check_sound(clip, path, allow_silent=allow_silent)
+    _check_video(clip, path, crf)
+    _check_audio(clip, path, allow_silent=allow_silent)
     tags = _tags(metadata or {}, path)
     try:
         with unfinished(_temporary_name(target)) as temporary:
@@ -144,7 +144,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _check_picture(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
+def _check_video(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
     if clip.frames.dtype != np.uint8 or not len(clip.frames):
         raise MuxError(f"frames must be at least one and uint8, got {len(clip.frames)} {clip.frames.dtype} for {path}")
     for name, value in zip(("height", "width"), clip.frames.shape[1:3], strict=True):
@@ -157,21 +157,21 @@ def _check_picture(clip: Clip, path: str | os.PathLike[str], crf: float) -> None
         raise MuxError(f"crf must lie in [0, 51], got {crf}; nearest is {min(max(crf, 0.0), 51.0):g}")
 
 
-def _check_sound(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
+def _check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
     waveform = clip.waveform
     if waveform is None:
         if not allow_silent:
-            raise MuxError(f"a clip must have sound, got none for {path}; allow_silent=True writes the picture alone")
+            raise MuxError(f"a clip must have audio, got none for {path}; allow_silent=True writes the video alone")
         return
     if len(waveform) not in _LAYOUTS:
-        raise MuxError(f"sound must have 1 or 2 channels, got {len(waveform)}")
+        raise MuxError(f"audio must have 1 or 2 channels, got {len(waveform)}")
     if clip.sample_rate not in AAC_RATES:
         nearest = min(AAC_RATES, key=lambda rate: abs(rate - clip.sample_rate))
         raise MuxError(f"sample rate must be one that AAC has, got {clip.sample_rate} Hz; nearest is {nearest} Hz")
     expected = num_samples(len(clip.frames), clip.frame_rate, clip.sample_rate)
     if waveform.shape[1] != expected:
         raise MuxError(
-            f"sound must last as long as the picture: {len(clip.frames)} frames at {clip.frame_rate:g} per second are "
+            f"audio must last as long as the video: {len(clip.frames)} frames at {clip.frame_rate:g} per second are "
             f"{expected} samples at {clip.sample_rate} Hz, got {waveform.shape[1]}"
         )
     finite = np.isfinite(waveform)
@@ -237,7 +237,7 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str
             container.mux(video.encode(_video_frame(frame, index, rate)))
             if audio is not None:
                 due = num_samples(index + 1, clip.frame_rate, clip.sample_rate)
-                sent = _encode_sound(container, audio, clip, sent, due)
+                sent = _encode_audio(container, audio, clip, sent, due)
         container.mux(video.encode(None))
         if audio is not None:
             container.mux(audio.encode(None))
@@ -268,8 +268,8 @@ def _audio_stream(container: OutputContainer, clip: Clip) -> AudioStream:
     return stream
 
 
-def _video_frame(picture: np.ndarray, index: int, rate: Fraction) -> VideoFrame:
-    frame: VideoFrame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+def _video_frame(image: np.ndarray, index: int, rate: Fraction) -> VideoFrame:
+    frame: VideoFrame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     frame = frame.reformat(
         format="yuv420p",
         dst_colorspace="ITU709",
@@ -281,8 +281,8 @@ def _video_frame(picture: np.ndarray, index: int, rate: Fraction) -> VideoFrame:
     return frame
 
 
-def _encode_sound(container: OutputContainer, stream: AudioStream, clip: Clip, sent: int, due: int) -> int:
-    """Encode whole chunks of sound up to sample `due`, and the rest at the end; return the samples sent so far."""
+def _encode_audio(container: OutputContainer, stream: AudioStream, clip: Clip, sent: int, due: int) -> int:
+    """Encode whole chunks of audio up to sample `due`, and the rest at the end; return the samples sent so far."""
     assert clip.waveform is not None
     total = clip.waveform.shape[1]
     while sent < total and (sent + _AUDIO_CHUNK <= due or due == total):
@@ -297,17 +297,17 @@ def _encode_sound(container: OutputContainer, stream: AudioStream, clip: Clip, s
 def _check_complete(path: Path, clip: Clip) -> None:
     """Count the packets that arrived in the file: an encoder or a disk may have dropped some without a word."""
     seconds = {"video": Fraction(0), "audio": Fraction(0)}
-    num_pictures = 0
+    num_frames = 0
     with av.open(str(path), "r", format="mp4") as container:
         for packet in container.demux():
             if packet.size and not packet.is_corrupt:
-                num_pictures += packet.stream.type == "video"
+                num_frames += packet.stream.type == "video"
                 seconds[packet.stream.type] += (packet.duration or 0) * packet.time_base
     if read_xmp(path) is None:
         raise OSError("only a part without its end reached the file")
     expected = Fraction(0) if clip.waveform is None else Fraction(clip.waveform.shape[1], clip.sample_rate)
-    if num_pictures != len(clip.frames) or seconds["audio"] < expected:
-        arrived = f"{num_pictures} of {len(clip.frames)} frames and {float(seconds['audio']):g} s of sound"
+    if num_frames != len(clip.frames) or seconds["audio"] < expected:
+        arrived = f"{num_frames} of {len(clip.frames)} frames and {float(seconds['audio']):g} s of audio"
         raise OSError(f"only {arrived} reached the file")
 
 

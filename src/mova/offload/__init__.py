@@ -1,1 +1,1 @@
-"""Where weights are while they do not compute: in host memory or in files, and how they reach the device in time."""
+"""Offload of frozen weights and of activations: backing stores, onload, prefetch, activation checkpointing."""

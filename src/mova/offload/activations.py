@@ -1,4 +1,8 @@
-"""What is kept between forward and backward: all of it, what lies between blocks, or that in host memory."""
+"""Activation checkpointing (gradient checkpointing) of blocks, and activation offload to host memory.
+
+Without either, everything that the backward pass needs is kept from the forward; with checkpointing only the inputs of
+blocks, on the device or, offloaded, on the host.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ from mova.models.tower import DiTTower
 
 
 def recompute_blocks(components: Iterable[nn.Module], *, offload: bool = False) -> None:
-    """Let every block and every layer of the bridge compute its inside again in the backward pass.
+    """Turn on activation checkpointing: blocks and layers of the bridge are computed again in the backward pass.
 
     Gradients are the same; a step takes about a third longer.
 
     Args:
         components: towers and bridge.
-        offload: keep what enters the blocks in host memory (pinned where the device is CUDA) until then.
+        offload: activation offload: inputs of blocks wait in host memory (pinned where the device is CUDA).
     """
     # One for all: the layers of the bridge in both directions and the blocks behind them read the same tokens.
     offloaded = _Offloaded()
@@ -40,7 +44,7 @@ def _recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
 
 
 class _Offloaded:
-    """Recomputes with inputs that wait on the host, each there once however many blocks read it.
+    """Activation checkpointing with inputs offloaded to the host, each there once however many blocks read it.
 
     torch's own `save_on_cpu` makes a copy for each of them and waits for it.
     """

@@ -1,4 +1,4 @@
-"""Lets the components of a pipeline rest, and brings each to the device when its phase of a run comes.
+"""Offloads the components of a pipeline, and onloads each to the device when its phase of a run comes.
 
 What each placement is, and takes, is in `mova.plan.memory`. Hooks sit on modules that are called (decision 0001);
 the weights are frozen, so nothing is ever copied back.
@@ -16,8 +16,8 @@ from torch import nn
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.models.dual_tower import DualTower
 from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, TEXT_ENCODER
-from mova.offload.residency import Sleeper, frozen_tensors
-from mova.offload.stores import HomeKind
+from mova.offload.residency import OffloadedWeights, frozen_tensors
+from mova.offload.stores import StoreKind
 from mova.offload.streaming import BlockStreamer, outside_blocks
 from mova.plan.memory import MemoryPlan
 from mova.weights.components import kept_in_float32
@@ -29,13 +29,13 @@ Computing = Callable[[torch.Tensor], torch.dtype]
 
 
 class Placement:
-    """Where the weights of a pipeline are at each moment of a run.
+    """Where the weights of a pipeline are at each moment of a run: offloaded, or onloaded to the device.
 
     Args:
         components: networks by folder of the published layout, loaded on the host (best mapped from their files).
-        device: that computes.
+        device: device that computes.
         plan: chosen placement and number of bands; not "resident", which needs no placement.
-        dtype: that towers, bridge and text encoder compute in.
+        dtype: dtype that towers, bridge and text encoder compute in.
 
     Attributes:
         peak_weights_bytes: most bytes of weights that were on the device at once so far.
@@ -51,20 +51,20 @@ class Placement:
             component.requires_grad_(False)
         self._streamers: dict[str, BlockStreamer] = {}
         if plan.placement in ("stream", "disk"):
-            towers_home: HomeKind = "host" if plan.placement == "stream" else "files"
+            towers_store: StoreKind = "host" if plan.placement == "stream" else "files"
             # A text is read once per clip: not worth host memory of its own.
-            streamed_from: tuple[tuple[str, tuple[str, ...], HomeKind], ...] = (
-                ("towers", COMPONENTS, towers_home),
+            streamed_from: tuple[tuple[str, tuple[str, ...], StoreKind], ...] = (
+                ("towers", COMPONENTS, towers_store),
                 ("text", TEXT, "files"),
             )
-            for name, parts, homes in streamed_from:
+            for name, parts, kind in streamed_from:
                 present = [self._components[part] for part in parts if part in self._components]
                 if present:
-                    self._streamers[name] = BlockStreamer(present, device, homes=homes, computing=computing)
+                    self._streamers[name] = BlockStreamer(present, device, store=kind, computing=computing)
                     self._streamers[name].release_slots()
         streamed = (*COMPONENTS, *TEXT) if self._streamers else ()
-        self._sleepers = {
-            name: Sleeper(
+        self._offloaded = {
+            name: OffloadedWeights(
                 outside_blocks(component) if name in streamed else frozen_tensors(component), device, computing
             )
             for name, component in self._components.items()
@@ -73,19 +73,19 @@ class Placement:
 
     @contextmanager
     def reading_text(self) -> Iterator[None]:
-        """Have the text encoder ready."""
-        with self._awake(TEXT, "text"):
+        """Onload the text encoder."""
+        with self._onloaded(TEXT, "text"):
             yield
 
     @contextmanager
     def coding(self) -> Iterator[None]:
-        """Have the autoencoders ready."""
-        with self._awake(AUTOENCODERS):
+        """Onload the autoencoders."""
+        with self._onloaded(AUTOENCODERS):
             yield
 
     @contextmanager
     def denoising(self, models: Iterable[Any]) -> Iterator[None]:
-        """Have audio tower and bridge ready, and the expert of the joint model that is called; the other one rests."""
+        """Onload audio tower and bridge, and the expert that is called; the other expert is offloaded."""
         names = {id(self._components[name]): name for name in VIDEO_TOWERS if name in self._components}
         with ExitStack() as stack:
             for model in models:
@@ -93,59 +93,59 @@ class Placement:
                     handle = model.register_forward_pre_hook(lambda module, _: self._use(names[id(module.video_tower)]))
                     stack.callback(handle.remove)
             for name in names.values():
-                stack.callback(self._sleepers[name].rest)
-            stack.enter_context(self._awake(("audio_dit", "dual_tower_bridge"), "towers"))
+                stack.callback(self._offloaded[name].offload)
+            stack.enter_context(self._onloaded(("audio_dit", "dual_tower_bridge"), "towers"))
             yield
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
         """Decode normalised latents to frames on the host, band by band where that was planned."""
         bands = self.plan.bands if can_decode_bands(vae) else 1
-        return decode_in_bands(vae, latents, bands, home=torch.device("cpu"))
+        return decode_in_bands(vae, latents, bands, output_device=torch.device("cpu"))
 
     def resident_bytes(self) -> int:
         """Return the bytes of weights on the device now, free slots included."""
-        awake = sum(sleeper.device_bytes for sleeper in self._sleepers.values() if sleeper.is_awake)
-        return awake + sum(streamer.slot_bytes() for streamer in self._streamers.values())
+        onloaded = sum(weights.device_bytes for weights in self._offloaded.values() if weights.is_onloaded)
+        return onloaded + sum(streamer.slot_bytes() for streamer in self._streamers.values())
 
     def host_bytes(self) -> int:
-        """Return the bytes of blocks that rest in host memory of their own."""
-        return sum(streamer.home_bytes() for streamer in self._streamers.values())
+        """Return the bytes of blocks whose backing store is host memory of their own."""
+        return sum(streamer.host_bytes() for streamer in self._streamers.values())
 
     def remove(self) -> None:
         """Leave all weights on the host, in ordinary memory or mapped files, and take the hooks off."""
-        for sleeper in self._sleepers.values():
-            sleeper.rest()
+        for weights in self._offloaded.values():
+            weights.offload()
         for streamer in self._streamers.values():
             streamer.remove()
 
-    def keep(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Give weights that are about to change in place memory of their own; all of them are at rest afterwards."""
+    def make_writable(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give weights that are about to change in place memory of their own; all are offloaded afterwards."""
         wanted = {id(tensor) for tensor in tensors}
-        for sleeper in self._sleepers.values():
-            sleeper.rest()
-            sleeper.keep(wanted)
+        for weights in self._offloaded.values():
+            weights.offload()
+            weights.make_writable(wanted)
         for streamer in self._streamers.values():
             streamer.release_slots()
-            streamer.keep(wanted)
+            streamer.make_writable(wanted)
 
     def _use(self, expert: str) -> None:
         for name in VIDEO_TOWERS:
-            if name != expert and name in self._sleepers:
-                self._sleepers[name].rest()
-        self._sleepers[expert].wake()
+            if name != expert and name in self._offloaded:
+                self._offloaded[name].offload()
+        self._offloaded[expert].onload()
         self._note()
 
     @contextmanager
-    def _awake(self, names: Iterable[str], streamer: str = "") -> Iterator[None]:
-        present = [self._sleepers[name] for name in names if name in self._sleepers]
+    def _onloaded(self, names: Iterable[str], streamer: str = "") -> Iterator[None]:
+        present = [self._offloaded[name] for name in names if name in self._offloaded]
         try:
-            for sleeper in present:
-                sleeper.wake()
+            for weights in present:
+                weights.onload()
             yield
         finally:
             self._note()
-            for sleeper in present:
-                sleeper.rest()
+            for weights in present:
+                weights.offload()
             if streamer in self._streamers:
                 self._streamers[streamer].release_slots()
 
@@ -160,9 +160,9 @@ def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Compu
         wanted = torch.float32 if name in AUTOENCODERS else dtype
         kept = kept_in_float32(component, dtype)
         for path, module in component.named_modules():
-            is_packed = hasattr(module, "scales")
+            is_quantized = hasattr(module, "scales")
             for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-                if (is_packed and key != "bias") or not tensor.is_floating_point():
+                if (is_quantized and key != "bias") or not tensor.is_floating_point():
                     found[id(tensor)] = tensor.dtype
                     continue
                 is_kept = any(part in f"{path}.{key}".split(".") for part in kept)

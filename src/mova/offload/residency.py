@@ -1,4 +1,4 @@
-"""Which of several models is on the device: the one in use; the frozen weights of the others rest on the host."""
+"""Which of several models is on the device: the one in use; frozen weights of the others are offloaded to the host."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mova.offload.mapped_pages import MappedFiles
 
 
 class OneAtATime:
-    """Brings one of several modules to the device and takes the others off it.
+    """Onloads one of several modules to the device and offloads the others.
 
-    Only frozen weights move: what is trained stays where its optimiser is. On CUDA they rest in pinned memory.
+    Only frozen weights move: what is trained stays where its optimiser is. For CUDA they are kept in pinned memory.
 
     Args:
-        modules: by name; none on the device is needed yet.
-        device: where the one in use is.
-        home: where the others rest.
+        modules: modules by name; none is needed yet.
+        device: device of the module in use.
+        host: device that the others are offloaded to.
     """
 
     def __init__(
-        self, modules: Mapping[str, nn.Module], device: torch.device, home: torch.device | str = "cpu"
+        self, modules: Mapping[str, nn.Module], device: torch.device, host: torch.device | str = "cpu"
     ) -> None:
-        self.modules, self.device, self.home = dict(modules), device, torch.device(home)
+        self.modules, self.device, self.host = dict(modules), device, torch.device(host)
         self.present: str | None = None
         for module in self.modules.values():
-            self._send_home(module)
+            self._offload(module)
 
     def use(self, name: str) -> None:
-        """Make a module ready; nothing happens where it is already."""
+        """Onload a module and offload the one before; nothing happens where it is on the device already."""
         if name == self.present:
             return
         if self.present is not None:
-            self._send_home(self.modules[self.present])
+            self._offload(self.modules[self.present])
         for tensor in frozen_tensors(self.modules[name]):
             tensor.data = tensor.data.to(self.device, non_blocking=True)
         self.present = name
@@ -48,21 +48,21 @@ class OneAtATime:
             if tensor.device.type == self.device.type
         )
 
-    def _send_home(self, module: nn.Module) -> None:
-        pinned = self.device.type == "cuda" and self.home.type == "cpu"
+    def _offload(self, module: nn.Module) -> None:
+        pinned = self.device.type == "cuda" and self.host.type == "cpu"
         for tensor in frozen_tensors(module):
-            resting = tensor.data.to(self.home)
-            tensor.data = resting.pin_memory() if pinned else resting
+            stored = tensor.data.to(self.host)
+            tensor.data = stored.pin_memory() if pinned else stored
 
 
-class Sleeper:
-    """Frozen weights that rest as they were loaded, in host memory or mapped files, and visit the device.
+class OffloadedWeights:
+    """Frozen weights whose backing store is where they were loaded, host memory or mapped files; onloaded as a whole.
 
-    Nothing is copied back: what rests is the original. On the device they have the dtype that is computed in.
+    Nothing is copied back: the original stays. On the device they have the dtype that is computed in.
 
     Args:
-        tensors: parameters and buffers, at rest now.
-        device: that computes.
+        tensors: parameters and buffers, offloaded now.
+        device: device that computes.
         computing: dtype in which a tensor is computed with.
     """
 
@@ -70,38 +70,38 @@ class Sleeper:
         self, tensors: Iterable[torch.Tensor], device: torch.device, computing: Callable[[torch.Tensor], torch.dtype]
     ) -> None:
         self._device = device
-        self._resting = [(tensor, tensor.data, computing(tensor)) for tensor in tensors]
+        self._stored = [(tensor, tensor.data, computing(tensor)) for tensor in tensors]
         self._mapped = MappedFiles()
-        self.is_awake = False
+        self.is_onloaded = False
 
     @property
     def device_bytes(self) -> int:
-        """Bytes on the device while they are there."""
-        return sum(resting.numel() * dtype.itemsize for _, resting, dtype in self._resting)
+        """Bytes on the device while the weights are onloaded."""
+        return sum(stored.numel() * dtype.itemsize for _, stored, dtype in self._stored)
 
-    def wake(self) -> None:
-        """Bring the weights; nothing happens where they are there already."""
-        if self.is_awake:
+    def onload(self) -> None:
+        """Bring the weights to the device; nothing happens where they are there already."""
+        if self.is_onloaded:
             return
-        for tensor, resting, dtype in self._resting:
-            tensor.data = resting.to(self._device, dtype)
-            if tensor.data.data_ptr() != resting.data_ptr():
-                self._mapped.forget([resting])
-        self.is_awake = True
+        for tensor, stored, dtype in self._stored:
+            tensor.data = stored.to(self._device, dtype)
+            if tensor.data.data_ptr() != stored.data_ptr():
+                self._mapped.forget([stored])
+        self.is_onloaded = True
 
-    def keep(self, wanted: Collection[int]) -> None:
-        """Give tensors (by identity) memory of their own at rest, in the dtype that is computed in, to be changed."""
-        self.rest()
-        for index, (tensor, resting, dtype) in enumerate(self._resting):
-            if id(tensor) in wanted and self._mapped.holds(resting):
-                self._resting[index] = (tensor, resting.to(dtype, copy=True), dtype)
-        self.rest()
+    def make_writable(self, wanted: Collection[int]) -> None:
+        """Give tensors (by identity) memory of their own on the host, in the dtype of computing, to be changed."""
+        self.offload()
+        for index, (tensor, stored, dtype) in enumerate(self._stored):
+            if id(tensor) in wanted and self._mapped.holds(stored):
+                self._stored[index] = (tensor, stored.to(dtype, copy=True), dtype)
+        self.offload()
 
-    def rest(self) -> None:
+    def offload(self) -> None:
         """Let go of what is on the device."""
-        for tensor, resting, _ in self._resting:
-            tensor.data = resting
-        self.is_awake = False
+        for tensor, stored, _ in self._stored:
+            tensor.data = stored
+        self.is_onloaded = False
 
 
 def frozen_tensors(module: nn.Module) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Where the weights of a block rest while it is not on the device: in host memory of their own, or in their files."""
+"""Backing stores of offloaded blocks: pinned host memory, or the files that the weights are mapped from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from mova.offload.mapped_pages import MappedFiles
 
-HomeKind = Literal["host", "files"]
+StoreKind = Literal["host", "files"]
 
 # Tensors begin at multiples of this many bytes: enough for every dtype and for wide loads on a GPU.
 _ALIGNMENT = 256
@@ -51,15 +51,15 @@ class Pieces:
         ]
 
 
-class HostHome:
-    """Weights in one piece of host memory, pinned where a GPU fetches them.
+class HostStore:
+    """Backing store in one piece of host memory, pinned where a GPU fetches from it.
 
-    On a CPU they keep the smaller of the two dtypes, the one that they come in and the one that is computed in.
+    On a CPU weights keep the smaller of the two dtypes, the one that they come in and the one that is computed in.
 
     Args:
-        tensors: as they are now; they are copied.
-        pieces: what a slot holds of them.
-        device: that computes.
+        tensors: weights of a block as they are now; they are copied.
+        pieces: layout of the same weights in a slot.
+        device: device that computes.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], pieces: Pieces, device: torch.device) -> None:
@@ -70,44 +70,44 @@ class HostHome:
         self._pieces, self._slot_pieces = Pieces(pieces.shapes, dtypes), pieces
         self.buffer = _own_pages(self._pieces.total)
         self._unpin = _pin(self.buffer) if device.type == "cuda" else None
-        self._resting = self._pieces.views(self.buffer)
+        self._stored = self._pieces.views(self.buffer)
         mapped = MappedFiles()
-        for view, tensor in zip(self._resting, tensors, strict=True):
+        for view, tensor in zip(self._stored, tensors, strict=True):
             view.copy_(tensor)
             mapped.forget([tensor])
 
     @property
     def num_bytes(self) -> int:
-        """Host memory that it takes."""
+        """Bytes of host memory in use."""
         return self.buffer.numel()
 
-    def resting(self) -> list[torch.Tensor]:
-        """Return the tensors where they rest."""
-        return self._resting
+    def tensors(self) -> list[torch.Tensor]:
+        """Return the tensors in the backing store."""
+        return self._stored
 
     def fill(self, buffer: torch.Tensor) -> None:
-        """Copy the tensors into a buffer of a slot, on the current stream."""
+        """Copy the tensors into the buffer of a slot, on the current stream."""
         if self._pieces.dtypes == self._slot_pieces.dtypes:
             buffer[: self._pieces.total].copy_(self.buffer, non_blocking=True)
             return
-        for view, tensor in zip(self._slot_pieces.views(buffer), self.resting(), strict=True):
+        for view, tensor in zip(self._slot_pieces.views(buffer), self.tensors(), strict=True):
             view.copy_(tensor)
 
-    def keep(self, index: int) -> None:
+    def make_writable(self, index: int) -> None:
         """Nothing to do: what is here is a copy already."""
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Give pinned memory back to the system as plain memory; the weights stay in it."""
         if self._unpin:
             self._unpin()
 
 
-class FileHome:
-    """Weights that stay in the files they were mapped from, and are read each time they are needed.
+class FileStore:
+    """Backing store of weights that stay in the files they were mapped from, and are read each time they are needed.
 
     Args:
-        tensors: as they are now; they are looked at, not copied. Whatever lies in no file stays in its memory.
-        pieces: what a slot holds of them.
+        tensors: weights of a block as they are now; not copied. Whatever lies in no file stays in its memory.
+        pieces: layout of the same weights in a slot.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], pieces: Pieces) -> None:
@@ -116,12 +116,12 @@ class FileHome:
 
     @property
     def num_bytes(self) -> int:
-        """Host memory that it takes: of what lies in no file."""
+        """Bytes of host memory in use: those of tensors that lie in no file."""
         kept = [tensor for tensor in self._tensors if not self._mapped.holds(tensor)]
         return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
-    def resting(self) -> list[torch.Tensor]:
-        """Return the tensors where they rest."""
+    def tensors(self) -> list[torch.Tensor]:
+        """Return the tensors in the backing store."""
         return self._tensors
 
     def fill(self, buffer: torch.Tensor) -> None:
@@ -130,20 +130,20 @@ class FileHome:
             view.copy_(tensor)
             self._mapped.forget([tensor])
 
-    def keep(self, index: int) -> None:
+    def make_writable(self, index: int) -> None:
         """Give a tensor memory of its own, in the dtype that is computed in, to be changed."""
         if self._mapped.holds(self._tensors[index]):
             self._tensors[index] = self._tensors[index].to(self._pieces.dtypes[index], copy=True)
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Nothing is held."""
 
 
-def make_home(
-    kind: HomeKind, tensors: Sequence[torch.Tensor], pieces: Pieces, device: torch.device
-) -> HostHome | FileHome:
-    """Return a home of the kind that is asked for; see the classes."""
-    return HostHome(tensors, pieces, device) if kind == "host" else FileHome(tensors, pieces)
+def make_store(
+    kind: StoreKind, tensors: Sequence[torch.Tensor], pieces: Pieces, device: torch.device
+) -> HostStore | FileStore:
+    """Return a backing store of the kind that is asked for; see the classes."""
+    return HostStore(tensors, pieces, device) if kind == "host" else FileStore(tensors, pieces)
 
 
 def _own_pages(num_bytes: int) -> torch.Tensor:
@@ -162,11 +162,11 @@ def _pin(buffer: torch.Tensor) -> Callable[[], Any]:
 
 
 class Reader:
-    """One thread that reads weights from files while others compute, through buffers that are pinned on CUDA.
+    """Prefetches: one thread reads weights from files while others compute, through buffers that are pinned on CUDA.
 
     Args:
-        stream: of the copies to the device; None on a CPU, where the file is read into the slot itself.
-        num_bytes: of the largest block.
+        stream: CUDA stream of the copies to the device; None on a CPU, where files are read into the slot itself.
+        num_bytes: bytes of the largest block.
     """
 
     def __init__(self, stream: Any, num_bytes: int) -> None:
@@ -178,29 +178,31 @@ class Reader:
         self._sent = [torch.cuda.Event() for _ in self._staging]
         self._turn = 0
 
-    def read(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> Any:
+    def read(self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> Any:
         """Begin to fill a slot's buffer; return a future.
 
         Args:
-            home: of the block.
-            buffer: of the slot.
-            num_bytes: of the block in it.
+            store: backing store of the block.
+            buffer: buffer of the slot.
+            num_bytes: bytes of the block in the buffer.
             left: event of the computing stream after which the buffer is free.
             arrived: event that is recorded when the copy is under way.
         """
         if self._stream is None:
-            return self._threads.submit(_fill, home, buffer)
-        return self._threads.submit(self._send, home, buffer, num_bytes, left, arrived)
+            return self._threads.submit(_fill, store, buffer)
+        return self._threads.submit(self._send, store, buffer, num_bytes, left, arrived)
 
     def close(self) -> None:
         """End the thread; what was begun is finished first."""
         self._threads.shutdown()
 
-    def _send(self, home: HostHome | FileHome, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> None:
+    def _send(
+        self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any
+    ) -> None:
         turn, self._turn = self._turn, 1 - self._turn
         # The copy that used this buffer last must have left it.
         self._sent[turn].synchronize()
-        _fill(home, self._staging[turn])
+        _fill(store, self._staging[turn])
         self._stream.wait_event(left)
         with torch.cuda.stream(self._stream):
             buffer[:num_bytes].copy_(self._staging[turn][:num_bytes], non_blocking=True)
@@ -208,7 +210,7 @@ class Reader:
             arrived.record(self._stream)
 
 
-def _fill(home: HostHome | FileHome, buffer: torch.Tensor) -> None:
+def _fill(store: HostStore | FileStore, buffer: torch.Tensor) -> None:
     # Gradient mode belongs to a thread.
     with torch.no_grad():
-        home.fill(buffer)
+        store.fill(buffer)

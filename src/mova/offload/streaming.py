@@ -1,17 +1,17 @@
-"""Blocks whose frozen weights rest on the host and visit the device one after the other, the next one in advance.
+"""Block streaming: frozen weights are offloaded, and blocks onloaded one after the other, the next one prefetched.
 
-A *lane* is a list of blocks that run in turn: the blocks of a tower, or the layers of one direction of the bridge. It
-has a few *slots* on the device, buffers of the size of its largest block. While a block computes, its successors in the
-lane (predecessors in a backward pass) are copied into the other slots: on CUDA from pinned memory on a stream of their
-own. All weights of a block are one piece of memory, so that a move is one copy. The lanes of both video experts have
-the same slots: only the expert in use has blocks on the device.
+A *block sequence* is a list of blocks that run in turn: the blocks of a tower, or the layers of one direction of the
+bridge. It has a few *slots* on the device, buffers of the size of its largest block. While a block computes, its
+successor in the sequence (its predecessor in a backward pass) is prefetched into another slot: on CUDA from pinned
+memory on a stream of its own. All weights of a block are one piece of memory, so that a move is one copy. The sequences
+of both video experts have the same slots: only the expert in use has blocks on the device.
 
 A block's weights stay from the moment its gradient arrives until the gradients of its inputs are complete. In between
-the block is computed again, so it has to recompute (`recompute_blocks`) wherever gradients are wanted: what a plain
-forward leaves for its backward pass would be overwritten. Hooks sit on the blocks, which are called (decision 0001).
+the block is computed again, so it needs activation checkpointing (`recompute_blocks`) wherever gradients are wanted:
+what a plain forward leaves for its backward pass would be overwritten. Hooks sit on the blocks (decision 0001).
 
-Blocks may also stay in their files (`homes="files"`): a thread reads the next one while this one computes, and hardly
-any host memory is taken. Both homes may keep another dtype than is computed in, on a CPU.
+The backing store may also be the files (`store="files"`): a thread prefetches the next block while this one computes,
+and hardly any host memory is taken. Both stores may keep another dtype than is computed in, on a CPU.
 
 On a CPU slots are memory of their own too: everything but the overlap in time is as on a GPU, and can be tested.
 """
@@ -30,15 +30,15 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 from mova.offload.activations import ask_for_gradients
 from mova.offload.residency import frozen_tensors
-from mova.offload.stores import HomeKind, Pieces, Reader, layout, make_home
+from mova.offload.stores import Pieces, Reader, StoreKind, layout, make_store
 
 FORWARD, BACKWARD = 1, -1
 NUM_SLOTS: Final = 2
-"""Blocks of a lane that are on the device at once: the one in use and the one that is fetched ahead."""
+"""Blocks of a sequence that are on the device at once: the one in use and the one that is prefetched."""
 
 
-def lanes_of(component: nn.Module) -> list[list[nn.Module]]:
-    """Return the blocks of a tower or text encoder, or a bridge's layers by direction, in the order of their calls.
+def block_sequences(component: nn.Module) -> list[list[nn.Module]]:
+    """Return the block sequences of a component: a tower's or text encoder's blocks, a bridge's layers by direction.
 
     Raises:
         ConfigError: another component.
@@ -55,26 +55,28 @@ def lanes_of(component: nn.Module) -> list[list[nn.Module]]:
 
 
 def block_bytes(module: nn.Module) -> int:
-    """Return the bytes that a slot needs for a block: its frozen tensors, each at an aligned place."""
+    """Return the bytes that a slot needs for a block: its frozen tensors, each at an aligned offset."""
     return layout([(tensor.numel() * tensor.element_size()) for tensor in frozen_tensors(module)])[1]
 
 
 def outside_blocks(component: nn.Module) -> list[torch.Tensor]:
     """Return the frozen tensors of a tower, bridge or text encoder that belong to none of its blocks."""
-    inside = {id(tensor) for lane in lanes_of(component) for block in lane for tensor in frozen_tensors(block)}
+    inside = {
+        id(tensor) for sequence in block_sequences(component) for block in sequence for tensor in frozen_tensors(block)
+    }
     return [tensor for tensor in frozen_tensors(component) if id(tensor) not in inside]
 
 
 class BlockStreamer:
-    """Streams the blocks of towers and bridge from construction until `remove`.
+    """Block streaming of towers and bridge, with prefetch, from construction until `remove`.
 
     Trainable parameters, and everything outside the blocks, stay where they are.
 
     Args:
         components: towers and bridges; experts that take turns share slots.
-        device: that computes.
-        homes: where blocks rest: "host" copies them to host memory, "files" leaves them in the files they are mapped
-            from.
+        device: device that computes.
+        store: backing store of the blocks: "host" copies them to host memory, "files" leaves them in the files they
+            are mapped from.
         computing: dtype in which a tensor is computed with; by default its own.
 
     Attributes:
@@ -89,11 +91,11 @@ class BlockStreamer:
         components: Iterable[nn.Module],
         device: torch.device,
         *,
-        homes: HomeKind = "host",
+        store: StoreKind = "host",
         computing: Callable[[torch.Tensor], torch.dtype] = lambda tensor: tensor.dtype,
     ) -> None:
         self.device = device
-        self._homes: HomeKind = homes
+        self._store: StoreKind = store
         self._computing = computing
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.peak_bytes = 0
@@ -101,8 +103,8 @@ class BlockStreamer:
         self._hooks: list[Any] = []
         self._blocks: list[_Block] = []
         for component in components:
-            for number, lane in enumerate(lanes_of(component)):
-                self._add_lane((type(component).__name__, number), lane)
+            for number, sequence in enumerate(block_sequences(component)):
+                self._add_sequence((type(component).__name__, number), sequence)
             if isinstance(component, DiTTower):
                 # Else the first block would have no input whose gradient tells that its backward pass is over.
                 self._hooks.append(component.patch_embedding.register_forward_hook(ask_for_gradients))
@@ -118,12 +120,12 @@ class BlockStreamer:
         """Return the bytes that all slots take on the device, filled or not."""
         return sum(slot.buffer.numel() for pool in self._pools.values() for slot in pool.slots)
 
-    def home_bytes(self) -> int:
-        """Return the bytes that all blocks take on the host; those in files take none."""
-        return sum(block.home.num_bytes for block in self._blocks)
+    def host_bytes(self) -> int:
+        """Return the bytes that all backing stores take on the host; files take none."""
+        return sum(block.store.num_bytes for block in self._blocks)
 
     def release_slots(self) -> None:
-        """Free the device memory of all slots until a block is wanted again; all weights are at home then."""
+        """Offload all blocks and free the device memory of all slots until a block is wanted again."""
         if self.stream:
             torch.cuda.synchronize(self.device)
         for pool in self._pools.values():
@@ -134,14 +136,14 @@ class BlockStreamer:
             self._reader.close()
             self._reader = None
 
-    def keep(self, wanted: Collection[int]) -> None:
-        """Give weights (tensors by identity) memory of their own at home, to be changed in place there."""
+    def make_writable(self, wanted: Collection[int]) -> None:
+        """Give weights (tensors by identity) memory of their own in the backing store, to be changed in place there."""
         self.release_slots()
         for block in self._blocks:
             for index, tensor in enumerate(block.tensors):
                 if id(tensor) in wanted:
-                    block.home.keep(index)
-            block.go_home()
+                    block.store.make_writable(index)
+            block.offload()
 
     def remove(self) -> None:
         """Take the hooks off; the weights are left on the host, where `module.to(device)` can fetch them."""
@@ -149,25 +151,25 @@ class BlockStreamer:
         for hook in self._hooks:
             hook.remove()
         for block in self._blocks:
-            block.leave()
+            block.close()
         self._hooks.clear()
 
-    def _add_lane(self, kind: tuple[str, int], modules: Sequence[nn.Module]) -> None:
-        lane = [_Block(module, self.device, self._homes, self._computing) for module in modules]
-        if not lane or not all(block.tensors for block in lane):
-            raise ConfigError(f"blocks that are streamed must hold frozen weights, got none in a lane of {kind[0]}")
-        for index, block in enumerate(lane):
-            block.lane, block.index = lane, index
-            pool = self._pools.setdefault((*kind, (*lane[0].pieces.places, lane[0].pieces.total)), _Pool())
+    def _add_sequence(self, kind: tuple[str, int], modules: Sequence[nn.Module]) -> None:
+        sequence = [_Block(module, self.device, self._store, self._computing) for module in modules]
+        if not sequence or not all(block.tensors for block in sequence):
+            raise ConfigError(f"blocks that are streamed must hold frozen weights, got none in a sequence of {kind[0]}")
+        for index, block in enumerate(sequence):
+            block.sequence, block.index = sequence, index
+            pool = self._pools.setdefault((*kind, (*sequence[0].pieces.places, sequence[0].pieces.total)), _Pool())
             pool.num_bytes = max(pool.num_bytes, block.pieces.total)
-            before, after = _Gates(self, pool, block).hooks()
+            before, after = _BlockHooks(self, pool, block).hooks()
             self._hooks.append(block.module.register_forward_pre_hook(before))
             # Also where the block fails: its slot must not stay taken.
             self._hooks.append(block.module.register_forward_hook(after, always_call=True))
-        self._blocks += lane
+        self._blocks += sequence
 
-    def _bring(self, pool: _Pool, block: _Block, direction: int) -> None:
-        """Make a block ready for computing, and send for those that follow."""
+    def _onload(self, pool: _Pool, block: _Block, direction: int) -> None:
+        """Onload a block, and prefetch the one that follows."""
         if not pool.slots:
             pool.open(self)
         slot = pool.slot_of(block) or self._fetch(pool, block)
@@ -178,13 +180,13 @@ class BlockStreamer:
         # A forward that no backward follows is followed by another one.
         is_round = direction == FORWARD and not torch.is_grad_enabled()
         place = block.index + direction
-        place = place % len(block.lane) if is_round else place
-        if len(block.lane) > 1 and 0 <= place < len(block.lane):
-            follower = pool.slot_of(block.lane[place])
+        place = place % len(block.sequence) if is_round else place
+        if len(block.sequence) > 1 and 0 <= place < len(block.sequence):
+            follower = pool.slot_of(block.sequence[place])
             if follower:
                 pool.touch(follower)
             else:
-                self._fetch(pool, block.lane[place])
+                self._fetch(pool, block.sequence[place])
 
     def _fetch(self, pool: _Pool, block: _Block) -> _Slot:
         slot = pool.victim()
@@ -193,50 +195,50 @@ class BlockStreamer:
             # Kernels that read the former content may still be waiting for their turn on the computing stream.
             slot.left.record(torch.cuda.current_stream(self.device))
         slot.take(block)
-        if self._homes == "files":
+        if self._store == "files":
             self._reader = self._reader or Reader(self.stream, max(one.num_bytes for one in self._pools.values()))
-            slot.reading = self._reader.read(block.home, slot.buffer, block.pieces.total, slot.left, slot.arrived)
+            slot.reading = self._reader.read(block.store, slot.buffer, block.pieces.total, slot.left, slot.arrived)
         elif self.stream:
             self.stream.wait_event(slot.left)
             with torch.cuda.stream(self.stream):
-                block.home.fill(slot.buffer)
+                block.store.fill(slot.buffer)
                 slot.arrived.record(self.stream)
         else:
-            block.home.fill(slot.buffer)
+            block.store.fill(slot.buffer)
         pool.touch(slot)
         self.peak_bytes = max(self.peak_bytes, self.resident_bytes())
         return slot
 
 
 class _Block:
-    """A block, its frozen weights and where they rest."""
+    """A block, its frozen weights and their backing store."""
 
     def __init__(
         self,
         module: nn.Module,
         device: torch.device,
-        homes: HomeKind,
+        store: StoreKind,
         computing: Callable[[torch.Tensor], torch.dtype],
     ) -> None:
         self.module = module
         self.tensors = frozen_tensors(module)
         self.pieces = Pieces([tensor.shape for tensor in self.tensors], [computing(tensor) for tensor in self.tensors])
-        self.home = make_home(homes, [tensor.data for tensor in self.tensors], self.pieces, device)
-        self.lane: list[_Block] = []
+        self.store = make_store(store, [tensor.data for tensor in self.tensors], self.pieces, device)
+        self.sequence: list[_Block] = []
         self.index = 0
-        self.go_home()
+        self.offload()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Give pinned memory back to the system as plain memory; the weights stay in it."""
-        self.home.leave()
+        self.store.close()
 
-    def go_home(self) -> None:
-        """Let the module's tensors be those at rest."""
-        for tensor, resting in zip(self.tensors, self.home.resting(), strict=True):
-            tensor.data = resting
+    def offload(self) -> None:
+        """Let the module's tensors be those of the backing store."""
+        for tensor, stored in zip(self.tensors, self.store.tensors(), strict=True):
+            tensor.data = stored
 
-    def move(self, buffer: torch.Tensor) -> None:
-        """Let the module's tensors be those in a slot's buffer, which holds a copy of the home or will soon."""
+    def onload(self, buffer: torch.Tensor) -> None:
+        """Let the module's tensors be those in a slot's buffer, which holds a copy of the store or will soon."""
         for tensor, view in zip(self.tensors, self.pieces.views(buffer), strict=True):
             tensor.data = view
 
@@ -254,7 +256,7 @@ class _Slot:
 
     def take(self, block: _Block) -> None:
         self.block = block
-        block.move(self.buffer)
+        block.onload(self.buffer)
 
     def wait(self) -> None:
         """Wait for the file of the block; what went wrong with it is raised here."""
@@ -265,13 +267,13 @@ class _Slot:
     def vacate(self) -> None:
         self.wait()
         if self.block:
-            self.block.go_home()
+            self.block.offload()
         self.block, self.is_held = None, False
 
 
 @dataclass(eq=False)
 class _Pool:
-    """The slots of lanes that take turns, least recently wanted first."""
+    """The slots of block sequences that take turns, least recently used first."""
 
     num_bytes: int = 0
     slots: list[_Slot] = field(default_factory=list)
@@ -302,8 +304,8 @@ class _Pool:
                 slot.is_held = False
 
 
-class _Gates:
-    """What a block passes on its way in and out, forward and backward."""
+class _BlockHooks:
+    """Hooks around a block, forward and backward."""
 
     def __init__(self, streamer: BlockStreamer, pool: _Pool, block: _Block) -> None:
         self.streamer, self.pool, self.block = streamer, pool, block
@@ -319,55 +321,55 @@ class _Gates:
             )
         # A new call: whatever an interrupted backward pass still held is of no use any more.
         self.pool.release()
-        self.streamer._bring(self.pool, self.block, FORWARD)
+        self.streamer._onload(self.pool, self.block, FORWARD)
         places = [place for place, one in enumerate(inputs) if isinstance(one, torch.Tensor) and one.requires_grad]
         if not torch.is_grad_enabled():
             return inputs
-        passed = _WayIn.apply(self, *(inputs[place] for place in places))
+        passed = _BlockInput.apply(self, *(inputs[place] for place in places))
         replaced = dict(zip(places, passed, strict=True))
         return tuple(replaced.get(place, one) for place, one in enumerate(inputs))
 
     def _after(self, _module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
         self.pool.release(self.block)
         if isinstance(output, torch.Tensor) and output.requires_grad and torch.is_grad_enabled():
-            return _WayOut.apply(self, output)
+            return _BlockOutput.apply(self, output)
         return None
 
     def begin_backward(self) -> None:
         if any(slot.is_held and slot.block is not self.block for slot in self.pool.slots):
-            raise RuntimeError("two streamed blocks of a lane had their backward passes at once")
-        self.streamer._bring(self.pool, self.block, BACKWARD)
+            raise RuntimeError("two streamed blocks of a sequence had their backward passes at once")
+        self.streamer._onload(self.pool, self.block, BACKWARD)
 
     def end_backward(self) -> None:
         self.pool.release(self.block)
 
 
-class _WayIn(torch.autograd.Function):
-    """Passes on what enters a block; one node for all of it, so that its backward runs when all gradients are there."""
+class _BlockInput(torch.autograd.Function):
+    """Identity on the inputs of a block: one node for all, so that its backward runs when all gradients are there."""
 
     @staticmethod
-    def forward(ctx: Any, gates: _Gates, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ctx.gates = gates
+    def forward(ctx: Any, hooks: _BlockHooks, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.hooks = hooks
         ctx.set_materialize_grads(False)
         return tuple(one.view_as(one) for one in inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        ctx.gates.end_backward()
+        ctx.hooks.end_backward()
         return (None, *gradients)
 
 
-class _WayOut(torch.autograd.Function):
-    """Passes on what leaves a block; in the backward pass this is where the block begins."""
+class _BlockOutput(torch.autograd.Function):
+    """Identity on the output of a block; in the backward pass this is where the block begins."""
 
     @staticmethod
-    def forward(ctx: Any, gates: _Gates, output: torch.Tensor) -> torch.Tensor:
-        ctx.gates = gates
+    def forward(ctx: Any, hooks: _BlockHooks, output: torch.Tensor) -> torch.Tensor:
+        ctx.hooks = hooks
         return output.view_as(output)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        ctx.gates.begin_backward()
+        ctx.hooks.begin_backward()
         return (None, *gradients)
 
 

@@ -23,7 +23,7 @@ from mova.weights.lora.adapters import Lora, fit_lora
 from mova.weights.lora.file import make_lora, read_lora
 from mova.weights.lora.hub import locate_lora
 from mova.weights.lora.merge import MergedLoras
-from mova.weights.quantize.layers import packed_method
+from mova.weights.quantize.layers import quantized_method
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class LoraPipelineMixin:
 
     Several adapters add up; so do those of DoRA, each by its difference to the base.
 
-    Packed weights have no room for changes: LoRAs are merged into them while they are loaded and packed
+    Quantised weights have no room for changes: LoRAs are merged into them while they are loaded and quantised
     (`load_pipeline(..., loras=..., runtime=...)`), and every later change is refused (`ConfigError`).
     """
 
@@ -84,9 +84,9 @@ class LoraPipelineMixin:
 
         Raises:
             CheckpointError: a damaged file, or keys, shapes or a base that do not fit; the model is as before then.
-            ConfigError: a scale that is not finite, a name that is taken, an unknown component, packed weights.
+            ConfigError: a scale that is not finite, a name that is taken, an unknown component, quantised weights.
         """
-        self._refuse_packed()
+        self._refuse_quantized()
         check_lora_scale(scale)
         given = pretrained_model_name_or_path_or_dict
         if isinstance(given, Lora):
@@ -205,12 +205,12 @@ class LoraPipelineMixin:
             held[f"lora_{number}" if name in held else name] = _Adapter(lora, scale)
         self._adapters = held
 
-    def _refuse_packed(self) -> None:
-        methods = {packed_method(module) for module in self._modules_for_lora().values()} - {None}
+    def _refuse_quantized(self) -> None:
+        methods = {quantized_method(module) for module in self._modules_for_lora().values()} - {None}
         if methods:
             found = ", ".join(sorted(map(str, methods)))
             raise ConfigError(
-                f"LoRAs are merged before weights are packed, got a pipeline with weights in {found}; load it again "
+                f"LoRAs are merged before weights are quantised, got a pipeline with weights in {found}; load it again "
                 "with the LoRAs that it is to have (loras=..., or --lora)"
             )
 
@@ -248,7 +248,7 @@ class LoraPipelineMixin:
 
     def _act(self, adapters: Mapping[str, _Adapter], factor: float = 1.0, *, is_on: bool = True) -> None:
         if adapters or self._held():
-            self._refuse_packed()
+            self._refuse_quantized()
         if self._merged is None:
             self._merged = MergedLoras(self._modules_for_lora())
         changed = self._merged.num_changed

@@ -19,7 +19,7 @@ from mova.plan.free import room_of
 from mova.plan.memory import MemoryPlan, plan_memory
 from mova.weights.components import kept_in_float32
 from mova.weights.dims import dims_from_configs
-from mova.weights.quantize.layers import packed_method, packed_tensors
+from mova.weights.quantize.layers import quantized_method, quantized_tensors
 
 if TYPE_CHECKING:
     from mova.distributed.mesh import Parallel
@@ -68,7 +68,7 @@ class MovingMixin:
             This pipeline.
 
         Raises:
-            ConfigError: a dtype that is not float32, bfloat16 or float16, a device that is not there, packed weights
+            ConfigError: a dtype that is not float32, bfloat16 or float16, a device that is not there, quantised weights
                 with a dtype, weights that rest elsewhere or are spread over processes with another device.
         """
         wanted_device, wanted = _arguments(args, dtype, device)
@@ -77,7 +77,7 @@ class MovingMixin:
             if self.parallel.world_size > 1:
                 raise ConfigError("weights that several processes use stay as they are; load the model again instead")
             if wanted is not None and wanted != self.dtype:
-                self._refuse_packed_cast(wanted)
+                self._refuse_quantized_cast(wanted)
             if self.placement is not None:
                 self._to_placed(self.placement, target, wanted)
                 return self
@@ -184,9 +184,9 @@ class MovingMixin:
         """Cast what computes in a chosen dtype; the autoencoders stay as they are."""
         for name, network in self._networks().items():
             if name not in AUTOENCODERS:
-                kept, packed = kept_in_float32(network, dtype), packed_tensors(network)
+                kept, quantized = kept_in_float32(network, dtype), quantized_tensors(network)
                 for key, tensor in network.state_dict(keep_vars=True).items():
-                    if tensor.is_floating_point() and key not in packed:
+                    if tensor.is_floating_point() and key not in quantized:
                         stays = any(part in key.split(".") for part in kept)
                         tensor.data = tensor.data.to(torch.float32 if stays else dtype)
         if self._merged is not None:
@@ -196,13 +196,13 @@ class MovingMixin:
         found: dict[str, nn.Module | None] = {name: vars(self)[name] for name in NETWORKS}
         return {name: network for name, network in found.items() if network is not None}
 
-    def _refuse_packed_cast(self, dtype: torch.dtype) -> None:
+    def _refuse_quantized_cast(self, dtype: torch.dtype) -> None:
         method = next(
-            (packed_method(network) for name, network in self._networks().items() if name in COMPONENTS), None
+            (quantized_method(network) for name, network in self._networks().items() if name in COMPONENTS), None
         )
         if method is not None:
             raise ConfigError(
-                f"weights packed as {method} keep the dtype that they compute in ({self.dtype}), got {dtype}; load the "
+                f"weights quantised as {method} keep the dtype they compute in ({self.dtype}), got {dtype}; load the "
                 "model with dtype= instead"
             )
 

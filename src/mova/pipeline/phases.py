@@ -130,7 +130,7 @@ class PhasesMixin:
                 start,
                 batch_branches=batch_branches,
                 spread=self._spread.velocities,
-                agree=self.parallel.agree,
+                broadcast_flag=self.parallel.broadcast_flag,
                 on_step=step_callback(self, plan, bar.update, on_step_end, callback_inputs),
                 is_stopped=lambda: self._interrupt,
             )

@@ -55,7 +55,7 @@ class PlacedPipelineMixin:
         """Let adapters act (see `LoraPipelineMixin`) on weights at rest, which have memory of their own then."""
         with self._state.turns.change("LoRAs"):
             if self.placement is not None:
-                self.placement.keep(
+                self.placement.make_writable(
                     getattr(self, component).get_parameter(key)
                     for entry in adapters.values()
                     for component in entry.lora.components

@@ -18,7 +18,7 @@ class Runtime:
 
     Attributes:
         memory: where weights rest while others compute, see `mova.plan.memory`.
-        quantization: how the large linear layers are packed while they are loaded, one of the methods in
+        quantization: how the large linear layers are quantised while they are loaded, one of the methods in
             `mova.weights.quantize.layout`; None leaves them as they are stored.
         attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mova.names import EXPERTS, FLOAT32_NETWORKS
 from mova.weights.dims import BridgeDims, ModelDims, TowerDims
-from mova.weights.quantize.layout import Method, check_method, packed_bytes
+from mova.weights.quantize.layout import Method, check_method, quantized_bytes
 
 FLOAT32_BYTES = 4
 BFLOAT16_BYTES = 2
@@ -18,19 +18,19 @@ class Precision:
     """In how many bytes weights are kept.
 
     Attributes:
-        element_bytes: of a floating-point weight; parts that are sensitive stay in float32.
-        packed: method that packs the large linear layers of towers and bridge, or None.
+        element_bytes: bytes of a floating-point weight; parts that are sensitive stay in float32.
+        quantization: method that quantises the large linear layers of towers and bridge, or None.
     """
 
     element_bytes: int
-    packed: Method | None = None
+    quantization: Method | None = None
 
     def linear(self, wide_in: int, wide_out: int) -> int:
         """Return the bytes of a large linear layer with its bias."""
         bias = wide_out * self.element_bytes
-        if self.packed is None:
+        if self.quantization is None:
             return wide_in * wide_out * self.element_bytes + bias
-        return packed_bytes(wide_out, wide_in, self.packed) + bias
+        return quantized_bytes(wide_out, wide_in, self.quantization) + bias
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class ComponentBytes:
     """Bytes of one component.
 
     Attributes:
-        outside: of what belongs to no block.
-        blocks: of each block, in the order of their calls; empty where blocks do not take turns.
-        lanes: number of equal lists of blocks (a bridge has one per direction, of which `blocks` holds both).
+        outside: bytes of what belongs to no block.
+        sequences: bytes of each block in the order of their calls, for each block sequence (a bridge has one per
+            direction); empty where blocks do not take turns.
     """
 
     outside: int
-    lanes: tuple[tuple[int, ...], ...] = ()
+    sequences: tuple[tuple[int, ...], ...] = ()
 
     @property
     def blocks(self) -> int:
         """All blocks together."""
-        return sum(map(sum, self.lanes))
+        return sum(map(sum, self.sequences))
 
     @property
     def total(self) -> int:
@@ -58,22 +58,23 @@ class ComponentBytes:
 
     @property
     def slots(self) -> int:
-        """Room for the block in use and the one that follows, in every lane."""
-        return sum(2 * max(lane) for lane in self.lanes if lane)
+        """Bytes of the block in use and the prefetched one, in every block sequence."""
+        return sum(2 * max(sequence) for sequence in self.sequences if sequence)
 
 
 def component_bytes(
-    model: ModelDims, element_bytes: int, packed: str | None = None, *, stored: bool = False
+    model: ModelDims, element_bytes: int, quantization: str | None = None, *, stored: bool = False
 ) -> dict[str, ComponentBytes]:
     """Return the bytes of each component by folder.
 
     Args:
         model: dimensions.
-        element_bytes: of towers, bridge and text encoder: 2 on a GPU, 4 on a CPU. Autoencoders are in float32.
-        packed: method of quantisation of towers and bridge.
+        element_bytes: bytes of a weight of towers, bridge and text encoder: 2 on a GPU, 4 on a CPU; autoencoders are
+            float32.
+        quantization: method for towers and bridge, None for plain weights.
         stored: count everything with `element_bytes`, as a file of that dtype has it.
     """
-    precision = Precision(element_bytes, None if packed is None else check_method(packed))
+    precision = Precision(element_bytes, None if quantization is None else check_method(quantization))
     sensitive = element_bytes if stored else FLOAT32_BYTES
     experts = tuple(EXPERTS.values())[: model.num_experts]
     text = model.fixed_parameters.get("text_encoder", 0)

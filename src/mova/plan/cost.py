@@ -55,7 +55,7 @@ class ForwardCost:
     Attributes:
         video, audio: blocks of the towers.
         bridge: both directions.
-        embeddings_and_heads: of both towers: patches, prompt and timestep on the way in, velocity on the way out.
+        embeddings_and_heads: both towers' embeddings of patches, prompt and timestep, and their velocity heads.
     """
 
     video: TowerCost
@@ -97,15 +97,15 @@ class Plan:
     """Everything that is known of a run beforehand.
 
     Attributes:
-        model: its dimensions.
-        geometry: of the clip.
-        num_steps: of the sampler.
+        model: dimensions of the model.
+        geometry: size and length of the clip.
+        num_steps: number of steps of the sampler.
         calls: forwards of one step.
         forward: operations of one forward.
-        memory: one entry per placement, of GPUs first.
-        quantization: of the weights of towers and bridge.
-        num_gpus: that make the clip together.
-        speed: rung of the ladder, which `num_steps` and `calls` are of.
+        memory: one entry per placement, those of GPUs first.
+        quantization: method for the weights of towers and bridge; None for bfloat16.
+        num_gpus: number of GPUs that make the clip together.
+        speed: speed preset that `num_steps` and `calls` follow from.
     """
 
     model: ModelDims
@@ -120,7 +120,7 @@ class Plan:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether text guidance may end before the last step, which spares calls that are counted here."""
+        """Whether classifier-free guidance may end before the last step, which spares calls that are counted here."""
         return speed_named(self.speed).adaptive_guidance > 0 and self.calls.total > 1
 
     @property
@@ -150,14 +150,14 @@ def make_plan(
     """Count what a run costs.
 
     Args:
-        model: dimensions.
-        geometry: of the clip, with the strides of the model.
-        num_steps: of the sampler.
-        guidance_scale: of the text.
-        modality_scale: of the bridge.
-        quantization: of the weights of towers and bridge.
-        num_gpus: that make the clip together, 1 to 4096.
-        speed: rung of the ladder that steps and scales are of.
+        model: dimensions of the model.
+        geometry: size and length of the clip, with the strides of the model.
+        num_steps: number of steps of the sampler.
+        guidance_scale: classifier-free guidance scale for the text prompt; 1 disables it.
+        modality_scale: cross-modal (bridge) guidance scale; 1 disables it.
+        quantization: method for the weights of towers and bridge; None for bfloat16.
+        num_gpus: number of GPUs that make the clip together, 1 to 4096.
+        speed: speed preset that steps and scales follow from.
 
     Raises:
         ConfigError: a number of steps or of GPUs, a scale, or a speed that no request may have.

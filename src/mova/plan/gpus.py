@@ -113,7 +113,7 @@ def choose_gpus(name: str | None, memory_gb: float | None) -> Sequence[Gpu]:
     """Return the GPUs of a plan.
 
     Args:
-        name: of one GPU, see `find_gpu`; None takes those of the table.
+        name: name of one GPU, see `find_gpu`; None takes those of the table.
         memory_gb: in 10^9 bytes, instead of that of the named GPU; without a name, a GPU of this memory whose speed is
             not known comes first, then those of the table that have as much.
 

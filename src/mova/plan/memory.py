@@ -1,10 +1,10 @@
-"""Where the weights of a model rest while others compute, what each way takes, and which one fits (no torch here).
+"""Where weights are offloaded to while others compute, what each placement takes, and which one fits (no torch here).
 
 | way | on the device | elsewhere |
 | --- | --- | --- |
 | resident | all components | nothing |
 | phases | what the phase needs: text encoder, then one expert with audio tower and bridge, then autoencoders | files |
-| stream | of towers and bridge two blocks of each kind at a time, the next one fetched ahead | host memory |
+| stream | of towers and bridge two blocks of each kind at a time, the next one prefetched | host memory |
 | disk | the same | files, read for every forward |
 
 Weights are counted, activations are estimates: those of the towers are 0 to 12 % above what the real forward allocates
@@ -27,10 +27,10 @@ PLACEMENTS = ("resident", "phases", "stream", "disk")
 MEMORY_CHOICES = ("auto", *PLACEMENTS)
 # Of what is free: the allocator loses some to fragments, kernels take work space.
 USABLE_SHARE = 0.92
-# Largest activations of one latent frame that encoder and decoder hold at once (allocations counted on imagined
+# Largest activations of one latent frame that encoder and decoder hold at once (allocations counted on meta
 # tensors of the published autoencoder; on a CPU the peak of the process, which includes what kernels take).
 _DECODER_GPU, _ENCODER_GPU, _AUTOENCODER_CPU = 12.5, 9.0, 25.0
-# Bands of the picture that are decoded one after the other, at most, and the cells of rim each of them adds per side.
+# Bands of the frames that are decoded one after the other, at most, and the cells of rim each of them adds per side.
 MAX_BANDS, _RIM_CELLS = 8, 2.5
 GB = 1e9
 
@@ -40,14 +40,14 @@ class MemoryPlan:
     """Peak memory of one way to place the weights.
 
     Attributes:
-        name: of the device and the placement.
+        name: names of the device and the placement.
         placement: one of `PLACEMENTS`.
-        weights_bytes: on the device at the peak.
-        activations_bytes: estimate of what comes on top at the peak.
-        phase: in which the peak occurs.
+        weights_bytes: weights on the device at the peak.
+        activations_bytes: estimate of the activations at the peak.
+        phase: phase of a run in which the peak occurs.
         host_bytes: weights that must be in the host's memory; on a CPU they are part of `weights_bytes`.
-        bands: parts of the picture that are decoded one after the other.
-        read_bytes: read from files for every forward.
+        bands: parts of the frames that are decoded one after the other.
+        read_bytes: bytes read from files for every forward.
     """
 
     name: str
@@ -70,8 +70,8 @@ class Room:
     """What is free on a machine.
 
     Attributes:
-        device_bytes: of the device that computes.
-        host_bytes: of the host.
+        device_bytes: free memory of the device that computes.
+        host_bytes: free memory of the host.
         is_gpu: whether the device is a GPU; else it is the host.
     """
 
@@ -112,19 +112,19 @@ def plan_memory(
     """Estimate the peak memory of each placement, those that take most first.
 
     Args:
-        model: dimensions.
-        geometry: of the clip.
+        model: dimensions of the model.
+        geometry: size and length of the clip.
         is_gpu: bfloat16 on a GPU, float32 on a CPU.
-        quantization: of towers and bridge.
+        quantization: method for the weights of towers and bridge; None for bfloat16.
         batch_size: clips at once; one prediction is made at a time, clips are decoded one by one.
     """
     element_bytes = BFLOAT16_BYTES if is_gpu else FLOAT32_BYTES
     parts = component_bytes(model, element_bytes, quantization)
-    # On a CPU weights rest in the dtype of their files.
-    at_rest = parts if is_gpu else component_bytes(model, BFLOAT16_BYTES, quantization, stored=True)
+    # On a CPU offloaded weights keep the dtype of their files.
+    stored_parts = parts if is_gpu else component_bytes(model, BFLOAT16_BYTES, quantization, stored=True)
     denoising = batch_size * (denoising_bytes(model, geometry, element_bytes) + text_bytes(model, element_bytes))
     need = _Need(model, geometry, is_gpu, denoising)
-    return need.resident(parts), need.phases(parts), need.stream(parts, at_rest), need.disk(parts, at_rest)
+    return need.resident(parts), need.phases(parts), need.stream(parts, stored_parts), need.disk(parts, stored_parts)
 
 
 def plan_shared_memory(
@@ -133,11 +133,11 @@ def plan_shared_memory(
     """Estimate the peak on the GPU that takes most, of several that make one clip: weights whole on each, and shared.
 
     Args:
-        model: dimensions.
-        geometry: of the clip.
+        model: dimensions of the model.
+        geometry: size and length of the clip.
         num_gpus: 2 or more.
         num_branches: predictions of a guided step; groups of GPUs take one each where they can be split evenly.
-        quantization: of towers and bridge.
+        quantization: method for the weights of towers and bridge; None for bfloat16.
     """
     parts = component_bytes(model, BFLOAT16_BYTES, quantization)
     forward = denoising_bytes(model, geometry, BFLOAT16_BYTES)
@@ -165,7 +165,7 @@ def choose_placement(
     """Return the fastest placement that fits.
 
     Raises:
-        ConfigError: none does; the text says what would: quantised weights, fewer frames or a smaller picture.
+        ConfigError: none does; the text says what would: quantised weights, fewer frames or a smaller size.
     """
     plans = plan_memory(model, geometry, is_gpu=room.is_gpu, quantization=quantization, batch_size=batch_size)
     for plan in plans:
@@ -181,13 +181,13 @@ def choose_placement(
 
 
 def next_placement(placement: str, *, is_gpu: bool) -> str | None:
-    """Return the placement that needs less than one with which memory has run out; None after the last.
+    """Return the next offload level: the placement below one with which memory has run out; None after the last.
 
     A CPU leaves out "stream": what waits in its memory takes as much there as what computes.
     """
-    ladder = [name for name in PLACEMENTS if is_gpu or name != "stream" or name == placement]
-    place = ladder.index(placement) + 1
-    return ladder[place] if place < len(ladder) else None
+    levels = [name for name in PLACEMENTS if is_gpu or name != "stream" or name == placement]
+    following = levels.index(placement) + 1
+    return levels[following] if following < len(levels) else None
 
 
 def denoising_bytes(model: ModelDims, geometry: ClipGeometry, element_bytes: int) -> int:
@@ -201,7 +201,7 @@ def token_bytes(dim: int, ffn_dim: int, element_bytes: int) -> int:
 
 
 def text_bytes(model: ModelDims, element_bytes: int, num_texts: int = 2) -> int:
-    """Return the bytes of the keys and values of the texts, which every block of one expert remembers."""
+    """Return the bytes of the text K/V cache: keys and values of the texts in every block of one expert."""
     channels = sum(2 * tower.num_layers * tower.dim for tower in (model.video, model.audio))
     return num_texts * model.num_prompt_tokens * channels * element_bytes
 
@@ -213,10 +213,10 @@ def decoding_bytes(model: ModelDims, geometry: ClipGeometry, *, is_gpu: bool = F
     decoder) and holds there within 30 %.
 
     Args:
-        model: dimensions.
-        geometry: of the clip.
+        model: dimensions of the model.
+        geometry: size and length of the clip.
         is_gpu: whether a GPU decodes.
-        bands: parts of the picture that take turns; each goes to the host when it is done.
+        bands: parts of the frames that take turns; each goes to the host when it is done.
     """
     frames = _frames_bytes(geometry)
     cells = max(geometry.width, geometry.height) // geometry.codec.spatial_stride
@@ -264,13 +264,13 @@ class _Need:
         expert = parts["video_dit"].total + parts["audio_dit"].total + parts["dual_tower_bridge"].total
         return self._in_phases("phases", parts, parts["text_encoder"].total, expert)
 
-    def stream(self, parts: Mapping[str, ComponentBytes], at_rest: Mapping[str, ComponentBytes]) -> MemoryPlan:
-        host = sum(part.blocks for name, part in at_rest.items() if name not in ENCODERS)
+    def stream(self, parts: Mapping[str, ComponentBytes], stored_parts: Mapping[str, ComponentBytes]) -> MemoryPlan:
+        host = sum(part.blocks for name, part in stored_parts.items() if name not in ENCODERS)
         return self._streamed("stream", parts, host=host)
 
-    def disk(self, parts: Mapping[str, ComponentBytes], at_rest: Mapping[str, ComponentBytes]) -> MemoryPlan:
-        largest = max(max(lane) for name in _AT_ONCE for lane in parts[name].lanes if lane)
-        read = sum(at_rest[name].blocks for name in _AT_ONCE)
+    def disk(self, parts: Mapping[str, ComponentBytes], stored_parts: Mapping[str, ComponentBytes]) -> MemoryPlan:
+        largest = max(max(sequence) for name in _AT_ONCE for sequence in parts[name].sequences if sequence)
+        read = sum(stored_parts[name].blocks for name in _AT_ONCE)
         # A GPU fetches from two pinned buffers; a CPU reads into the slots themselves.
         return self._streamed("disk", parts, host=2 * largest if self.is_gpu else 0, read=read)
 
@@ -283,7 +283,7 @@ class _Need:
         self, name: str, parts: Mapping[str, ComponentBytes], text: int, towers: int, *, host: int = 0, read: int = 0
     ) -> MemoryPlan:
         autoencoders = sum(parts[part].total for part in AUTOENCODERS)
-        # On a CPU what rests in memory is there throughout.
+        # On a CPU the backing store takes the same memory throughout.
         always = 0 if self.is_gpu else host
         phases = {
             "reading the prompt": (always + text, 0),

@@ -46,13 +46,13 @@ def find_defaults(model: str) -> ModelDefaults:
 
 
 def find_settings(model: str, speed: str) -> ModelDefaults:
-    """Return what a model recommends at a rung of the ladder of `mova.settings.speed`; names as in `find_dims`.
+    """Return what a model recommends with a speed preset of `mova.settings.speed`; names as in `find_dims`.
 
     Raises:
         CheckpointError: as `find_dims`.
-        ConfigError: an unknown rung, or one for which the model has no adapters.
+        ConfigError: an unknown preset, or one for which the model has no adapters.
     """
-    defaults, rung = find_defaults(model), speed_named(speed)
+    defaults, preset = find_defaults(model), speed_named(speed)
     if speed == DISTILLED:
         known = _known(model)
         if known in _PRESETS:
@@ -64,8 +64,8 @@ def find_settings(model: str, speed: str) -> ModelDefaults:
         return with_recommended(defaults, read_recommended(few_steps), few_steps.name)
     return replace(
         defaults,
-        num_inference_steps=rung.steps(defaults.num_inference_steps),
-        sampler=rung.sampler or defaults.sampler,
+        num_inference_steps=preset.steps(defaults.num_inference_steps),
+        sampler=preset.sampler or defaults.sampler,
     )
 
 

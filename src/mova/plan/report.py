@@ -20,7 +20,7 @@ def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, Any]
     Args:
         made: the plan.
         gpus: whose times and placements are wanted.
-        num_cores: of the CPU whose time is wanted.
+        num_cores: number of cores of the CPU whose time is wanted.
     """
     geometry = made.geometry
     return {
@@ -138,8 +138,10 @@ def _fit_words(made: Plan, gpu: Gpu) -> str:
         host = f", with {fit.host_bytes / GB:.3g} GB of host memory" if fit.host_bytes >= GB else ""
         return f"{option} fits{host}"
     for method in ("float8", "nf4"):
-        packed = memory_plans(made.model, made.geometry, method, num_gpus=made.num_gpus, num_branches=made.calls.total)
-        if _fitting(packed, gpu):
+        quantized = memory_plans(
+            made.model, made.geometry, method, num_gpus=made.num_gpus, num_branches=made.calls.total
+        )
+        if _fitting(quantized, gpu):
             return f"too small as it is; --quantize {method} fits"
     return "too small for any placement; fewer frames or a smaller size take less"
 

@@ -40,9 +40,9 @@ class ShippedRecipe:
 
     Attributes:
         name: what it is asked for by.
-        path: of its file.
+        path: path of its file.
         summary: first sentence that the file says of itself.
-        ladder: name of the recipe that it is a stage of, "" for one that stands by itself.
+        ladder: name of the recipe of several stages that it belongs to, "" for one that stands by itself.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ShippedRecipe:
 
 
 def list_recipes(verb: str) -> list[ShippedRecipe]:
-    """Return the shipped recipes of a verb by name, the stages of a ladder after the ladder itself.
+    """Return the shipped recipes of a verb by name, the stages of a run after the recipe that lists them.
 
     Args:
         verb: command that runs them, for example "train".
@@ -127,7 +127,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _files(verb: str) -> Iterator[Path]:
-    """Yield the files of a verb: by name, a ladder's stages after it."""
+    """Yield the files of a verb: by name, stages of a run after the recipe that lists them."""
     root = _RECIPES / verb
     for path in sorted(root.glob("*.yaml")):
         yield path

@@ -1,4 +1,4 @@
-"""Runs a recipe: one stage, or a ladder of stages in which finished ones are skipped."""
+"""Runs a recipe: one stage, or several stages of a run, of which finished ones are skipped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_recipe(
 
     Args:
         recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
-        overrides: `key=value` texts; in a ladder each applies to every stage that has the key.
+        overrides: `key=value` texts; of several stages each applies to every stage that has the key.
         resume: the run's folder, to go on from what it holds, wherever it is now and however it is written. A folder
             that holds something is an error without it.
         cache: folder of encoded clips, shared among runs; `latents` in the run's folder if not given.
@@ -79,7 +79,7 @@ def run_recipe(
             held.enter_context(lock_folder(model.parent, "run folder"))
 
         # One process holds the folder for all of them.
-        everyone.from_main(hold)
+        everyone.broadcast(hold)
         _run_steps(steps, cache, everyone, on_progress)
     return model
 
@@ -88,7 +88,7 @@ def _run_steps(
     steps: Sequence[tuple[str, StepConfig]], cache: Path | None, everyone: Parallel, on_progress: OnProgress | None
 ) -> None:
     folder = steps[0][1].model.parent
-    finished = everyone.from_main(lambda: _look(folder, steps))
+    finished = everyone.broadcast(lambda: _look(folder, steps))
     for (name, config), done in zip(steps, finished, strict=True):
         if done:
             logger.info("%s is done: %s", name, _marker(folder / name).read_text(encoding="utf-8").strip())
@@ -100,7 +100,7 @@ def _run_steps(
             everyone.barrier()
         else:
             # Encoders, and what is done once, take one process; what ends it ends the others, which wait.
-            everyone.from_main(run)
+            everyone.broadcast(run)
 
 
 def plan_recipe(
@@ -133,7 +133,7 @@ def _steps_of_run(recipe: str | Path, overrides: Sequence[str], resume: Path | N
     steps = _read_steps(find_recipe(recipe, "train"), overrides)
     models = {str(config.model) for _, config in steps}
     if len(models) > 1:
-        raise ConfigError(f"the stages of a ladder must share one model directory, got {', '.join(sorted(models))}")
+        raise ConfigError(f"the stages of a run must share one model directory, got {', '.join(sorted(models))}")
     folder = steps[0][1].model.parent
     if resume is None or resume.resolve() == folder.resolve():
         return steps
@@ -150,10 +150,10 @@ def _steps_of_run(recipe: str | Path, overrides: Sequence[str], resume: Path | N
 
 
 def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepConfig]]:
-    ladder = load_recipe(path)
-    if not isinstance(ladder, LadderConfig):
+    recipe = load_recipe(path)
+    if not isinstance(recipe, LadderConfig):
         return [(path.stem, _step(path, overrides))]
-    files = [find_recipe(name, "train", beside=path.parent) for name in ladder.recipes]
+    files = [find_recipe(name, "train", beside=path.parent) for name in recipe.recipes]
     plain = [_step(file, ()) for file in files]
     # A key that no stage has goes to all of them, so that the error says what is wrong with it.
     shared = [text for text in overrides if not any(accepts(config, text) for config in plain)]
@@ -166,7 +166,7 @@ def _read_steps(path: Path, overrides: Sequence[str]) -> list[tuple[str, StepCon
 def _step(path: Path, overrides: Sequence[str]) -> StepConfig:
     config = load_recipe(path, overrides)
     if isinstance(config, LadderConfig):
-        raise ConfigError(f"a ladder holds stages, not other ladders, got {path}")
+        raise ConfigError(f"a recipe of several stages holds no other of its kind, got {path}")
     return config
 
 

@@ -1,4 +1,4 @@
-"""The last step of a ladder: the parts become one model in the published layout, with its recommended settings."""
+"""The last stage of a run: the parts become one model in the published layout, with its recommended settings."""
 
 from __future__ import annotations
 

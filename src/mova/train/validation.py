@@ -114,15 +114,15 @@ class ClipSampler:
             problem = f"{type(error).__name__}: {error}"
         # The encoders are gone with the pipeline.
         gc.collect()
-        return self.parallel.from_main(lambda: _record(step, target, scores, problem))
+        return self.parallel.broadcast(lambda: _record(step, target, scores, problem))
 
     def _write_clips(self, target: Path, scores: list[ClipScore], check: Callable[[], object]) -> None:
         on_main: list[_Codecs] = []
-        self.parallel.from_main(lambda: on_main.append(self._codecs()))
+        self.parallel.broadcast(lambda: on_main.append(self._codecs()))
         for index in range(min(self.settings.validation.clips, len(self.source.entries))):
-            prepared = self.parallel.from_main(partial(self._prepare, on_main, index))
+            prepared = self.parallel.broadcast(partial(self._prepare, on_main, index))
             latents = self._denoise(prepared, check)
-            self.parallel.from_main(partial(self._finish, on_main, index, prepared, latents, target, scores))
+            self.parallel.broadcast(partial(self._finish, on_main, index, prepared, latents, target, scores))
 
     def _codecs(self) -> _Codecs:
         settings = self.settings

@@ -3,7 +3,7 @@
 A component is a directory with a config.json (which names the published class) and safetensors files, single or
 sharded with an index. State-dict names are the published ones already, so nothing is renamed. Reading compares every
 key and every shape first, from the files' headers: either all of it fits or nothing is loaded. Where the large weights
-are packed, the config says how under `quantization_config`, and a layer has `weight` (packed) and `scales`.
+are quantised, the config says how under `quantization_config`, and a layer has `weight` (quantised) and `scales`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.weights.config_limits import checked_config
 from mova.weights.files import DIFFUSERS_STEM, TRANSFORMERS_STEM, StoredTensor, inspect_component, weight_files
-from mova.weights.quantize.layers import Quantizer, pack_layers, packed_method, packed_tensors
+from mova.weights.quantize.codes import CODE_DTYPES, require_method
+from mova.weights.quantize.layers import Quantizer, install_quantized_layers, quantized_method, quantized_tensors
 from mova.weights.quantize.layout import FROZEN_METHODS, Method, storage_method
-from mova.weights.quantize.packing import PACKED_DTYPES, require_method
 
 _OUR_CLASSES: dict[str, type[nn.Module]] = {
     "WanModel": VideoTower,
@@ -80,10 +80,10 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     Args:
         class_name: published or ours.
         config: constructor arguments; keys that start with an underscore are ignored. Where it says that weights are
-            packed, the component has layers for packed weights.
+            quantised, the component has layers for quantised weights.
 
     Raises:
-        CheckpointError: an unknown class, a key that the class does not take, or an unknown way of packing.
+        CheckpointError: an unknown class, a key that the class does not take, or an unknown method of quantisation.
         ConfigError: values that the class refuses.
     """
     cls = component_class(class_name)
@@ -101,7 +101,7 @@ def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
             )
     component = _construct(cls, arguments)
     if method:
-        pack_layers(component, method)
+        install_quantized_layers(component, method)
     return component
 
 
@@ -121,10 +121,10 @@ def _construct(cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def stored_quantization(config: Mapping[str, Any]) -> Method | None:
-    """Return how a component's config says that its weights are packed; None where they are plain.
+    """Return how a component's config says that its weights are quantised; None where they are plain.
 
     Raises:
-        CheckpointError: packed in a way that is not known here.
+        CheckpointError: quantised in a way that is not known here.
     """
     if _QUANTIZATION_KEY not in config:
         return None
@@ -204,22 +204,24 @@ def load_component(
     Args:
         directory: with config.json and safetensors files.
         expected_class: published name that the config must carry; any known class if not given.
-        dtype: of floating-point weights; as stored if not given. Parts that a class keeps in float32 stay there.
+        dtype: dtype of floating-point weights; as stored if not given. Parts that a class keeps in float32 stay there.
         device: where the weights go.
-        quantizer: packs the large linear layers, each as soon as it is read; those that are stored packed stay so.
-        merge: what is to be put into tensors, such as LoRAs, before they are packed or cast; not into packed ones.
+        quantizer: quantises the large linear layers, each as soon as it is read; those that are stored quantised stay
+            so.
+        merge: what is to be put into tensors, such as LoRAs, before they are quantised or cast; not into quantised
+            ones.
 
     Raises:
-        CheckpointError: as `verify_component`, or weights that are stored packed in another way; nothing has been
+        CheckpointError: as `verify_component`, or weights that are stored quantised in another way; nothing has been
             loaded then.
-        MissingExtraError: weights are stored packed, and what unpacks them is not installed.
+        MissingExtraError: weights are stored quantised, and what dequantises them is not installed.
     """
     directory = Path(directory)
     component = verify_component(directory, expected_class)
-    packing = packed_method(component)
-    if packing:
-        require_method(packing)
-    as_stored = set(packed_tensors(component))
+    quantization = quantized_method(component)
+    if quantization:
+        require_method(quantization)
+    as_stored = set(quantized_tensors(component))
     component = quantizer.prepare(component) if quantizer else component
     kept = kept_in_float32(component, dtype)
     state: dict[str, torch.Tensor] = {}
@@ -229,8 +231,8 @@ def load_component(
                 state[key] = tensor
                 continue
             merged = merge(key, tensor) if merge else tensor
-            packed = quantizer.pack(key, merged) if quantizer else None
-            state |= packed or {key: _cast(merged, dtype, any(part in key.split(".") for part in kept))}
+            quantized = quantizer.quantize(key, merged) if quantizer else None
+            state |= quantized or {key: _cast(merged, dtype, any(part in key.split(".") for part in kept))}
     for alias in _aliases(component):
         present = next(state[key] for key in alias if key in state)
         state.update(dict.fromkeys(alias, present))
@@ -264,7 +266,8 @@ def write_component(
         component: one of our classes, or one of diffusers or transformers.
         directory: created if needed; weights of an earlier component in it are removed.
         max_shard_size: in bytes, or as "16MB".
-        dtype: of stored floating-point weights; as they are if not given. Packed weights and scales stay as they are.
+        dtype: dtype of stored floating-point weights; as they are if not given. Quantised weights and scales stay as
+            they are.
         read: where the values come from if the component is on the meta device; asked for one shard after the other.
 
     Returns:
@@ -295,9 +298,9 @@ def _write_files(
     stem = DIFFUSERS_STEM if hasattr(component, "register_to_config") else TRANSFORMERS_STEM
     config = _published_config(component)
     (staging / _CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    packed = packed_tensors(component)
+    quantized = quantized_tensors(component)
     state = {
-        key: (value if key in packed else _cast(value.detach(), dtype, False)).detach().contiguous()
+        key: (value if key in quantized else _cast(value.detach(), dtype, False)).detach().contiguous()
         for key, value in component.state_dict().items()
     }
     for alias in _aliases(component):
@@ -326,7 +329,7 @@ def _published_config(component: nn.Module) -> dict[str, Any]:
     from diffusers import __version__
 
     arguments = {key: value for key, value in dict(config).items() if not key.startswith("_")}
-    method = packed_method(component)
+    method = quantized_method(component)
     if method:
         arguments[_QUANTIZATION_KEY] = {"quant_method": storage_method(method)}
     return {"_class_name": published_class_name(component), "_diffusers_version": __version__, **arguments}
@@ -356,7 +359,7 @@ def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredT
     else:
         key = mistyped[0]
         first = f"{key!r} is {stored[key].dtype} and must be {' or '.join(dtypes[key])}"
-    method = packed_method(component)
+    method = quantized_method(component)
     raise CheckpointError(
         f"weights in {directory} do not fit {published_class_name(component)}{f' in {method}' if method else ''}: "
         f"{first}; {len(missing)} missing, {len(extra)} extra, {len(misshaped)} mis-shaped"
@@ -365,10 +368,10 @@ def _compare(directory: Path, component: nn.Module, stored: Mapping[str, StoredT
 
 
 def _stored_dtypes(component: nn.Module) -> dict[str, tuple[str, ...]]:
-    """Return the dtypes that tensors may have in a file, in safetensors' words: packed ones one, others any float."""
-    names = {dtype: name for name, dtype in PACKED_DTYPES.items()} | {torch.float32: "F32"}
+    """Return the dtypes a tensor may have in a file, in safetensors' words: one if quantised, any float otherwise."""
+    names = {dtype: name for name, dtype in CODE_DTYPES.items()} | {torch.float32: "F32"}
     floats = {key: _FLOATS for key, tensor in component.state_dict().items() if tensor.is_floating_point()}
-    return floats | {key: (names[tensor.dtype],) for key, tensor in packed_tensors(component).items()}
+    return floats | {key: (names[tensor.dtype],) for key, tensor in quantized_tensors(component).items()}
 
 
 def _aliases(component: nn.Module) -> list[list[str]]:

@@ -20,8 +20,8 @@ class Rule:
     """What a value must be.
 
     Attributes:
-        kind: of the value, or of each value of a list.
-        least, most: of numbers, both allowed.
+        kind: kind of the value, or of each value of a list.
+        least, most: smallest and largest number allowed.
         lengths: least and largest length of a list; None where the value is none.
         nullable: null stands for the default of the class.
     """
@@ -36,7 +36,7 @@ class Rule:
         """Return the value of a key, whole numbers as such.
 
         Raises:
-            MovaError: of the class of `fields`: another type, or out of range.
+            MovaError: an error of the class that `fields` names: another type, or out of range.
         """
         if self.nullable and fields.values[key] is None:
             return None
@@ -189,7 +189,7 @@ def checked_config(class_name: str, config: Fields) -> dict[str, Any]:
         config: as read; keys that begin with an underscore are left out.
 
     Raises:
-        MovaError: of the class of `config`, with file, key, rule and value.
+        MovaError: an error of the class that `config` names, with file, key, rule and value.
     """
     rules = CONFIG_RULES.get(class_name, {})
     own = {key: value for key, value in config.values.items() if not key.startswith("_")}

@@ -107,9 +107,9 @@ class ModelDims:
         codec: strides and rates of the autoencoders.
         video_vae_width: channels of the video decoder at its largest size.
         video_vae_patch: pixels per cell of that size, per direction.
-        fixed_parameters: of the text encoder and the autoencoders, by folder.
+        fixed_parameters: parameters of the text encoder and the autoencoders, by folder.
         num_text_layers: blocks of the text encoder; 0 where they are not known.
-        text_embedding_parameters: of the text encoder, outside its blocks.
+        text_embedding_parameters: number of parameters of the text encoder outside its blocks.
     """
 
     name: str
@@ -148,9 +148,9 @@ def dims_from_configs(
     """Combine the configurations of the components.
 
     Args:
-        name: of the model.
+        name: name of the model.
         configs: published keys by folder; `video_dit_2` may be missing.
-        fixed_parameters: of the text encoder and the autoencoders.
+        fixed_parameters: parameters of the text encoder and the autoencoders.
         bridge_layers: layers with audio to video and video to audio; None where the strategy is "full" (all that both
             towers have).
         num_prompt_tokens: P.

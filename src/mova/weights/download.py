@@ -40,7 +40,7 @@ class RemoteFile:
 
     Attributes:
         name: in the folder of the model.
-        size_bytes: of its content.
+        size_bytes: bytes of its content.
         checksum: SHA-256 of the content (64 digits), or of small files git's SHA-1 of it (40 digits).
     """
 
@@ -72,7 +72,7 @@ class RemoteModel:
 
 
 def needed_files(names: list[str]) -> list[str]:
-    """Return which files of a repository make a model: no variants, no pictures, no code."""
+    """Return which files of a repository make a model: no variants, no images, no code."""
     known = {*MODEL_FILES, *(f"{part}/{name}" for part, files in FOLDER_FILES.items() for name in files)}
     known |= {f"{part}/{name}" for part in NETWORKS for name in ("config.json", *COMPONENT_FILES)}
     present = set(names)
@@ -126,7 +126,7 @@ def download(model: RemoteModel, target: Path | None = None) -> Path:
     """Download what is missing of a model and check all of it.
 
     Args:
-        model: of `look_up`.
+        model: what `look_up` returned.
         target: folder; None is the hub's cache, where the model's hub id finds it.
 
     Returns:

@@ -67,7 +67,7 @@ class StoredTensor:
     """A tensor as a file's header describes it.
 
     Attributes:
-        shape: of the tensor.
+        shape: shape of the tensor.
         dtype: safetensors' name, such as "BF16" or "F32".
         file: name of the file that holds it.
     """

@@ -13,7 +13,7 @@ class Hub:
 
     Attributes:
         revision: branch, tag or commit.
-        token: of the user; True takes the one that is stored.
+        token: access token of the user; True takes the one that is stored.
         cache_dir: where downloads are kept.
         local_files_only: take what is there, ask nobody.
         force_download: fetch again what is there.

@@ -34,12 +34,12 @@ class ModelDefaults:
 
     Attributes:
         height, width: in pixels.
-        num_frames: of a clip.
+        num_frames: number of frames of a clip.
         frame_rate: frames per second.
         num_inference_steps: steps of the sampler.
-        guidance_scale, modality_scale: of text and bridge; 1 switches them off.
+        guidance_scale, modality_scale: classifier-free and cross-modal (bridge) guidance scales; 1 disables them.
         guidance_rescale: in [0, 1].
-        video_shift, audio_shift: of the schedule; None takes the scheduler's.
+        video_shift, audio_shift: shifts of the schedule; None takes the scheduler's.
         sampler: name of the sampler.
         negative_prompt: what guidance leads away from.
     """
@@ -134,7 +134,7 @@ def published_name(folder: Path, name: str | Path | None = None) -> str | None:
     """Return which published model a directory holds, a key of `PUBLISHED_DEFAULTS`; None where nothing tells.
 
     Args:
-        folder: of the model; where it is a link, what it points to counts as well.
+        folder: folder of the model; where it is a link, what it points to counts as well.
         name: that the user called it by.
     """
     candidates = [] if name is None else [str(name).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]]
@@ -178,7 +178,8 @@ def changed_defaults(usual: ModelDefaults, stored: Fields) -> ModelDefaults:
     """Return what a model recommends with the values of a JSON object in place of its own.
 
     Raises:
-        MovaError: of the class of `stored`: an unknown key, or a value of another type or out of range.
+        MovaError: an error of the class that `stored` names: an unknown key, or a value of another type or out of
+            range.
     """
     known = {item.name for item in fields(ModelDefaults)}
     unknown = sorted(set(stored.values) - known)
@@ -214,8 +215,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return dict(read_object(path, error=CheckpointError).values)
 
 
-def has_packed_weights(folder: Path) -> bool:
-    """Say whether any component of a model is stored with packed weights, from the configs alone."""
+def has_quantized_weights(folder: Path) -> bool:
+    """Say whether any component of a model is stored with quantised weights, from the configs alone."""
     return any("quantization_config" in config for config in read_configs(folder).values())
 
 

@@ -18,7 +18,7 @@ def copy_model_files(source: Path, target: Path, folders: Mapping[str, Path]) ->
     Args:
         source: folder of a model, or of one component.
         target: folder to copy into.
-        folders: of the components with weights, by name.
+        folders: folders of the components with weights, by name.
 
     Raises:
         CheckpointError: a file is a link out of the source.

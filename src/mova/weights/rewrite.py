@@ -28,8 +28,8 @@ from mova.weights.components import (
 from mova.weights.files import StoredTensor, key_shape_md5, read_header, read_headers, weight_files
 from mova.weights.index import check_index, named_classes, read_index
 from mova.weights.model_files import check_links, copy_model_files
-from mova.weights.quantize.report import can_be_packed, check_stored_method, write_report
-from mova.weights.quantize.stored import pack_stored
+from mova.weights.quantize.report import can_be_quantized, check_stored_method, write_report
+from mova.weights.quantize.stored import quantize_stored
 
 # Fingerprints that DiffSynth-Studio records for the released files. The video towers' is that of Wan 2.2 I2V A14B.
 PUBLISHED_MD5 = {
@@ -53,10 +53,10 @@ class ComponentReport:
         num_tensors: in all its files.
         num_parameters: values in all tensors.
         dtypes: number of tensors by dtype, in the words of safetensors.
-        size_bytes: of its weight files.
+        size_bytes: bytes of its weight files.
         md5: fingerprint of names and shapes.
         published_as: the published component with this fingerprint, if it is one.
-        quantization: how its large weights are packed; None where they are plain.
+        quantization: how its large weights are quantised; None where they are plain.
     """
 
     name: str
@@ -135,26 +135,27 @@ def convert_weights(
     fold_weight_norm: bool = False,
     quantize: str | None = None,
 ) -> Path:
-    """Write a model again with another dtype, other shards, folded weight norm or packed weights.
+    """Write a model again with another dtype, other shards, folded weight norm or quantised weights.
 
-    The target appears complete or not at all. In memory is one component at a time; of one that is packed, one shard.
+    The target appears complete or not at all. In memory is one component at a time; of one that is quantised, one
+    shard.
 
     Args:
         source: model directory or shipped name; checked strictly first.
         target: must not exist yet.
-        dtype: one of `DTYPES`, of all floating-point weights but packed ones; None keeps each tensor's.
+        dtype: one of `DTYPES`, of all floating-point weights but quantised ones; None keeps each tensor's.
         max_shard_size: such as "16MB".
         fold_weight_norm: store plain convolution weights instead of weight_g and weight_v.
-        quantize: packs the large weights of towers and bridge: float8, int8 or nf4. Beside them lies a report of the
-            errors (`mova.weights.quantize.report`).
+        quantize: quantises the large weights of towers and bridge: float8, int8 or nf4. Beside them lies a report of
+            the errors (`mova.weights.quantize.report`).
 
     Returns:
         The target.
 
     Raises:
         CheckpointError: a component at fault.
-        ConfigError: a value that cannot be used, a target that exists, or nothing to fold or to pack.
-        MissingExtraError: what packs weights is not installed.
+        ConfigError: a value that cannot be used, a target that exists, or nothing to fold or to quantise.
+        MissingExtraError: what quantises weights is not installed.
     """
     stored_dtype = check_dtype(dtype)
     check_shard_size(max_shard_size)
@@ -173,8 +174,8 @@ def convert_weights(
         for name, folder in folders.items():
             # A component that is converted alone is not in a folder of its name.
             place = staging if folder == source else staging / name
-            if method and can_be_packed(folder):
-                errors = pack_stored(folder, place, method, max_shard_size=max_shard_size, dtype=stored_dtype)
+            if method and can_be_quantized(folder):
+                errors = quantize_stored(folder, place, method, max_shard_size=max_shard_size, dtype=stored_dtype)
                 write_report(method, errors, folder, place)
                 continue
             component = load_component(folder)

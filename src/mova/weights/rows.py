@@ -11,7 +11,7 @@ from torch import nn
 from mova.errors import CheckpointError
 from mova.weights.components import verify_component
 from mova.weights.files import inspect_component
-from mova.weights.quantize.packing import is_packed
+from mova.weights.quantize.codes import is_quantized
 
 
 class StoredRows:
@@ -56,7 +56,8 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     Args:
         directory: with config.json and safetensors files.
         expected_class: published name that the config must carry.
-        dtype: of floating-point weights. Parts that a class keeps in float32 are float32; packed ones are as stored.
+        dtype: dtype of floating-point weights. Parts that a class keeps in float32 are float32; quantised ones are as
+            stored.
 
     Raises:
         CheckpointError: as `verify_component`.
@@ -64,7 +65,7 @@ def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) ->
     component = verify_component(directory, expected_class)
     kept = set(getattr(component, "_keep_in_fp32_modules", None) or ())
     for name, parameter in component.named_parameters():
-        if is_packed(parameter):
+        if is_quantized(parameter):
             continue
         parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype)
     return component

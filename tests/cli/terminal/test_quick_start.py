@@ -60,9 +60,9 @@ def test_a_clip_imports_nothing_that_it_does_not_need(after):
     assert UNNEEDED & set(after["modules"]) == set()
 
 
-def test_a_model_that_is_stored_packed_finds_what_unpacks_it(tmp_path):
-    convert_weights(CHECKPOINT, tmp_path / "packed", quantize="nf4")
-    short = ["--model", str(tmp_path / "packed"), "--size", "48x32", "--frames", "5", "--steps", "1"]
+def test_a_model_that_is_stored_quantized_finds_what_dequantizes_it(tmp_path):
+    convert_weights(CHECKPOINT, tmp_path / "quantised", quantize="nf4")
+    short = ["--model", str(tmp_path / "quantised"), "--size", "48x32", "--frames", "5", "--steps", "1"]
     made = subprocess.run(
         [
             sys.executable,

@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_counted_by_reason(open_source, films, make_film,
     assert train.skipped == held.skipped
     assert train.skipped == {
         "damaged": ["broken.mp4"],
-        "no sound": ["silent.mp4"],
+        "no audio": ["silent.mp4"],
         "too short": ["short.mp4"],
         "missing": ["absent.mp4"],
         "an image, where a video or an audio file is wanted": ["image.png"],
@@ -137,7 +137,7 @@ def test_sound_files_can_be_learned_from_by_their_sound(open_source, tmp_path):
             file.setframerate(RATE)
             file.writeframes((8000 * np.sin(np.arange(12_000) * 0.1)).astype(np.int16).tobytes())
     names = [f"{index}.wav" for index in range(3)]
-    with pytest.raises(DataError, match="3 no picture"):
+    with pytest.raises(DataError, match="3 no video"):
         open_source(names)
     source = open_source(names, require_picture=False)
     assert [(entry.has_video, entry.has_audio) for entry in source.entries] == [(False, True)]
@@ -248,7 +248,7 @@ def test_a_silent_clip_is_left_out_or_learned_from_by_its_picture_by_name(
     name = make_sounding(tmp_path / "silent.mkv", seconds=25 / 24, sounds=sounds, zeros=zeros).name
     assert open_source([*films, name], max_skipped_share=0.5).skipped == {"silent": [name]}
     source = open_source([*films, name], require_sound=False)
-    assert "1 clips are silent and learned from by their picture alone (silent.mkv)" in caplog.text
+    assert "1 clips are silent and learned from by their video alone (silent.mkv)" in caplog.text
     index = next(i for i, entry in enumerate(source.entries) if entry.key == name)
     assert not source.entries[index].has_audio
     assert source.load(index).own_samples == ()

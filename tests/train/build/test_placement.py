@@ -6,7 +6,7 @@ import torch
 from mova.names import COMPONENTS, EXPERTS
 from mova.offload.residency import frozen_tensors
 from mova.offload.streaming import block_bytes, outside_blocks
-from mova.train.build.placement import Placement, home_of
+from mova.train.build.placement import Placement, load_device
 from mova.train.config.run import MemoryConfig
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
@@ -29,7 +29,7 @@ def components():
 )
 def test_what_waits_for_its_turn_is_loaded_to_the_host(settings, on_the_device):
     memory = MemoryConfig(**settings)
-    assert {name for name in COMPONENTS if home_of(name, memory, GPU) == GPU} == on_the_device
+    assert {name for name in COMPONENTS if load_device(name, memory, GPU) == GPU} == on_the_device
 
 
 def test_without_settings_nothing_moves():
@@ -52,8 +52,8 @@ def test_streamed_towers_leave_only_what_is_outside_their_blocks_to_the_turns_of
     assert placement.experts.present == "low_noise"
     assert parts["audio_dit"].is_gradient_checkpointing
     assert placement.streamer.slot_bytes() == 2 * sum(
-        max(block_bytes(block) for block in lane)
-        for lane in (
+        max(block_bytes(block) for block in sequence)
+        for sequence in (
             parts["video_dit"].blocks,
             parts["audio_dit"].blocks,
             parts["dual_tower_bridge"].audio_to_video_conditioners.children(),

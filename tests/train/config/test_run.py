@@ -23,7 +23,7 @@ def test_streaming_blocks_needs_blocks_that_are_recomputed():
     assert MemoryConfig(stream_blocks=True, checkpoint_activations=True).stream_blocks
 
 
-def test_a_base_is_kept_as_it_is_or_packed():
+def test_a_base_is_kept_as_it_is_or_quantized():
     assert MemoryConfig().base_quantization == "none"
     with pytest.raises(ValidationError, match="Input should be 'none', 'float8', 'int8' or 'nf4'"):
         MemoryConfig(base_quantization="int4")

@@ -48,7 +48,7 @@ def test_everything_else_is_listed_with_both_values(recipes):
     assert "--set run.seed=0" in text
 
 
-def test_a_base_that_is_packed_otherwise_is_another_base(recipes):
+def test_a_base_that_is_quantized_otherwise_is_another_base(recipes):
     then, now = (
         load_recipe(recipes("tiny_lora"), [f"memory.base_quantization={method}"]).model_dump(mode="json")
         for method in ("nf4", "none")

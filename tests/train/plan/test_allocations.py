@@ -41,7 +41,7 @@ def test_what_autograd_keeps_is_alive():
 
 @settings(max_examples=10, deadline=None)
 @given(batch=st.integers(1, 4), wide=st.integers(1, 40), layers=st.integers(1, 4))
-def test_imagined_tensors_take_what_real_ones_do(batch, wide, layers):
+def test_fake_tensors_take_what_real_ones_do(batch, wide, layers):
     def run():
         parts = [torch.nn.Linear(wide, wide) for _ in range(layers)]
         model = torch.nn.Sequential(*[one for part in parts for one in (part, torch.nn.GELU())])

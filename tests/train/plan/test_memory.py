@@ -61,7 +61,7 @@ def test_weights_and_adapters_are_counted_to_the_byte(clips, tmp_path, settings,
         assert plan.device.weights + waiting == everything - bytes_of(blocks)
         assert plan.host.experts == waiting
         assert plan.device.slots == placement.streamer.slot_bytes()
-        assert plan.host.blocks == placement.streamer.home_bytes()
+        assert plan.host.blocks == placement.streamer.host_bytes()
     learned = [p for parts in stage.modules.values() for p in parts.parameters()]
     assert plan.device.adapters == plan.device.average == bytes_of(learned)
 

@@ -1,4 +1,4 @@
-"""What one block takes: found with imagined tensors, compared with real ones."""
+"""What one block takes: found with fake tensors, compared with real ones."""
 
 import pytest
 import torch
@@ -90,12 +90,12 @@ def test_under_autocast_adapters_keep_no_copies_in_float32(monkeypatch):
     assert lean.peak < 0.9 * plain.peak
 
 
-def test_a_packed_layer_keeps_no_more_than_a_plain_one():
-    plain, packed = measure(sizes()), measure(sizes(), "nf4")
-    assert packed["video_dit"].saved <= plain["video_dit"].saved
-    # It unpacks one weight at a time.
+def test_a_quantized_layer_keeps_no_more_than_a_plain_one():
+    plain, quantized = measure(sizes()), measure(sizes(), "nf4")
+    assert quantized["video_dit"].saved <= plain["video_dit"].saved
+    # It dequantises one weight at a time.
     largest = 4 * 192 * 768
-    assert packed["video_dit"].peak <= plain["video_dit"].peak + 2 * largest
+    assert quantized["video_dit"].peak <= plain["video_dit"].peak + 2 * largest
 
 
 def test_tokens_are_what_memory_grows_with():
@@ -114,7 +114,7 @@ def test_layers_that_are_named_one_by_one_count_and_units_without_adapters_save_
     assert set(all_of_them) == {*found, "video_dit_2", "audio_to_video", "video_to_audio"}
 
 
-def test_real_tables_of_positions_are_not_touched_by_imagined_ones():
+def test_real_tables_of_positions_are_not_touched_by_fake_ones():
     measure(sizes())
     table = video_rotary((3, 6, 5), 48, torch.device("cpu"))
     assert type(table.cos) is torch.Tensor

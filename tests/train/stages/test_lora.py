@@ -198,15 +198,15 @@ def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, lef
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory, cache):
+def quantized(tmp_path_factory, cache):
     """A LoRA trained on a base in nf4, everything that saves memory switched on, and its run folder."""
-    folder = tmp_path_factory.mktemp("packed")
+    folder = tmp_path_factory.mktemp("quantised")
     run_recipe(write(folder, memory=LOW_MEMORY | {"base_quantization": "nf4"}), cache=cache)
     return folder / "run" / "model" / "lora.safetensors"
 
 
-def test_a_lora_of_a_packed_and_streamed_base_fits_the_published_one(trained, packed):
-    plain, lora = read_lora(trained), read_lora(packed)
+def test_a_lora_of_a_quantized_and_streamed_base_fits_the_published_one(trained, quantized):
+    plain, lora = read_lora(trained), read_lora(quantized)
     # Names, shapes and fingerprints are those of the base as it is published.
     assert lora.origin.base_md5 == plain.origin.base_md5
     for name, layers in plain.layers.items():
@@ -218,20 +218,20 @@ def test_a_lora_of_a_packed_and_streamed_base_fits_the_published_one(trained, pa
     pipeline.set_progress_bar_config(disable=True)
     short = {"height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 2, "seed": 0, "output_type": "latent"}
     before = pipeline("A ball.", **short)
-    pipeline.load_lora_weights(packed)
+    pipeline.load_lora_weights(quantized)
     after = pipeline("A ball.", **short)
     assert not torch.equal(before.frames, after.frames)
     assert not torch.equal(before.audio, after.audio)
 
 
-def test_checkpoints_hold_nothing_of_a_packed_base_either(packed):
-    state = newest_state(packed.parents[1] / "tiny_lora" / "checkpoints")
+def test_checkpoints_hold_nothing_of_a_quantized_base_either(quantized):
+    state = newest_state(quantized.parents[1] / "tiny_lora" / "checkpoints")
     keys = [name.split("/", 2)[2] for name in state.tensors if name.startswith("modules/")]
     assert keys
     assert all(key.split(".")[1] in ("down", "up") for key in keys)
 
 
-def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(packed, tmp_path, cache):
+def test_a_resumed_run_on_a_quantized_and_streamed_base_ends_with_the_same_bits(quantized, tmp_path, cache):
     class StopHereError(Exception):
         pass
 
@@ -244,7 +244,7 @@ def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(pac
     with pytest.raises(StopHereError):
         run_recipe(recipe, on_progress=stop, cache=cache)
     run_recipe(recipe, resume=tmp_path / "run", cache=cache)
-    first, second = read_lora(packed), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
+    first, second = read_lora(quantized), read_lora(tmp_path / "run" / "model" / "lora.safetensors")
     for name, layers in first.layers.items():
         for path, layer in layers.items():
             assert torch.equal(layer.up, second.layers[name][path].up), (name, path)
@@ -252,7 +252,7 @@ def test_a_resumed_run_on_a_packed_and_streamed_base_ends_with_the_same_bits(pac
 
 
 @pytest.mark.parametrize(("method", "largest"), [("int8", 0.05), ("nf4", 0.15), ("float8", 0.04)])
-def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(
+def test_a_quantized_base_reports_its_errors_and_learns_nearly_what_the_plain_one_does(
     tmp_path, caplog, method, largest, cache
 ):
     caplog.set_level("INFO")
@@ -277,22 +277,22 @@ def test_a_packed_base_reports_its_errors_and_learns_nearly_what_the_plain_one_d
     ]
 
 
-def test_a_packed_base_without_the_library_is_a_missing_extra(tmp_path, monkeypatch):
+def test_a_quantized_base_without_the_library_is_a_missing_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
     with pytest.raises(MissingExtraError, match=r"mova\[quantize\]"):
         run_recipe(write(tmp_path, memory={"base_quantization": "int8"}))
 
 
-def test_a_base_that_is_stored_packed_is_refused_before_anything_is_encoded(tmp_path):
+def test_a_base_that_is_stored_quantized_is_refused_before_anything_is_encoded(tmp_path):
     stored = convert_weights(find_model("mova-tiny"), tmp_path / "stored", quantize="float8")
     with pytest.raises(CheckpointError, match=r"plain weights, got float8 .* memory.base_quantization: float8"):
         run_recipe(write(tmp_path, base=str(stored)))
     assert not (tmp_path / "latents").exists()
 
 
-def test_validation_clips_can_be_made_from_a_packed_base(tmp_path, cache):
-    """They go through the pipeline, which knows nothing of packed weights."""
+def test_validation_clips_can_be_made_from_a_quantized_base(tmp_path, cache):
+    """They go through the pipeline, which knows nothing of quantised weights."""
     memory = {"base_quantization": "int8"}
     validation = {"clips": 1, "num_inference_steps": 1}
     run_recipe(write(tmp_path, memory=memory, validation=validation, run=RECIPE["run"] | {"max_steps": 1}), cache=cache)

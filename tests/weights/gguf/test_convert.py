@@ -11,7 +11,7 @@ from mova.errors import CheckpointError, ConfigError
 from mova.weights.components import load_component, read_config
 from mova.weights.gguf.convert import convert_gguf, is_gguf_file
 from mova.weights.locate import find_model
-from mova.weights.quantize.layers import packed_method, quantizable_layers
+from mova.weights.quantize.layers import quantizable_layers, quantized_method
 from mova.weights.quantize.report import read_reports
 from mova.weights.rewrite import convert_weights, verify_weights
 
@@ -26,9 +26,9 @@ def tower():
 @pytest.fixture(scope="module")
 def file(tower, tmp_path_factory):
     """The tiny video tower as other tools write one: large weights in 8 bits, the rest in float32, under a prefix."""
-    packed = {f"model.diffusion_model.{path}.weight": "Q8_0" for path in quantizable_layers(tower)}
+    quantized = {f"model.diffusion_model.{path}.weight": "Q8_0" for path in quantizable_layers(tower)}
     tensors = {f"model.diffusion_model.{key}": value for key, value in tower.state_dict().items()}
-    return write_gguf(tmp_path_factory.mktemp("gguf") / "wan.gguf", tensors, packed)
+    return write_gguf(tmp_path_factory.mktemp("gguf") / "wan.gguf", tensors, quantized)
 
 
 def test_a_tower_becomes_a_component_that_is_nearly_the_original(file, tower, tmp_path):
@@ -44,14 +44,14 @@ def test_a_tower_becomes_a_component_that_is_nearly_the_original(file, tower, tm
         assert tensor.dtype == (torch.bfloat16 if key in large else torch.float32)
 
 
-def test_it_may_be_packed_on_the_way(file, tmp_path, capsys):
+def test_it_may_be_quantized_on_the_way(file, tmp_path, capsys):
     target = tmp_path / "video_dit"
     arguments = ["weights", "convert", str(file), str(target), "--like", str(LIKE), "--quantize", "float8", "--json"]
     assert main(arguments) == 0
     report = json.loads(capsys.readouterr().out)["quantization"]["video_dit"]
     assert len(report["errors"]) == 60
     assert report["bytes_before"] == file.stat().st_size
-    assert packed_method(load_component(target)) == "float8"
+    assert quantized_method(load_component(target)) == "float8"
     assert list(read_reports(target)) == ["video_dit"]
 
 
@@ -77,9 +77,9 @@ def test_wrong_targets_and_options_are_refused(file, tmp_path, capsys):
         convert_gguf(file, tmp_path, like=LIKE)
     with pytest.raises(ConfigError, match="nearest is float8"):
         convert_gguf(file, tmp_path / "new", like=LIKE, quantize="float8_linear")
-    packed = convert_weights(LIKE, tmp_path / "packed", quantize="float8")
+    quantized = convert_weights(LIKE, tmp_path / "quantised", quantize="float8")
     with pytest.raises(ConfigError, match="like must be a component with plain weights"):
-        convert_gguf(file, tmp_path / "new", like=packed)
+        convert_gguf(file, tmp_path / "new", like=quantized)
     assert main(["weights", "convert", str(LIKE), str(tmp_path / "new"), "--like", str(LIKE)]) == 2
     assert "--like is for a GGUF file" in capsys.readouterr().err
     assert main(["weights", "convert", str(file), str(tmp_path / "new"), "--fold-weight-norm"]) == 2

@@ -1,4 +1,4 @@
-"""Packed weights: small, close to the original, and learnable through."""
+"""Quantised weights: small, close to the original, and learnable through."""
 
 import sys
 
@@ -10,17 +10,17 @@ from mova.errors import ConfigError, MissingExtraError
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 from mova.weights.lora.merge import _check_weight
+from mova.weights.quantize.codes import multiply_float8, quantize_weight, relative_error
 from mova.weights.quantize.layers import (
     QuantizedLinear,
     Quantizer,
-    pack_layers,
-    packed_method,
-    packed_tensors,
+    install_quantized_layers,
     quantizable_layers,
+    quantized_method,
+    quantized_tensors,
     summarise_errors,
 )
 from mova.weights.quantize.layout import FROZEN_METHODS, METHODS
-from mova.weights.quantize.packing import multiply_float8, quantize_weight, relative_error
 from quantised import quantise, quantised_layer
 
 # Of the weights of mova-tiny: measured 0.006 to 0.009, 0.09 to 0.1 and 0.026.
@@ -34,85 +34,85 @@ def linear(wide_in=96, wide_out=40, seed=0, bias=True):
 
 
 @pytest.mark.parametrize("method", FROZEN_METHODS)
-def test_a_layer_computes_with_the_weight_that_it_unpacks(method):
+def test_a_layer_computes_with_the_weight_that_it_dequantizes(method):
     layer = linear()
-    packed = quantised_layer(layer, method)
+    quantized = quantised_layer(layer, method)
     x = torch.randn(3, 96)
-    torch.testing.assert_close(packed(x), nn.functional.linear(x, packed.dense(), layer.bias))
-    assert (packed.dense() - layer.weight).norm() < LARGEST[method] * layer.weight.norm()
+    torch.testing.assert_close(quantized(x), nn.functional.linear(x, quantized.dense(), layer.bias))
+    assert (quantized.dense() - layer.weight).norm() < LARGEST[method] * layer.weight.norm()
 
 
 @pytest.mark.parametrize(
     ("method", "bytes_per_weight"), [("int8", 1.0), ("nf4", 0.5), ("float8", 1.0), ("float8_linear", 1.0)]
 )
-def test_a_packed_weight_takes_the_room_it_promises(method, bytes_per_weight):
+def test_a_quantized_weight_takes_the_room_it_promises(method, bytes_per_weight):
     layer = linear(512, 256, bias=False)
-    packed = quantised_layer(layer, method)
-    taken = sum(t.numel() * t.element_size() for t in (packed.weight, packed.scales))
+    quantized = quantised_layer(layer, method)
+    taken = sum(t.numel() * t.element_size() for t in (quantized.weight, quantized.scales))
     scales = 512 * 256 // 64 if method == "nf4" else 256
     assert taken == 512 * 256 * bytes_per_weight + 4 * scales
     # What is counted beforehand on the meta device is what there is.
     planned = QuantizedLinear(512, 256, False, method)
-    assert (planned.weight.shape, planned.scales.shape) == (packed.weight.shape, packed.scales.shape)
-    assert (planned.weight.dtype, planned.scales.dtype) == (packed.weight.dtype, packed.scales.dtype)
+    assert (planned.weight.shape, planned.scales.shape) == (quantized.weight.shape, quantized.scales.shape)
+    assert (planned.weight.dtype, planned.scales.dtype) == (quantized.weight.dtype, quantized.scales.dtype)
 
 
 @pytest.mark.parametrize("method", FROZEN_METHODS)
-def test_gradients_are_those_of_the_layer_with_the_unpacked_weight(method):
-    packed = quantised_layer(linear(), method)
+def test_gradients_are_those_of_the_layer_with_the_dequantized_weight(method):
+    quantized = quantised_layer(linear(), method)
     plain = linear()
-    plain.weight.copy_(packed.dense())
-    packed.bias.requires_grad_()
+    plain.weight.copy_(quantized.dense())
+    quantized.bias.requires_grad_()
     plain.bias.requires_grad_()
     inputs = [torch.randn(2, 5, 96, generator=torch.Generator().manual_seed(3)).requires_grad_() for _ in range(2)]
-    for layer, x in zip((packed, plain), inputs, strict=True):
+    for layer, x in zip((quantized, plain), inputs, strict=True):
         layer(x).square().sum().backward()
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
-    torch.testing.assert_close(packed.bias.grad, plain.bias.grad)
-    assert packed.weight.grad is None
+    torch.testing.assert_close(quantized.bias.grad, plain.bias.grad)
+    assert quantized.weight.grad is None
 
 
 @pytest.mark.parametrize("method", FROZEN_METHODS)
-def test_no_unpacked_weight_is_kept_for_the_backward_pass(method):
-    packed = quantised_layer(linear(), method)
+def test_no_dequantized_weight_is_kept_for_the_backward_pass(method):
+    quantized = quantised_layer(linear(), method)
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        packed(torch.randn(2, 96).requires_grad_())
-    assert {t.data_ptr() for t in saved} == {packed.weight.data_ptr(), packed.scales.data_ptr()}
+        quantized(torch.randn(2, 96).requires_grad_())
+    assert {t.data_ptr() for t in saved} == {quantized.weight.data_ptr(), quantized.scales.data_ptr()}
 
 
 @pytest.mark.parametrize("method", FROZEN_METHODS)
 def test_autocast_computes_in_bfloat16_as_for_a_plain_layer(method):
-    packed = quantised_layer(linear(), method)
+    quantized = quantised_layer(linear(), method)
     x = torch.randn(4, 96).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        y = packed(x)
+        y = quantized(x)
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert x.grad.dtype == torch.float32
-    torch.testing.assert_close(y.float(), packed(x), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(y.float(), quantized(x), rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", PARTS)
-def test_a_component_is_packed_while_it_is_read_and_its_other_tensors_stay_as_they_are(name, method):
+def test_a_component_is_quantized_while_it_is_read_and_its_other_tensors_stay_as_they_are(name, method):
     folder = find_model("mova-tiny") / name
     plain = load_component(folder)
     quantizer = Quantizer(method)
-    packed = load_component(folder, quantizer=quantizer)
+    quantized = load_component(folder, quantizer=quantizer)
     paths = quantizable_layers(plain)
     assert set(quantizer.errors) == {f"{path}.weight" for path in paths}
     for key, error in quantizer.errors.items():
         assert 0 < error < LARGEST[method], key
         weight = plain.state_dict()[key].float()
-        left = packed.get_submodule(key.removesuffix(".weight")).dense() - weight
+        left = quantized.get_submodule(key.removesuffix(".weight")).dense() - weight
         assert error == pytest.approx(float(left.norm() / weight.norm()), rel=0.05)
     changed = {f"{path}.{end}" for path in paths for end in ("weight", "scales")}
-    state, original = packed.state_dict(), plain.state_dict()
+    state, original = quantized.state_dict(), plain.state_dict()
     assert set(state) == set(original) | changed
     for key, tensor in original.items():
         assert key in changed or torch.equal(state[key], tensor), key
-    stays = [path for path, module in packed.named_modules() if type(module) is nn.Linear]
+    stays = [path for path, module in quantized.named_modules() if type(module) is nn.Linear]
     assert all(not path.startswith("blocks.") for path in stays)
     assert f"{len(paths)} weights, relative error 0." in summarise_errors(quantizer.errors)
 
@@ -129,7 +129,7 @@ def test_what_is_measured_is_the_error_of_each_weight():
 
 
 @pytest.mark.parametrize("method", ["nf4", "float8", "float8_linear"])
-def test_blocks_with_packed_weights_compile_without_a_graph_break(method):
+def test_blocks_with_quantized_weights_compile_without_a_graph_break(method):
     tower = load_component(find_model("mova-tiny") / "audio_dit", quantizer=Quantizer(method))
     layer = tower.blocks[0].ffn[0].requires_grad_(False)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -138,7 +138,7 @@ def test_blocks_with_packed_weights_compile_without_a_graph_break(method):
 
 
 @pytest.mark.parametrize(("method", "dtype"), [("nf4", "uint8"), ("float8", "float8_e4m3fn")])
-def test_a_packed_weight_is_not_taken_for_one_that_adapters_can_be_merged_into(method, dtype):
+def test_a_quantized_weight_is_not_taken_for_one_that_adapters_can_be_merged_into(method, dtype):
     layer = quantised_layer(linear(), method)
     with pytest.raises(ConfigError, match=rf"plain floating-point weights, got Tensor of torch\.{dtype}"):
         _check_weight(layer.weight, ("video_dit", "blocks.0.ffn.0"))
@@ -158,12 +158,12 @@ def test_wrong_methods_and_components_are_explained():
     with pytest.raises(ConfigError, match="quantisation must be float8, float8_linear, int8 or nf4, got 'int4'"):
         Quantizer("int4")
     with pytest.raises(ConfigError, match="only towers and the bridge can be quantised, got Linear"):
-        pack_layers(linear(), "nf4")
+        install_quantized_layers(linear(), "nf4")
     assert summarise_errors({}) == "no weights quantised"
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_casting_a_module_leaves_packed_weights_and_scales_as_they_are(method):
+def test_casting_a_module_leaves_quantized_weights_and_scales_as_they_are(method):
     layer = quantised_layer(linear(), method)
     weight, scales = layer.weight.clone(), layer.scales.clone()
     cast = nn.ModuleList([layer]).to(torch.bfloat16)[0]
@@ -195,19 +195,19 @@ def test_an_exact_layer_and_one_with_rounded_inputs_are_as_far_apart_as_two_roun
             assert low < float((found - y).norm() / y.norm()) < high, (path, method)
 
 
-def test_the_method_and_the_packed_tensors_of_a_component_are_known():
+def test_the_method_and_the_quantized_tensors_of_a_component_are_known():
     tower = load_component(find_model("mova-tiny") / "audio_dit")
-    assert packed_method(tower) is None
-    assert packed_tensors(tower) == {}
+    assert quantized_method(tower) is None
+    assert quantized_tensors(tower) == {}
     quantise(tower, "float8_linear")
-    assert packed_method(tower) == "float8_linear"
-    assert len(packed_tensors(tower)) == 2 * len(quantizable_layers(tower))
+    assert quantized_method(tower) == "float8_linear"
+    assert len(quantized_tensors(tower)) == 2 * len(quantizable_layers(tower))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("method", METHODS)
-def test_a_gpu_packs_and_computes_as_the_cpu(method):
+def test_a_gpu_quantizes_and_computes_as_the_cpu(method):
     layer = linear()
     here, there = quantised_layer(layer, method), quantised_layer(linear().cuda(), method)
     torch.testing.assert_close(there.dense().cpu(), here.dense(), rtol=0.02, atol=0.02)

@@ -23,7 +23,7 @@ class ClipEntry:
         caption: what the text encoder reads.
         bucket: index of its size in the source's `sizes`.
         start_s: where the span begins, in seconds.
-        has_video, has_audio: whether there is a picture, a sound.
+        has_video, has_audio: whether there is video, audio.
     """
 
     key: str
@@ -41,10 +41,10 @@ class RawClip:
     """Pixels and samples of an entry, always of the full length.
 
     Attributes:
-        frames: (F, H, W, 3) uint8; past the clip's end the last picture stands, without a picture all is grey.
-        waveform: (1, S) float32 in [-1, 1]; silence past the end, or without sound.
-        own_frames: how many of them are the clip's own; 0 where it has no picture.
-        own_samples: (first, end) samples that are the clip's own, in order and apart; none where it has no sound.
+        frames: (F, H, W, 3) uint8; the last frame is repeated past the clip's end; grey without video.
+        waveform: (1, S) float32 in [-1, 1]; silence past the end, or without audio.
+        own_frames: how many of them are the clip's own; 0 where it has no video.
+        own_samples: (first, end) samples that are the clip's own, in order and apart; none where it has no audio.
     """
 
     frames: np.ndarray
@@ -61,7 +61,7 @@ class ClipSource(Protocol):
         sizes: (height, width) in pixels of each bucket.
         num_frames: F.
         frame_rate: frames per second.
-        sample_rate: of the waveforms in Hz.
+        sample_rate: sample rate of the waveforms in Hz.
     """
 
     @property
@@ -80,7 +80,7 @@ class ClipSource(Protocol):
         """Return the pixels and samples of an entry.
 
         Args:
-            index: of the entry.
+            index: index of the entry.
             start_s: another beginning than the entry's, where the source knows spans.
 
         Raises:

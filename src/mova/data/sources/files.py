@@ -30,7 +30,7 @@ class MediaSource:
     Args:
         data: where the clips are, their sizes and lengths.
         split: all captions of a file are on one side, see `split.held_out`.
-        sample_rate: of the sound in Hz.
+        sample_rate: sample rate of the audio in Hz.
         memory: JSON file that remembers what was found out about each file; none if not given.
         clips: the list, where it has been looked through already.
 
@@ -88,7 +88,7 @@ class MediaSource:
                 frames, own_frames, own_samples = span.clip.frames, span.own_frames, span.own_samples
                 silence = np.zeros((1, length), dtype=np.float32)
                 waveform = silence if span.clip.waveform is None else span.clip.waveform
-                # Sound goes on after the last picture: what is heard then, nothing shows.
+                # Audio goes on after the last frame: what is heard then, nothing shows.
                 own_samples = _until(own_samples, round(own_frames / self.frame_rate * self.sample_rate))
         if not found.is_heard(start, start + self.duration_s):
             own_samples = ()
@@ -136,7 +136,7 @@ def with_duration(caption: str, duration_s: float) -> str:
 
 
 def to_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float) -> np.ndarray:
-    """Bring sound to an integrated loudness (ITU-R BS.1770), as far as its peaks allow; silence stays silence.
+    """Bring audio to an integrated loudness (ITU-R BS.1770), as far as its peaks allow; silence stays silence.
 
     Args:
         waveform: (1, S) in [-1, 1].

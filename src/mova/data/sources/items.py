@@ -22,9 +22,9 @@ class MediaItem:
 
     Attributes:
         key: its name in messages.
-        path: of the file, or of the shard that holds it.
+        path: path of the file, or of the shard that holds it.
         caption: what the text encoder reads.
-        offset, length: of the clip's bytes in a shard; None for a file of its own.
+        offset, length: where the clip's bytes are in a shard; None for a file of its own.
     """
 
     key: str

@@ -29,7 +29,7 @@ def read_metadata(path: Path, root: Path | None = None) -> ListedClips:
     separate folders where no file has them in its name.
 
     Args:
-        path: of the JSON file.
+        path: path of the JSON file.
         root: folder that relative paths start from; the file's own if not given.
 
     Raises:

@@ -20,7 +20,7 @@ from mova.errors import DataError, MediaError
 from mova.files.json_file import read_json, shorten_text
 from mova.media.heard import heard_parts
 from mova.media.media_file import check_whole
-from mova.media.probe import probe, probe_sound
+from mova.media.probe import probe, probe_audio
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".
 
 @dataclass(frozen=True)
 class Scanned:
-    """What was found out about a file without decoding its picture whole.
+    """What was found out about a file without decoding its whole video.
 
     Attributes:
-        sha256: of its bytes.
-        duration_s: of the picture, or of the sound where there is no picture.
-        aspect: width by height as seen; 1 without a picture.
-        has_video, has_audio: whether there is a picture, a sound.
-        heard: (begin, end) in seconds of what is not digitally silent, while there is a picture if there is one.
+        sha256: SHA-256 of its bytes.
+        duration_s: duration of the video, or of the audio where there is no video.
+        aspect: width by height as seen; 1 without video.
+        has_video, has_audio: whether there is video, audio.
+        heard: (begin, end) in seconds of what is not digitally silent, while there is video if there is any.
     """
 
     sha256: str
@@ -142,7 +142,7 @@ def scan_clips(data: MediaDataConfig, memory: Path | None = None, *, remember: b
     _judge(clips, data)
     silent = [item.key for item, found in usable if found.has_audio and not found.heard]
     if silent:
-        logger.warning("%d clips are silent and learned from by their picture alone (%s)", len(silent), named(silent))
+        logger.warning("%d clips are silent and learned from by their video alone (%s)", len(silent), named(silent))
     return clips
 
 
@@ -150,7 +150,7 @@ def check_share(num_unusable: int, total: int, data: MediaDataConfig, reasons: s
     """Refuse a list of which too much cannot be used.
 
     Args:
-        num_unusable: of the whole list.
+        num_unusable: number of unusable clips of the whole list.
         total: entries of the list.
         data: says how much is admitted.
         reasons: what is wrong, by name.
@@ -185,11 +185,11 @@ def _first(listed: ListedClips, count: int | None) -> ListedClips:
 
 def _objection(found: Scanned, data: MediaDataConfig) -> str:
     if not found.has_audio and data.require_sound:
-        return "no sound"
+        return "no audio"
     if not found.has_video and data.require_picture:
-        return "no picture"
+        return "no video"
     if not (found.has_audio or found.has_video):
-        return "neither picture nor sound"
+        return "neither video nor audio"
     if found.duration_s < data.min_frames / data.frame_rate - _ROUNDING_S:
         return "too short"
     if not found.heard and (data.require_sound or not found.has_video):
@@ -228,7 +228,7 @@ def _scan(item: MediaItem) -> Scanned | str:
             try:
                 info = probe(path)
             except MediaError:
-                duration_s, aspect, has_video, has_audio = probe_sound(path).duration_s, 1.0, False, True
+                duration_s, aspect, has_video, has_audio = probe_audio(path).duration_s, 1.0, False, True
             else:
                 height, width = info.video.display_size
                 duration_s, aspect, has_video = info.video.duration_s, width / height, True

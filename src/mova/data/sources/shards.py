@@ -47,7 +47,7 @@ def write_shard(path: Path, clips: Iterable[tuple[str, Path, dict[str, Any]]]) -
     """Write a shard; the same clips make the same bytes, and the file appears when it is complete.
 
     Args:
-        path: of the tar file.
+        path: path of the tar file.
         clips: key, media file and JSON object (with `caption`) of each.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

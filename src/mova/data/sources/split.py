@@ -28,7 +28,7 @@ def held_out(clips: Sequence[Found], count: int, *, tell: bool = True) -> frozen
     decide alone, and among the captions of a single file nothing but their places; it is said then.
 
     Args:
-        clips: of the whole list.
+        clips: clips of the whole list.
         count: clips to keep for validation.
         tell: whether to warn of a split that is not as it should be.
 

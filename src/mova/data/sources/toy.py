@@ -24,7 +24,7 @@ class ToySource:
     Args:
         data: scenes, number, size, length.
         split: training and validation share no seed.
-        sample_rate: of the sound in Hz.
+        sample_rate: sample rate of the audio in Hz.
     """
 
     data: ToyDataConfig
@@ -60,7 +60,7 @@ class ToySource:
             frame_rate=self.frame_rate,
             sample_rate=self.sample_rate,
         ).clip
-        assert clip.waveform is not None, "every scene sounds"
+        assert clip.waveform is not None, "every scene has audio"
         return RawClip(clip.frames, clip.waveform, len(clip.frames), ((0, clip.waveform.shape[1]),))
 
     def random_start(self, index: int, draw: float) -> float:  # noqa: ARG002

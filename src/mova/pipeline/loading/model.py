@@ -134,17 +134,17 @@ def read_model(
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only the main one loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
-        runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of packed weights are merged
-            before packing and cannot be changed.
+        runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of quantised weights are merged
+            before quantisation and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
         on_bytes: called with (done, in all), bytes of weight files, when a component is loaded.
         hub: how a repository of the hub is asked for.
         given: components that take the place of those of the model, by name; None for `video_dit_2` leaves it out.
 
     Raises:
-        ConfigError: `shard_weights` without other processes, or of packed weights; a placement other than "resident"
+        ConfigError: `shard_weights` without other processes, or of quantised weights; a placement other than "resident"
             with other processes; no placement has room for the clip; kernels that cannot run here.
-        MissingExtraError: what packs weights is not installed.
+        MissingExtraError: what quantises weights is not installed.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
     """
@@ -175,8 +175,8 @@ def read_model(
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     check_kernels(runtime, folder, device, dtype, parallel)
-    packed = next(iter(methods.values()), None)
-    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, packed, parallel)
+    quantization = next(iter(methods.values()), None)
+    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, quantization, parallel)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     is_placed = plan.placement != "resident"
     loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
@@ -256,7 +256,7 @@ def _choose_memory(
     geometry: ClipGeometry | None,
     device: torch.device,
     memory: str,
-    packed: str | None,
+    quantization: str | None,
     parallel: Parallel | None,
 ) -> MemoryPlan:
     """Return the placement that was asked for, or the fastest that fits."""
@@ -266,7 +266,7 @@ def _choose_memory(
         geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
     check_memory(memory, 1 if parallel is None else parallel.world_size)
     room = room_of(device)
-    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=packed)
+    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=quantization)
     if memory != "auto" or parallel is not None:
         name = "resident" if parallel is not None else memory
         plan = next(plan for plan in plans if plan.placement == name)
@@ -275,7 +275,7 @@ def _choose_memory(
                 "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
             )
         return plan
-    plan = choose_placement(dims, geometry, room, quantization=packed)
+    plan = choose_placement(dims, geometry, room, quantization=quantization)
     if plan.placement != "resident":
         logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
     return plan

@@ -11,7 +11,7 @@ from torch import nn
 
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
-from mova.distributed.own_rows import OwnRows, ReadRows
+from mova.distributed.sharded_init import ReadRows, ShardedInit
 from mova.models.experts import Experts, pair_towers
 from mova.weights.components import kept_in_float32
 from mova.weights.lora.adapters import Lora
@@ -33,7 +33,7 @@ class ShardedComponents:
 
     def __init__(self, parallel: Parallel, device: torch.device, dtype: torch.dtype, loras: WeightedLoras) -> None:
         self.parallel, self.dtype, self.loras = parallel, dtype, loras
-        self._rows = OwnRows(parallel, device)
+        self._rows = ShardedInit(parallel, device)
 
     def empty(self, folder: Path, name: str, expected_class: str) -> nn.Module:
         """Return a component without values, and remember where its rows are.

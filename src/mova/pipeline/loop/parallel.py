@@ -72,7 +72,7 @@ class Spread:
             own.append((text, start))
             return _moved((text, replace(start, given_frames=None, given_audio=None)), torch.device("cpu"))
 
-        sent = self.parallel.from_main(prepared)
+        sent = self.parallel.broadcast(prepared)
         return own[0] if own else _moved(sent, device)
 
     def velocities(self, model: VelocityModel) -> VelocityFunction:
@@ -97,7 +97,7 @@ class Spread:
             (B, 3, F, H, W) in [-1, 1]; None on all processes but the main one.
         """
         given = start.given_frames
-        if not self.parallel.from_main(lambda: given is None):
+        if not self.parallel.broadcast(lambda: given is None):
             return given
         # One clip at a time: the decoder's activations are the largest of the run.
         clips = [self._decode_one(vae, one, decode) for one in latents.split(1)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-from mova.diffusion.adaptive_guidance import Agree
+from mova.diffusion.adaptive_guidance import BroadcastFlag
 from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
 from mova.diffusion.guidance import Branch
 from mova.errors import ConfigError
@@ -37,7 +37,7 @@ def sample(
     batch_branches: bool | None = None,
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
-    agree: Agree = lambda flag, _: flag,
+    broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
@@ -54,7 +54,7 @@ def sample(
         batch_branches: see `VelocityModel`.
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
-        agree: settles among several processes whether guidance ends early.
+        broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         is_stopped: see `denoise`.
 
     Raises:
@@ -92,7 +92,7 @@ def sample(
             sampler=plan.sampler,
             boundary_ratio=plan.boundary_ratio,
             on_step=on_step,
-            agree=agree,
+            broadcast_flag=broadcast_flag,
             is_stopped=is_stopped,
         )
     made = sum(one.predictions for one in counted)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mova.distributed.fsdp import whole
-from mova.distributed.own_rows import standing_in
+from mova.distributed.sharded_init import placeholder_weights
 from mova.errors import MissingExtraError
 from mova.weights.components import verify_component
 from mova.weights.lora.adapters import TARGETS, LoraLayer, select_layers
@@ -27,7 +27,7 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
 
     Args:
         component: a tower or the bridge; changed in place.
-        name: of the component in `TARGETS`.
+        name: name of the component in `TARGETS`.
         config: rank, alpha, targets, dropout.
 
     Returns:
@@ -53,7 +53,7 @@ def add_adapters(component: nn.Module, name: str, config: AdapterConfig) -> nn.M
         init_lora_weights=True,
     )
     # Adapters go where the weights are, and must not be lost where those have no values yet.
-    with standing_in(component):
+    with placeholder_weights(component):
         inject_adapter_in_model(settings, component, adapter_name=_NAME)
     parts = nn.ModuleDict()
     for path, layer in component.named_modules():

@@ -12,7 +12,7 @@ from torch import nn
 
 from mova.distributed.fsdp import full_state
 from mova.distributed.mesh import Parallel
-from mova.distributed.own_rows import OwnRows
+from mova.distributed.sharded_init import ShardedInit
 from mova.errors import CheckpointError, ConfigError
 from mova.kernels.cpu_attention import use_cpu_attention
 from mova.models.presets import mova_360p, tiny
@@ -34,7 +34,7 @@ _SIZES = {"tiny": tiny, "mova_360p": mova_360p}
 
 
 def build_components(
-    start: StartConfig, names: Sequence[Component], model: Path, own: OwnRows | None = None
+    start: StartConfig, names: Sequence[Component], model: Path, own: ShardedInit | None = None
 ) -> dict[Component, nn.Module]:
     """Return components in the order of `names`, in float32 on the CPU.
 
@@ -45,7 +45,7 @@ def build_components(
         start: where each begins.
         names: which are wanted.
         model: the recipe's model directory.
-        own: of a process among several: components are on the meta device then, until `own` fills them with the values
+        own: sharded initialisation of a process among several: components stay on the meta device until it gives values
             that one process would have.
 
     Raises:
@@ -72,12 +72,12 @@ def export_component(component: nn.Module, name: Component, model: Path, paralle
     parallel.barrier()
 
 
-def _build(start: StartConfig, name: Component, model: Path, own: OwnRows | None) -> nn.Module:
+def _build(start: StartConfig, name: Component, model: Path, own: ShardedInit | None) -> nn.Module:
     source = getattr(start, name)
     if source == "new":
         return _new(start, name, own)
     folder = component_folder(source, name, model)
-    refuse_packed(folder)
+    refuse_quantized(folder)
     if own is None:
         return load_component(folder, expected_class=published_class(name), dtype=torch.float32).train()
     component = empty_component(folder, published_class(name), torch.float32)
@@ -85,16 +85,16 @@ def _build(start: StartConfig, name: Component, model: Path, own: OwnRows | None
     return component.train()
 
 
-def refuse_packed(folder: Path) -> None:
-    """Refuse a component whose weights are stored packed: training begins with plain ones.
+def refuse_quantized(folder: Path) -> None:
+    """Refuse a component whose weights are stored quantised: training begins with plain ones.
 
     Raises:
-        CheckpointError: it is packed, or has no usable config.
+        CheckpointError: it is quantised, or has no usable config.
     """
     method = stored_quantization(read_config(folder))
     if method:
         raise CheckpointError(
-            f"training must begin with plain weights, got {method} in {folder}; a frozen base is packed by "
+            f"training must begin with plain weights, got {method} in {folder}; a frozen base is quantised by "
             f"memory.base_quantization: {method}"
         )
 
@@ -104,7 +104,7 @@ def component_folder(source: str, name: str, model: Path) -> Path:
 
     Args:
         source: "model" for the recipe's own, a model (a shipped name, a directory, a hub id), or a component's folder.
-        name: of the component.
+        name: name of the component.
         model: the recipe's model directory.
 
     Raises:
@@ -123,7 +123,7 @@ def component_folder(source: str, name: str, model: Path) -> Path:
     return folder
 
 
-def _new(start: StartConfig, name: Component, own: OwnRows | None) -> nn.Module:
+def _new(start: StartConfig, name: Component, own: ShardedInit | None) -> nn.Module:
     arguments: dict[str, Any] = _SIZES[start.sizes]()[name]
     changes = start.changes.get(name, {})
     unknown = sorted(set(changes) - set(arguments))

@@ -1,4 +1,4 @@
-"""Where the frozen weights of a recipe's components are: on the device, or on the host until their turn comes."""
+"""Where the frozen weights of a recipe's components are: on the device, or offloaded until their turn comes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mova.train.config.run import MemoryConfig
 _CPU = torch.device("cpu")
 
 
-def home_of(name: Component, memory: MemoryConfig, device: torch.device) -> torch.device:
-    """Return where a component is loaded to: the host if its weights rest there; the device never has it whole then."""
-    rests = memory.stream_blocks or (memory.one_expert and name in EXPERTS.values())
-    return _CPU if rests else device
+def load_device(name: Component, memory: MemoryConfig, device: torch.device) -> torch.device:
+    """Return the device a component is loaded to: the host where it is offloaded, never whole on the device."""
+    is_offloaded = memory.stream_blocks or (memory.one_expert and name in EXPERTS.values())
+    return _CPU if is_offloaded else device
 
 
 class Placement:
     """Applies the `memory` settings of a recipe to its components, all of which a step may use afterwards.
 
     Args:
-        components: towers and bridge, where `home_of` says, with adapters on the device.
-        memory: recomputing, streaming, one expert at a time.
-        device: that computes.
+        components: towers and bridge, where `load_device` says, with adapters on the device.
+        memory: activation checkpointing, block streaming, one expert at a time.
+        device: device that computes.
 
     Attributes:
-        streamer: of blocks, or None.
+        streamer: block streamer, or None.
         experts: which expert is on the device, or None where both are.
     """
 

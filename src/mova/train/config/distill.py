@@ -39,11 +39,13 @@ class DistillConfig(AdapterStageConfig):
         "student's own jump, without gradient.",
     )
     guidance_scale: float = Field(
-        2.0, ge=1, le=MOST_SCALE, description="Of the teacher's text guidance, which the student learns."
+        2.0, ge=1, le=MOST_SCALE, description="Classifier-free guidance scale of the teacher, which the student learns."
     )
-    modality_scale: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the teacher's bridge guidance.")
-    video_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the video loss.")
-    audio_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Of the audio loss.")
+    modality_scale: float = Field(
+        1.0, ge=0, le=MOST_SCALE, description="Cross-modal (bridge) guidance scale of the teacher."
+    )
+    video_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Weight of the video loss.")
+    audio_weight: float = Field(1.0, ge=0, le=MOST_SCALE, description="Weight of the audio loss.")
     huber: float = Field(
         0.0,
         ge=0,
@@ -51,9 +53,9 @@ class DistillConfig(AdapterStageConfig):
         description="c of the pseudo-Huber loss sqrt(error^2 + c^2) - c; 0 takes the squared error.",
     )
     max_parameters: int | None = Field(
-        None, ge=1, description="Of the file: the largest singular values of all adapters; all of them if not given."
+        None, ge=1, description="Numbers in the file: the largest singular values of all adapters; all if not given."
     )
-    output_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Of the file.")
+    output_dtype: Literal["float32", "bfloat16"] = Field("float32", description="Dtype of the written adapters.")
     text_dropout: float = Field(0.0, ge=0, lt=1, description="The student is asked with its text only.")
 
     @model_validator(mode="after")

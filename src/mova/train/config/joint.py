@@ -52,7 +52,7 @@ class StartConfig(Strict):
 class ValidationConfig(Strict):
     """Clips that are made at every validation, as `mova generate` makes them."""
 
-    clips: int = Field(default=0, ge=0, le=10_000, description="How many; 0 makes none.")
+    clips: int = Field(default=0, ge=0, le=10_000, description="Number of clips; 0 makes none.")
     num_inference_steps: int = Field(default=20, ge=1, le=1000)
     guidance_scale: float = Field(default=2.0, ge=1, le=MOST_SCALE)
     modality_scale: float = Field(default=1.0, ge=0, le=MOST_SCALE)
@@ -64,18 +64,20 @@ class LatentStageBase(Strict):
     run: RunConfig
     optimizer: OptimizerConfig
     data: DataConfig
-    model: Path = Field(description="Directory in the published layout that the ladder fills, part by part.")
+    model: Path = Field(description="Directory in the published layout that the stages of a run fill, part by part.")
     encoders: str | None = Field(
         None, description="Model whose autoencoders and text encoder are used; `model` if none."
     )
     online: bool = Field(False, description="Encode at every step instead of once; for comparing.")
     parallel: ParallelConfig = ParallelConfig()
     memory: MemoryConfig = MemoryConfig()
-    distribution: Literal["uniform", "logit_normal"] = Field("uniform", description="Of the times (paper: uniform).")
-    weighting: Literal["none", "min_snr", "bell"] = Field(
-        "none", description="Of the loss by noise level (paper: none; the released trainer: bell)."
+    distribution: Literal["uniform", "logit_normal"] = Field(
+        "uniform", description="Distribution of the times (paper: uniform)."
     )
-    min_snr_gamma: float = Field(5.0, gt=0, le=MOST_SCALE, description="Of `weighting: min_snr`.")
+    weighting: Literal["none", "min_snr", "bell"] = Field(
+        "none", description="Weight of the loss by noise level (paper: none; the released trainer: bell)."
+    )
+    min_snr_gamma: float = Field(5.0, gt=0, le=MOST_SCALE, description="Parameter of `weighting: min_snr`.")
 
     @model_validator(mode="after")
     def _check_batch(self) -> Self:
@@ -123,7 +125,7 @@ def _refuse_frozen_base(memory: MemoryConfig, stage: str) -> None:
 
 
 class AudioTowerConfig(LatentStageBase):
-    """The audio tower alone, from text to sound (paper 4.1)."""
+    """The audio tower alone, from text to audio (paper 4.1)."""
 
     stage: Literal["audio_tower"]
     start: StartConfig = StartConfig(audio_dit="new")
@@ -141,12 +143,15 @@ class JointObjectiveConfig(LatentStageBase):
 
     video_shift: float = Field(5.0, gt=0, le=MOST_SCALE)
     audio_shift: float = Field(1.0, gt=0, le=MOST_SCALE)
-    audio_weight: float = Field(0.2, ge=0, le=MOST_SCALE, description="Of the audio loss (paper, table 7: 0.2).")
+    audio_weight: float = Field(0.2, ge=0, le=MOST_SCALE, description="Weight of the audio loss (paper, table 7: 0.2).")
     text_dropout: float = Field(0.5, ge=0, lt=1)
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Share of samples without a first frame.")
     bridge_dropout: float = Field(0.0, ge=0, le=1, description="Share of steps in which the towers run apart.")
     bridge_lr_scale: float = Field(
-        2.0, gt=0, le=MOST_SCALE, description="Of the base rate (paper, table 7: 2e-5 against 1e-5)."
+        2.0,
+        gt=0,
+        le=MOST_SCALE,
+        description="Learning rate of the bridge, as a multiple of the base rate (paper, table 7: 2e-5 against 1e-5).",
     )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
     expert_cycle: tuple[Expert, ...] | Literal["by_noise"] = Field(
@@ -156,7 +161,7 @@ class JointObjectiveConfig(LatentStageBase):
         description="Which expert each optimiser step trains, in turn; by_noise draws it by its share of noise levels.",
     )
     validation: ValidationConfig = ValidationConfig()
-    independent_timesteps: bool = Field(True, description="Draw the noise levels of picture and sound independently.")
+    independent_timesteps: bool = Field(True, description="Draw the noise levels of video and audio independently.")
 
 
 class JointConfig(JointObjectiveConfig):
@@ -165,7 +170,10 @@ class JointConfig(JointObjectiveConfig):
     stage: Literal["joint"]
     start: StartConfig = StartConfig()
     trainable: tuple[Component, ...] = Field(
-        COMPONENTS, min_length=1, max_length=len(COMPONENTS), description="The others stay as they are."
+        COMPONENTS,
+        min_length=1,
+        max_length=len(COMPONENTS),
+        description="Components that learn; the others stay frozen.",
     )
 
     @model_validator(mode="after")
@@ -197,14 +205,14 @@ class JointConfig(JointObjectiveConfig):
 class AdapterConfig(Strict):
     """Adapters of one component."""
 
-    rank: int = Field(default=16, ge=0, le=16_384, description="0 leaves the component as it is.")
-    alpha: float = Field(default=16.0, gt=0, le=1e6, description="The update counts alpha / rank.")
+    rank: int = Field(default=16, ge=0, le=16_384, description="Rank of the adapters; 0 leaves the component as it is.")
+    alpha: float = Field(default=16.0, gt=0, le=1e6, description="Scale of the update: it counts alpha / rank.")
     targets: tuple[str, ...] = Field(
         default=(),
         max_length=1000,
         description="Endings of the paths of linear layers, such as self_attn.q; empty takes all of `TARGETS`.",
     )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Of what enters an adapter.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout of what enters an adapter.")
 
 
 class AdaptersConfig(Strict):

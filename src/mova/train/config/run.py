@@ -22,20 +22,20 @@ class RunConfig(Strict):
         None,
         gt=0,
         le=1e7,
-        description="Stop earlier after this much training time; the schedule follows whichever ends first.",
+        description="Minutes of training time after which to stop earlier; the schedule follows whichever ends first.",
     )
     batch_size: int = Field(ge=1, le=MOST_SAMPLES, description="Samples per optimiser step, over all processes.")
     micro_batch: int | None = Field(
         None,
         ge=1,
         le=MOST_SAMPLES,
-        description="Samples per forward of one process, accumulated; its whole share if not given.",
+        description="Samples per forward of one process (gradient accumulation); its whole share if not given.",
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute: Compute = Field(
         "auto",
-        description="What matrix products are computed in; auto takes bfloat16 on a GPU and float32 on a CPU, where "
-        "bfloat16 is faster only with AVX512-BF16 or AMX.",
+        description="Mixed precision: what matrix products are computed in; auto takes bfloat16 on a GPU and float32 "
+        "on a CPU, where bfloat16 is faster only with AVX512-BF16 or AMX.",
     )
     compile: bool = Field(
         False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
@@ -49,7 +49,9 @@ class RunConfig(Strict):
         None, ge=1, le=MOST_STEPS, description="Steps between checkpoints, besides the seconds."
     )
     keep_checkpoints: int = Field(2, ge=1, le=10**6)
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="0 switches the average off.")
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the averaged weights (EMA); 0 switches the average off."
+    )
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), max_length=2, description="Where figures go besides log.jsonl."
     )
@@ -58,7 +60,7 @@ class RunConfig(Strict):
         """Return how many samples of a step one process has, and how many of them it computes at once.
 
         Args:
-            processes: that have different samples.
+            processes: data parallel size, the processes that have different samples.
 
         Raises:
             ConfigError: sizes that do not divide.
@@ -87,7 +89,9 @@ class OptimizerConfig(Strict):
     lr: float = Field(gt=0, le=10, description="Base rate of the towers (of the matrices, with Muon).")
     adamw_lr: float = Field(1e-3, gt=0, le=10, description="With Muon: the rate of everything that is not a matrix.")
     betas: tuple[Beta, Beta] = (0.9, 0.98)
-    eps: float = Field(1e-8, gt=0, le=1, description="Of AdamW: a gradient well below it hardly moves a weight.")
+    eps: float = Field(
+        1e-8, gt=0, le=1, description="Epsilon of AdamW: a gradient well below it hardly moves a weight."
+    )
     weight_decay: float = Field(0.0, ge=0, le=10)
     clip_norm: float = Field(1.0, gt=0)
     warmup_steps: int = Field(50, ge=0, le=MOST_STEPS)
@@ -103,15 +107,20 @@ class ParallelConfig(Strict):
     """
 
     replicate: int = Field(
-        default=1, ge=1, le=65536, description="Copies of the sharded model, each on its own samples."
+        default=1, ge=1, le=65536, description="Data parallel copies of the (sharded) weights, each on its own samples."
     )
     shard: int = Field(
-        default=1, ge=1, le=65536, description="Processes with other samples that share one copy of the weights."
+        default=1, ge=1, le=65536, description="Data parallel processes that share one copy of the weights (FSDP2)."
     )
     ulysses: int = Field(
-        default=1, ge=1, le=65536, description="Processes that share a sample by heads; divides the heads."
+        default=1,
+        ge=1,
+        le=65536,
+        description="Context parallel processes that share a sample by heads; divides the heads.",
     )
-    ring: int = Field(default=1, ge=1, le=65536, description="Processes that share a sample by tokens.")
+    ring: int = Field(
+        default=1, ge=1, le=65536, description="Context parallel processes that share a sample by tokens."
+    )
 
     @property
     def world_size(self) -> int:
@@ -120,33 +129,35 @@ class ParallelConfig(Strict):
 
     @property
     def data_parallel(self) -> int:
-        """Processes or groups of processes that see different samples."""
+        """Data parallel size: processes or groups of processes that see different samples."""
         return self.replicate * self.shard
 
 
 class MemoryConfig(Strict):
-    """What is done so that a model fits."""
+    """Activation checkpointing, offload and quantisation, so that a model fits."""
 
     base_dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="Of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
+        default="auto", description="Dtype of frozen weights; auto takes bfloat16 on a GPU and float32 on a CPU."
     )
     base_quantization: Literal["none", "float8", "int8", "nf4"] = Field(
-        default="none", description="How the large linear layers of a frozen base are kept (stage lora)."
+        default="none", description="Quantisation of the large linear layers of a frozen base (stage lora)."
     )
-    checkpoint_activations: bool = Field(default=False, description="Recompute each block in the backward pass.")
-    offload_activations: bool = Field(default=False, description="Keep what is left between blocks in host memory.")
+    checkpoint_activations: bool = Field(
+        default=False, description="Activation checkpointing: recompute each block in the backward pass."
+    )
+    offload_activations: bool = Field(
+        default=False, description="Activation offload: keep the inputs of blocks in host memory."
+    )
     one_expert: bool = Field(default=False, description="Only the video expert that a step trains is on the device.")
     stream_blocks: bool = Field(
         default=False,
-        description="Frozen blocks rest on the host; each visits the device in its turn (stage lora).",
+        description="Block streaming: frozen blocks are offloaded and prefetched one by one (stage lora).",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.offload_activations and not self.checkpoint_activations:
-            raise ValueError(
-                "offload_activations needs checkpoint_activations: true; it moves what is left between blocks"
-            )
+            raise ValueError("offload_activations needs checkpoint_activations: true; it moves the inputs of blocks")
         if self.stream_blocks and not self.checkpoint_activations:
             raise ValueError(
                 "stream_blocks needs checkpoint_activations: true; a block that has left the device must be computed "

@@ -1,4 +1,4 @@
-"""Recipes of what comes before the towers and after them: encoders, latents, publishing, ladders."""
+"""Recipes of what comes before the towers and after them: encoders, latents, publishing, several stages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StageBase(Strict):
     run: RunConfig
     optimizer: OptimizerConfig
     data: ToyDataConfig
-    model: Path = Field(description="Directory in the published layout that the ladder fills, part by part.")
+    model: Path = Field(description="Directory in the published layout that the stages of a run fill, part by part.")
 
 
 class TextEncoderConfig(StageBase):
@@ -43,8 +43,8 @@ class VideoAutoencoderConfig(StageBase):
     """The video autoencoder on crops that follow the moving object, then on full frames too."""
 
     stage: Literal["video_autoencoder"]
-    crop: Size = Field(64, description="Height and width in pixels, at most the clips'.")
-    crop_frames: NumFrames = Field(17, description="At most the clips'.")
+    crop: Size = Field(64, description="Height and width of a crop in pixels, at most the clips'.")
+    crop_frames: NumFrames = Field(17, description="Frames of a crop, at most the clips'.")
     full_frame_from: float = Field(
         0.5, ge=0, le=1, description="Progress from which every second step sees full frames."
     )
@@ -55,7 +55,7 @@ class VideoAutoencoderConfig(StageBase):
         le=MOST_SAMPLES,
         description="Whole single frames beside every batch of clips; a clip's first frame is learned from them.",
     )
-    image_share: float = Field(0.3, ge=0, le=1, description="Of the loss, where there are images.")
+    image_share: float = Field(0.3, ge=0, le=1, description="Share of the loss that images have, where there are any.")
     latent_noise: float = Field(
         0.1, ge=0, le=MOST_SCALE, description="Standard deviation of the noise that the decoder must bear."
     )
@@ -96,7 +96,7 @@ class AudioAutoencoderConfig(StageBase):
 
 
 class LatentsConfig(Strict):
-    """Encode every clip once: video, first-frame condition, sound, caption."""
+    """Encode every clip once: video, first-frame condition, audio, caption."""
 
     stage: Literal["latents"]
     data: DataConfig
@@ -136,17 +136,19 @@ class PublishConfig(Strict):
     destination: Path
     base: str | None = Field(None, description="Model that gives what the run did not make, such as encoders.")
     shift: float = Field(
-        5.0, gt=0, le=MOST_SCALE, description="Of the sampling schedule, both modalities (release: 5)."
+        5.0, gt=0, le=MOST_SCALE, description="Shift of the sampling schedule, both modalities (release: 5)."
     )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
-    max_shard_size: str = Field("15MB", pattern=r"^[1-9]\d{0,5}(KB|MB|GB)$", description="Of a weight file.")
+    max_shard_size: str = Field(
+        "15MB", pattern=r"^[1-9]\d{0,5}(KB|MB|GB)$", description="Largest size of a weight file."
+    )
     defaults: Annotated[ModelDefaults, BeforeValidator(_check_defaults), AfterValidator(_check_ranges)] = Field(
         description="What the model recommends, for mova_defaults.json."
     )
 
 
 class LadderConfig(Strict):
-    """Stages to run in order; a finished one is skipped."""
+    """A run of several stages, in order; a finished one is skipped."""
 
     stage: Literal["ladder"]
     recipes: tuple[str, ...] = Field(

@@ -59,7 +59,7 @@ def save_state(
     that is already there is not written again: the same run makes the same state.
 
     Args:
-        folder: of the run's checkpoints.
+        folder: folder of the run's checkpoints.
         step: optimiser steps done.
         tensors: by name.
         values: what JSON can hold; the main process's are kept.
@@ -74,7 +74,7 @@ def save_state(
     """
     target = folder / f"step_{step:08d}"
     partial = target.with_name(target.name + _PARTIAL)
-    if parallel.agree(_is_complete(target), _device_of(tensors)):
+    if parallel.broadcast_flag(_is_complete(target), _device_of(tensors)):
         return target
     needed = sum(_local_bytes(tensor) for tensor in tensors.values()) * parallel.world_size
     try:

@@ -31,7 +31,7 @@ class Interrupts:
 
     Attributes:
         asked: number of the first signal that asked this process to stop; 0 before.
-        agreed: whether all processes know of it; set by who made them agree.
+        agreed: whether all processes know of it (all_reduce); set by who made them agree.
     """
 
     def __init__(self, *, several: bool) -> None:

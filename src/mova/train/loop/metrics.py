@@ -41,7 +41,7 @@ class Metrics:
         """Open `folder/log.jsonl` and the named sinks; a run that goes on appends to them.
 
         Args:
-            folder: of the run's stage.
+            folder: folder of the run's stage.
             names: "tensorboard", "wandb".
             run_name: what the run is called there.
             enabled: false on all processes but the main one: nothing is opened or written.

@@ -26,7 +26,7 @@ class Muon(torch.optim.Optimizer):
     Args:
         params: parameters of two or more dimensions; all but the first are flattened.
         lr: the update has the root mean square of AdamW's at this rate (scale 0.2 * sqrt(larger side)).
-        momentum: of the gradient average.
+        momentum: decay of the gradient average.
         weight_decay: decoupled, as in AdamW.
     """
 

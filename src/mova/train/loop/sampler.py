@@ -32,9 +32,9 @@ class StepSampler:
     the next. An epoch has as many batches of each bucket as its clips fill (rounded up), in shuffled order.
 
     Args:
-        facts: of every clip.
+        facts: facts of every clip.
         batch_size: clips of a step, over all processes; a bucket with fewer clips repeats them.
-        seed: of the run.
+        seed: seed of the run.
 
     Raises:
         DataError: there is no clip.

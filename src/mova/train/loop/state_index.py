@@ -72,7 +72,7 @@ def read_index(path: Path, files: Mapping[str, int]) -> Metadata:
     """Read the index of a state.
 
     Args:
-        path: of the index.
+        path: path of the index.
         files: bytes of every file that the tensors may be in, by plain name.
 
     Returns:
@@ -116,8 +116,8 @@ def check_stored_plainly(path: Path, index: Metadata, names: frozenset[str]) -> 
 
     Args:
         path: folder of the state.
-        index: of it.
-        names: of the tensors that are wanted.
+        index: index of the state.
+        names: names of the tensors that are wanted.
 
     Raises:
         ValueError: a tensor is compressed, or no tensor of torch.

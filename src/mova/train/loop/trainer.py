@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from mova.distributed.fsdp import add_up_gradients, local
+from mova.distributed.fsdp import all_reduce_gradients, local
 from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import CheckpointError, ConfigError, Interrupted, NumericalError
 from mova.files.json_file import as_fields
@@ -39,7 +39,8 @@ class Stage(Protocol):
         """Return what is trained and at which multiples of the base rate."""
 
     def losses(self, step: int, progress: float, /) -> Iterable[dict[str, torch.Tensor]]:
-        """Yield {"loss": ..., parts for the log} of one micro-batch after the other; they add up to the step's.
+        """Yield {"loss": ..., parts for the log} of one micro-batch after the other (gradient accumulation); they add
+        up to the step's.
 
         Every random draw follows from the seed and `step`. The next micro-batch is not computed before the gradients of
         the last one are.
@@ -77,7 +78,7 @@ class Progress:
         stage: name of the stage.
         step: steps done.
         total: steps in all; an estimate where the recipe limits the minutes.
-        minutes: of training so far.
+        minutes: minutes of training so far.
         values: losses and other figures.
         samples_per_second: since the last report, over all processes; 0 where nothing is counted.
     """
@@ -92,7 +93,7 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 # Makes clips at a validation: given the step, a folder, and what to call between two pieces of work, because it ends
-# them (KeyboardInterrupt) where all processes have agreed to stop. Returns figures of the clips.
+# them (KeyboardInterrupt) where all processes are to stop. Returns figures of the clips.
 SampleClips = Callable[[int, Path, Callable[[], object]], dict[str, float]]
 
 
@@ -103,7 +104,7 @@ class Trainer:
         stage: what to train.
         run: length, intervals, average.
         optimizer: rule and schedule.
-        folder: of this stage's checkpoints and log.
+        folder: folder of this stage's checkpoints and log.
         on_progress: called at every logged step.
         parallel: this process among the others; only the main one writes logs and reports.
         sample: makes clips at a validation; every process calls it.
@@ -208,7 +209,7 @@ class Trainer:
             Interrupted: one of several processes was asked to stop; all of them raise it, for the same signal.
         """
         is_main = self.parallel.is_main
-        asked, is_due, self.trained_s = self.parallel.largest(
+        asked, is_due, self.trained_s = self.parallel.all_reduce_max(
             self.interrupts.asked, is_main and due, self.trained_s if is_main else 0.0
         )
         if asked and self.interrupts.several:
@@ -227,13 +228,13 @@ class Trainer:
                 logger.warning("%s interrupted at step %d; the state is saved", self.stage.name, self.step)
 
     def _backward(self, progress: float) -> dict[str, torch.Tensor]:
-        """Gather the gradients of all micro-batches; return their parts, added up."""
+        """Accumulate the gradients of all micro-batches; return the parts of the loss, added up."""
         parts: dict[str, torch.Tensor] = {}
         for micro in self.stage.losses(self.step, progress):
             micro["loss"].backward()  # type: ignore[no-untyped-call]
             for name, value in micro.items():
                 parts[name] = parts[name] + value.detach() if name in parts else value.detach()
-        add_up_gradients(self.optimizer.parameters, self.parallel)
+        all_reduce_gradients(self.optimizer.parameters, self.parallel)
         is_first = (self._bad_step < 0) & ~parts["loss"].isfinite()
         self._bad_step = torch.where(is_first, float(self.step), self._bad_step)
         return parts
@@ -307,7 +308,7 @@ class Trainer:
 
     def _save(self) -> None:
         is_bad = not all(bool(local(p).isfinite().all()) for p in self.optimizer.parameters)
-        (any_bad,) = self.parallel.largest(is_bad)
+        (any_bad,) = self.parallel.all_reduce_max(is_bad)
         if any_bad:
             # Between two lines of the log nothing else looks at the numbers.
             raise self._not_finite("weights")

@@ -1,4 +1,4 @@
-"""Counts the bytes of tensors that operations make and that are still alive, of real tensors or of imagined ones.
+"""Counts the bytes of tensors that operations make and that are still alive, of real tensors or of fake ones.
 
 A step can be run on tensors that have shapes and dtypes but no memory (torch's `FakeTensorMode`): what it would take is
 then counted in a moment, whatever its size, with the same code that trains.
@@ -21,7 +21,7 @@ class Allocations(TorchDispatchMode):
     What is made before is not counted, nor what a kernel takes and gives back inside.
 
     Attributes:
-        alive_bytes: of storages made here that exist now.
+        alive_bytes: bytes of storages made here that exist now.
         peak_bytes: most of them at once.
     """
 

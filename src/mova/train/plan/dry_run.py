@@ -33,7 +33,7 @@ class DataCheck:
 
     Attributes:
         lines: for people.
-        host_bytes: of clips and captions that would be kept in host memory.
+        host_bytes: bytes of clips and captions that would be kept in host memory.
     """
 
     lines: Sequence[str]
@@ -44,7 +44,7 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
     """Look at a stage's clips as its run would, and refuse what the run would refuse.
 
     Args:
-        config: of the stage.
+        config: configuration of the stage.
         cache: folder of encoded clips.
 
     Returns:
@@ -83,7 +83,7 @@ def _on_this_disk(encoders: str) -> Path | None:
     """Return the directory of the encoders, or None: a look at the data downloads nothing."""
     if not (Path(encoders).is_dir() or (SHIPPED_MODELS / encoders).is_dir()):
         return None
-    # A model that earlier stages of a ladder have yet to fill may have no index.
+    # A model that earlier stages of the run have yet to fill may have no index.
     model = Path(encoders) if Path(encoders).is_dir() else find_model(encoders)
     return model if all(any((model / part).glob("[!.]*")) for part in (*CLIP_PARTS, *TEXT_PARTS)) else None
 

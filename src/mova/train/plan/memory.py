@@ -21,14 +21,14 @@ from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
 from mova.names import COMPONENTS, EXPERTS, Component, published_class
 from mova.offload.residency import frozen_tensors
-from mova.offload.streaming import NUM_SLOTS, block_bytes, lanes_of, outside_blocks
+from mova.offload.streaming import NUM_SLOTS, block_bytes, block_sequences, outside_blocks
 from mova.plan.published import find_configs, find_dims
 from mova.train.config.joint import AdapterConfig, LoraConfig
 from mova.train.plan.unit_memory import UnitMemory, UnitSizes, cast_weights, measure_units
 from mova.weights.components import build_empty
 from mova.weights.dims import ModelDims
 from mova.weights.lora.adapters import TARGETS, select_layers
-from mova.weights.quantize.layers import pack_layers
+from mova.weights.quantize.layers import install_quantized_layers
 
 GB = 1e9
 _FLOAT32 = 4
@@ -44,9 +44,9 @@ class DeviceMemory:
         weights: frozen weights that are there from forward to backward.
         slots: room for the blocks that are streamed.
         adapters: what is trained, in float32.
-        gradients: of the adapters of an expert and of what the experts share.
+        gradients: bytes of the adapters of an expert and of what the experts share.
         optimizer: its averages.
-        average: of the weights (EMA).
+        average: bytes of the weights (EMA).
         kept: what lies between forward and backward: inputs of blocks, or all that they save.
         working: most that one block takes beside.
         latents: clips, their noise and conditions, what the model says of them.
@@ -74,7 +74,7 @@ class HostMemory:
 
     Attributes:
         blocks: frozen blocks that are streamed.
-        experts: of the expert that waits, what is moved as a whole.
+        experts: bytes of the expert that waits, as far as it is moved as a whole.
         activations: inputs of blocks that wait for the backward pass.
         clips: encoded clips and captions that are kept in memory, of both splits.
     """
@@ -95,7 +95,7 @@ class TrainingMemory:
     """The plan of a run.
 
     Attributes:
-        geometry: of the largest clips.
+        geometry: size and length of the largest clips.
         batch: samples at once.
         is_gpu: whether it is planned for a GPU.
         device: bytes at the peak.
@@ -132,11 +132,11 @@ def plan_lora(config: LoraConfig, *, is_gpu: bool = True, clips_bytes: int = 0) 
     Args:
         config: the recipe.
         is_gpu: whether a GPU computes: in bfloat16, where the recipe leaves it open.
-        clips_bytes: of encoded clips and captions that are kept on the host.
+        clips_bytes: bytes of encoded clips and captions that are kept on the host.
 
     Raises:
         CheckpointError: the base is neither a known model nor on this disk; a plan downloads nothing.
-        MissingExtraError: PEFT, or bitsandbytes for a packed base, is not installed.
+        MissingExtraError: PEFT, or bitsandbytes for a quantised base, is not installed.
     """
     plan = plan_model(config, find_configs(config.base), find_dims(config.base), is_gpu=is_gpu)
     return replace(plan, host=replace(plan.host, clips=clips_bytes))
@@ -150,7 +150,7 @@ def plan_model(
     Args:
         config: the recipe; its `base` is not looked at.
         model: published keys of each component's config.json, by folder.
-        dims: of the model.
+        dims: dimensions of the model.
         is_gpu: as in `plan_lora`.
 
     Raises:
@@ -166,7 +166,7 @@ def plan_model(
     shapes = {name: _adapter_shapes(components[name], name, adapter) for name, adapter in adapters.items()}
     for component in components.values():
         if method:
-            pack_layers(component, method)
+            install_quantized_layers(component, method)
         cast_weights(component.requires_grad_(False), dtype)
     geometry = largest_geometry(config, dims)
     batch = config.run.micro_batch or config.run.batch_size
@@ -177,7 +177,7 @@ def plan_model(
     working = {name: _working(units[name], is_back=memory.offload_activations) for name in calls}
     largest = max(working, key=lambda name: working[name])
     idle_expert = _outside(components, config) if memory.one_expert else 0
-    weights, slots, home = _frozen_bytes(components, config)
+    weights, slots, stored = _frozen_bytes(components, config)
     learned = {name: sum(rows * columns for rows, columns in found) for name, found in shapes.items()}
     in_turn = max((learned.get(name, 0) for name in EXPERTS.values()), default=0)
     device = DeviceMemory(
@@ -192,7 +192,7 @@ def plan_model(
         latents=batch * _latent_bytes(geometry, dims),
     )
     offloaded = _tokens(units, calls) + units["video_dit"].shared + units["audio_dit"].shared
-    host = HostMemory(home, idle_expert, offloaded if memory.offload_activations else 0)
+    host = HostMemory(stored, idle_expert, offloaded if memory.offload_activations else 0)
     return TrainingMemory(geometry, batch, is_gpu, device, host, largest, units)
 
 
@@ -270,14 +270,14 @@ def _frozen_bytes(components: Mapping[Component, nn.Module], config: LoraConfig)
     if memory.one_expert and all(name in components for name in EXPERTS.values()):
         outside["video_dit_2"] = 0
     largest: dict[tuple[str, int], int] = {}
-    home = 0
+    stored = 0
     for component in components.values():
-        for number, lane in enumerate(lanes_of(component)):
-            sizes = [block_bytes(block) for block in lane]
-            home += sum(sizes)
+        for number, sequence in enumerate(block_sequences(component)):
+            sizes = [block_bytes(block) for block in sequence]
+            stored += sum(sizes)
             place = (type(component).__name__, number)
             largest[place] = max(largest.get(place, 0), *sizes)
-    return sum(outside.values()), NUM_SLOTS * sum(largest.values()), home
+    return sum(outside.values()), NUM_SLOTS * sum(largest.values()), stored
 
 
 def _outside(components: Mapping[Component, nn.Module], config: LoraConfig) -> int:

@@ -1,6 +1,6 @@
-"""What one block of each kind takes while it is computed again and its gradients are, found with imagined tensors.
+"""What one block of each kind takes while it is computed again and its gradients are, found with fake tensors.
 
-The real modules run once, forward and backward, at full width with adapters and packed weights, on tensors without
+The real modules run once, forward and backward, at full width with adapters and quantised weights, on tensors without
 memory (`mova.train.plan.allocations`): the code that trains is what is counted, so the two cannot drift apart. CPU
 operations stand for those of a GPU; both keep the same tensors for a backward pass.
 """
@@ -25,9 +25,9 @@ from mova.train.build.adapters import add_adapters
 from mova.train.config.joint import AdapterConfig
 from mova.train.plan.allocations import Allocations
 from mova.weights.components import build_empty
-from mova.weights.quantize.layers import pack_layers
+from mova.weights.quantize.codes import is_quantized
+from mova.weights.quantize.layers import install_quantized_layers
 from mova.weights.quantize.layout import Method
-from mova.weights.quantize.packing import is_packed
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class UnitSizes:
         grid: video tokens along time, height and width.
         num_audio: A.
         num_prompt: P.
-        dtype: of weights that are neither packed nor kept in float32, and of tokens.
+        dtype: dtype of weights that are neither quantised nor kept in float32, and of tokens.
         autocast: whether it computes in bfloat16, as on a GPU.
     """
 
@@ -77,7 +77,7 @@ def cast_weights(component: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Give weights the dtype that `load_component` gives them: some parts stay in float32. Return the component."""
     kept = tuple(getattr(component, "_keep_in_fp32_modules", None) or ())
     for key, parameter in component.named_parameters():
-        if is_packed(parameter):
+        if is_quantized(parameter):
             continue
         parameter.data = parameter.data.to(torch.float32 if any(part in key.split(".") for part in kept) else dtype)
     return component
@@ -89,20 +89,20 @@ def measure_units(
     sizes: UnitSizes,
     method: Method | None,
 ) -> dict[str, UnitMemory]:
-    """Run one block of each kind on imagined tensors.
+    """Run one block of each kind on fake tensors.
 
     Args:
-        configs: of the components.
-        adapters: of those that have some.
-        sizes: of the inputs.
-        method: of packed weights.
+        configs: configurations of the components.
+        adapters: adapters by component, of those that have some.
+        sizes: sizes of the inputs.
+        method: quantisation method of the weights.
 
     Returns:
         By name: `video_dit`, `video_dit_2`, `audio_dit` (a block of each), `audio_to_video`, `video_to_audio` (layers
         of the bridge), `video_head`, `audio_head`.
 
     Raises:
-        MissingExtraError: PEFT, or bitsandbytes for packed weights, is not installed.
+        MissingExtraError: PEFT, or bitsandbytes for quantised weights, is not installed.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -110,7 +110,7 @@ def measure_units(
     for name, config in configs.items():
         component = _one_layer(name, config, adapters.get(name), sizes.dtype, method)
         with FakeTensorMode():
-            _imagine(component)
+            _make_fake(component)
             if isinstance(component, CrossModalBridge):
                 units |= _bridge_units(component, sizes)
                 continue
@@ -133,7 +133,7 @@ def _one_layer(
         fewer = {"visual_layers": 1, "audio_layers": 1, "interaction_strategy": "full"}
     component = build_empty(published_class(name), {**config, **fewer}).train()
     if method:
-        pack_layers(component, method)
+        install_quantized_layers(component, method)
     cast_weights(component.requires_grad_(False), dtype)
     if adapter:
         # Layers that are named one by one: the only layer here stands for all of them.
@@ -142,15 +142,15 @@ def _one_layer(
     return component
 
 
-def _imagine(component: nn.Module) -> None:
-    """Put imagined tensors in the place of a component's, and gradients beside those that learn."""
+def _make_fake(component: nn.Module) -> None:
+    """Put fake tensors in the place of a component's, and gradients beside those that learn."""
     for module in component.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None:
                 empty = torch.empty(parameter.shape, dtype=parameter.dtype)
-                imagined = nn.Parameter(empty, requires_grad=parameter.requires_grad)
-                imagined.grad = torch.empty_like(empty) if parameter.requires_grad else None
-                module._parameters[name] = imagined
+                fake = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+                fake.grad = torch.empty_like(empty) if parameter.requires_grad else None
+                module._parameters[name] = fake
         for name, buffer in list(module._buffers.items()):
             if buffer is not None:
                 module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)

@@ -1,1 +1,1 @@
-"""One file per stage of the ladder: text encoder, autoencoders, latents, audio tower, joint model."""
+"""One file per stage of a run: text encoder, autoencoders, latents, audio tower, joint model."""

@@ -1,4 +1,4 @@
-"""The audio tower alone, from text to sound: what it learns before it meets the picture (paper 4.1)."""
+"""The audio tower alone, from text to audio: what it learns before it meets the video (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mova.diffusion.timesteps import loss_weight
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import ALONE, Parallel
-from mova.distributed.own_rows import OwnRows
+from mova.distributed.sharded_init import ShardedInit
 from mova.models.tower import AudioTower
 from mova.offload.activations import recompute_blocks
 from mova.train.build.components import build_components, export_component
@@ -30,7 +30,7 @@ VALIDATION_SIGMAS = (0.3, 0.6, 0.95)
 
 
 class AudioTowerStage:
-    """Velocity matching of the sound alone, with text dropout.
+    """Velocity matching of the audio alone, with text dropout.
 
     Args:
         config: the recipe.
@@ -47,7 +47,7 @@ class AudioTowerStage:
         self.config, self.device = config, choose_device(config.run.device)
         self.data = OpenSplits(config, cache, self.device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        own = OwnRows.of(parallel, self.device)
+        own = ShardedInit.of(parallel, self.device)
         component = build_components(config.start, ("audio_dit",), config.model, own)["audio_dit"]
         self.tower = cast("AudioTower", component.to(self.device) if own is None else component)
         self.modules: Mapping[str, nn.Module] = {"audio_dit": self.tower}

@@ -15,7 +15,7 @@ from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import ALONE, Parallel
-from mova.distributed.own_rows import OwnRows
+from mova.distributed.sharded_init import ShardedInit
 from mova.models.experts import ExpertForward, Experts, pair_towers
 from mova.names import COMPONENTS, EXPERTS, Component, Expert
 from mova.train.build.components import build_components, export_component
@@ -38,7 +38,7 @@ class JointObjective:
     Args:
         config: the recipe.
         data: the stage's clips.
-        components: towers and bridge by name, where `placement.home_of` says.
+        components: towers and bridge by name, where `placement.load_device` says.
         device: that trains.
         parallel: this process among the others; tokens and weights are spread as it says.
         own: fills components on the meta device, once they are spread.
@@ -51,7 +51,7 @@ class JointObjective:
         components: dict[Component, nn.Module],
         device: torch.device,
         parallel: Parallel,
-        own: OwnRows | None = None,
+        own: ShardedInit | None = None,
     ) -> None:
         self.objective, self.data, self.components, self.device = config, data, components, device
         self.parallel = parallel
@@ -116,14 +116,14 @@ class JointObjective:
         self.data.check(position)
 
     def validate(self) -> dict[str, float]:
-        """Velocity errors at fixed noise levels and the synchronisation gauge, over the held-out clips."""
+        """Velocity errors at fixed noise levels and the cross-modal dependence metric, over the held-out clips."""
         seed = self.objective.run.seed + 1
         sums: dict[str, float] = {}
         total = 0
         for part in self.data.validation_parts():
             count = len(part.batch)
             if count < 2:
-                # The gauge needs another clip.
+                # The dependence metric needs another clip.
                 continue
             level, no = torch.full((count,), 0.5), torch.zeros(count, dtype=torch.bool)
             batch = self._batch(part.batch, StepDraws(level, level, no, no, no, True), self.data.validation)
@@ -142,7 +142,7 @@ class JointObjective:
         settings = SampleSettings(
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
-        source = self.parallel.from_main(self.data.held_out_clips)
+        source = self.parallel.broadcast(self.data.held_out_clips)
         bring = self.placement.use
         models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
         components = {str(name): part for name, part in self.components.items()}
@@ -207,7 +207,7 @@ class JointStage(JointObjective):
         device = choose_device(config.run.device)
         data = OpenSplits(config, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
-        own = OwnRows.of(parallel, device)
+        own = ShardedInit.of(parallel, device)
         components = build_components(config.start, COMPONENTS, config.model, own)
         for name, component in components.items():
             component.requires_grad_(name in config.trainable)

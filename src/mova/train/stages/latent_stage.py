@@ -37,7 +37,7 @@ class Part:
     """Some of the samples of an optimiser step: what one process computes at once.
 
     Attributes:
-        places: of these samples in the step, over all processes.
+        places: places of these samples in the step, over all processes.
         batch: the samples.
     """
 
@@ -46,12 +46,13 @@ class Part:
 
 
 class StepParts:
-    """Splits the samples of each optimiser step among processes and micro-batches.
+    """Splits the samples of each optimiser step among data parallel processes and micro-batches (gradient
+    accumulation).
 
     Processes that share a sample (context parallelism) get the same parts.
 
     Args:
-        source: of encoded clips.
+        source: source of encoded clips.
         run: batch size over all processes, micro-batch, seed.
         parallel: this process among the others.
 
@@ -65,7 +66,7 @@ class StepParts:
         self.sampler = StepSampler(source.facts, run.batch_size, run.seed)
 
     def counts(self, step: int) -> SampleCounts:
-        """Return how many samples of a step have a picture and how many a sound, over all processes."""
+        """Return how many samples of a step have video and how many have audio, over all processes."""
         facts = [self.source.facts[index] for index in self.sampler.indices(step)]
         return SampleCounts(sum(fact.has_video for fact in facts), sum(fact.has_audio for fact in facts))
 
@@ -149,7 +150,7 @@ class OpenSplits:
         self.train: LatentSource = opened["train"]
         self.validation: LatentSource = opened["validation"]
         parts = {"autoencoders": CLIP_PARTS, "text encoder": TEXT_PARTS}
-        self._encoders = parallel.from_main(lambda: {what: fingerprint(model, names) for what, names in parts.items()})
+        self._encoders = parallel.broadcast(lambda: {what: fingerprint(model, names) for what, names in parts.items()})
         self.parts = StepParts(self.train, config.run, parallel)
         self._micro_batch = config.run.micro_batch
 
@@ -199,7 +200,7 @@ class OpenSplits:
 
 
 def held_out_groups(members: Sequence[int], micro_batch: int | None) -> list[Sequence[int]]:
-    """Split held-out clips into groups that are computed at once: two at least, which the gauge compares.
+    """Split held-out clips into groups that are computed at once: two at least, which the dependence metric compares.
 
     Args:
         members: indices of clips of one size.

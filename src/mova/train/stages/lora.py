@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from mova.distributed.mesh import ALONE, Parallel
-from mova.distributed.own_rows import OwnRows
+from mova.distributed.sharded_init import ShardedInit
 from mova.errors import ConfigError
 from mova.kernels.cpu_attention import use_cpu_attention
 from mova.names import COMPONENTS, Component, published_class
 from mova.train.build.adapters import add_adapters, check_targets, take_adapters
-from mova.train.build.components import refuse_packed
-from mova.train.build.placement import home_of
+from mova.train.build.components import refuse_quantized
+from mova.train.build.placement import load_device
 from mova.train.config.joint import AdapterStageConfig
 from mova.train.loop.optimizer import ParameterGroup
 from mova.train.loop.trainer import OnProgress, choose_device
@@ -45,7 +45,7 @@ class LoraStage(JointObjective):
         parallel: this process among the others.
 
     Attributes:
-        quantization_errors: relative error of each packed weight, by component and key; empty for a plain base.
+        quantization_errors: relative error of each quantised weight, by component and key; empty for a plain base.
 
     Raises:
         ConfigError: a target that names no layer, or an expert that the base has not.
@@ -70,7 +70,7 @@ class LoraStage(JointObjective):
                 f"{', '.join(absent) or 'rank 0 for all'}; rank 0 leaves a component out"
             )
         for name in present:
-            refuse_packed(base / name)
+            refuse_quantized(base / name)
         for name, adapter in self.adapters.items():
             check_targets(base / name, name, adapter)
         # The base's own encoders, unless the recipe names others.
@@ -78,7 +78,7 @@ class LoraStage(JointObjective):
         data = OpenSplits(config_of_data, cache, device, parallel, on_progress)
         torch.manual_seed(config.run.seed)
         self.quantization_errors: dict[str, dict[str, float]] = {}
-        own = OwnRows.of(parallel, device)
+        own = ShardedInit.of(parallel, device)
         components = {name: self._load(base, name, device, own) for name in present}
         # Of the base as it is published, however it is kept here.
         self.base_md5 = {str(name): key_shape_md5(key_shapes(verify_component(base / name))) for name in self.adapters}
@@ -119,7 +119,7 @@ class LoraStage(JointObjective):
             self.config.model.mkdir(parents=True, exist_ok=True)
             write_lora(lora, self.config.model / self.config.output)
 
-    def _load(self, base: Path, name: Component, device: torch.device, own: OwnRows | None) -> nn.Module:
+    def _load(self, base: Path, name: Component, device: torch.device, own: ShardedInit | None) -> nn.Module:
         use_cpu_attention()
         memory = self.config.memory
         automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -134,7 +134,7 @@ class LoraStage(JointObjective):
             base / name,
             expected_class=published_class(name),
             dtype=dtype,
-            device=home_of(name, memory, device),
+            device=load_device(name, memory, device),
             quantizer=quantizer,
         )
         if quantizer:

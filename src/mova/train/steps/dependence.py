@@ -1,4 +1,4 @@
-"""Figures of a joint model on held-out clips that need no sampling: velocity errors, and the synchronisation gauge."""
+"""Figures of a joint model on held-out clips that need no sampling: velocity errors, and cross-modal dependence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mova.train.steps.objective import Draws, JointForward, TrainingBatch, joint
 from mova.types import LatentPair
 
 LEVELS = (0.3, 0.6, 0.95)
-GAUGE_SIGMA = 0.8
+DEPENDENCE_SIGMA = 0.8
 # Noise level of what is given clean; not quite 0, which training never draws.
 _CLEAN = 1e-5
 
@@ -21,9 +21,9 @@ def velocity_figures(
 ) -> dict[str, float]:
     """Measure a batch of held-out clips; means over samples.
 
-    The gauge is the error of one modality at noise level 0.8, given the other one clean: the right one and that of
-    another clip. A model that listens to the other modality is better with the right one; the gap opens long before a
-    sampled clip looks good.
+    Cross-modal dependence is the error of one modality at noise level 0.8, given the other one clean: the right one and
+    that of another clip. A model that uses the other modality is better with the right one; the gap opens long before
+    a sampled clip looks good.
 
     Args:
         forward_of: the joint model of an expert ("high_noise", "low_noise").
@@ -32,8 +32,8 @@ def velocity_figures(
         boundary_ratio: noise level of the video from which the high-noise expert is asked.
 
     Returns:
-        `video_error_S` and `audio_error_S` for each of `LEVELS`; `audio_error_given_right_video`, `..._wrong_video`,
-        `video_error_given_right_audio`, `..._wrong_audio`.
+        `video_error_S` and `audio_error_S` for each of `LEVELS`; `audio_error_given_right_video`,
+        `..._wrong_video`, `video_error_given_right_audio`, `..._wrong_audio`.
     """
     figures: dict[str, float] = {}
     for level in LEVELS:
@@ -48,10 +48,10 @@ def velocity_figures(
             clean=LatentPair(clean.video.roll(shift, 0), clean.audio),
             condition=batch.condition.roll(shift, 0),
         )
-        losses = joint_loss(forward_of("low_noise"), other_video, _draws(noise, _CLEAN, GAUGE_SIGMA))
+        losses = joint_loss(forward_of("low_noise"), other_video, _draws(noise, _CLEAN, DEPENDENCE_SIGMA))
         figures[f"audio_error_given_{name}_video"] = float(losses.audio.mean())
         other_audio = replace(batch, clean=LatentPair(clean.video, clean.audio.roll(shift, 0)))
-        losses = joint_loss(forward_of("low_noise"), other_audio, _draws(noise, GAUGE_SIGMA, _CLEAN))
+        losses = joint_loss(forward_of("low_noise"), other_audio, _draws(noise, DEPENDENCE_SIGMA, _CLEAN))
         figures[f"video_error_given_{name}_audio"] = float(losses.video.mean())
     return figures
 

@@ -2,7 +2,7 @@
 
 The choices of a step are drawn for all its samples, on the CPU, by every process, and each takes its part. The noise of
 a sample follows from its place in the step. So the numbers are the same however a step is split among processes and
-micro-batches, and the processes that share a sample agree without a word.
+micro-batches, and the processes that share a sample need no broadcast.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class DrawSettings:
     """How the choices of a step are drawn.
 
     Attributes:
-        video_shift, audio_shift: of the noise levels.
-        independent: whether picture and sound have times of their own.
-        distribution: of the times before the shift.
+        video_shift, audio_shift: shifts of the noise levels.
+        independent: whether video and audio have times of their own.
+        distribution: distribution of the times before the shift.
         text_dropout: share of samples without text.
         image_dropout: share of samples without their first frame; half of them get none, half a plain white one.
         bridge_dropout: share of steps without the bridge.
@@ -73,8 +73,8 @@ def draw_step(
         settings: shares and distributions.
         batch_size: B, samples of the step over all processes.
         generator: CPU generator of the step.
-        within: video noise levels of the expert whose turn it is; the sound's are not restricted (the paper does not
-            say how they are drawn in such a step; free draws keep the sound's distribution whichever expert trains).
+        within: video noise levels of the expert whose turn it is; the audio's are not restricted (the paper does not
+            say how they are drawn in such a step; free draws keep the audio's distribution whichever expert trains).
     """
     no_text = torch.rand(batch_size, generator=generator) < settings.text_dropout
     image = torch.rand(batch_size, generator=generator)
@@ -91,7 +91,7 @@ def draw_step(
             batch_size, shift=settings.audio_shift, generator=generator, distribution=settings.distribution
         )
     else:
-        # The same time of the schedule for both: the video's shift is undone, the sound's applied.
+        # The same time of the schedule for both: the video's shift is undone, the audio's applied.
         audio_sigma = shift_sigma(shift_sigma(video_sigma, 1 / settings.video_shift), settings.audio_shift)
     half = settings.image_dropout / 2
     white = (image >= half) & (image < settings.image_dropout)
@@ -105,7 +105,7 @@ def draw_expert(cycle: Sequence[Expert] | Literal["by_noise"], step: int, bounda
         cycle: experts in turn, or "by_noise": drawn, each with the share of times that belongs to its noise levels.
         step: optimiser steps done.
         boundary: share of times that belong to the low-noise expert, in (0, 1).
-        seed: of the run.
+        seed: seed of the run.
     """
     if cycle != "by_noise":
         return cycle[step % len(cycle)]
@@ -119,10 +119,10 @@ def sample_noise(
     """Draw the noise of some samples of a step.
 
     Args:
-        shape: of one sample.
-        seed: of the run.
+        shape: shape of one sample.
+        seed: seed of the run.
         step: optimiser steps done.
-        places: of the samples in the step, over all processes.
+        places: places of the samples in the step, over all processes.
         stream: "video" or "audio"; they share no numbers.
         device: that draws; an accelerator's numbers are not a CPU's.
 

@@ -19,9 +19,9 @@ class TrainingBatch:
         clean: video (B, C, T, h, w) and audio (B, C, A).
         condition: (B, 4 + C, T, h, w): mask and latents of the known frames.
         prompt_embeds: (B, P, D).
-        video_counted: (B, T) 0 or 1, latent frames that count; all of them if not given. A clip without picture has
+        video_counted: (B, T) 0 or 1, latent frames that count; all of them if not given. A clip without video has
             none, one that is shorter than the others has zeros past its end.
-        audio_counted: (B, A), likewise.
+        audio_counted: (B, A) 0 or 1, audio latents that count; all of them if not given.
     """
 
     clean: LatentPair
@@ -55,7 +55,7 @@ class JointLoss:
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """Samples of an optimiser step that have a picture, and that have a sound; over all processes.
+    """Samples of an optimiser step that have video, and that have audio; over all processes.
 
     The means of a step divide by these, so that its parts in processes and micro-batches add up to it.
     """
@@ -67,8 +67,8 @@ class SampleCounts:
         """Return what some of the samples add to the step's mean losses: two scalars.
 
         Args:
-            losses: of these samples.
-            weights: of each sample's losses; 1 if not given.
+            losses: losses of these samples.
+            weights: weights of each sample's losses; 1 if not given.
         """
         video, audio = losses.video, losses.audio
         if weights is not None:

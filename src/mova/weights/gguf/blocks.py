@@ -22,10 +22,10 @@ class BlockType:
 
     Attributes:
         name: in the words of ggml.
-        num_values: of a block.
-        num_bytes: of a block.
+        num_values: number of values of a block.
+        num_bytes: bytes of a block.
         decode: turns blocks into numbers; None where the bytes are numbers of `dtype`.
-        dtype: of the numbers that come out.
+        dtype: dtype of the numbers that come out.
     """
 
     name: str
@@ -40,8 +40,8 @@ def decode_blocks(data: torch.Tensor, kind: BlockType, dtype: torch.dtype | None
 
     Args:
         data: bytes of whole blocks, (N x `kind.num_bytes`,) uint8.
-        kind: of the blocks.
-        dtype: of the result; by default that of the blocks, bfloat16 for numbers of few bits.
+        kind: kind of the blocks.
+        dtype: dtype of the result; by default that of the blocks, bfloat16 for numbers of few bits.
 
     Returns:
         (N x `kind.num_values`,).

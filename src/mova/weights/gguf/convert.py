@@ -40,19 +40,19 @@ def convert_gguf(
         source: whose tensors have the published names, with or without a prefix: the towers of Wan 2.1 and 2.2 do.
         target: the component's folder; must not exist yet.
         like: folder with the config.json of such a component; None is the video tower of MOVA, which is that of Wan 2.2
-            A14B for pictures to video.
-        dtype: of the tensors; None takes bfloat16 for what was stored in few bits, and all else as it is stored.
+            A14B for image to video.
+        dtype: dtype of the tensors; None takes bfloat16 for what was stored in few bits, and all else as it is stored.
         max_shard_size: such as "16MB".
-        quantize: packs the large weights again: float8, int8 or nf4. The errors in the report are then those of this
-            second packing alone: what the file lost before, it does not say.
+        quantize: quantises the large weights again: float8, int8 or nf4. The errors in the report are then those of
+            this second quantisation alone: what the file lost before, it does not say.
 
     Returns:
         The target.
 
     Raises:
         CheckpointError: a file that is damaged, or tensors that do not fit: the first offending key and the counts.
-        ConfigError: a target that exists, or an unknown way of packing.
-        MissingExtraError: what packs weights is not installed.
+        ConfigError: a target that exists, or an unknown method of quantisation.
+        MissingExtraError: what quantises weights is not installed.
     """
     if target.exists() or target.is_symlink():
         raise ConfigError(f"the target must not exist yet, got {target}")
@@ -65,7 +65,7 @@ def convert_gguf(
         parameter.data = parameter.data.to(dtype or (torch.bfloat16 if kind.decode else kind.dtype))
 
     def read(key: str) -> torch.Tensor:
-        # What is packed again is packed from float32: one rounding less.
+        # What is quantised again is quantised from float32: one rounding less.
         return stored.read(key, torch.float32 if quantizer else None)
 
     with complete_or_absent(target) as staging:
@@ -80,7 +80,7 @@ def _empty(like: Path | None) -> nn.Module:
         {"_class_name": "WanModel", **mova_360p()["video_dit"]} if like is None else read_config(like)
     )
     if stored_quantization(config):
-        raise ConfigError(f"like must be a component with plain weights, got packed ones in {like}")
+        raise ConfigError(f"like must be a component with plain weights, got quantised ones in {like}")
     return build_empty(stored_class_name(config), config)
 
 

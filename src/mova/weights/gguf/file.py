@@ -39,10 +39,10 @@ class GgufTensor:
     """A tensor as the header describes it.
 
     Attributes:
-        shape: of the tensor, first axis first.
+        shape: shape of the tensor, first axis first.
         kind: format of its blocks.
-        offset: of its bytes in the file.
-        num_bytes: of its blocks.
+        offset: offset of its bytes in the file.
+        num_bytes: bytes of its blocks.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +55,7 @@ class GgufFile:
     """A file whose header has been read and checked.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Attributes:
         metadata: numbers, texts and lists by key.
@@ -95,7 +95,7 @@ class GgufFile:
 
         Args:
             name: one of `tensors`.
-            dtype: of the numbers; as stored if not given, bfloat16 where they are stored in few bits.
+            dtype: dtype of the numbers; as stored if not given, bfloat16 where they are stored in few bits.
 
         Raises:
             CheckpointError: the file cannot be read.

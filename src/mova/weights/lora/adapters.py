@@ -50,7 +50,7 @@ class LoraLayer:
         down: (rank, in), published by others as lora_A or lora_down; (rank, in, ...) for a convolution.
         up: (out, rank), published by others as lora_B or lora_up; (out, rank, 1, ...) for a convolution.
         alpha: the update counts alpha / rank.
-        magnitude: of DoRA: the lengths that the rows, (out, 1), or the columns, (1, in), of the changed weight get;
+        magnitude: DoRA's lengths that the rows, (out, 1), or the columns, (1, in), of the changed weight get;
             None for a plain adapter.
     """
 
@@ -88,7 +88,7 @@ class LoraOrigin:
     Attributes:
         base_model: name of the model it was trained on; empty where it is not known.
         base_md5: fingerprint of names and shapes of each component that it was trained on.
-        recipe_sha256: of the resolved training recipe; empty where it is not known.
+        recipe_sha256: SHA-256 of the resolved training recipe; empty where it is not known.
     """
 
     base_model: str = ""
@@ -105,7 +105,7 @@ class Lora:
         origin: where it comes from.
         style: key style that it was read from.
         strays: keys that are no part of an adapter.
-        name: of the file, for errors.
+        name: name of the file, for errors.
         recommended: settings of sampling that it was made for, by their names in a pipeline's call; empty where any do.
         differences: by component and name of the tensor in it, such as blocks.0.norm3.weight: what is added to it as a
             whole. Of the tensor's shape.
@@ -229,7 +229,7 @@ def fit_lora(lora: Lora, shapes: Mapping[str, Shapes], component: str | Sequence
 
     Args:
         lora: as read.
-        shapes: of the state dict of each component that the model has.
+        shapes: shapes of the state dict of each component that the model has.
         component: for a file that names none: one component or several; None finds the only one that fits.
 
     Returns:

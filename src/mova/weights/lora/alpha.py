@@ -38,7 +38,7 @@ class AdapterConfig:
     """PEFT's settings of the adapters of one file or of one component in it.
 
     Args:
-        fields: of PEFT's `LoraConfig`, as JSON.
+        fields: fields of PEFT's `LoraConfig`, as JSON.
 
     Attributes:
         has_dora: whether the adapters are said to have magnitudes.
@@ -86,8 +86,8 @@ class AdapterConfig:
         """Return a layer's alpha, where `alpha / rank` is what counts; None where the settings say nothing.
 
         Args:
-            key: of one of the layer's matrices.
-            rank: of its matrices.
+            key: key of one of the layer's matrices.
+            rank: rank of its matrices.
             num_layers: in the file, by which the work on patterns is bounded.
 
         Raises:
@@ -154,7 +154,7 @@ class AlphaSources:
 
     Args:
         file: for errors.
-        metadata: of the file's header.
+        metadata: metadata of the file's header.
         config: PEFT's `adapter_config.json` beside it, or what else holds the same settings.
         scopes: components that the file's keys name in their own words; empty text where a key names none.
         has_tensors: whether any layer has an `.alpha` tensor.
@@ -191,8 +191,8 @@ class AlphaSources:
         """Return a layer's alpha; its rank where nothing says one.
 
         Args:
-            key: of one of the layer's matrices.
-            rank: of its matrices.
+            key: key of one of the layer's matrices.
+            rank: rank of its matrices.
             tensor: what stands as its `.alpha` in the file.
             num_layers: in the file.
 

@@ -19,8 +19,8 @@ class LoraReport:
     """What a LoRA file holds.
 
     Attributes:
-        name: of the file.
-        style: of its keys.
+        name: name of the file.
+        style: style of its keys.
         components: what is adapted; the name is empty where the keys name no component.
         base_model: that it was trained on; empty where the file does not say.
         strays: keys that are no part of an adapter.

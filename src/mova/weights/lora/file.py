@@ -78,7 +78,7 @@ def make_lora(
     Args:
         file: for errors and the name.
         tensors: by key, of any style.
-        metadata: of the header.
+        metadata: metadata of the header.
         config: PEFT's settings.
 
     Raises:

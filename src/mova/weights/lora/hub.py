@@ -22,7 +22,7 @@ def locate_lora(
     Args:
         name: a file, a folder, or a hub id OWNER/NAME, of which only the LoRA is downloaded.
         weight_name: which file of the folder or repository.
-        subfolder: of the folder or repository.
+        subfolder: subfolder of the folder or repository.
         hub: how a repository is asked for.
 
     Raises:

@@ -91,7 +91,7 @@ class LoraKey:
 
     Attributes:
         component: one of `COMPONENTS`, or `UNNAMED`.
-        path: of the layer in the component, in our names.
+        path: path of the layer in the component, in our names.
         part: what of the layer's adapter the tensor is: down, up, alpha, magnitude, ...
         style: whose key it is.
         scope: the component in the file's own words, such as transformer; empty where the key names none.

@@ -9,7 +9,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.weights.lora.adapters import Lora, LoraLayer
-from mova.weights.quantize.packing import is_packed
+from mova.weights.quantize.codes import is_quantized
 
 _ALL_ROWS = slice(None)
 
@@ -92,7 +92,8 @@ class MergeWhileReading:
     Args:
         loras: fitted to the components (`fit_lora`), with scales.
         component: which one it is, as LoRAs name it.
-        dtype: of the weights. They are rounded to it first, as `MergedLoras` finds them; None leaves them as stored.
+        dtype: dtype of the weights. They are rounded to it first, as `MergedLoras` finds them; None leaves them as
+            stored.
         kept: parts of names whose tensors are float32 whatever the dtype.
     """
 
@@ -119,7 +120,7 @@ class MergeWhileReading:
         """Return a tensor with its adapters.
 
         Args:
-            key: of the tensor in the component's state dict.
+            key: key of the tensor in the component's state dict.
             tensor: as stored: all of it, or some of its rows.
             rows: which rows those are.
             read_whole: returns all rows as stored; needed for some rows of a weight whose columns DoRA has scaled.
@@ -184,7 +185,7 @@ def _change(
 
 
 def _check_weight(weight: torch.Tensor, place: tuple[str, str]) -> None:
-    is_plain = type(weight.detach()) is torch.Tensor and weight.is_floating_point() and not is_packed(weight)
+    is_plain = type(weight.detach()) is torch.Tensor and weight.is_floating_point() and not is_quantized(weight)
     if weight.device.type == "meta" or not is_plain:
         name = ".".join(place).removesuffix(".weight")
         raise ConfigError(

@@ -17,7 +17,7 @@ def reduce_rank(lora: Lora, max_parameters: int) -> Lora:
     approximation of its update at that rank.
 
     Args:
-        lora: of any ranks.
+        lora: LoRA of any ranks.
         max_parameters: numbers in all matrices of the result.
 
     Raises:

@@ -25,7 +25,7 @@ class LoraSource:
     Attributes:
         weights: file with the tensors.
         config: PEFT's settings beside it, if there are any.
-        name: of the file or of the folder.
+        name: name of the file or of the folder.
     """
 
     weights: Path

@@ -1,1 +1,1 @@
-"""Weights in 8 or 4 bits: the layouts, packing, quantised layers, and whole components rewritten."""
+"""Weights in 8 or 4 bits: the layouts, quantisation, quantised layers, and whole components rewritten."""

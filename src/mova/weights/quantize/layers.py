@@ -1,6 +1,6 @@
-"""Frozen weights in 8 or 4 bits: packed layer by layer while a component is loaded, or read as they were stored.
+"""Frozen weights in 8 or 4 bits: quantised layer by layer while a component is loaded, or read as they were stored.
 
-Only the large linear layers of blocks and of the bridge's attentions are packed; norms, modulation, embeddings and
+Only the large linear layers of blocks and of the bridge's attentions are quantised; norms, modulation, embeddings and
 heads stay as they are. They compute in floating point, but for float8_linear. Why each method is there:
 docs/decisions/0002-packed-weights.md.
 """
@@ -18,28 +18,28 @@ from mova.errors import CheckpointError, ConfigError
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 from mova.weights.lora.adapters import BRIDGE_TARGETS, TOWER_TARGETS, select_layers
-from mova.weights.quantize.layout import FROZEN_METHODS, Method, check_method, packed_layout, storage_method
-from mova.weights.quantize.packing import (
-    PACKED_DTYPES,
+from mova.weights.quantize.codes import (
+    CODE_DTYPES,
     dequantize_weight,
     multiply_float8,
     quantize_weight,
     relative_error,
     require_method,
 )
+from mova.weights.quantize.layout import FROZEN_METHODS, Method, check_method, quantized_layout, storage_method
 
 
 class QuantizedLinear(nn.Linear):
-    """A linear layer that keeps its weight packed and unpacks it for each use, also in the backward pass.
+    """A linear layer that keeps its weight quantised and dequantises it for each use, also in the backward pass.
 
     It is frozen: gradients reach its input (and a bias that wants one), never its weight. It computes in the dtype that
     a plain layer would: that of its input, or of autocast. With float8_linear it multiplies in float8 instead, and no
-    gradient passes. Casting a module leaves packed weights and scales as they are. A new one is on the meta device.
+    gradient passes. Casting a module leaves quantised weights and scales as they are. A new one is on the meta device.
 
     Args:
         in_features, out_features: as of the layer it stands for.
         bias: whether it has one.
-        method: how its weight is packed; see `mova.weights.quantize.layout`.
+        method: how its weight is quantised; see `mova.weights.quantize.layout`.
 
     Raises:
         ConfigError: another method.
@@ -48,10 +48,10 @@ class QuantizedLinear(nn.Linear):
     def __init__(self, in_features: int, out_features: int, bias: bool, method: Method) -> None:
         super().__init__(in_features, out_features, bias, device="meta")
         self.method = check_method(method)
-        layout = packed_layout(out_features, in_features, method)
-        packed = torch.empty(layout.weight_shape, dtype=PACKED_DTYPES[layout.weight_dtype], device="meta")
+        layout = quantized_layout(out_features, in_features, method)
+        codes = torch.empty(layout.weight_shape, dtype=CODE_DTYPES[layout.weight_dtype], device="meta")
         # A parameter, so that whoever looks for the layer's weight finds one, and sees that it is not a usual one.
-        self.weight = nn.Parameter(packed, requires_grad=False)
+        self.weight = nn.Parameter(codes, requires_grad=False)
         self.register_buffer("scales", torch.empty(layout.num_scales, dtype=torch.float32, device="meta"))
 
     def dense(self, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -74,7 +74,7 @@ class QuantizedLinear(nn.Linear):
                 )
             return multiply_float8(x, self.weight, self.get_buffer("scales"), self.bias, _working_dtype(x))
         shape = (self.out_features, self.in_features)
-        output: torch.Tensor = _PackedLinear.apply(
+        output: torch.Tensor = _DequantizedLinear.apply(
             x, self.bias, self.weight, self.get_buffer("scales"), self.method, shape
         )
         return output
@@ -93,24 +93,24 @@ class QuantizedLinear(nn.Linear):
         return f"{super().extra_repr()}, method={self.method}"
 
 
-class _PackedLinear(torch.autograd.Function):
-    """Keeps the packed weight for the backward pass, where a plain layer would keep the unpacked one."""
+class _DequantizedLinear(torch.autograd.Function):
+    """Keeps the quantised weight for the backward pass, where a plain layer would keep the dequantised one."""
 
     @staticmethod
     def forward(
         ctx: Any,
         x: torch.Tensor,
         bias: torch.Tensor | None,
-        packed: torch.Tensor,
+        codes: torch.Tensor,
         scales: torch.Tensor,
         method: Method,
         shape: tuple[int, int],
     ) -> torch.Tensor:
         dtype = _working_dtype(x)
-        ctx.save_for_backward(packed, scales)
+        ctx.save_for_backward(codes, scales)
         ctx.method, ctx.shape, ctx.dtype, ctx.input_dtype = method, shape, dtype, x.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
-        weight = dequantize_weight(packed, scales, method, shape, dtype)
+        weight = dequantize_weight(codes, scales, method, shape, dtype)
         return functional.linear(x.to(dtype), weight, None if bias is None else bias.to(dtype))
 
     @staticmethod
@@ -118,8 +118,8 @@ class _PackedLinear(torch.autograd.Function):
         (gradient,) = gradients
         to_input = to_bias = None
         if ctx.needs_input_grad[0]:
-            packed, scales = ctx.saved_tensors
-            weight = dequantize_weight(packed, scales, ctx.method, ctx.shape, ctx.dtype)
+            codes, scales = ctx.saved_tensors
+            weight = dequantize_weight(codes, scales, ctx.method, ctx.shape, ctx.dtype)
             to_input = (gradient.to(ctx.dtype) @ weight).to(ctx.input_dtype)
         if ctx.needs_input_grad[1]:
             to_bias = gradient.flatten(0, -2).sum(0).to(ctx.bias_dtype)
@@ -127,7 +127,7 @@ class _PackedLinear(torch.autograd.Function):
 
 
 def quantizable_layers(component: nn.Module) -> list[str]:
-    """Return the paths of the linear layers that are packed: those of blocks, and of the bridge's attentions.
+    """Return the paths of the linear layers that are quantised: those of blocks, and of the bridge's attentions.
 
     Raises:
         ConfigError: a component that is neither a tower nor the bridge.
@@ -139,14 +139,14 @@ def quantizable_layers(component: nn.Module) -> list[str]:
 
 
 class Quantizer:
-    """Packs the layers of a component while its tensors arrive, so that it never exists unpacked as a whole.
+    """Quantises the layers of a component while its tensors arrive, so that it never exists whole in full precision.
 
     Args:
-        method: how weights are packed.
-        device: that packs; the result goes back to where the tensor was. By default where the tensor is.
+        method: how weights are quantised.
+        device: that quantises; the result goes back to where the tensor was. By default where the tensor is.
 
     Attributes:
-        errors: relative error of each weight that was packed, by key.
+        errors: relative error of each weight that was quantised, by key.
 
     Raises:
         MissingExtraError: the method needs bitsandbytes, which is not installed.
@@ -160,58 +160,58 @@ class Quantizer:
         self._paths: set[str] = set()
 
     def prepare(self, component: nn.Module) -> nn.Module:
-        """Give a component on the meta device layers that can take packed weights; return it.
+        """Give a component on the meta device layers that can take quantised weights; return it.
 
-        One that is stored packed has such layers already. They are told to compute by this method.
+        One that is stored quantised has such layers already. They are told to compute by this method.
 
         Raises:
-            CheckpointError: it is stored packed by another method.
+            CheckpointError: it is stored quantised by another method.
         """
-        stored = packed_method(component)
+        stored = quantized_method(component)
         if stored is None:
-            self._paths |= set(pack_layers(component, self.method))
+            self._paths |= set(install_quantized_layers(component, self.method))
             return component
         if stored != storage_method(self.method):
             raise CheckpointError(
                 f"weights that are stored in {stored} cannot be loaded in {self.method}; nearest is {stored}, or a "
                 "model directory with plain weights"
             )
-        for layer in packed_layers(component).values():
+        for layer in quantized_layers(component).values():
             layer.method = self.method
         return component
 
-    def pack(self, key: str, tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
+    def quantize(self, key: str, tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
         """Return what is stored instead of a tensor of the state dict, by key; None where it stays as it is."""
         path, _, name = key.rpartition(".")
         if name != "weight" or path not in self._paths:
             return None
         weight = tensor.to(self.device) if self.device else tensor
-        packed, scales = quantize_weight(weight, self.method)
-        self.errors[key] = relative_error(weight, packed, scales, self.method)
-        return {key: packed.to(tensor.device), f"{path}.scales": scales.to(tensor.device)}
+        codes, scales = quantize_weight(weight, self.method)
+        self.errors[key] = relative_error(weight, codes, scales, self.method)
+        return {key: codes.to(tensor.device), f"{path}.scales": scales.to(tensor.device)}
 
 
-def packed_layers(component: nn.Module) -> dict[str, QuantizedLinear]:
-    """Return the layers of a component whose weights are packed, by path."""
+def quantized_layers(component: nn.Module) -> dict[str, QuantizedLinear]:
+    """Return the layers of a component whose weights are quantised, by path."""
     return {path: module for path, module in component.named_modules() if isinstance(module, QuantizedLinear)}
 
 
-def packed_method(component: nn.Module) -> Method | None:
-    """Return how the weights of a component are packed; None where none are."""
-    return next((layer.method for layer in packed_layers(component).values()), None)
+def quantized_method(component: nn.Module) -> Method | None:
+    """Return how the weights of a component are quantised; None where none are."""
+    return next((layer.method for layer in quantized_layers(component).values()), None)
 
 
-def packed_tensors(component: nn.Module) -> dict[str, torch.Tensor]:
-    """Return packed weights and their scales by key of the state dict: what no cast to another dtype may touch."""
+def quantized_tensors(component: nn.Module) -> dict[str, torch.Tensor]:
+    """Return quantised weights and their scales by key of the state dict: what no cast to another dtype may touch."""
     return {
         f"{path}.{name}": tensor
-        for path, layer in packed_layers(component).items()
+        for path, layer in quantized_layers(component).items()
         for name, tensor in (("weight", layer.weight), ("scales", layer.get_buffer("scales")))
     }
 
 
-def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLinear]:
-    """Put layers for packed weights, on the meta device, in the place of a component's; return them by path.
+def install_quantized_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLinear]:
+    """Put layers for quantised weights, on the meta device, in the place of a component's; return them by path.
 
     Raises:
         ConfigError: a component that is neither a tower nor the bridge, or another method.
@@ -220,11 +220,11 @@ def pack_layers(component: nn.Module, method: Method) -> dict[str, QuantizedLine
     for path in quantizable_layers(component):
         layer = component.get_submodule(path)
         assert isinstance(layer, nn.Linear)
-        packed = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
+        quantized = QuantizedLinear(layer.in_features, layer.out_features, layer.bias is not None, method)
         if layer.bias is not None:
-            packed.bias.data = packed.bias.data.to(layer.bias.dtype)
-        layers[path] = packed
-        _replace(component, path, packed)
+            quantized.bias.data = quantized.bias.data.to(layer.bias.dtype)
+        layers[path] = quantized
+        _replace(component, path, quantized)
     return layers
 
 

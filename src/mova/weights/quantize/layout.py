@@ -1,4 +1,4 @@
-"""What packed weights look like: the methods, and the shapes and bytes that each stores for a layer (no torch here)."""
+"""What quantised weights look like: the methods, and the shapes and bytes that each stores for a layer (no torch)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mova.errors import ConfigError
 
 Method = Literal["float8", "float8_linear", "int8", "nf4"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
-"""float8, int8 and nf4 pack weights alone; float8_linear also rounds what enters a layer, and is for inference only."""
+"""float8, int8 and nf4 quantise weights alone; float8_linear also rounds what enters a layer (for inference only)."""
 
 FROZEN_METHODS: Final[tuple[Method, ...]] = ("float8", "int8", "nf4")
 """Those through which gradients reach the input; they are also the ways a weight is stored in a file."""
 
-"""Beside packed weights: the error of each."""
+"""Beside quantised weights: the error of each."""
 
 NF4_GROUP: Final = 64
 """Weights of nf4 that share a scale."""
@@ -24,12 +24,12 @@ _FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
-class PackedLayout:
+class QuantizedLayout:
     """The two tensors that stand for the weight of one linear layer.
 
     Attributes:
-        weight_shape: of the packed weight.
-        weight_dtype: of the packed weight, one byte per element, in the words of safetensors: F8_E4M3, I8 or U8.
+        weight_shape: shape of the quantised weight.
+        weight_dtype: its dtype in the words of safetensors, one byte per element: F8_E4M3, I8 or U8.
         num_scales: number of float32 scales.
     """
 
@@ -43,23 +43,23 @@ class PackedLayout:
         return math.prod(self.weight_shape) + _FLOAT32_BYTES * self.num_scales
 
 
-def packed_layout(out_features: int, in_features: int, method: Method) -> PackedLayout:
+def quantized_layout(out_features: int, in_features: int, method: Method) -> QuantizedLayout:
     """Return what a method stores for the weight of a layer.
 
     Args:
-        out_features, in_features: of the layer.
+        out_features, in_features: sizes of the layer.
         method: float8 (stored alike for float8_linear) and int8 have a scale per output, nf4 one per 64 weights.
     """
     if storage_method(method) != "nf4":
-        return PackedLayout((out_features, in_features), "I8" if method == "int8" else "F8_E4M3", out_features)
+        return QuantizedLayout((out_features, in_features), "I8" if method == "int8" else "F8_E4M3", out_features)
     num_groups = math.ceil(out_features * in_features / NF4_GROUP)
     # Two weights per byte; what fills up the last group is stored too.
-    return PackedLayout((num_groups * NF4_GROUP // 2, 1), "U8", num_groups)
+    return QuantizedLayout((num_groups * NF4_GROUP // 2, 1), "U8", num_groups)
 
 
-def packed_bytes(out_features: int, in_features: int, method: Method) -> int:
-    """Return the bytes of a layer's packed weight, scales included and its bias left out."""
-    return packed_layout(out_features, in_features, method).num_bytes
+def quantized_bytes(out_features: int, in_features: int, method: Method) -> int:
+    """Return the bytes of a layer's quantised weight, scales included and its bias left out."""
+    return quantized_layout(out_features, in_features, method).num_bytes
 
 
 def storage_method(method: Method) -> Method:

@@ -1,4 +1,4 @@
-"""What packing does to each weight of a model directory: checked beforehand, and written beside the weights."""
+"""What quantisation does to each weight of a model directory: checked beforehand, and written beside the weights."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mova.weights.components import (
     stored_quantization,
 )
 from mova.weights.files import weight_files
+from mova.weights.quantize.codes import require_method
 from mova.weights.quantize.layout import FROZEN_METHODS, Method, check_method, storage_method
-from mova.weights.quantize.packing import require_method
 
-PACKED_CLASSES = ("WanModel", "WanAudioModel", "DualTowerConditionalBridge")
+QUANTIZABLE_CLASSES = ("WanModel", "WanAudioModel", "DualTowerConditionalBridge")
 
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What packing did to one component.
+    """What quantisation did to one component.
 
     Attributes:
-        quant_method: how its weights are packed.
-        bytes_before, bytes_after: of its weight files.
-        mean_error, worst_error: relative error of the packed weights: norm of the difference over the norm.
+        quant_method: how its weights are quantised.
+        bytes_before, bytes_after: bytes of its weight files.
+        mean_error, worst_error: relative error of the quantised weights: norm of the difference over the norm.
         worst_weight: which one is furthest off.
-        errors: relative error of each packed weight, by key.
+        errors: relative error of each quantised weight, by key.
     """
 
     quant_method: str
@@ -45,30 +45,30 @@ class QuantizationReport:
     errors: Mapping[str, float]
 
 
-def can_be_packed(folder: Path) -> bool:
-    """Tell whether a component has layers that are packed: towers and the bridge have."""
-    return published_class_name(component_class(stored_class_name(read_config(folder)))) in PACKED_CLASSES
+def can_be_quantized(folder: Path) -> bool:
+    """Tell whether a component has layers that are quantised: towers and the bridge have."""
+    return published_class_name(component_class(stored_class_name(read_config(folder)))) in QUANTIZABLE_CLASSES
 
 
 def check_stored_method(name: str, folders: Mapping[str, Path]) -> Method:
-    """Return a method by which weights can be stored, and make sure that there are some to pack.
+    """Return a method by which weights can be stored, and make sure that there are some to quantise.
 
     Args:
-        name: of the method.
-        folders: of the components, by name.
+        name: name of the method.
+        folders: folders of the components, by name.
 
     Raises:
-        ConfigError: an unknown method, one that is only a way to compute, or nothing to pack.
+        ConfigError: an unknown method, one that is only a way to compute, or nothing to quantise.
         MissingExtraError: the method needs bitsandbytes, which is not installed.
     """
     method = check_storage_name(name)
-    packable = {part: folder for part, folder in folders.items() if can_be_packed(folder)}
-    if not packable:
-        raise ConfigError(f"only towers and the bridge can be packed, got {', '.join(folders)}; leave quantize out")
-    for part, folder in packable.items():
+    quantizable = {part: folder for part, folder in folders.items() if can_be_quantized(folder)}
+    if not quantizable:
+        raise ConfigError(f"only towers and the bridge can be quantised, got {', '.join(folders)}; leave quantize out")
+    for part, folder in quantizable.items():
         stored = stored_quantization(read_config(folder))
         if stored:
-            raise ConfigError(f"weights are packed once, got {part} in {stored} already; take the plain model")
+            raise ConfigError(f"weights are quantised once, got {part} in {stored} already; take the plain model")
     require_method(method)
     return method
 
@@ -92,10 +92,10 @@ def write_report(method: Method, errors: Mapping[str, float], source: Path, targ
     """Write the report of a component beside its weights.
 
     Args:
-        method: by which its weights were packed.
+        method: by which its weights were quantised.
         errors: relative error of each, by key.
         source: folder of the plain component, or the file that it came from.
-        target: folder of the packed one.
+        target: folder of the quantised one.
     """
     worst = max(errors, key=lambda key: errors[key])
     report = QuantizationReport(

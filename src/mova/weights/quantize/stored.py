@@ -1,4 +1,4 @@
-"""A stored component packed into another one, tensor by tensor: no more than one shard is in memory."""
+"""A stored component quantised into another one, tensor by tensor: no more than one shard is in memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from mova.weights.components import verify_component, write_component
-from mova.weights.quantize.layers import Quantizer, packed_tensors
+from mova.weights.quantize.layers import Quantizer, quantized_tensors
 from mova.weights.quantize.layout import Method
 from mova.weights.rows import StoredRows
 
 
-def pack_stored(
+def quantize_stored(
     source: Path,
     target: Path,
     method: Method,
@@ -22,19 +22,19 @@ def pack_stored(
     max_shard_size: int | str = "10GB",
     dtype: torch.dtype | None = None,
 ) -> dict[str, float]:
-    """Write a tower or the bridge with packed weights.
+    """Write a tower or the bridge with quantised weights.
 
-    In memory are the packed tensors of one shard and one plain weight.
+    In memory are the quantised tensors of one shard and one plain weight.
 
     Args:
         source: folder of the plain component.
         target: folder that appears when all its files are complete.
         method: float8, int8 or nf4.
         max_shard_size: in bytes, or as "16MB".
-        dtype: of what is not packed; as stored if not given.
+        dtype: dtype of what is not quantised; as stored if not given.
 
     Returns:
-        The relative error of each packed weight, by key.
+        The relative error of each quantised weight, by key.
 
     Raises:
         CheckpointError: the source is at fault, or the target cannot be written.
@@ -65,26 +65,26 @@ def write_streamed(
         component: on the meta device, plain, in the dtypes that are to be written.
         read: returns the value of a key; asked once for each.
         target: folder that appears when all its files are complete.
-        quantizer: packs the large weights.
+        quantizer: quantises the large weights.
         max_shard_size: in bytes, or as "16MB".
 
     Raises:
         CheckpointError: the target cannot be written.
     """
     component = quantizer.prepare(component) if quantizer else component
-    packed_keys = set(packed_tensors(component))
+    quantized_keys = set(quantized_tensors(component))
     dtypes = {key: tensor.dtype for key, tensor in component.state_dict().items()}
     # A weight and its scales are made together and may be asked for one after the other, or for two shards.
     waiting: dict[str, torch.Tensor] = {}
 
-    def read_packed(key: str) -> torch.Tensor:
-        if key not in packed_keys:
+    def read_quantized(key: str) -> torch.Tensor:
+        if key not in quantized_keys:
             return read(key).to(dtypes[key])
         if key not in waiting:
             weight_key = f"{key.rpartition('.')[0]}.weight"
-            packed = quantizer.pack(weight_key, read(weight_key)) if quantizer else None
-            assert packed is not None, "every packed key belongs to a layer that the quantizer prepared"
-            waiting.update(packed)
+            quantized = quantizer.quantize(weight_key, read(weight_key)) if quantizer else None
+            assert quantized is not None, "every quantised key belongs to a layer that the quantizer prepared"
+            waiting.update(quantized)
         return waiting.pop(key)
 
-    write_component(component, target, max_shard_size=max_shard_size, read=read_packed)
+    write_component(component, target, max_shard_size=max_shard_size, read=read_quantized)

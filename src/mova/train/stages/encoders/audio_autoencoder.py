@@ -26,7 +26,7 @@ _WINDOWS = (128, 512, 1024, 2048)
 
 
 class AudioAutoencoderStage(SeededStage):
-    """Trains the continuous audio autoencoder on the sounds of toy clips.
+    """Trains the continuous audio autoencoder on the audio of toy clips.
 
     Each segment's loss is divided by its level, so that quiet knocks count as much as ringing metal.
 

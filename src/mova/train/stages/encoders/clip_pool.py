@@ -26,11 +26,11 @@ class ClipPool:
     def __init__(self, frames: np.ndarray, device: torch.device) -> None:
         self.device = device
         on_device = device.type == "cuda" and frames.nbytes <= _DEVICE_BYTES
-        home = device if on_device else torch.device("cpu")
-        self.frames = torch.empty(frames.shape, dtype=torch.uint8, device=home) if on_device else _as_tensor(frames)
+        storage = device if on_device else torch.device("cpu")
+        self.frames = torch.empty(frames.shape, dtype=torch.uint8, device=storage) if on_device else _as_tensor(frames)
         if on_device:
             for start in range(0, len(frames), 256):
-                self.frames[start : start + 256] = torch.from_numpy(np.asarray(frames[start : start + 256])).to(home)
+                self.frames[start : start + 256] = torch.from_numpy(np.asarray(frames[start : start + 256])).to(storage)
         medians, centres = [], []
         for start in range(0, len(frames), 16):
             part = self.frames[start : start + 16].to(device)

@@ -59,47 +59,47 @@ class ClipRenderer:
 
     def prepare(
         self,
-        home: Path,
+        folder: Path,
         split: Split,
         first: int,
         count: int,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> ToyClips:
-        """Return clips `first` to `first + count` of a split, rendering those that `home` does not hold yet.
+        """Return clips `first` to `first + count` of a split, rendering those that `folder` does not hold yet.
 
         Args:
-            home: folder of exactly this range; parts that are complete survive an interruption.
-            split: of the toy world's seeds.
+            folder: folder of exactly this range; parts that are complete survive an interruption.
+            split: split of the toy world's seeds.
             first: index of the first clip.
             count: N.
             on_progress: called with (clips done, clips in all).
         """
-        home.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         samples = num_samples(self.data.num_frames, FRAME_RATE, SAMPLE_RATE)
-        _ensure_array(home / "frames.npy", (count, self.data.num_frames, self.data.size, self.data.size, 3), np.uint8)
-        _ensure_array(home / "waveforms.npy", (count, samples), np.float32)
+        _ensure_array(folder / "frames.npy", (count, self.data.num_frames, self.data.size, self.data.size, 3), np.uint8)
+        _ensure_array(folder / "waveforms.npy", (count, samples), np.float32)
         parts = [(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-        missing = [part for part in parts if not _part_file(home, part).exists()]
-        for done, _ in enumerate(self._rendered(home, split, first, missing), len(parts) - len(missing) + 1):
+        missing = [part for part in parts if not _part_file(folder, part).exists()]
+        for done, _ in enumerate(self._rendered(folder, split, first, missing), len(parts) - len(missing) + 1):
             if on_progress:
                 on_progress(min(done * _CHUNK, count), count)
         captions = tuple(
-            caption for part in parts for caption in json.loads(_part_file(home, part).read_text(encoding="utf-8"))
+            caption for part in parts for caption in json.loads(_part_file(folder, part).read_text(encoding="utf-8"))
         )
-        frames, waveforms = (np.load(home / f"{name}.npy", mmap_mode="r") for name in ("frames", "waveforms"))
+        frames, waveforms = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frames", "waveforms"))
         return ToyClips(frames, waveforms, captions)
 
-    def _rendered(self, home: Path, split: Split, first: int, parts: Sequence[tuple[int, int]]) -> Iterator[None]:
+    def _rendered(self, folder: Path, split: Split, first: int, parts: Sequence[tuple[int, int]]) -> Iterator[None]:
         """Render parts; yield when one is there."""
         if len(parts) < 2 or self._workers == 1:
             # A process of its own takes longer to start than one part takes.
             for part in parts:
-                _render_part(home, split, first, part, self.data)
+                _render_part(folder, split, first, part, self.data)
                 yield
             return
         if self._pool is None:
             self._pool = start_workers(self._workers)
-        jobs = [self._pool.submit(_render_part, home, split, first, part, self.data) for part in parts]
+        jobs = [self._pool.submit(_render_part, folder, split, first, part, self.data) for part in parts]
         for job in as_completed(jobs):
             job.result()
             yield
@@ -110,8 +110,8 @@ def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: in
     count = num_clips or data.num_clips
     with ClipRenderer(data) as renderer:
         logger.info("preparing %d clips of split %s", count, split)
-        home = folder / f"{split}_{data.size}x{data.num_frames}_{count}_{_scenes(data)}"
-        return renderer.prepare(home, split, 0, count)
+        folder = folder / f"{split}_{data.size}x{data.num_frames}_{count}_{_scenes(data)}"
+        return renderer.prepare(folder, split, 0, count)
 
 
 def _scenes(data: ToyDataConfig) -> str:
@@ -129,14 +129,14 @@ def _ensure_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:
     partial.rename(path)
 
 
-def _part_file(home: Path, part: tuple[int, int]) -> Path:
-    return home / f"captions_{part[0]:07d}.json"
+def _part_file(folder: Path, part: tuple[int, int]) -> Path:
+    return folder / f"captions_{part[0]:07d}.json"
 
 
-def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], data: ToyDataConfig) -> None:
+def _render_part(folder: Path, split: Split, first: int, part: tuple[int, int], data: ToyDataConfig) -> None:
     """Render clips [start, end) of the range into the arrays; the captions, renamed last, mark them as complete."""
-    frames = np.load(home / "frames.npy", mmap_mode="r+")
-    waveforms = np.load(home / "waveforms.npy", mmap_mode="r+")
+    frames = np.load(folder / "frames.npy", mmap_mode="r+")
+    waveforms = np.load(folder / "waveforms.npy", mmap_mode="r+")
     captions = []
     source = ToySource(data.model_copy(update={"num_clips": 0}), split, SAMPLE_RATE)
     for index in range(*part):
@@ -145,6 +145,6 @@ def _render_part(home: Path, split: Split, first: int, part: tuple[int, int], da
         captions.append(source.caption(first + index))
     frames.flush()
     waveforms.flush()
-    partial = _part_file(home, part).with_suffix(".partial")
+    partial = _part_file(folder, part).with_suffix(".partial")
     partial.write_text(json.dumps(captions), encoding="utf-8")
-    partial.rename(_part_file(home, part))
+    partial.rename(_part_file(folder, part))

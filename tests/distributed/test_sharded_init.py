@@ -5,7 +5,7 @@ import torch
 
 import shared_rows
 from mova.distributed.mesh import Parallel
-from mova.distributed.own_rows import OwnRows, standing_in
+from mova.distributed.sharded_init import ShardedInit, placeholder_weights
 from mova.models.presets import tiny
 from mova.names import COMPONENTS
 from mova.train.build.components import build_components
@@ -20,25 +20,25 @@ MB = 10**6
 def test_rows_are_dealt_out_as_chunks(world):
     for length in range(12):
         rows = torch.arange(length)
-        dealt = [rows[OwnRows(Parallel(shard=world, rank=rank), CPU).slice_of(length)] for rank in range(world)]
+        dealt = [rows[ShardedInit(Parallel(shard=world, rank=rank), CPU).slice_of(length)] for rank in range(world)]
         chunks = torch.chunk(rows, world)
         assert [part.tolist() for part in dealt[: len(chunks)]] == [part.tolist() for part in chunks]
         assert not any(len(part) for part in dealt[len(chunks) :])
 
 
 def test_copies_of_the_weights_are_dealt_out_alike():
-    slices = [OwnRows(Parallel(replicate=2, shard=2, rank=rank), CPU).slice_of(5) for rank in range(4)]
+    slices = [ShardedInit(Parallel(replicate=2, shard=2, rank=rank), CPU).slice_of(5) for rank in range(4)]
     assert slices == [slice(0, 3), slice(3, 5)] * 2
 
 
 def test_a_process_alone_owns_everything():
-    assert OwnRows.of(Parallel(), CPU) is None
+    assert ShardedInit.of(Parallel(), CPU) is None
 
 
 def test_what_stands_in_for_weights_takes_no_memory_and_goes_again():
     component = build_empty("WanAudioModel", tiny()["audio_dit"])
     before = list(component.named_parameters())
-    with standing_in(component):
+    with placeholder_weights(component):
         for _, parameter in component.named_parameters():
             assert parameter.device.type == "cpu"
             assert parameter.untyped_storage().nbytes() == parameter.element_size()

@@ -1,4 +1,4 @@
-"""A process's own rows of every weight, from the first value on: none ever holds a whole component.
+"""Sharded initialisation: a process has its rows of every weight from the start, and never holds a whole component.
 
 A component is built on the meta device, sharded (`mova.distributed.fsdp`), and only then given values, each process the
 rows that are its part. Rows of stored weights are read from their files. Rows of new weights are drawn: every process
@@ -27,12 +27,12 @@ ReadRows = Callable[[str, slice], torch.Tensor]
 _Component = TypeVar("_Component", bound=nn.Module)
 
 
-class OwnRows:
-    """The rows of one process, and where their values come from.
+class ShardedInit:
+    """Sharded initialisation of components: the rows of one process, and where their values come from.
 
     Args:
         parallel: this process among several.
-        device: that trains.
+        device: device that trains.
     """
 
     def __init__(self, parallel: Parallel, device: torch.device) -> None:
@@ -40,15 +40,15 @@ class OwnRows:
         self._sources: list[tuple[nn.Module, ReadRows]] = []
 
     @classmethod
-    def of(cls, parallel: Parallel, device: torch.device) -> OwnRows | None:
-        """Return those of a process among several, None for one that is alone: all rows are its own."""
+    def of(cls, parallel: Parallel, device: torch.device) -> ShardedInit | None:
+        """Return the initialisation of a process among several, None for one that is alone: all rows are its own."""
         return None if parallel.mesh is None else cls(parallel, device)
 
     def slice_of(self, length: int) -> slice:
-        """Return which of so many rows are this process's, as FSDP2 deals them: equal parts, the last ones shorter."""
+        """Return which of so many rows are this process's, as FSDP2 shards them: equal parts, the last ones shorter."""
         shards = num_shards(self.parallel)
-        size, place = -(-length // shards), self.parallel.rank % shards
-        return slice(min(place * size, length), min((place + 1) * size, length))
+        size, index = -(-length // shards), self.parallel.rank % shards
+        return slice(min(index * size, length), min((index + 1) * size, length))
 
     def draw(self, build: Callable[[], _Component]) -> tuple[_Component, dict[str, torch.Tensor]]:
         """Draw a new component, of which only this process's rows stay.
@@ -90,7 +90,7 @@ class OwnRows:
         self._sources.clear()
 
     def _filled(self, empty: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        assert rows.shape == local(empty).shape, "weights are sharded before they are filled, and rows dealt out alike"
+        assert rows.shape == local(empty).shape, "weights are sharded before they are filled, and by the same rule"
         if not isinstance(empty, DTensor):
             return rows.to(self.device, empty.dtype)
         return DTensor.from_local(
@@ -112,8 +112,8 @@ class OwnRows:
 
 
 @contextmanager
-def standing_in(component: nn.Module) -> Iterator[None]:
-    """Let a component on the meta device pass for one on the CPU, for code that draws beside its weights.
+def placeholder_weights(component: nn.Module) -> Iterator[None]:
+    """Give a component on the meta device placeholder weights on the CPU, for code that draws beside its weights.
 
     Every tensor is a single number, seen as often as its shape has room for it. Adapters that are put in meanwhile are
     on the CPU and stay as they are.

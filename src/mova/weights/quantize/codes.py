@@ -1,4 +1,4 @@
-"""Weights packed into one byte or half a byte each, and unpacked again; products of float8 matrices.
+"""Weights quantised into one byte or half a byte each, and dequantised again; products of float8 matrices.
 
 The one place that knows bitsandbytes; what it is used for and why: docs/decisions/0002-packed-weights.md.
 """
@@ -14,7 +14,7 @@ from mova.errors import MissingExtraError
 from mova.weights.quantize.layout import NF4_GROUP, Method, check_method, storage_method
 
 # By the names of safetensors.
-PACKED_DTYPES: Final = {"F8_E4M3": torch.float8_e4m3fn, "I8": torch.int8, "U8": torch.uint8}
+CODE_DTYPES: Final = {"F8_E4M3": torch.float8_e4m3fn, "I8": torch.int8, "U8": torch.uint8}
 _FLOAT8_MAX = torch.finfo(torch.float8_e4m3fn).max
 _TINY = torch.finfo(torch.float32).tiny
 # Values that are rounded to float8 at once: their float32 form is there beside them.
@@ -22,14 +22,14 @@ _ROUNDED_AT_ONCE = 2**25
 
 
 def quantize_weight(weight: torch.Tensor, method: Method) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pack a weight on its device.
+    """Quantise a weight on its device.
 
     Args:
         weight: (out, in), floating.
         method: how.
 
     Returns:
-        The packed weight, (out, in) in float8 or int8 or two values per byte in a column of uint8, and its float32
+        The quantised weight, (out, in) in float8 or int8 or two values per byte in a column of uint8, and its float32
         scales: one per output, or one per 64 weights.
 
     Raises:
@@ -42,47 +42,47 @@ def quantize_weight(weight: torch.Tensor, method: Method) -> tuple[torch.Tensor,
     library = require_library()
     if stored == "int8":
         # Its CUDA kernel takes half precision only; the CPU is given the same so that both find the same numbers.
-        packed, scales, _ = library.int8_vectorwise_quant(weight.to(torch.float16))
-        return packed, scales
-    # A row per scale: with the weight's own rows the CPU kernel of bitsandbytes 0.50 unpacks with wrong scales
+        codes, scales, _ = library.int8_vectorwise_quant(weight.to(torch.float16))
+        return codes, scales
+    # A row per scale: with the weight's own rows the CPU kernel of bitsandbytes 0.50 dequantises with wrong scales
     # wherever a row is not a multiple of 64 long.
     groups = functional.pad(weight.flatten(), (0, -weight.numel() % NF4_GROUP)).view(-1, NF4_GROUP)
-    packed, state = library.quantize_4bit(groups, blocksize=NF4_GROUP, quant_type="nf4")
-    return packed, state.absmax
+    codes, state = library.quantize_4bit(groups, blocksize=NF4_GROUP, quant_type="nf4")
+    return codes, state.absmax
 
 
 def dequantize_weight(
-    packed: torch.Tensor, scales: torch.Tensor, method: Method, shape: tuple[int, int], dtype: torch.dtype
+    codes: torch.Tensor, scales: torch.Tensor, method: Method, shape: tuple[int, int], dtype: torch.dtype
 ) -> torch.Tensor:
-    """Return what `quantize_weight` packed, (out, in) in a floating dtype."""
+    """Return what `quantize_weight` quantised, (out, in) in a floating dtype."""
     stored = storage_method(method)
     if stored == "float8":
-        dense, factor = _from_float8(packed, dtype)
+        dense, factor = _from_float8(codes, dtype)
         # In place: computed in float32 and rounded once, whatever the dtype.
         return dense.mul_((scales * factor).unsqueeze(1))
     library = require_library()
     if stored == "int8":
-        eight_bit: torch.Tensor = library.int8_vectorwise_dequant(packed, scales).to(dtype)
+        eight_bit: torch.Tensor = library.int8_vectorwise_dequant(codes, scales).to(dtype)
         return eight_bit
     groups = torch.Size((len(scales), NF4_GROUP))
     state = library.QuantState(absmax=scales, shape=groups, dtype=dtype, blocksize=NF4_GROUP, quant_type="nf4")
-    four_bit: torch.Tensor = library.dequantize_4bit(packed, state)
+    four_bit: torch.Tensor = library.dequantize_4bit(codes, state)
     # What fills up the last group is cut off.
     return four_bit.flatten()[: shape[0] * shape[1]].view(shape)
 
 
 @torch.no_grad()
-def relative_error(weight: torch.Tensor, packed: torch.Tensor, scales: torch.Tensor, method: Method) -> float:
-    """Return how far a packed weight is from the original: the norm of the difference over the norm; 0 for zeros."""
-    found = dequantize_weight(packed, scales, method, (weight.shape[0], weight.shape[1]), torch.float32)
+def relative_error(weight: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor, method: Method) -> float:
+    """Return how far a quantised weight is from the original: the norm of the difference over the norm; 0 for zeros."""
+    found = dequantize_weight(codes, scales, method, (weight.shape[0], weight.shape[1]), torch.float32)
     size = torch.linalg.vector_norm(weight, dtype=torch.float32)
     # In place: the largest weights take 0.3 GB in float32.
     return float(torch.linalg.vector_norm(found.sub_(weight)) / size.clamp_min(_TINY))
 
 
-def is_packed(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor holds packed weights, which no cast to another dtype may touch."""
-    return tensor.dtype in PACKED_DTYPES.values()
+def is_quantized(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor holds quantised weights, which no cast to another dtype may touch."""
+    return tensor.dtype in CODE_DTYPES.values()
 
 
 def round_to_float8(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +120,7 @@ def multiply_float8(
         weight: (out, in), float8.
         scales: (out,), float32.
         bias: (out,) or None.
-        dtype: of the result, (..., out).
+        dtype: dtype of the result, (..., out).
     """
     rows, row_scales = round_to_float8(x.reshape(-1, x.shape[-1]))
     bias = None if bias is None else bias.to(dtype)
@@ -172,13 +172,13 @@ def _divided(rows: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     return (rows / scales.unsqueeze(1)).clamp_(-_FLOAT8_MAX, _FLOAT8_MAX).to(torch.float8_e4m3fn)
 
 
-def _from_float8(packed: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
+def _from_float8(codes: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
     """Return the numbers of a float8 tensor in another dtype, and the factor that is missing from them."""
-    if packed.device.type != "cpu":
-        return packed.to(dtype), 1.0
+    if codes.device.type != "cpu":
+        return codes.to(dtype), 1.0
     # PyTorch's own cast takes 9 ns a value on a CPU. The bits of a float8 number are those of a float16 number with a
     # shorter exponent, 2**8 smaller: one shift, with the copy of the sign that it drags along taken out.
-    bits = packed.view(torch.int8).to(torch.int16).bitwise_left_shift_(7).bitwise_and_(~0x4000)
+    bits = codes.view(torch.int8).to(torch.int16).bitwise_left_shift_(7).bitwise_and_(~0x4000)
     return bits.view(torch.float16).to(dtype), 256.0
 
 

@@ -1,4 +1,4 @@
-"""Packing and unpacking, and float8 products against the same arithmetic by hand."""
+"""Quantisation and dequantisation, and float8 products against the same arithmetic by hand."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mova.weights.quantize import packing
-from mova.weights.quantize.layout import FROZEN_METHODS
-from mova.weights.quantize.packing import (
+from mova.weights.quantize import codes
+from mova.weights.quantize.codes import (
     dequantize_weight,
-    is_packed,
+    is_quantized,
     multiply_float8,
     quantize_weight,
     relative_error,
     round_to_float8,
 )
+from mova.weights.quantize.layout import FROZEN_METHODS
 
 # Of normally distributed weights: measured 0.007 to 0.01, 0.09 and 0.026.
 BOUNDS = {"int8": 0.02, "nf4": 0.11, "float8": 0.04}
@@ -39,15 +39,15 @@ def test_any_shape_comes_back_close_to_the_original(wide_in, wide_out, method, s
     # Values grow from the first to the last: a scale that is taken from the wrong place shows.
     growing = torch.logspace(-2, 2, wide_out * wide_in).view(wide_out, wide_in)
     weight = scale * growing * torch.randn(wide_out, wide_in, generator=torch.Generator().manual_seed(1))
-    packed, scales = quantize_weight(weight, method)
-    dense = dequantize_weight(packed, scales, method, (wide_out, wide_in), torch.float32)
+    quantized, scales = quantize_weight(weight, method)
+    dense = dequantize_weight(quantized, scales, method, (wide_out, wide_in), torch.float32)
     # Few or very uneven weights are further off than many even ones; one wrong scale is further off than all of them.
-    error = relative_error(weight, packed, scales, method)
+    error = relative_error(weight, quantized, scales, method)
     assert error < 2 * BOUNDS[method]
     assert error == pytest.approx(float((dense - weight).norm() / weight.norm()), rel=1e-4)
 
 
-def test_every_float8_number_is_unpacked_exactly():
+def test_every_float8_number_is_dequantized_exactly():
     numbers = every_float8().view(2, 127)
     for dtype in (torch.float32, torch.bfloat16):
         found = dequantize_weight(numbers, torch.ones(2), "float8", (2, 127), dtype)
@@ -76,7 +76,7 @@ def test_rows_of_zeros_and_of_very_small_and_very_large_values_stay_finite(dtype
 def test_many_rows_are_rounded_part_by_part_to_the_same_numbers(monkeypatch):
     rows = torch.randn(70, 33)
     at_once, scales = round_to_float8(rows)
-    monkeypatch.setattr(packing, "_ROUNDED_AT_ONCE", 200)
+    monkeypatch.setattr(codes, "_ROUNDED_AT_ONCE", 200)
     in_parts, again = round_to_float8(rows)
     assert torch.equal(in_parts.view(torch.uint8), at_once.view(torch.uint8))
     assert torch.equal(scales, again)
@@ -113,7 +113,7 @@ def test_a_token_that_is_far_larger_than_the_others_costs_only_itself():
 
 
 def test_float8_units_are_given_what_their_kernel_takes(monkeypatch):
-    """On imagined tensors of a GPU: shapes, strides and dtypes are checked by PyTorch, the numbers are not."""
+    """On fake tensors of a GPU: shapes, strides and dtypes are checked by PyTorch, the numbers are not."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     calls = []
@@ -132,12 +132,12 @@ def test_float8_units_are_given_what_their_kernel_takes(monkeypatch):
         assert (output.shape, len(calls)) == ((2, 30, 20), 1)
 
 
-def test_packed_tensors_are_known_by_their_dtype():
-    assert all(is_packed(quantize_weight(torch.randn(4, 64), method)[0]) for method in FROZEN_METHODS)
-    assert not is_packed(torch.randn(2).bfloat16())
+def test_quantized_tensors_are_known_by_their_dtype():
+    assert all(is_quantized(quantize_weight(torch.randn(4, 64), method)[0]) for method in FROZEN_METHODS)
+    assert not is_quantized(torch.randn(2).bfloat16())
 
 
-def test_only_one_file_knows_the_library_of_packed_weights():
-    package = Path(packing.__file__).parents[1]
+def test_only_one_file_knows_the_library_of_quantized_weights():
+    package = Path(codes.__file__).parents[1]
     users = [path.name for path in package.rglob("*.py") if "bitsandbytes.functional" in path.read_text()]
-    assert users == ["packing.py"]
+    assert users == ["codes.py"]
