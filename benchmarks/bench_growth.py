@@ -24,7 +24,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,13 +33,15 @@ from rich.progress import track
 from mova.bench.machine import describe_machine
 from mova.bench.measure import product_rate
 from mova.bench.random_weights import plan_random, random_pipeline
-from mova.cli.options import parse_size
 from mova.geometry import ClipGeometry
+from mova.pipeline.inputs.call import CallInputs
+from mova.pipeline.inputs.media import GivenNoise
 from mova.pipeline.runtime import Runtime
 from mova.plan.cost import forward_cost
 from mova.plan.free import room_of
 from mova.plan.published import find_configs, find_defaults, find_dims
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import GivenSettings, SamplingSettings
+from mova.settings.size import parse_size
 from mova.weights.dims import ModelDims
 
 FORWARDS = 3
@@ -101,16 +102,13 @@ class Runner:
     def run(self, point: Point, *, counts: bool) -> None:
         """Make a clip and keep its times, if they count."""
         moments = [self.now()]
-        arguments: dict[str, Any] = {
-            name: value for name, value in vars(point.settings).items() if name not in ("codec", "geometry")
-        }
-        self.pipeline(
+        inputs = CallInputs(
             prompt_embeds=self.text,
-            seed=0,
+            noise=GivenNoise(seed=0),
             output_type="np" if point.is_decoded else "latent",
-            callback_on_step_end=lambda *_: moments.append(self.now()),
-            **arguments,
+            on_step_end=lambda *_: moments.append(self.now()),
         )
+        self.pipeline.run(point.settings, inputs)
         moments.append(self.now())
         if counts:
             # The first step also holds what comes before the loop.
@@ -188,17 +186,21 @@ def make_points(chosen: argparse.Namespace, dims: ModelDims) -> tuple[list[Point
     """Return the points of the three tables, checked."""
     defaults = find_defaults(chosen.model)
 
-    def settings(**given: Any) -> SamplingSettings:
-        bare = {"guidance_scale": 1.0, "modality_scale": 1.0, "null_image": "none"}
-        return SamplingSettings.for_model(defaults, dims.codec, num_inference_steps=given.pop("steps"), **bare, **given)
+    def settings(given: GivenSettings) -> SamplingSettings:
+        bare = GivenSettings(
+            num_inference_steps=FORWARDS + 1, guidance_scale=1.0, modality_scale=1.0, null_image="none"
+        )
+        return SamplingSettings.for_model(defaults, dims.codec, given.over(bare))
 
-    steps = FORWARDS + 1
     sizes = [
-        Point(text, settings(width=size[0], height=size[1], steps=steps))
+        Point(text, settings(GivenSettings(width=size[0], height=size[1])))
         for text, size in ((text, parse_size(text)) for text in chosen.sizes)
     ]
-    frames = [Point(f"{count} frames", settings(num_frames=count, steps=steps)) for count in chosen.frames]
-    loops = [Point(str(count), settings(steps=count), is_decoded=False) for count in chosen.steps]
+    frames = [Point(f"{count} frames", settings(GivenSettings(num_frames=count))) for count in chosen.frames]
+    loops = [
+        Point(str(count), settings(GivenSettings(num_inference_steps=count)), is_decoded=False)
+        for count in chosen.steps
+    ]
     return sizes, frames, loops
 
 

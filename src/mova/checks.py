@@ -23,7 +23,35 @@ def check_steps(num_inference_steps: int) -> None:
 def check_scale(name: str, scale: float | None) -> None:
     """Refuse a guidance scale that is not finite or below 0."""
     if scale is not None and not (math.isfinite(scale) and scale >= 0):
-        raise ConfigError(f"{name} must be finite and 0 or more, got {scale}; 1.0 switches it off")
+        raise ConfigError(f"{name} must be finite and 0 or more, got {scale}; 1.0 disables it")
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse a number outside [0, 1]."""
+    if not 0 <= share <= 1:
+        raise ConfigError(f"{name} must lie in [0, 1], got {share}; nearest is {1 if share > 1 else 0}")
+
+
+def check_guidance(
+    *,
+    guidance_scale: float,
+    modality_scale: float,
+    audio_guidance_scale: float | None,
+    audio_modality_scale: float | None,
+    guidance_rescale: float,
+    guidance_interval: tuple[float, float],
+    adaptive_guidance: float,
+) -> None:
+    """Refuse scales below 0, a rescale or a tolerance outside [0, 1], and an interval outside it or turned round."""
+    check_scale("guidance_scale", guidance_scale)
+    check_scale("modality_scale", modality_scale)
+    check_scale("audio_guidance_scale", audio_guidance_scale)
+    check_scale("audio_modality_scale", audio_modality_scale)
+    check_share("guidance_rescale", guidance_rescale)
+    check_share("adaptive_guidance", adaptive_guidance)
+    low, high = guidance_interval
+    if not 0 <= low < high <= 1:
+        raise ConfigError(f"guidance_interval must satisfy 0 <= low < high <= 1, got {low} and {high}; all is 0 and 1")
 
 
 def check_shift(name: str, shift: float | None) -> None:

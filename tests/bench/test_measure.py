@@ -9,18 +9,20 @@ import torch
 from mova.bench import measure as bench
 from mova.bench.measure import measure, measure_pipeline, product_rate, run_command
 from mova.errors import StageError
+from mova.pipeline.inputs.call import CallInputs
 from mova.pipeline.runtime import Runtime
 from mova.plan.cost import forward_cost
 from mova.plan.published import find_defaults, find_dims
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import GivenSettings, SamplingSettings
 
 CPU = torch.device("cpu")
 SHORT = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 3, "guidance_scale": 2.0}
 
 
-def settings_of(checkpoint, **changes):
+def settings_of(checkpoint, speed="exact", **changes):
     dims = find_dims(str(checkpoint))
-    return dims, SamplingSettings.for_model(find_defaults(str(checkpoint)), dims.codec, **(SHORT | changes))
+    given = GivenSettings(**(SHORT | changes))
+    return dims, SamplingSettings.for_model(find_defaults(str(checkpoint)), dims.codec, given, speed=speed)
 
 
 def test_loop_and_decoding_are_timed_apart_and_calls_are_counted(pipe, checkpoint, monkeypatch):
@@ -28,7 +30,7 @@ def test_loop_and_decoding_are_timed_apart_and_calls_are_counted(pipe, checkpoin
     clock = iter(range(10_000))
     monkeypatch.setattr(bench, "_now", lambda _: next(clock))
     stages = []
-    found = measure_pipeline(pipe, settings, {"prompt": "a dog"}, CPU, 0.5, stages.append)
+    found = measure_pipeline(pipe, settings, CallInputs(prompt="a dog"), CPU, 0.5, stages.append)
     # With a clock that ticks once for each look at it: one tick from step to step, one from the last to the clip.
     assert (found.forward_s, found.loop_s, found.decode_s) == (1, 3, 1)
     assert (found.predictions, found.repeated, found.load_s, found.peak_device_bytes) == (6, 0, 0.5, None)
@@ -38,15 +40,15 @@ def test_loop_and_decoding_are_timed_apart_and_calls_are_counted(pipe, checkpoin
 def test_a_forward_is_one_prediction_per_step(pipe, checkpoint, monkeypatch):
     _, settings = settings_of(checkpoint, modality_scale=3.0, speed="fastest")
     asked = []
-    call = type(pipe).__call__
+    run = type(pipe).run
 
-    def watch(self, *arguments, **options):
-        result = call(self, *arguments, **options)
-        asked.append((options["num_inference_steps"], result.calls.predictions, result.calls.repeated))
+    def watch(self, settings, inputs):
+        result = run(self, settings, inputs)
+        asked.append((settings.num_inference_steps, result.calls.predictions, result.calls.repeated))
         return result
 
-    monkeypatch.setattr(type(pipe), "__call__", watch)
-    measure_pipeline(pipe, settings, {"prompt": "a dog"}, CPU, 0.0)
+    monkeypatch.setattr(type(pipe), "run", watch)
+    measure_pipeline(pipe, settings, CallInputs(prompt="a dog"), CPU, 0.0)
     steps, predictions, repeated = asked[0]
     assert predictions == steps
     assert repeated == 0

@@ -14,6 +14,7 @@ from mova.cli import evaluate
 from mova.cli.app import main
 from mova.cli.evaluate import Given, _generate, _load
 from mova.media.read import read_clip
+from mova.settings.sampling import GivenSettings
 from mova.toyworld import render, sample_scene
 from mova.weights.locate import ModelDefaults, write_defaults
 
@@ -126,7 +127,7 @@ def test_what_a_model_is_given_comes_back_as_it_was(model, given):
     pipeline = _load(model, with_bridge=True)
     geometry = pipeline.codec_geometry
     rendered = render(sample_scene(3, kind="ball"), size=64, num_frames=9, sample_rate=geometry.sample_rate)
-    clip = _generate(pipeline, rendered, Given(given), 1, {"num_inference_steps": 1})
+    clip = _generate(pipeline, rendered, Given(given), 1, GivenSettings(num_inference_steps=1))
     kept = [np.array_equal(clip.frames, rendered.clip.frames), np.allclose(clip.waveform, rendered.clip.waveform)]
     assert kept == [given == "video", given == "audio"]
 

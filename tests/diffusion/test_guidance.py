@@ -164,12 +164,12 @@ def test_number_of_predictions_must_match():
         ({"modality_scale": float("nan")}, "modality_scale must be finite"),
         ({"audio_guidance_scale": float("inf")}, "audio_guidance_scale must be finite"),
         ({"audio_modality_scale": -0.5}, "audio_modality_scale .* got -0.5"),
-        ({"rescale": 1.5}, r"rescale must lie in \[0, 1\], got 1.5; nearest is 1.0"),
+        ({"rescale": 1.5}, r"rescale must lie in \[0, 1\], got 1.5; nearest is 1"),
         ({"interval": (0.5, 0.5)}, "low < high"),
         ({"interval": (-0.1, 0.5)}, "0 <= low"),
         ({"interval": (0.0, 1.1)}, "high <= 1"),
-        ({"tolerance": -0.1}, r"tolerance of guidance must lie in \[0, 1\], got -0.1; 0 is off"),
-        ({"tolerance": float("nan")}, "tolerance of guidance must lie"),
+        ({"tolerance": -0.1}, r"adaptive_guidance must lie in \[0, 1\], got -0.1; nearest is 0"),
+        ({"tolerance": float("nan")}, "adaptive_guidance must lie"),
     ],
 )
 def test_wrong_scales_are_refused(arguments, rule):

@@ -8,7 +8,9 @@ import launch_jobs
 from mova.distributed.launch import launch
 from mova.errors import ConfigError, MissingExtraError, StageError
 from mova.generate.processes import Processes
+from mova.generate.request import ClipOptions
 from mova.generate.run import make_request
+from mova.settings.sampling import GivenSettings
 
 
 def test_the_main_process_speaks_for_all():
@@ -42,7 +44,8 @@ def test_no_process_is_no_job():
 
 def test_one_that_breaks_leaves_no_file(checkpoint, tmp_path):
     folder, request = make_request(
-        str(checkpoint), prompt="a dog", height=32, width=32, num_frames=5, num_inference_steps=2
+        str(checkpoint),
+        ClipOptions(prompt="a dog", settings=GivenSettings(height=32, width=32, num_frames=5, num_inference_steps=2)),
     )
     with pytest.raises(RuntimeError, match="the memory of this device is full"):
         launch(2, launch_jobs.break_on_one, request, folder, tmp_path / "a.mp4", Processes(2))

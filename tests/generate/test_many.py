@@ -1,7 +1,7 @@
 """Several clips of one command: lists of prompts, counts, names of files."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,15 @@ import pytest
 from mova.errors import ConfigError
 from mova.files.numbered import numbered
 from mova.generate.many import MAX_CLIPS, make_jobs, read_prompts
+from mova.generate.request import ClipOptions, MediaFiles
+from mova.settings.sampling import GivenSettings
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a request was made of."""
 
-    options: dict = field(default_factory=dict)
+    options: ClipOptions
 
 
 def jobs(wanted, count=None, output="out/clip.mp4", is_list=False):
@@ -27,11 +29,17 @@ def names(made):
 
 
 def test_a_list_holds_prompts_and_options_of_single_clips(tmp_path):
-    line = {"prompt": "b", "seed": 3, "guidance_scale": 2, "image": "first.png", "output": "b.mp4", "size": "64x64"}
+    line = {"prompt": "b", "seed": 3, "guidance_scale": 2, "image": "first.png", "output": "b.mp4", "size": "64x48"}
     (tmp_path / "list.txt").write_text("\ufeffa red ball; taps\r\n\r\n" + json.dumps(line) + "\n", encoding="utf-8")
     first, second = read_prompts(tmp_path / "list.txt")
-    assert first == {"prompt": "a red ball; taps"}
-    assert second == line | {"image": tmp_path / "first.png"}
+    assert first == ClipOptions(prompt="a red ball; taps")
+    assert second == ClipOptions(
+        prompt="b",
+        seed=3,
+        files=MediaFiles(image=tmp_path / "first.png"),
+        settings=GivenSettings(guidance_scale=2.0, width=64, height=48),
+        output="b.mp4",
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,8 @@ def test_a_list_holds_prompts_and_options_of_single_clips(tmp_path):
         (b'a\n{"seed": 1}\n', "line 2 must have the key 'prompt'"),
         (b'{"prompt": "a", "colour": 1}', "line 1 must hold only prompt, .*got 'colour'"),
         (b'{"prompt": "a", "steps": "many"}', "line 1: steps must be a whole number"),
+        (b'{"prompt": "a", "size": "big"}', "size must read WIDTHxHEIGHT"),
+        (b'{"prompt": "a", "height": 64}', "line 1 must hold only prompt, .*got 'height'"),
         (b'{"prompt": "a", "output": "../a.mp4"}', "line 1: output must be the plain name of an .mp4 file"),
         (b'{"prompt": ["a"]}', "line 1: prompt must be text"),
         (b"a\n" * (MAX_CLIPS + 1), "at most 10000 lines"),
@@ -64,18 +74,18 @@ def test_a_missing_list_is_refused(tmp_path):
 
 
 def test_a_single_clip_keeps_its_name():
-    assert names(jobs([{"prompt": "a"}])) == ["out/clip.mp4"]
-    assert names(jobs([{"prompt": "a"}], count=1)) == ["out/clip.mp4"]
-    assert names(jobs([{"prompt": "a"}], is_list=True)) == ["out/clip-000.mp4"], "a list may grow"
+    assert names(jobs([ClipOptions(prompt="a")])) == ["out/clip.mp4"]
+    assert names(jobs([ClipOptions(prompt="a")], count=1)) == ["out/clip.mp4"]
+    assert names(jobs([ClipOptions(prompt="a")], is_list=True)) == ["out/clip-000.mp4"], "a list may grow"
 
 
 def test_several_clips_differ_in_name_and_index():
-    made = jobs([{"prompt": "a", "index": 3}], count=3)
+    made = jobs([ClipOptions(prompt="a", index=3)], count=3)
     assert names(made) == ["out/clip-000.mp4", "out/clip-001.mp4", "out/clip-002.mp4"]
-    assert [job.request.options["index"] for job in made] == [3, 4, 5]
-    made = jobs([{"prompt": "a"}, {"prompt": "b", "output": "own.mp4"}], count=2, is_list=True)
+    assert [job.request.options.index for job in made] == [3, 4, 5]
+    made = jobs([ClipOptions(prompt="a"), ClipOptions(prompt="b", output="own.mp4")], count=2, is_list=True)
     assert names(made) == ["out/clip-000.mp4", "out/clip-001.mp4", "out/own-000.mp4", "out/own-001.mp4"]
-    assert [job.request.options["index"] for job in made] == [0, 1, 0, 1]
+    assert [job.request.options.index for job in made] == [0, 1, 0, 1]
 
 
 def test_the_number_stands_where_the_pattern_says():
@@ -87,10 +97,14 @@ def test_the_number_stands_where_the_pattern_says():
 @pytest.mark.parametrize(
     ("wanted", "count", "text"),
     [
-        ([{"prompt": "a"}], 0, "count must lie between 1 and 10000, got 0; nearest is 1"),
-        ([{"prompt": "a"}], 10**30, "nearest is 10000"),
-        ([{"prompt": "a"}] * 101, 100, "at most 10000 clips, got 10100"),
-        ([{"prompt": "a", "output": "a.mp4"}, {"prompt": "b", "output": "A.mp4"}], None, "another file for each clip"),
+        ([ClipOptions(prompt="a")], 0, "count must lie between 1 and 10000, got 0; nearest is 1"),
+        ([ClipOptions(prompt="a")], 10**30, "nearest is 10000"),
+        ([ClipOptions(prompt="a")] * 101, 100, "at most 10000 clips, got 10100"),
+        (
+            [ClipOptions(prompt="a", output="a.mp4"), ClipOptions(prompt="b", output="A.mp4")],
+            None,
+            "another file for each clip",
+        ),
     ],
 )
 def test_what_cannot_be_named_or_counted_is_refused(wanted, count, text):

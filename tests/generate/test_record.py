@@ -3,8 +3,10 @@
 import json
 
 from mova.generate.record import describe
+from mova.generate.request import ClipOptions, MediaFiles
 from mova.generate.run import make_request
 from mova.pipeline.origin import file_sha256, is_same_clip
+from mova.settings.sampling import GivenSettings
 from mova.weights.fingerprint import weights_hash
 
 
@@ -12,8 +14,8 @@ def test_a_record_holds_settings_inputs_and_the_weights(checkpoint, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (32, 32)).save(tmp_path / "first.png")
-    files = {"image": tmp_path / "first.png"}
-    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, files=files, width=32, height=32)
+    files, size = MediaFiles(image=tmp_path / "first.png"), GivenSettings(width=32, height=32)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=5, files=files, settings=size))
     record = describe(request, folder)
     assert json.loads(json.dumps(record)) == record
     assert (record["prompt"], record["seed"], record["settings"]["width"]) == ("a dog", 5, 32)

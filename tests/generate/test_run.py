@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,16 +7,19 @@ import torch
 from PIL import Image
 
 from mova.errors import ConfigError, GeometryError, MovaError, MuxError, ReadError
+from mova.files.json_file import Fields
 from mova.generate.record import describe
+from mova.generate.request import ClipOptions, MediaFiles
 from mova.generate.run import generate_file, make_request
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
 from mova.pipeline import load
 from mova.pipeline.runtime import Runtime
+from mova.settings.sampling import GivenSettings
 from mova.weights.fingerprint import weights_hash
 
-SHORT = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 3, "guidance_scale": 1.0}
+SHORT = GivenSettings(height=32, width=48, num_frames=9, num_inference_steps=3, guidance_scale=1.0)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def weights_stay_closed(monkeypatch):
 
 def test_request_becomes_a_file_that_tells_its_origin(checkpoint, tmp_path):
     seen = []
-    folder, request = make_request(str(checkpoint), prompt="a dog  barks", seed=5, **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog  barks", seed=5, settings=SHORT))
     made = generate_file(request, folder, tmp_path / "a.mp4", on_progress=lambda *event: seen.append(event))
 
     clip = read_clip(made.path)
@@ -51,17 +55,20 @@ def test_request_becomes_a_file_that_tells_its_origin(checkpoint, tmp_path):
 
 
 def test_settings_in_the_file_make_the_same_clip_again(checkpoint, tmp_path):
-    folder, request = make_request(str(checkpoint), prompt="a dog", seed=1, **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=1, settings=SHORT))
     first = generate_file(request, folder, tmp_path / "a.mp4")
     origin = first.metadata
-    again = make_request(str(checkpoint), prompt=origin["prompt"], seed=int(origin["seed"]), **origin["settings"])[1]
+    recorded = GivenSettings.read(Fields(origin["settings"], "settings", MovaError))
+    again = make_request(
+        str(checkpoint), ClipOptions(prompt=origin["prompt"], seed=int(origin["seed"]), settings=recorded)
+    )[1]
     second = generate_file(again, folder, tmp_path / "b.mp4")
     assert np.array_equal(read_clip(first.path).frames, read_clip(second.path).frames)
     assert second.metadata == origin
 
 
 def test_what_was_cut_is_reported(checkpoint, tmp_path):
-    folder, request = make_request(str(checkpoint), prompt="a dog " * 400 + "boat", **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog " * 400 + "boat", settings=SHORT))
     made = generate_file(request, folder, tmp_path / "a.mp4")
     (cut,) = json.loads(made.to_json())["cut_prompts"]
     assert cut["max_tokens"] == 512
@@ -69,17 +76,17 @@ def test_what_was_cut_is_reported(checkpoint, tmp_path):
 
 
 def test_negative_prompt_of_the_model_is_recorded(checkpoint, tmp_path):
-    folder, request = make_request(str(checkpoint), prompt="a dog", negative_prompt="grey", **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", negative_prompt="grey", settings=SHORT))
     assert describe(request, folder)["negative_prompt"] == "grey"
-    assert make_request(str(checkpoint), prompt="a dog")[1].negative_prompt == ""
+    assert make_request(str(checkpoint), ClipOptions(prompt="a dog"))[1].negative_prompt == ""
 
 
 @pytest.mark.usefixtures("weights_stay_closed")
 def test_wrong_values_stop_before_weights_are_loaded(checkpoint, tmp_path):
     with pytest.raises(GeometryError, match="width must be a positive multiple of 16, got 50; nearest are 48 and 64"):
-        make_request(str(checkpoint), prompt="a dog", **(SHORT | {"width": 50}))
+        make_request(str(checkpoint), ClipOptions(prompt="a dog", settings=replace(SHORT, width=50)))
 
-    folder, request = make_request(str(checkpoint), prompt="a dog", **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", settings=SHORT))
     with pytest.raises(MuxError, match="directory that exists"):
         generate_file(request, folder, tmp_path / "missing" / "a.mp4")
     with pytest.raises(MuxError, match=r"must end in \.mp4"):
@@ -88,14 +95,16 @@ def test_wrong_values_stop_before_weights_are_loaded(checkpoint, tmp_path):
     broken = tmp_path / "broken.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(broken)
     broken.write_bytes(broken.read_bytes()[:120])
-    folder, request = make_request(str(checkpoint), prompt="a dog", files={"image": broken}, **SHORT)
+    folder, request = make_request(
+        str(checkpoint), ClipOptions(prompt="a dog", files=MediaFiles(image=broken), settings=SHORT)
+    )
     with pytest.raises(ReadError, match=r"broken\.png"):
         generate_file(request, folder, tmp_path / "a.mp4")
     assert not (tmp_path / "a.mp4").exists()
 
 
 def test_failure_while_sampling_leaves_no_file(checkpoint, tmp_path):
-    folder, request = make_request(str(checkpoint), prompt="a dog", **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", settings=SHORT))
 
     def stop(stage, done, _):
         if (stage, done) == (SAMPLING, 2):
@@ -125,7 +134,7 @@ def run_out_while(monkeypatch, *placements):
 
 
 def test_where_memory_runs_out_a_clip_is_made_in_less_of_it_and_this_is_said(checkpoint, tmp_path, monkeypatch, caplog):
-    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=5, settings=SHORT))
     expected = generate_file(request, folder, tmp_path / "a.mp4")
     tried = run_out_while(monkeypatch, "whole")
     with caplog.at_level("WARNING"):
@@ -149,7 +158,7 @@ def test_where_memory_runs_out_a_clip_is_made_in_less_of_it_and_this_is_said(che
     ],
 )
 def test_a_placement_that_was_asked_for_is_not_left(checkpoint, tmp_path, monkeypatch, memory, said):
-    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=5, settings=SHORT))
     run_out_while(monkeypatch, "whole", "streamed")
     with pytest.raises(ConfigError, match=said):
         generate_file(request, folder, tmp_path / "a.mp4", runtime=Runtime(memory=memory))
@@ -163,6 +172,6 @@ def test_other_errors_are_not_taken_for_missing_memory(checkpoint, tmp_path, mon
         raise RuntimeError("something else")
 
     monkeypatch.setattr(VideoTower, "finish", fail)
-    folder, request = make_request(str(checkpoint), prompt="a dog", seed=5, **SHORT)
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=5, settings=SHORT))
     with pytest.raises(RuntimeError, match="something else"):
         generate_file(request, folder, tmp_path / "a.mp4")

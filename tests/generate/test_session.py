@@ -1,15 +1,19 @@
 """A model that is loaded once for many clips, and the time that its stages take."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mova.generate.many import Job
+from mova.generate.request import ClipOptions
 from mova.generate.run import GeneratedFile, KeptFile, generate_files, make_request
 from mova.generate.session import DECODING, LOADING, SAMPLING, WRITING, Clock
 from mova.media.read import read_clip
 from mova.media.write import read_metadata
 from mova.pipeline import load
+from mova.settings.sampling import GivenSettings
 
-SHORT = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 1, "guidance_scale": 1.0}
+SHORT = GivenSettings(height=32, width=48, num_frames=5, num_inference_steps=1, guidance_scale=1.0)
 
 
 def test_several_clips_take_one_load_and_equal_single_ones(checkpoint, tmp_path, monkeypatch):
@@ -19,8 +23,8 @@ def test_several_clips_take_one_load_and_equal_single_ones(checkpoint, tmp_path,
         load, "load_pipeline", lambda *given, **named: loads.append(1) or load_pipeline(*given, **named)
     )
     jobs = []
-    for index, size in enumerate([SHORT, SHORT | {"num_frames": 9}]):
-        folder, request = make_request(str(checkpoint), prompt="a dog", seed=1, index=index, **size)
+    for index, size in enumerate([SHORT, replace(SHORT, num_frames=9)]):
+        folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog", seed=1, index=index, settings=size))
         jobs.append(Job(request, tmp_path / f"{index}.mp4"))
     made = generate_files(jobs, folder, keeps=True)
     assert len(loads) == 1

@@ -22,7 +22,7 @@ def test_a_saved_clip_says_how_it_was_made(two_clips, pipe, checkpoint, tmp_path
     assert file == tmp_path / "clip.mp4"
     record, origin = read_metadata(file), read_origin(file)
     assert (origin.prompt, origin.negative_prompt, origin.seed, origin.index) == ("gulls", "static", 3, 1)
-    assert origin.settings["num_inference_steps"] == 4
+    assert origin.settings.num_inference_steps == 4
     assert (origin.model, origin.weights_sha256) == (checkpoint.name, weights_hash(checkpoint))
     assert origin.inputs["image"].file == IN_PYTHON
     assert record["note"] == "mine"

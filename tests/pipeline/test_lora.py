@@ -231,13 +231,13 @@ def test_a_merge_that_breaks_off_says_that_nothing_acts(own, lora_file, monkeypa
 
 def test_a_clip_says_what_it_was_adapted_with(checkpoint, lora_file, tmp_path):
     from mova.generate.record import describe
-    from mova.generate.request import LoraChoice
+    from mova.generate.request import ClipOptions, LoraChoice
     from mova.generate.run import make_request
 
-    folder, request = make_request(str(checkpoint), prompt="a dog", loras=[LoraChoice(lora_file(), 0.5)])
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog"), loras=[LoraChoice(lora_file(), 0.5)])
     (entry,) = describe(request, folder)["loras"]
     assert (entry["file"], entry["scale"], len(entry["sha256"])) == ("style.safetensors", 0.5, 64)
-    folder, request = make_request(str(checkpoint), prompt="a dog")
+    folder, request = make_request(str(checkpoint), ClipOptions(prompt="a dog"))
     assert "loras" not in describe(request, folder)
 
 

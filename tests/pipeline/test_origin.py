@@ -10,9 +10,11 @@ from PIL import Image
 
 from mova.errors import ConfigError, ReadError
 from mova.generate.record import describe
+from mova.generate.request import ClipOptions, MediaFiles
 from mova.generate.run import make_request
 from mova.media.write import read_metadata, write_clip
 from mova.pipeline.origin import RecordedFile, file_sha256, find_recorded, is_same_clip, read_origin
+from mova.settings.sampling import GivenSettings
 from mova.types import Clip
 
 SETTINGS = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 3, "guidance_scale": 1.0}
@@ -24,11 +26,11 @@ def clip_with(path, metadata):
     return path
 
 
-def described(checkpoint, tmp_path, **given):
+def described(checkpoint, tmp_path):
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "first.png")
-    folder, request = make_request(
-        str(checkpoint), prompt="a dog", seed=5, index=2, files={"image": tmp_path / "first.png"}, **SETTINGS, **given
-    )
+    files, settings = MediaFiles(image=tmp_path / "first.png"), GivenSettings(**SETTINGS)
+    options = ClipOptions(prompt="a dog", seed=5, index=2, files=files, settings=settings)
+    folder, request = make_request(str(checkpoint), options)
     return describe(request, folder)
 
 
@@ -49,7 +51,7 @@ def test_a_record_is_read_from_the_clip(checkpoint, tmp_path):
     origin = read_origin(clip_with(tmp_path / "a.mp4", record))
     assert (origin.prompt, origin.seed, origin.index, origin.model) == ("a dog", 5, 2, "pipeline_checkpoint")
     assert origin.inputs == {"image": RecordedFile("first.png", record["image"]["sha256"])}
-    assert origin.settings["guidance_interval"] == (0.0, 1.0)
+    assert origin.settings.guidance_interval == (0.0, 1.0)
     assert is_same_clip(read_metadata(tmp_path / "a.mp4"), record | {"device": "cuda", "mova": "9"})
     assert not is_same_clip(record, record | {"seed": 6})
 
@@ -67,7 +69,7 @@ def test_records_of_version_0_1_are_read(tmp_path):
         "image": "first.png",
     }
     origin = read_origin(clip_with(tmp_path / "a.mp4", old))
-    assert (origin.seed, origin.index, origin.settings["height"]) == (5, 0, 32)
+    assert (origin.seed, origin.index, origin.settings.height) == (5, 0, 32)
     assert origin.loras == (RecordedFile("style.safetensors", "def", 0.5),)
     assert origin.inputs == {"image": RecordedFile("first.png", None)}
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError, ConfigError
+from mova.generate.request import ClipOptions
 from mova.generate.run import make_request
 from mova.names import FEW_STEPS_FILE
 from mova.pipeline.load import load_pipeline
 from mova.settings.few_steps import find_few_steps, read_recommended, with_recommended
+from mova.settings.sampling import GivenSettings
 from mova.weights.locate import ModelDefaults
 from mova.weights.lora.adapters import Lora, LoraLayer
 from mova.weights.lora.file import write_lora
@@ -39,24 +41,25 @@ def test_what_a_lora_recommends_is_read_from_its_header(model):
 
 
 def test_a_request_takes_the_adapters_and_their_settings(model):
-    _, request = make_request(str(model), prompt="a dog", speed="distilled")
+    _, request = make_request(str(model), ClipOptions(prompt="a dog"), speed="distilled")
     settings = request.settings
     assert [(one.path, one.scale) for one in request.loras] == [(model / FEW_STEPS_FILE, 1.0)]
     assert (settings.num_inference_steps, settings.guidance_scale, settings.sampler) == (2, 1.0, "euler")
     assert (settings.video_shift, settings.guidance_interval, settings.step_cache) == (2.5, (0.0, 1.0), 0.0)
-    plain = make_request(str(model), prompt="a dog")[1]
+    plain = make_request(str(model), ClipOptions(prompt="a dog"))[1]
     assert plain.loras == ()
     assert plain.settings.num_inference_steps == ModelDefaults().num_inference_steps
 
 
 def test_what_is_given_counts_all_the_same(model):
-    _, request = make_request(str(model), prompt="a dog", speed="distilled", num_inference_steps=7, video_shift=4.0)
+    given = GivenSettings(num_inference_steps=7, video_shift=4.0)
+    _, request = make_request(str(model), ClipOptions(prompt="a dog", settings=given), speed="distilled")
     assert (request.settings.num_inference_steps, request.settings.video_shift) == (7, 4.0)
 
 
 def test_a_model_without_such_adapters_is_refused_before_anything_is_loaded(checkpoint):
     with pytest.raises(ConfigError, match=rf"models with a {FEW_STEPS_FILE} \(.*\), got .*; nearest is fastest"):
-        make_request(str(checkpoint), prompt="a dog", speed="distilled")
+        make_request(str(checkpoint), ClipOptions(prompt="a dog"), speed="distilled")
 
 
 def test_a_pipeline_asks_the_model_as_often_as_its_acting_adapter_says(checkpoint, lora):

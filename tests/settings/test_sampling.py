@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from mova.errors import ConfigError, GeometryError, MovaError
 from mova.geometry import CodecGeometry
-from mova.settings.sampling import NULL_IMAGES, SAMPLERS, SIGMA_LOOKUPS, SamplingSettings
+from mova.settings.sampling import (
+    NOTHING_GIVEN,
+    NULL_IMAGES,
+    SAMPLERS,
+    SIGMA_LOOKUPS,
+    GivenSettings,
+    SamplingSettings,
+)
 from mova.weights.locate import ModelDefaults
 
 SMALL = CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=32)
@@ -71,7 +78,7 @@ def test_any_numbers_are_either_valid_or_refused(height, num_frames, steps, scal
 
 def test_what_is_not_given_takes_the_models_value():
     defaults = ModelDefaults(height=128, width=128, num_frames=49, guidance_scale=3.0, sampler="unipc")
-    chosen = SamplingSettings.for_model(defaults, SMALL, width=64, guidance_scale=None, audio_shift=1.0)
+    chosen = SamplingSettings.for_model(defaults, SMALL, GivenSettings(width=64, guidance_scale=None, audio_shift=1.0))
     assert (chosen.height, chosen.width, chosen.num_frames) == (128, 64, 49)
     assert (chosen.guidance_scale, chosen.sampler, chosen.audio_shift) == (3.0, "unipc", 1.0)
     assert chosen.geometry.num_samples == 32_666
@@ -80,15 +87,15 @@ def test_what_is_not_given_takes_the_models_value():
 def test_a_modality_that_is_held_clean_takes_no_recommended_shift():
     defaults = ModelDefaults(video_shift=5.0, audio_shift=3.0)
 
-    def shifts(**given):
-        chosen = SamplingSettings.for_model(defaults, SMALL, **given)
+    def shifts(given=NOTHING_GIVEN, **held):
+        chosen = SamplingSettings.for_model(defaults, SMALL, given, **held)
         return chosen.video_shift, chosen.audio_shift
 
     assert shifts() == (5.0, 3.0)
     assert shifts(hold_video=True) == (None, 3.0)
     assert shifts(hold_audio=True) == (5.0, None)
     # What the caller asks for stays and is refused before the first computation.
-    assert shifts(hold_video=True, video_shift=2.0) == (2.0, 3.0)
+    assert shifts(GivenSettings(video_shift=2.0), hold_video=True) == (2.0, 3.0)
 
 
 def test_names_are_those_of_the_code_that_uses_them():

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from mova.errors import CheckpointError
-from mova.generate.request import warn_outside
+from mova.generate.request import ClipOptions, MediaFiles, warn_outside
 from mova.generate.run import make_request
 from mova.names import SHIPPED_MODELS
+from mova.settings.sampling import GivenSettings
 from mova.settings.scope import Scope, read_scope
 from mova.toyworld import first_frame, render, sample_scene
 from mova.toyworld.caption import caption
@@ -20,7 +21,8 @@ KNOWN = "A small red ball falls from high up onto a drum skin."
 
 
 def asked(prompt=KNOWN, files=None, **given):
-    return warn_outside(make_request("mova-tiny", prompt=prompt, files=files, **given)[1], TINY)
+    options = ClipOptions(prompt=prompt, files=MediaFiles(**(files or {})), settings=GivenSettings(**given))
+    return warn_outside(make_request("mova-tiny", options)[1], TINY)
 
 
 @pytest.mark.parametrize("kind", DEFAULT_KINDS)
@@ -70,7 +72,7 @@ def test_photographs_and_a_last_frame_alone_are_named(tmp_path):
 
 def test_a_model_without_the_file_says_nothing(checkpoint):
     assert read_scope(checkpoint) == Scope()
-    assert warn_outside(make_request(str(checkpoint), prompt="dragons")[1], read_scope(checkpoint)) is None
+    assert warn_outside(make_request(str(checkpoint), ClipOptions(prompt="dragons"))[1], read_scope(checkpoint)) is None
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.geometry import CodecGeometry
 from mova.pipeline.loop.parallel import Spread
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import GivenSettings, SamplingSettings
 from mova.settings.speed import SPEEDS, Speed, speed_named
 from mova.weights.locate import ModelDefaults
 
 
-def settings(**given):
+def settings(speed="exact", **given):
     defaults = ModelDefaults(height=64, width=64, num_frames=9, num_inference_steps=20, guidance_scale=2.0)
-    return SamplingSettings.for_model(defaults, CodecGeometry(), **given)
+    return SamplingSettings.for_model(defaults, CodecGeometry(), GivenSettings(**given), speed=speed)
 
 
 def test_exact_is_the_default_and_changes_nothing():

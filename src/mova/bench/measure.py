@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mova.errors import StageError
 from mova.files.unfinished import temporary_folder
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
     from mova.bench.machine import Machine
+    from mova.pipeline.inputs.call import CallInputs
+    from mova.pipeline.output import CallCount, OutputType
     from mova.pipeline.pipeline import MovaPipeline
     from mova.plan.memory import MemoryPlan
 
@@ -154,26 +156,27 @@ def measure(
     import torch
 
     from mova.bench.machine import describe_machine
+    from mova.pipeline.inputs.call import CallInputs
+    from mova.pipeline.inputs.media import GivenNoise
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     before = _load()
-    command = None
-    plan = None
+    command, plan, inputs = None, None, CallInputs(prompt=PROMPT, noise=GivenNoise(seed=0))
     if options is None:
-        from mova.bench.random_weights import plan_random
+        from mova.bench.random_weights import plan_random, random_inputs
         from mova.pipeline.kernels import check_kernels_of
         from mova.plan.free import room_of
 
         plan = plan_random(dims, settings.geometry, room_of(device), runtime)
         check_kernels_of(runtime, find_configs(model), device, dtype)
+        inputs = random_inputs(dims, dtype, device)
     else:
         on_stage(f"the whole command, {runs} run{'s' if runs > 1 else ''}")
         command = run_command([*options, "--json"], runs)
     on_stage("random weights" if options is None else "weights")
     pipeline, load_s = _pipeline(model, device, dtype, runtime, plan)
-    text = _random_text(dims, dtype, device) if options is None else {"prompt": PROMPT}
-    speed = measure_pipeline(pipeline, settings, text, device, load_s, on_stage)
+    speed = measure_pipeline(pipeline, settings, inputs, device, load_s, on_stage)
     on_stage("matrix products")
     del pipeline
     rate = product_rate(dtype, device)
@@ -226,7 +229,7 @@ def run_command(options: Sequence[str], runs: int) -> Command:
 def measure_pipeline(
     pipeline: MovaPipeline,
     settings: SamplingSettings,
-    text: dict[str, Any],
+    inputs: CallInputs,
     device: torch.device,
     load_s: float,
     on_stage: OnStage = lambda _: None,
@@ -236,7 +239,7 @@ def measure_pipeline(
     Args:
         pipeline: loaded.
         settings: settings of the clip.
-        text: arguments of a call that say what to generate.
+        inputs: inputs of a run that say what to generate.
         device: that computes.
         load_s: to be kept with the result.
         on_stage: told what is being measured.
@@ -254,14 +257,14 @@ def measure_pipeline(
         step_cache=0.0,
         sampler="euler",
     )
-    times, _ = _timed(pipeline, bare, text, device, output_type="latent")
+    times, _ = _timed(pipeline, bare, inputs, device, output_type="latent")
     # From step to step: what comes before the first belongs to the texts, and the first one warms kernels up.
     forward_s = median(after - earlier for earlier, after in pairwise(times[2:-1]))
     on_stage(f"{settings.num_inference_steps} steps and decoding")
-    _timed(pipeline, replace(settings, num_inference_steps=1), text, device, output_type="np")
+    _timed(pipeline, replace(settings, num_inference_steps=1), inputs, device, output_type="np")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    times, calls = _timed(pipeline, settings, text, device, output_type="np")
+    times, calls = _timed(pipeline, settings, inputs, device, output_type="np")
     return Speed(
         load_s=load_s,
         forward_s=forward_s,
@@ -305,18 +308,22 @@ def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], flo
 
 
 def _timed(
-    pipeline: MovaPipeline, settings: SamplingSettings, text: dict[str, Any], device: torch.device, output_type: str
-) -> tuple[list[float], Any]:
+    pipeline: MovaPipeline,
+    settings: SamplingSettings,
+    inputs: CallInputs,
+    device: torch.device,
+    output_type: OutputType,
+) -> tuple[list[float], CallCount]:
     """Return the moments of the start, of each step's end and of the result, and how often the model was asked."""
-    arguments = {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
     times = [_now(device)]
 
     def note(*_: object) -> None:
         times.append(_now(device))
 
-    result = pipeline(**text, **arguments, seed=0, output_type=output_type, callback_on_step_end=note)  # type: ignore[arg-type]
+    result = pipeline.run(settings, replace(inputs, output_type=output_type, on_step_end=note))
     times.append(_now(device))
-    return times, result.calls  # type: ignore[union-attr]
+    assert result.calls is not None, "the pipeline counts its calls"
+    return times, result.calls
 
 
 def _pipeline(
@@ -336,15 +343,6 @@ def _pipeline(
         made = load_pipeline(model, device=device, dtype=dtype, runtime=runtime)
     made.set_progress_bar_config(disable=True)
     return made, _now(device) - start
-
-
-def _random_text(dims: ModelDims, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
-    import torch
-
-    shape = (1, dims.num_prompt_tokens, dims.video.text_dim)
-    generator = torch.Generator().manual_seed(1)
-    positive, negative = (torch.randn(shape, generator=generator).to(device, dtype) for _ in range(2))
-    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
 
 
 def _run(command: list[str], folder: Path) -> tuple[str, int]:

@@ -21,6 +21,8 @@ from mova.kernels.cpu_conv import fold_causal_convolutions
 from mova.kernels.cpu_linear import use_onednn_linears
 from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, PUBLISHED_COMPONENTS
 from mova.offload.placement import Placement
+from mova.pipeline.inputs.call import CallInputs
+from mova.pipeline.inputs.media import GivenNoise
 from mova.pipeline.kernels import use_kernels
 from mova.pipeline.loading.model import LoadedModel
 from mova.pipeline.pipeline import MovaPipeline
@@ -141,3 +143,11 @@ def fill_randomly(
         made = (quantizer.quantize(key, tensor) if quantizer else None) or {key: tensor}
         state |= {name: value.to(store_on or value.device) for name, value in made.items()}
     component.load_state_dict(state, strict=True, assign=True)
+
+
+def random_inputs(dims: ModelDims, dtype: torch.dtype, device: torch.device) -> CallInputs:
+    """Return embeddings (1, P, C) of no text and a seed, always the same ones."""
+    shape = (1, dims.num_prompt_tokens, dims.video.text_dim)
+    generator = torch.Generator().manual_seed(1)
+    positive, negative = (torch.randn(shape, generator=generator).to(device, dtype) for _ in range(2))
+    return CallInputs(prompt_embeds=positive, negative_prompt_embeds=negative, noise=GivenNoise(seed=0))

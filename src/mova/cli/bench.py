@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mova.cli.options import parse_size
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def bench(
 
     from mova.pipeline.runtime import Runtime
     from mova.plan.published import find_defaults, find_dims
-    from mova.settings.sampling import SamplingSettings
+    from mova.settings.sampling import GivenSettings, SamplingSettings
+    from mova.settings.size import parse_size
 
     check_note(output)
     if not 1 <= runs <= MAX_RUNS:
@@ -59,9 +59,9 @@ def bench(
         )
     runtime = Runtime(memory, quantize, attention, compile_blocks)
     width, height = parse_size(size) if size else (None, None)
-    given: dict[str, Any] = {"width": width, "height": height, "num_frames": frames, "num_inference_steps": steps}
+    given = GivenSettings(width=width, height=height, num_frames=frames, num_inference_steps=steps)
     dims = find_dims(model)
-    settings = SamplingSettings.for_model(find_defaults(model), dims.codec, speed=speed, **given)
+    settings = SamplingSettings.for_model(find_defaults(model, speed), dims.codec, given, speed=speed)
     options: list[str] | None = None
     if not random_weights:
         options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime)]

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mova.cli.options import parse_lora, parse_size
+from mova.cli.options import parse_lora
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
+from mova.settings.size import parse_size
 
 if TYPE_CHECKING:
     from mova.evaluate.report import ReportFolder
     from mova.evaluate.toyworld import Scored, ToyworldReport
     from mova.generate.request import GenerateRequest
     from mova.pipeline.pipeline import MovaPipeline
+    from mova.settings.sampling import GivenSettings
     from mova.toyworld.render import RenderedClip
     from mova.types import Clip
 
@@ -91,26 +93,28 @@ def toyworld(
     between clips).
     """
     from mova.evaluate.toyworld import check_benchmark
-    from mova.generate.request import LoraChoice
+    from mova.generate.request import ClipOptions, LoraChoice
     from mova.generate.run import make_request
+    from mova.settings.sampling import GivenSettings
     from mova.toyworld.scenes.registry import DEFAULT_KINDS
 
     kinds = kind or DEFAULT_KINDS
     check_benchmark(clips, seed, kinds)
     side = _side(size)
-    folder, request = make_request(
-        model,
-        prompt="a clip of the toy world",
-        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
-        speed=speed,
+    settings = GivenSettings(
         height=side,
         width=side,
         num_inference_steps=steps,
         guidance_scale=guidance_scale,
         modality_scale=modality_scale,
     )
+    folder, request = make_request(
+        model,
+        ClipOptions(prompt="a clip of the toy world", settings=settings),
+        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
+        speed=speed,
+    )
     _warn(folder, request, kinds)
-    settings = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "modality_scale": modality_scale}
     task = _Task(
         num_clips=clips,
         seed=seed,
@@ -118,7 +122,8 @@ def toyworld(
         by_combination=by_combination,
         given=given,
         size=side,
-        settings={**settings, "speed": speed},
+        settings=settings,
+        speed=speed,
         with_bridge=not no_bridge,
     )
     if report is None:
@@ -157,7 +162,8 @@ class _Task:
     by_combination: bool
     given: Given
     size: int | None
-    settings: dict[str, Any]
+    settings: GivenSettings
+    speed: str
     with_bridge: bool
 
 
@@ -177,7 +183,7 @@ def _measure(task: _Task, folder: Path, request: GenerateRequest, kept: ReportFo
             advance()
 
         return run_benchmark(
-            lambda rendered, clip_seed: _generate(pipeline, rendered, task.given, clip_seed, task.settings),
+            lambda rendered, clip_seed: _generate(pipeline, rendered, task.given, clip_seed, task.settings, task.speed),
             num_clips=task.num_clips,
             seed=task.seed,
             kinds=task.kinds,
@@ -206,7 +212,7 @@ def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, 
     machine = describe_machine(choose_device())
     return {
         **origin,
-        "speed": task.settings["speed"],
+        "speed": task.speed,
         "num_clips": task.num_clips,
         "seed": task.seed,
         "kinds": list(task.kinds),
@@ -242,21 +248,27 @@ def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | P
 
 
 def _generate(
-    pipeline: MovaPipeline, rendered: RenderedClip, given: Given, seed: int, settings: dict[str, Any]
+    pipeline: MovaPipeline,
+    rendered: RenderedClip,
+    given: Given,
+    seed: int,
+    settings: GivenSettings,
+    speed: str = "exact",
 ) -> Clip:
+    from mova.pipeline.inputs.call import CallInputs
+    from mova.pipeline.inputs.media import GivenMedia, GivenNoise
     from mova.toyworld import first_frame
 
-    media: dict[str, Any] = {}
-    if given is Given.VIDEO:
-        media["video"] = rendered.clip.frames
-    else:
-        media["image"] = first_frame(rendered.clip)
-    if given is Given.AUDIO:
-        media["audio"] = rendered.clip.waveform
+    media = GivenMedia(
+        image=None if given is Given.VIDEO else first_frame(rendered.clip),
+        video=rendered.clip.frames if given is Given.VIDEO else None,
+        audio=rendered.clip.waveform if given is Given.AUDIO else None,
+    )
     height, width = rendered.clip.frames.shape[1:3]
-    result = pipeline(rendered.caption, height=height, width=width, seed=seed, output_type="np", **media, **settings)
-    assert not isinstance(result, tuple), "return_dict is true by default"
-    return result.clip()
+    wanted = replace(settings, height=height, width=width)
+    complete = pipeline.complete_settings(wanted, speed=speed, media=media)
+    inputs = CallInputs(prompt=rendered.caption, media=media, noise=GivenNoise(seed=seed), output_type="np")
+    return pipeline.run(complete, inputs).clip()
 
 
 def _reencode(pipeline: MovaPipeline, clip: Clip) -> Clip:

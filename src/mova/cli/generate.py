@@ -6,7 +6,7 @@ import json
 import logging
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -136,32 +136,36 @@ def generate(
     from mova.cli.clips import plan_clips
     from mova.cli.terminal.log import place_in_torchrun
     from mova.generate.processes import read_processes
+    from mova.generate.request import ClipOptions, MediaFiles
     from mova.pipeline.runtime import Runtime
     from mova.plan.memory import check_memory
+    from mova.settings.sampling import GivenSettings
+    from mova.settings.size import parse_size
 
-    options: dict[str, Any] = {
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "seed": seed,
-        "index": index,
-        "start": start,
-        "image": image,
-        "last_image": last_image,
-        "video": video,
-        "audio": audio,
-        "size": size,
-        "fps": fps,
-        "frames": frames,
-        "steps": steps,
-        "sampler": sampler,
-        "null_image": null_image,
-        "guidance_scale": guidance_scale,
-        "audio_guidance_scale": audio_guidance_scale,
-        "modality_scale": modality_scale,
-        "audio_modality_scale": audio_modality_scale,
-        "video_shift": video_shift,
-        "audio_shift": audio_shift,
-    }
+    width, height = (None, None) if size is None else parse_size(size)
+    options = ClipOptions(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        index=index,
+        start_s=start,
+        files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
+        settings=GivenSettings(
+            height=height,
+            width=width,
+            num_frames=frames,
+            frame_rate=fps,
+            num_inference_steps=steps,
+            sampler=sampler,
+            null_image=null_image,
+            guidance_scale=guidance_scale,
+            modality_scale=modality_scale,
+            audio_guidance_scale=audio_guidance_scale,
+            audio_modality_scale=audio_modality_scale,
+            video_shift=video_shift,
+            audio_shift=audio_shift,
+        ),
+    )
     place = place_in_torchrun()
     rank = place[0] if place else 0
     processes = read_processes(gpus, layout, shard_weights, started=place and place[1])

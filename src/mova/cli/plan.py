@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from mova.cli.options import parse_size
 
 
 def register(app: typer.Typer) -> None:
@@ -47,31 +45,30 @@ def plan(
     recommends.
     """
     import os
-    from dataclasses import replace
 
-    from mova.geometry import ClipGeometry
     from mova.plan.cost import make_plan
     from mova.plan.gpus import choose_gpus
-    from mova.plan.published import find_dims, find_settings
+    from mova.plan.published import find_defaults, find_dims
     from mova.plan.report import to_record, to_text
+    from mova.settings.sampling import GivenSettings, SamplingSettings
+    from mova.settings.size import parse_size
 
     chosen = choose_gpus(gpu, gpu_memory)
     width, height = (None, None) if size is None else parse_size(size)
     dims = find_dims(model)
-    given: dict[str, Any] = {
-        "width": width,
-        "height": height,
-        "num_frames": frames,
-        "frame_rate": fps,
-        "num_inference_steps": steps,
-        "guidance_scale": guidance_scale,
-        "modality_scale": modality_scale,
-    }
-    wanted = replace(find_settings(model, speed), **{name: value for name, value in given.items() if value is not None})
-    geometry = ClipGeometry(wanted.height, wanted.width, wanted.num_frames, wanted.frame_rate, dims.codec)
+    given = GivenSettings(
+        width=width,
+        height=height,
+        num_frames=frames,
+        frame_rate=fps,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        modality_scale=modality_scale,
+    )
+    wanted = SamplingSettings.for_model(find_defaults(model, speed), dims.codec, given, speed=speed)
     made = make_plan(
         dims,
-        geometry,
+        wanted.geometry,
         num_steps=wanted.num_inference_steps,
         guidance_scale=wanted.guidance_scale,
         modality_scale=wanted.modality_scale,

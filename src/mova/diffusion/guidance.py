@@ -1,4 +1,4 @@
-"""Dual guidance: how text and the bridge between the modalities pull on the velocity (paper, equations 5 and 6).
+"""Dual classifier-free guidance: how text and bridge pull on the velocity (paper, equations 5 and 6).
 
     v = v(no text, no bridge)
         + modality_scale * [v(no text, bridge) - v(no text, no bridge)]
@@ -11,12 +11,12 @@ two where modality_scale is 1 (text guidance) or equals guidance_scale.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from mova.checks import check_guidance
 from mova.errors import ConfigError
 from mova.types import Velocities
 
@@ -89,7 +89,7 @@ class BranchMix:
 
 @dataclass(frozen=True)
 class Guidance:
-    """Scales of the dual guidance. The defaults switch it off.
+    """Scales of the dual guidance. The defaults disable it.
 
     Attributes:
         guidance_scale: classifier-free guidance scale for the text prompt, 0 or more; 1 disables it.
@@ -115,19 +115,15 @@ class Guidance:
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("guidance_scale", "modality_scale", "audio_guidance_scale", "audio_modality_scale"):
-            scale = getattr(self, name)
-            if scale is not None and not (math.isfinite(scale) and scale >= 0):
-                raise ConfigError(f"{name} must be finite and 0 or more, got {scale}; 1.0 switches it off")
-        if not 0 <= self.rescale <= 1:
-            raise ConfigError(
-                f"rescale must lie in [0, 1], got {self.rescale}; nearest is {min(max(self.rescale, 0.0), 1.0)}"
-            )
-        if not 0 <= self.tolerance <= 1:
-            raise ConfigError(f"tolerance of guidance must lie in [0, 1], got {self.tolerance}; 0 is off")
-        low, high = self.interval
-        if not 0 <= low < high <= 1:
-            raise ConfigError(f"interval must satisfy 0 <= low < high <= 1, got {self.interval}; default is (0.0, 1.0)")
+        check_guidance(
+            guidance_scale=self.guidance_scale,
+            modality_scale=self.modality_scale,
+            audio_guidance_scale=self.audio_guidance_scale,
+            audio_modality_scale=self.audio_modality_scale,
+            guidance_rescale=self.rescale,
+            guidance_interval=self.interval,
+            adaptive_guidance=self.tolerance,
+        )
 
     def at(self, video_sigma: float, audio_sigma: float) -> BranchMix:
         """Return the least calls for a step at these noise levels, and how to combine them.

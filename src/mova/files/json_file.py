@@ -8,7 +8,8 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from mova.errors import MovaError
 
@@ -88,6 +89,23 @@ class Fields:
         value = self._get(key, default)
         return value if isinstance(value, list) else self._refuse(key, "a list", value)
 
+    def pair(self, key: str) -> tuple[float, float]:
+        """Return two finite numbers."""
+        values = self.list(key)
+        if len(values) != 2 or any(
+            isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value) for value in values
+        ):
+            self._refuse(key, "two numbers", values)
+        return float(values[0]), float(values[1])
+
+    def of_kind(self, key: str, kind: type) -> Any:
+        """Return a value of a kind that `field_kinds` names: a whole number, a number, a text or two numbers."""
+        if kind is int:
+            return self.integer(key)
+        if kind is float:
+            return self.number(key)
+        return self.text(key) if kind is str else self.pair(key)
+
     def fields(self, key: str) -> Fields:
         """Return an object inside this one."""
         value = self._get(key, _MISSING)
@@ -112,6 +130,15 @@ class Fields:
 
     def _refuse(self, key: str, rule: str, value: Any) -> Any:
         raise self.error(f"{self.where}: {key} must be {rule}, got {shorten(value)}")
+
+
+def field_kinds(record_class: type) -> Mapping[str, type]:
+    """Return the kind of value of each field of a dataclass: int, float, str or tuple, also where it may be None."""
+    found: dict[str, type] = {}
+    for name, hint in get_type_hints(record_class).items():
+        (kind,) = [part for part in (get_args(hint) if NoneType in get_args(hint) else (hint,)) if part is not NoneType]
+        found[name] = get_origin(kind) or kind
+    return found
 
 
 def read_object(path: Path, *, error: type[MovaError], most_bytes: int = MOST_BYTES) -> Fields:

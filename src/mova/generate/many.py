@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from mova.errors import ConfigError
-from mova.files.json_file import as_fields, parse_json, shorten
+from mova.files.json_file import Fields, as_fields, parse_json, shorten
 from mova.files.numbered import numbered
 from mova.files.text_file import read_text
-from mova.generate.request import GenerateRequest
+from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
+from mova.settings.sampling import GivenSettings
+from mova.settings.size import parse_size
 
 MAX_CLIPS = 10_000
 _MAX_BYTES = 64 * 2**20
-_TEXTS = ("negative_prompt", "sampler", "null_image", "size")
-_WHOLE = ("seed", "index", "steps", "frames")
-_NUMBERS = (
-    *("guidance_scale", "modality_scale", "audio_guidance_scale", "audio_modality_scale"),
-    *("video_shift", "audio_shift", "fps", "start"),
+# Options whose names differ from those of the settings; height and width are one option.
+OPTION_NAMES: Final = {"num_inference_steps": "steps", "num_frames": "frames", "frame_rate": "fps"}
+_OWN: Final = ("prompt", "negative_prompt", "seed", "index", "start", "output")
+_FILES: Final = tuple(item.name for item in fields(MediaFiles))
+_SETTINGS: Final = (
+    "size",
+    *(OPTION_NAMES.get(item.name, item.name) for item in fields(GivenSettings) if item.name not in ("height", "width")),
 )
-_FILES = ("image", "last_image", "video", "audio")
-KEYS = ("prompt", *_TEXTS, *_WHOLE, *_NUMBERS, *_FILES, "output")
+KEYS: Final = (*_OWN, *_FILES, *_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,11 @@ class Job:
     output: Path
 
 
-def read_prompts(path: Path) -> list[dict[str, Any]]:
+def read_prompts(path: Path) -> list[ClipOptions]:
     """Read what clips are wanted from a text file: a prompt in each line, or a JSON object with options of that clip.
 
-    The keys are the names of the options, with underscores; `prompt` must be among them. Names of files are relative to
-    the list. Empty lines are left out.
+    The keys are the names of the options, with underscores, and of all other sampling settings; `prompt` must be among
+    them. Names of files are relative to the list. Empty lines are left out.
 
     Raises:
         ConfigError: no file, no UTF-8, no prompt, too many, or a line that cannot be used, with its number.
@@ -57,17 +60,17 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
 
 
 def make_jobs(
-    wanted: list[dict[str, Any]],
+    wanted: list[ClipOptions],
     count: int | None,
     output: Path,
-    make: Callable[[Mapping[str, Any]], GenerateRequest],
+    make: Callable[[ClipOptions], GenerateRequest],
     *,
     is_list: bool,
 ) -> list[Job]:
     """Give each clip its request and its file.
 
     Args:
-        wanted: options by name, of one clip or of each in a list; `index` is that of its first clip.
+        wanted: of one clip or of each in a list; `index` is that of its first clip.
         count: clips of each, with numbers from its index on; None for one.
         output: the file of a single clip. Of several, a name with the clip's place in it: where `%03d` stands, or at
             its end (`clip.mp4` becomes `clip-000.mp4`).
@@ -89,9 +92,9 @@ def make_jobs(
         return [Job(make(wanted[0]), output)]
     jobs: list[Job] = []
     for place, options in enumerate(wanted):
-        name = options.get("output")
+        name = options.output
         for offset in range(each):
-            own = {**options, "index": options.get("index", 0) + offset}
+            own = replace(options, index=(options.index or 0) + offset)
             number = offset if name else place * each + offset
             pattern = output.with_name(name) if name else output
             jobs.append(Job(make(own), pattern if name and each == 1 else numbered(pattern, number, total)))
@@ -109,25 +112,30 @@ def _check_names(jobs: list[Job]) -> None:
         taken.add(name)
 
 
-def _read_line(line: str, where: str, folder: Path) -> dict[str, Any]:
+def _read_line(line: str, where: str, folder: Path) -> ClipOptions:
     if not line.startswith("{"):
-        return {"prompt": line}
+        return ClipOptions(prompt=line)
     record = as_fields(parse_json(line, where, error=ConfigError), where, error=ConfigError)
-    found: dict[str, Any] = {"prompt": record.text("prompt")}
     for key in record.values:
-        if key in _TEXTS:
-            found[key] = record.text(key)
-        elif key in _WHOLE:
-            found[key] = record.integer(key)
-        elif key in _NUMBERS:
-            found[key] = record.number(key)
-        elif key in _FILES:
-            found[key] = folder / record.text(key)
-        elif key == "output":
-            found[key] = _plain_output(record.text(key), where)
-        elif key != "prompt":
+        if key not in KEYS:
             raise ConfigError(f"{where} must hold only {', '.join(KEYS)}; got {shorten(key)}")
-    return found
+    return ClipOptions(
+        prompt=record.text("prompt"),
+        negative_prompt=record.text("negative_prompt") if "negative_prompt" in record else None,
+        seed=record.integer("seed") if "seed" in record else None,
+        index=record.integer("index") if "index" in record else None,
+        start_s=record.number("start") if "start" in record else None,
+        files=MediaFiles(**{name: folder / record.text(name) for name in _FILES if name in record}),
+        settings=_read_settings(record),
+        output=_plain_output(record.text("output"), where) if "output" in record else None,
+    )
+
+
+def _read_settings(record: Fields) -> GivenSettings:
+    width, height = parse_size(record.text("size")) if "size" in record else (None, None)
+    named = {key: value for key, value in record.values.items() if key in _SETTINGS and key != "size"}
+    settings = GivenSettings.read(replace(record, values=named), OPTION_NAMES)
+    return replace(settings, width=width, height=height)
 
 
 def _plain_output(name: str, where: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +15,19 @@ from mova.geometry import ClipGeometry
 from mova.media.frames import read_image
 from mova.media.probe import probe_audio, probe_video
 from mova.media.read import read_audio, read_frames
+
+
+class MediaArrays(TypedDict, total=False):
+    """What a clip is made from, as arrays; only what was named.
+
+    `image` and `last_image`: (H, W, 3) uint8; `video`: (F, H, W, 3) uint8 at the clip's size and rate; `audio`: (1, S)
+    float32 at the model's rate.
+    """
+
+    image: np.ndarray
+    last_image: np.ndarray
+    video: np.ndarray
+    audio: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,24 +58,20 @@ def read_inputs(
     *,
     start_s: float = 0.0,
     on_part: Callable[[UsedPart], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Read what a request names, as arguments of the pipeline.
+) -> MediaArrays:
+    """Read what a request names.
 
     Args:
         request: names the files.
         start_s: where in the video or audio file the clip begins, in seconds after the file's start.
         on_part: told about a video or audio file of which a part is left out.
 
-    Returns:
-        `image` and `last_image`: (H, W, 3) uint8; `video`: (F, H, W, 3) uint8 at the clip's size and rate; `audio`:
-        (1, S) float32 at the model's rate. Only what was named.
-
     Raises:
         ConfigError: a start below 0.
         ReadError: a file that cannot be decoded or is too short.
     """
     geometry = request.settings.geometry
-    inputs: dict[str, Any] = {}
+    inputs: MediaArrays = {}
     if request.image:
         inputs["image"] = read_image(request.image)
     if request.last_image:

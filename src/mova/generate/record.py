@@ -27,8 +27,6 @@ def describe(
     """
     from mova.weights.fingerprint import weights_hash
 
-    settings = {name: value for name, value in vars(request.settings).items() if name not in ("codec", "geometry")}
-    settings["guidance_interval"] = list(settings["guidance_interval"])
     loras = [{"file": lora.path.name, "scale": lora.scale, "sha256": file_sha256(lora.path)} for lora in request.loras]
     files = {name: getattr(request, name) for name in INPUTS}
     own: dict[str, Any] = {
@@ -36,7 +34,7 @@ def describe(
         "negative_prompt": request.negative_prompt,
         "seed": request.seed,
         "index": request.index,
-        "settings": settings,
+        "settings": request.settings.record(),
         "model": request.model,
         "weights_sha256": weights_sha256 or weights_hash(folder),
         **origin_of_versions(),

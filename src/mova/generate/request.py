@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, Final
 
 from mova.conditioning.spec import check_tasks
 from mova.errors import ConfigError, ReadError
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import NOTHING_GIVEN, GivenSettings, SamplingSettings
 from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
 from mova.weights.lora.source import find_lora, refuse_pickle
@@ -38,6 +39,55 @@ class LoraChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MediaFiles:
+    """Files that a clip is made from: its first and last frame, its whole video or its audio; None is not given."""
+
+    image: Path | None = None
+    last_image: Path | None = None
+    video: Path | None = None
+    audio: Path | None = None
+
+    def given(self) -> dict[str, Path]:
+        """Return the files that are given, by field."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
+
+    def over(self, other: MediaFiles) -> MediaFiles:
+        """Return these files, and in place of what is not given here that of `other`."""
+        return MediaFiles(**{**other.given(), **self.given()})
+
+
+NO_FILES: Final = MediaFiles()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """What is asked of one clip, as far as it is given: None is left to what stands behind it, in the end the model.
+
+    Attributes:
+        prompt, negative_prompt, seed, index, start_s: see `GenerateRequest`.
+        files: that it is made from.
+        settings: sampling settings.
+        output: plain name of its file, beside that of the command.
+    """
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    seed: int | None = None
+    index: int | None = None
+    start_s: float | None = None
+    files: MediaFiles = NO_FILES
+    settings: GivenSettings = NOTHING_GIVEN
+    output: str | None = None
+
+    def over(self, other: ClipOptions) -> ClipOptions:
+        """Return these options, and in place of what is not given here that of `other`."""
+        missing: dict[str, Any] = {
+            item.name: getattr(other, item.name) for item in fields(self) if getattr(self, item.name) is None
+        }
+        return replace(self, **missing, files=self.files.over(other.files), settings=self.settings.over(other.settings))
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     """One clip to be generated from files. Every field is checked when the record is made.
 
@@ -45,10 +95,10 @@ class GenerateRequest:
         prompt: what happens and what is heard.
         settings: sizes, steps and scales.
         negative_prompt: what guidance leads away from; empty is the null text.
-        image: first frame, a picture file.
-        last_image: last frame, a picture file.
-        video: film to make sound for; its picture is kept.
-        audio: sound, or film with sound, to make a picture for; its sound is kept.
+        image: first frame, an image file.
+        last_image: last frame, an image file.
+        video: video file to generate the audio for; it is kept.
+        audio: audio file, or video file with audio, to generate the video for; its audio is kept.
         loras: what the model is adapted with.
         seed: 0 or more.
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.

@@ -13,7 +13,7 @@ from mova.errors import MuxError, ReadError
 from mova.generate.many import Job
 from mova.generate.processes import Processes
 from mova.generate.record import describe
-from mova.generate.request import GenerateRequest, LoraChoice
+from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
 from mova.pipeline.origin import INPUTS, is_same_clip
 from mova.pipeline.runtime import Runtime
@@ -24,6 +24,7 @@ from mova.weights.locate import find_model, read_defaults
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
+    from mova.generate.media_files import MediaArrays
     from mova.pipeline.output import CallCount
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class GeneratedFile:
         path: of the file.
         metadata: what the file itself says of its origin.
         num_frames, frame_rate, height, width, sample_rate: of the clip.
-        duration_s: of the picture.
+        duration_s: of the video.
         cut_prompts: what of the prompts had no effect.
         calls: what was asked of the model.
         seconds: spent per stage.
@@ -81,32 +82,20 @@ class KeptFile:
 
 def make_request(
     model: str,
+    asked: ClipOptions,
     *,
-    prompt: str,
     folder: Path | None = None,
-    negative_prompt: str | None = None,
-    seed: int = 0,
-    index: int = 0,
-    start_s: float = 0.0,
-    files: Mapping[str, Any] | None = None,
     loras: Sequence[LoraChoice] = (),
     speed: str = "exact",
-    **given: Any,
 ) -> tuple[Path, GenerateRequest]:
     """Find the model and complete what was not given (None) with its recommendations; loads no weights.
 
     Args:
         model: shipped name, directory or hub id.
-        prompt: what happens and what is heard.
+        asked: of the clip.
         folder: the model's directory where it has been found already.
-        negative_prompt: what guidance leads away from.
-        seed: 0 or more.
-        index: number of the clip among those of its seed.
-        start_s: where in the given video or audio the clip begins, in seconds.
-        files: paths of `image`, `last_image`, `video`, `audio`.
         loras: what to adapt the model with.
-        speed: rung of the ladder in `mova.settings.speed`; what is given counts all the same.
-        given: fields of `SamplingSettings`.
+        speed: preset of `mova.settings.speed`; what is given counts all the same.
 
     Returns:
         The model's directory and the request.
@@ -120,26 +109,26 @@ def make_request(
         few_steps = find_few_steps(model, folder)
         defaults = with_recommended(defaults, read_recommended(few_steps), few_steps.name)
         loras = (LoraChoice(few_steps), *loras)
-    media = files or {}
+    files = asked.files
     settings = SamplingSettings.for_model(
         defaults,
         dims_from_directory(folder).codec,
+        asked.settings,
         speed=speed,
-        hold_video=media.get("video") is not None,
-        hold_audio=media.get("audio") is not None,
-        **given,
+        hold_video=files.video is not None,
+        hold_audio=files.audio is not None,
     )
     return folder, GenerateRequest(
-        prompt=prompt,
-        negative_prompt=defaults.negative_prompt if negative_prompt is None else negative_prompt,
-        seed=seed,
-        index=index,
-        start_s=start_s,
+        prompt=asked.prompt or "",
+        negative_prompt=defaults.negative_prompt if asked.negative_prompt is None else asked.negative_prompt,
+        seed=asked.seed or 0,
+        index=asked.index or 0,
+        start_s=asked.start_s or 0.0,
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
         loras=tuple(loras),
-        **media,
+        **files.given(),
     )
 
 
@@ -224,7 +213,7 @@ def generate_files(
 
 
 def _make(
-    job: Job, target: Path, record: dict[str, Any], inputs: Mapping[str, Any], session: Session, clock: Clock
+    job: Job, target: Path, record: dict[str, Any], inputs: MediaArrays, session: Session, clock: Clock
 ) -> GeneratedFile:
     from mova.media.write import write_clip
 
@@ -298,10 +287,10 @@ class _Inputs:
         self._on_note = on_note
         self._said: set[str] = set()
         self._key: tuple[Any, ...] | None = None
-        self._read: dict[str, Any] = {}
+        self._read: MediaArrays = {}
 
-    def read(self, request: GenerateRequest) -> dict[str, Any]:
-        """Return the media of a request as arguments of the pipeline."""
+    def read(self, request: GenerateRequest) -> MediaArrays:
+        """Return the media of a request."""
         from mova.generate.media_files import UsedPart, read_inputs
 
         files = tuple(getattr(request, name) for name in INPUTS)

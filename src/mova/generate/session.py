@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,9 @@ from mova.errors import ConfigError
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest
 from mova.pipeline.runtime import Runtime
-from mova.settings.sampling import SamplingSettings
 
 if TYPE_CHECKING:
+    from mova.generate.media_files import MediaArrays
     from mova.geometry import ClipGeometry
     from mova.pipeline.output import MovaPipelineOutput
     from mova.pipeline.pipeline import MovaPipeline
@@ -52,7 +52,7 @@ class Session:
         self._runtime, self._is_automatic = runtime, runtime.memory == "auto"
 
     def generate(
-        self, request: GenerateRequest, inputs: Mapping[str, Any], clock: Clock
+        self, request: GenerateRequest, inputs: MediaArrays, clock: Clock
     ) -> tuple[MovaPipeline, MovaPipelineOutput]:
         """Make one clip; with automatic memory again and in less of it, when it runs out."""
         from mova.plan.free import is_out_of_memory, release_memory
@@ -63,17 +63,7 @@ class Session:
                     self.pipeline = self._load(request, clock)
                 clock.begin(SAMPLING, request.settings.num_inference_steps)
                 with _decoding_shown(self.pipeline, request, clock):
-                    result = self.pipeline(
-                        request.prompt,
-                        negative_prompt=request.negative_prompt,
-                        seed=request.seed,
-                        index=request.index,
-                        callback_on_step_end=lambda _, step, *__: clock.step(step + 1),
-                        **inputs,
-                        **sampling_arguments(request.settings),
-                    )
-                assert not isinstance(result, tuple), "return_dict is true by default"
-                return self.pipeline, result
+                    return self.pipeline, _run(self.pipeline, request, inputs, clock)
             except Exception as error:
                 if self._processes is not None or not is_out_of_memory(error):
                     raise
@@ -151,9 +141,20 @@ class Clock:
         return self._seconds
 
 
-def sampling_arguments(settings: SamplingSettings) -> dict[str, Any]:
-    """Return settings as the arguments of a call of the pipeline."""
-    return {name: value for name, value in vars(settings).items() if name not in ("codec", "geometry")}
+def _run(pipeline: MovaPipeline, request: GenerateRequest, inputs: MediaArrays, clock: Clock) -> MovaPipelineOutput:
+    from mova.pipeline.inputs.call import CallInputs
+    from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+
+    return pipeline.run(
+        request.settings,
+        CallInputs(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            media=GivenMedia(**inputs),
+            noise=GivenNoise(seed=request.seed, index=request.index),
+            on_step_end=lambda _, step, *__: clock.step(step + 1),
+        ),
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mova.pipeline.origin import INPUTS, origin_of_versions
+from mova.settings.sampling import SamplingSettings
 
 IN_PYTHON = "given in Python"
 
@@ -22,7 +23,7 @@ class CallRecord:
 
     Attributes:
         prompts, negative_prompts: of each clip; None where embeddings stood for it.
-        settings: fields of `SamplingSettings`.
+        settings: that they were made with.
         folder: of the model; None where the pipeline was made of components.
         adapters: LoRAs that acted, with their scales.
         media: what was given, by the argument's name.
@@ -30,7 +31,7 @@ class CallRecord:
 
     prompts: Sequence[str | None]
     negative_prompts: Sequence[str | None]
-    settings: Mapping[str, Any]
+    settings: SamplingSettings
     folder: Path | None
     adapters: Mapping[str, float]
     media: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -42,7 +43,7 @@ class CallRecord:
         made: dict[str, Any] = {"prompt": self.prompts[clip], "negative_prompt": self.negative_prompts[clip]}
         if seeds is not None:
             made |= {"seed": seeds[clip][0], "index": seeds[clip][1]}
-        made["settings"] = dict(self.settings)
+        made["settings"] = self.settings.record()
         if self.folder is not None:
             made |= {"model": self.folder.resolve().name, "weights_sha256": weights_hash(self.folder)}
         made |= origin_of_versions()

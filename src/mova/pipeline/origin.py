@@ -10,6 +10,7 @@ from typing import Any
 
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.settings.sampling import GivenSettings
 from mova.version import package_version
 from mova.weights.lora.source import find_lora
 
@@ -17,10 +18,6 @@ INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
 CIRCUMSTANCES = ("device", "mova", "versions")
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
-_WHOLE = ("height", "width", "num_frames", "num_inference_steps", "step_cache_order")
-_NUMBERS = ("frame_rate", "guidance_scale", "modality_scale", "guidance_rescale", "adaptive_guidance", "step_cache")
-_OPTIONAL = ("audio_guidance_scale", "audio_modality_scale", "video_shift", "audio_shift")
-_TEXTS = ("sampler", "sigma_lookup", "null_image")
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Origin:
         path: of the clip.
         model, weights_sha256: name and fingerprint of the model.
         prompt, negative_prompt, seed, index, start_s: of the request.
-        settings: fields of `SamplingSettings`.
+        settings: as far as the clip says.
         inputs: files by the request's fields.
         loras: in their order, that of few steps included.
         quantization: of the large weights; None for none.
@@ -60,7 +57,7 @@ class Origin:
     seed: int
     index: int
     start_s: float
-    settings: Mapping[str, Any]
+    settings: GivenSettings
     inputs: Mapping[str, RecordedFile]
     loras: tuple[RecordedFile, ...]
     quantization: str | None
@@ -123,7 +120,7 @@ def read_origin(path: Path) -> Origin:
         seed=_number(record, "seed"),
         index=_number(record, "index"),
         start_s=record.number("start_s", 0.0, least=0.0),
-        settings=_settings(as_fields(settings, f"{record.where}: settings", error=ConfigError)),
+        settings=GivenSettings.read(as_fields(settings, f"{record.where}: settings", error=ConfigError)),
         inputs={name: _recorded(record, name) for name in INPUTS if name in record},
         loras=tuple(
             RecordedFile(_plain_name(one, "file"), one.text("sha256"), one.number("scale", 1.0)) for one in loras
@@ -191,30 +188,6 @@ def _plain_name(record: Fields, key: str) -> str:
     if not name or name in (".", "..") or any(letter in name for letter in "/\\\0"):
         raise ConfigError(f"{record.where}: {key} must be the plain name of a file, got {shorten(name)}")
     return name
-
-
-def _settings(record: Fields) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in record.values.items():
-        if key in _WHOLE:
-            found[key] = record.integer(key)
-        elif key in _NUMBERS or (key in _OPTIONAL and value is not None):
-            found[key] = record.number(key)
-        elif key in _TEXTS:
-            found[key] = record.text(key)
-        elif key == "guidance_interval":
-            found[key] = _interval(record)
-        elif key not in _OPTIONAL:
-            known = ", ".join((*_WHOLE, *_NUMBERS, *_OPTIONAL, *_TEXTS, "guidance_interval"))
-            raise ConfigError(f"{record.where} must hold only {known}; got {shorten(key)}")
-    return found
-
-
-def _interval(record: Fields) -> tuple[float, float]:
-    value = record.list("guidance_interval")
-    if len(value) != 2 or any(isinstance(edge, bool) or not isinstance(edge, int | float) for edge in value):
-        raise ConfigError(f"{record.where}: guidance_interval must be two numbers, got {shorten(value)}")
-    return float(value[0]), float(value[1])
 
 
 def _versions() -> dict[str, str]:

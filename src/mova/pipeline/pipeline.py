@@ -1,8 +1,8 @@
-"""The pipeline: prompts and images in, clips out. Read `__call__` from top to bottom; its phases are in `phases.py`."""
+"""The pipeline: prompts and images in, clips out. Read `run` from top to bottom; its phases are in `phases.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,15 +16,8 @@ from mova.errors import ConfigError
 from mova.geometry import CodecGeometry
 from mova.offload.placement import Placement
 from mova.pipeline.call_record import CallRecord, each_text
-from mova.pipeline.inputs.arguments import (
-    MAX_CLIPS,
-    SETTINGS,
-    check_embeds,
-    check_prompts,
-    check_rest,
-    check_text,
-    plain_numbers,
-)
+from mova.pipeline.inputs.arguments import MAX_CLIPS, check_rest, check_text, check_texts, plain_settings
+from mova.pipeline.inputs.call import CallInputs
 from mova.pipeline.inputs.media import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
 from mova.pipeline.loading.storing import StoredMixin
 from mova.pipeline.loop.parallel import Spread, SpreadPipelineMixin
@@ -32,15 +25,12 @@ from mova.pipeline.loop.sampling import CALLBACK_INPUTS, StepCallback
 from mova.pipeline.lora import LoraPipelineMixin
 from mova.pipeline.moving import MovingMixin
 from mova.pipeline.origin import INPUTS
-from mova.pipeline.output import (
-    MovaPipelineOutput,
-    OutputType,
-)
+from mova.pipeline.output import MovaPipelineOutput, OutputType
 from mova.pipeline.phases import PhasesMixin
 from mova.pipeline.placed import PlacedPipelineMixin
 from mova.pipeline.run_plan import RunPlan, plan_run
 from mova.pipeline.sharing import Shared, SharingMixin
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import GivenSettings, SamplingSettings
 from mova.settings.seeds import WholeNumbers, whole_number
 
 if TYPE_CHECKING:
@@ -62,7 +52,7 @@ class MovaPipeline(
     SharingMixin,
     DiffusionPipeline,
 ):
-    """Generates clips with sound. Components are named as on disk in the published layout.
+    """Generates video with its audio. Components are named as on disk in the published layout.
 
     Calling the pipeline changes none of its components. Towers run in their own dtype, latents and schedule in float32,
     the audio autoencoder in float32.
@@ -216,10 +206,11 @@ class MovaPipeline(
             audio: (S,), (1, S) or (B, 1, S) at the model's rate, see `waveform_tensor`: a video is made for it.
             height, width: in pixels; num_frames: 1 plus a multiple of the temporal stride; frame_rate: per second.
             num_inference_steps: 1 to 1000.
-            guidance_scale, modality_scale: of text and bridge; 1 switches them off.
-            audio_guidance_scale, audio_modality_scale: for the sound alone; None takes those of the picture.
+            guidance_scale: classifier-free guidance scale for the text prompt; 1 disables it.
+            modality_scale: cross-modal (bridge) guidance scale; 1 disables it.
+            audio_guidance_scale, audio_modality_scale: the same two for the audio alone; None takes those of the video.
             guidance_rescale, guidance_interval: see `Guidance`.
-            video_shift, audio_shift: of the schedule; None takes the scheduler's.
+            video_shift, audio_shift: sigma shift of the schedule; None takes the scheduler's.
             sampler: "euler" or "unipc".
             sigma_lookup: "nearest" for the quantised sigmas of the published code.
             null_image: what stands in for a missing first frame: "white", or "none" for no known frame at all.
@@ -247,14 +238,87 @@ class MovaPipeline(
             ConfigError, GeometryError: an argument that cannot be used, before any computation.
             NumericalError: latents that are not finite, with the step at which they appeared.
         """
-        # All arguments by name, before there is any other variable.
-        plan, given, noise = self._plan_call(locals())
+        given = GivenSettings(
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            frame_rate=frame_rate,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            modality_scale=modality_scale,
+            audio_guidance_scale=audio_guidance_scale,
+            audio_modality_scale=audio_modality_scale,
+            guidance_rescale=guidance_rescale,
+            guidance_interval=guidance_interval,
+            video_shift=video_shift,
+            audio_shift=audio_shift,
+            sampler=sampler,
+            sigma_lookup=sigma_lookup,
+            null_image=null_image,
+            adaptive_guidance=adaptive_guidance,
+            step_cache=step_cache,
+            step_cache_order=step_cache_order,
+        )
+        inputs = CallInputs(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            media=GivenMedia(image, last_image, video, audio),
+            noise=GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents, index=index),
+            per_prompt=num_videos_per_prompt,
+            batch_branches=batch_branches,
+            output_type=output_type,
+            on_step_end=callback_on_step_end,
+            callback_inputs=callback_on_step_end_tensor_inputs,
+        )
+        made = self.run(self.complete_settings(given, speed=speed, media=inputs.media), inputs)
+        return made if return_dict else (made.frames, made.audio)
+
+    def complete_settings(
+        self, given: GivenSettings, *, speed: str = "exact", media: GivenMedia | None = None
+    ) -> SamplingSettings:
+        """Check what was given and complete it with the speed preset and what the model recommends.
+
+        Args:
+            given: numbers of NumPy and torch count as numbers.
+            speed: preset of `mova.settings.speed`.
+            media: of the clip; what is given whole, video or audio, stays clean.
+
+        Raises:
+            ConfigError, GeometryError: a value that cannot be used, by name.
+        """
+        media, speed = media or GivenMedia(), check_text("speed", speed)
+        return SamplingSettings.for_model(
+            self._defaults_at(speed),
+            self.codec_geometry,
+            plain_settings(given),
+            speed=speed,
+            hold_video=media.video is not None,
+            hold_audio=media.audio is not None,
+        )
+
+    @torch.no_grad()
+    def run(self, settings: SamplingSettings, inputs: CallInputs) -> MovaPipelineOutput:
+        """Generate clips with settings that are complete; errors as of a call.
+
+        Args:
+            settings: checked, for this model; `complete_settings` makes them.
+            inputs: all else that a call is given.
+        """
+        plan, media = self._plan_run(settings, inputs), inputs.media
         with self._state.turns.call():
             self._interrupt = False
             text, start = self._spread.prepare(
                 lambda: (
-                    self.encode_prompt(plan, prompt, negative_prompt, prompt_embeds, negative_prompt_embeds),
-                    self.prepare_latents(plan, given, noise),
+                    self.encode_prompt(
+                        plan,
+                        inputs.prompt,
+                        inputs.negative_prompt,
+                        inputs.prompt_embeds,
+                        inputs.negative_prompt_embeds,
+                    ),
+                    self.prepare_latents(plan, media, inputs.noise),
                 ),
                 self._execution_device,
             )
@@ -262,13 +326,11 @@ class MovaPipeline(
                 plan,
                 text,
                 start,
-                batch_branches=batch_branches,
-                on_step_end=callback_on_step_end,
-                callback_inputs=callback_on_step_end_tensor_inputs,
+                batch_branches=inputs.batch_branches,
+                on_step_end=inputs.on_step_end,
+                callback_inputs=inputs.callback_inputs,
             )
             frames, waveform = self.decode(plan, final, start)
-        if not return_dict:
-            return frames, waveform
         return MovaPipelineOutput(
             frames=frames,
             audio=waveform,
@@ -277,57 +339,29 @@ class MovaPipeline(
             seeds=start.seeds,
             cut_prompts=text.cut,
             calls=calls,
-            record=self._record(plan, given, prompt, negative_prompt),
+            record=self._record(plan, inputs),
         )
 
-    def _record(
-        self,
-        plan: RunPlan,
-        given: GivenMedia,
-        prompt: str | Sequence[str] | None,
-        negative_prompt: str | Sequence[str] | None,
-    ) -> CallRecord:
+    def _record(self, plan: RunPlan, inputs: CallInputs) -> CallRecord:
         """Return how the clips were made, for their files."""
-        settings = {name: value for name, value in vars(plan.settings).items() if name not in ("codec", "geometry")}
-        settings["guidance_interval"] = list(settings["guidance_interval"])
-        negative = self.defaults.negative_prompt if negative_prompt is None else negative_prompt
+        negative = self.defaults.negative_prompt if inputs.negative_prompt is None else inputs.negative_prompt
         return CallRecord(
-            prompts=each_text(prompt, plan.num_prompts, plan.per_prompt),
+            prompts=each_text(inputs.prompt, plan.num_prompts, plan.per_prompt),
             negative_prompts=each_text(negative, plan.num_prompts, plan.per_prompt),
-            settings=settings,
+            settings=plan.settings,
             folder=self.folder,
             adapters=self.get_active_adapters(),
-            media={name: getattr(given, name) for name in INPUTS},
+            media={name: getattr(inputs.media, name) for name in INPUTS},
         )
 
-    def _plan_call(self, asked: Mapping[str, Any]) -> tuple[RunPlan, GivenMedia, GivenNoise]:
-        """Check the arguments of a call, by their names, and settle what can be known beforehand."""
-        for name in ("prompt", "negative_prompt"):
-            check_prompts(name, asked[name])
-            check_embeds(f"{name}_embeds", asked[f"{name}_embeds"], self.video_dit.config.text_dim)
-        speed = check_text("speed", asked["speed"])
-        settings = SamplingSettings.for_model(
-            self._defaults_at(speed),
-            self.codec_geometry,
-            speed=speed,
-            hold_video=asked["video"] is not None,
-            hold_audio=asked["audio"] is not None,
-            **plain_numbers({name: asked[name] for name in SETTINGS}),
-        )
-        given = GivenMedia(**{name: asked[name] for name in ("image", "last_image", "video", "audio")})
-        noise = GivenNoise(
-            seed=asked["seed"],
-            generator=asked["generator"],
-            video=asked["latents"],
-            audio=asked["audio_latents"],
-            index=asked["index"],
-        )
-        per_prompt = whole_number("num_videos_per_prompt", asked["num_videos_per_prompt"], 1, MAX_CLIPS)
-        plan = self.check_inputs(
-            settings, given, noise, asked["prompt"], asked["prompt_embeds"], per_prompt, asked["output_type"]
-        )
-        check_rest(plan, noise, asked, CALLBACK_INPUTS)
-        return plan, given, noise
+    def _plan_run(self, settings: SamplingSettings, inputs: CallInputs) -> RunPlan:
+        """Check all that a run is given, and settle what can be known beforehand."""
+        check_texts(inputs, self.video_dit.config.text_dim)
+        per_prompt = whole_number("num_videos_per_prompt", inputs.per_prompt, 1, MAX_CLIPS)
+        texts = inputs.prompt, inputs.prompt_embeds
+        plan = self.check_inputs(settings, inputs.media, inputs.noise, *texts, per_prompt, inputs.output_type)
+        check_rest(plan, inputs, CALLBACK_INPUTS)
+        return plan
 
     def check_inputs(
         self,

@@ -111,7 +111,7 @@ def plan_run(
     check_output_type(output_type)
     if settings.step_cache and num_processes > 1:
         raise ConfigError(
-            f"step_cache is for one process, which sees all tokens of the picture, got {settings.step_cache} with "
+            f"step_cache is for one process, which sees all tokens of the video, got {settings.step_cache} with "
             f"{num_processes}; nearest is 0, which is off"
         )
     given.check(settings.geometry)
@@ -150,8 +150,8 @@ class Start:
     Attributes:
         latents: at the first noise level, float32.
         condition: (B, 4 + C, T, h, w) of the known frames.
-        given_frames: (B, 3, F, H, W) of a film that sound is made for; the result shows it untouched.
-        given_audio: (B, 1, S) of a sound that a picture is made for.
+        given_frames: (B, 3, F, H, W) of a video that audio is made for; the result shows it untouched.
+        given_audio: (B, 1, S) of an audio that a video is made for.
         seeds: of the noise; None where the caller gave it.
     """
 

@@ -14,7 +14,6 @@ from mova.files.json_file import shorten
 from mova.models.presets import mova_360p, mova_720p
 from mova.names import SHIPPED_MODELS
 from mova.settings.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
-from mova.settings.speed import speed_named
 from mova.weights.dims import ModelDims, dims_from_configs, dims_from_directory
 from mova.weights.index import read_configs
 from mova.weights.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_defaults
@@ -39,34 +38,28 @@ def find_dims(model: str) -> ModelDims:
     return dims if Path(model).is_dir() else replace(dims, name=model)
 
 
-def find_defaults(model: str) -> ModelDefaults:
-    """Return the clip and the settings that a model recommends; names and errors as in `find_dims`."""
-    known = _known(model)
-    return PUBLISHED_DEFAULTS[known] if known in _PRESETS else read_defaults(_find_folder(known), model)
+def find_defaults(model: str, speed: str = "exact") -> ModelDefaults:
+    """Return the clip and the settings that a model recommends; names as in `find_dims`.
 
-
-def find_settings(model: str, speed: str) -> ModelDefaults:
-    """Return what a model recommends with a speed preset of `mova.settings.speed`; names as in `find_dims`.
+    Args:
+        model: name or directory.
+        speed: preset of `mova.settings.speed`; for "distilled" the settings of the model's adapters for few steps.
 
     Raises:
         CheckpointError: as `find_dims`.
-        ConfigError: an unknown preset, or one for which the model has no adapters.
+        ConfigError: "distilled" for a model that has no such adapters.
     """
-    defaults, preset = find_defaults(model), speed_named(speed)
-    if speed == DISTILLED:
-        known = _known(model)
-        if known in _PRESETS:
-            raise ConfigError(
-                f"speed {DISTILLED} is for models with adapters for few steps, got {known}, which has none; "
-                "nearest is fastest"
-            )
-        few_steps = find_few_steps(known, _find_folder(known))
-        return with_recommended(defaults, read_recommended(few_steps), few_steps.name)
-    return replace(
-        defaults,
-        num_inference_steps=preset.steps(defaults.num_inference_steps),
-        sampler=preset.sampler or defaults.sampler,
-    )
+    known = _known(model)
+    if speed == DISTILLED and known in _PRESETS:
+        raise ConfigError(
+            f"speed {DISTILLED} is for models with adapters for few steps, got {known}, which has none; "
+            "nearest is fastest"
+        )
+    defaults = PUBLISHED_DEFAULTS[known] if known in _PRESETS else read_defaults(_find_folder(known), model)
+    if speed != DISTILLED:
+        return defaults
+    few_steps = find_few_steps(known, _find_folder(known))
+    return with_recommended(defaults, read_recommended(few_steps), few_steps.name)
 
 
 def find_configs(model: str) -> Mapping[str, Mapping[str, Any]]:

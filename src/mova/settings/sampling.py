@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Self
 
-from mova.checks import check_cache, check_choice, check_scale, check_shift, check_steps
-from mova.errors import ConfigError
+from mova.checks import check_cache, check_choice, check_guidance, check_shift, check_steps
+from mova.files.json_file import Fields, field_kinds, shorten
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.settings.speed import speed_named
 from mova.weights.locate import ModelDefaults
@@ -15,6 +16,84 @@ from mova.weights.locate import ModelDefaults
 SAMPLERS = ("euler", "unipc")
 SIGMA_LOOKUPS = ("exact", "nearest")
 NULL_IMAGES = ("white", "none")
+
+# What a speed preset, or the adapters for few steps, decide; with another preset it is decided anew.
+_OF_SPEED: Final = (
+    *("num_inference_steps", "sampler", "guidance_interval", "adaptive_guidance", "step_cache", "step_cache_order"),
+    *("guidance_scale", "modality_scale", "guidance_rescale", "video_shift", "audio_shift"),
+)
+_OF_MODEL: Final = ("codec", "geometry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenSettings:
+    """Sampling settings as far as they are given: None is left to the speed preset and the model.
+
+    The fields are those of `SamplingSettings` (a test compares them) and are checked there.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    num_frames: int | None = None
+    frame_rate: float | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    modality_scale: float | None = None
+    audio_guidance_scale: float | None = None
+    audio_modality_scale: float | None = None
+    guidance_rescale: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+    video_shift: float | None = None
+    audio_shift: float | None = None
+    sampler: str | None = None
+    sigma_lookup: str | None = None
+    null_image: str | None = None
+    adaptive_guidance: float | None = None
+    step_cache: float | None = None
+    step_cache_order: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return what is given, by field."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
+
+    def over(self, other: GivenSettings) -> Self:
+        """Return these settings, and in place of what is not given here that of `other`."""
+        return replace(self, **{**other.values(), **self.values()})
+
+    def without_speed(self) -> Self:
+        """Return these settings without what a speed preset decides."""
+        return replace(self, **dict.fromkeys(_OF_SPEED))
+
+    @classmethod
+    def recommended(cls, defaults: ModelDefaults) -> Self:
+        """Return what a model recommends."""
+        known = {item.name for item in fields(defaults)}
+        return cls(**{item.name: getattr(defaults, item.name) for item in fields(cls) if item.name in known})
+
+    @classmethod
+    def read(cls, record: Fields, spelt: Mapping[str, str] | None = None) -> Self:
+        """Read settings from a JSON object; each value must be of its field's kind.
+
+        Args:
+            record: keys are names of fields, and nothing else. Null is as not given where None is a setting.
+            spelt: other names of some fields.
+
+        Raises:
+            MovaError: of the class of `record`: an unknown key, or a value of another kind.
+        """
+        kinds, optional = field_kinds(cls), _optional_settings()
+        names = {(spelt or {}).get(name, name): name for name in kinds}
+        found: dict[str, Any] = {}
+        for key, value in record.values.items():
+            if key not in names:
+                raise record.error(f"{record.where} must hold only {', '.join(names)}; got {shorten(key)}")
+            name = names[key]
+            if not (value is None and name in optional):
+                found[name] = record.of_kind(key, kinds[name])
+        return cls(**found)
+
+
+NOTHING_GIVEN: Final = GivenSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +105,18 @@ class SamplingSettings:
         num_frames: 1 plus a multiple of the temporal stride.
         frame_rate: frames per second.
         num_inference_steps: 1 to 1000.
-        guidance_scale: of the text; 1 switches it off.
-        modality_scale: of the bridge; 1 switches it off.
-        audio_guidance_scale, audio_modality_scale: for the sound alone; None takes those of the picture.
+        guidance_scale: classifier-free guidance scale for the text prompt; 1 disables it.
+        modality_scale: cross-modal (bridge) guidance scale; 1 disables it.
+        audio_guidance_scale, audio_modality_scale: the same two for the audio alone; None takes those of the video.
         guidance_rescale: in [0, 1].
         guidance_interval: (low, high) in sigma, where guidance acts.
-        video_shift, audio_shift: of the schedule; None takes the scheduler's.
+        video_shift, audio_shift: sigma shift of the schedule; None takes the scheduler's.
         sampler: one of `SAMPLERS`.
         sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.
         null_image: what stands in for a missing first frame, one of `NULL_IMAGES`.
         adaptive_guidance: in [0, 1]; guidance ends once the predictions with and without the text (and the bridge) are
             as near to each other, in cosine distance; 0 guides as planned.
-        step_cache: change of the picture's first block below which its others are repeated from the step before; 0
+        step_cache: change of the video tower's first block below which its others are repeated from the step before; 0
             computes all of them.
         step_cache_order: 0 repeats them as they were, 1 and 2 forecast them from two or three earlier steps.
         codec: strides of the model's autoencoders.
@@ -72,23 +151,17 @@ class SamplingSettings:
         geometry = ClipGeometry(self.height, self.width, self.num_frames, self.frame_rate, self.codec)
         object.__setattr__(self, "geometry", geometry)
         check_steps(self.num_inference_steps)
-        for name in ("guidance_scale", "modality_scale", "audio_guidance_scale", "audio_modality_scale"):
-            check_scale(name, getattr(self, name))
+        check_guidance(
+            guidance_scale=self.guidance_scale,
+            modality_scale=self.modality_scale,
+            audio_guidance_scale=self.audio_guidance_scale,
+            audio_modality_scale=self.audio_modality_scale,
+            guidance_rescale=self.guidance_rescale,
+            guidance_interval=self.guidance_interval,
+            adaptive_guidance=self.adaptive_guidance,
+        )
         for name in ("video_shift", "audio_shift"):
             check_shift(name, getattr(self, name))
-        if not 0 <= self.guidance_rescale <= 1:
-            nearest = 1 if self.guidance_rescale > 1 else 0
-            raise ConfigError(f"guidance_rescale must lie in [0, 1], got {self.guidance_rescale}; nearest is {nearest}")
-        low, high = self.guidance_interval
-        if not 0 <= low < high <= 1:
-            raise ConfigError(
-                f"guidance_interval must satisfy 0 <= low < high <= 1, got {low} and {high}; all is 0 and 1"
-            )
-        if not 0 <= self.adaptive_guidance <= 1:
-            nearest = 1 if self.adaptive_guidance > 1 else 0
-            raise ConfigError(
-                f"adaptive_guidance must lie in [0, 1], got {self.adaptive_guidance}; nearest is {nearest}"
-            )
         check_cache(self.step_cache, self.step_cache_order)
         check_choice("sampler", self.sampler, SAMPLERS)
         check_choice("sigma_lookup", self.sigma_lookup, SIGMA_LOOKUPS)
@@ -99,34 +172,41 @@ class SamplingSettings:
         cls,
         defaults: ModelDefaults,
         codec: CodecGeometry,
+        given: GivenSettings = NOTHING_GIVEN,
         *,
         speed: str = "exact",
         hold_video: bool = False,
         hold_audio: bool = False,
-        **given: Any,
-    ) -> SamplingSettings:
-        """Make settings in which what was not given (None) takes the model's recommended value.
+    ) -> Self:
+        """Make settings in which what was not given takes the value of the speed preset, else the model's.
 
         Args:
             defaults: of the model.
             codec: of the model.
-            speed: rung of the ladder (`mova.settings.speed`), which changes what is recommended, not what is given.
-            hold_video: the picture is given and stays clean; what the model recommends for its shift does not apply.
-            hold_audio: likewise for the sound.
-            given: fields of this class.
+            given: what was asked for.
+            speed: preset of `mova.settings.speed`, which changes what is recommended, not what is given.
+            hold_video: the video is given and stays clean; what the model recommends for its shift does not apply.
+            hold_audio: likewise for the audio.
         """
-        rung = speed_named(speed)
-        own = {item.name for item in fields(cls)}
-        recommended = {item.name: getattr(defaults, item.name) for item in fields(defaults) if item.name in own}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        quicker = {
-            "num_inference_steps": rung.steps(recommended["num_inference_steps"]),
-            "sampler": rung.sampler or recommended["sampler"],
-            "guidance_interval": rung.guidance_interval,
-            "adaptive_guidance": rung.adaptive_guidance,
-            "step_cache": rung.cache_threshold,
-            "step_cache_order": rung.cache_order,
-        }
+        preset, recommended = speed_named(speed), type(given).recommended(defaults)
         held = {"video_shift": hold_video, "audio_shift": hold_audio}
-        without = {name: None for name, is_held in held.items() if is_held}
-        return cls(codec=codec, **(recommended | quicker | without | chosen))
+        recommended = replace(recommended, **{name: None for name, is_held in held.items() if is_held})
+        quicker = GivenSettings(
+            num_inference_steps=preset.steps(defaults.num_inference_steps),
+            sampler=preset.sampler,
+            guidance_interval=preset.guidance_interval,
+            adaptive_guidance=preset.adaptive_guidance,
+            step_cache=preset.cache_threshold,
+            step_cache_order=preset.cache_order,
+        )
+        return cls(codec=codec, **given.over(quicker).over(recommended).values())
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as JSON values, by field; `GivenSettings.read` reads them again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _OF_MODEL}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+
+
+def _optional_settings() -> frozenset[str]:
+    """Return the settings that may be None in `SamplingSettings`."""
+    return frozenset(item.name for item in fields(SamplingSettings) if "None" in str(item.type))

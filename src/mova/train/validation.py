@@ -29,7 +29,7 @@ from mova.pipeline.loop.velocity import JointModel, TextConditions, VelocityMode
 from mova.pipeline.output import MovaPipelineOutput
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.run_plan import RunPlan, Start
-from mova.settings.sampling import SamplingSettings
+from mova.settings.sampling import GivenSettings, SamplingSettings
 from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.train.config.joint import ValidationConfig
 from mova.types import LatentPair
@@ -147,9 +147,7 @@ class ClipSampler:
         """Read and encode what a clip is made from."""
         (pipeline,), chosen, entry = on_main, self.settings.validation, self.source.entries[index]
         height, width = self.source.sizes[entry.bucket]
-        settings = SamplingSettings.for_model(
-            pipeline.defaults,
-            pipeline.codec_geometry,
+        asked = GivenSettings(
             height=height,
             width=width,
             num_frames=self.source.num_frames,
@@ -160,6 +158,7 @@ class ClipSampler:
             video_shift=self.settings.video_shift,
             audio_shift=self.settings.audio_shift,
         )
+        settings = SamplingSettings.for_model(pipeline.defaults, pipeline.codec_geometry, asked)
         given, noise = GivenMedia(image=self.source.load(index).frames[0]), GivenNoise(seed=index)
         plan = pipeline.check_inputs(settings, given, noise, entry.caption, None, 1, "np")
         text = pipeline.encode_prompt(plan, entry.caption)

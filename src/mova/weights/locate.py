@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mova.errors import CheckpointError
-from mova.files.json_file import Fields, read_object, shorten_text
+from mova.files.json_file import Fields, field_kinds, read_object, shorten_text
 from mova.names import DEFAULTS_FILE, INDEX_FILE, SHIPPED_MODELS
 from mova.weights.hub import Hub
 from mova.weights.index import read_configs
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 PUBLISHED_IDS: Final = ("OpenMOSS-Team/MOVA-360p", "OpenMOSS-Team/MOVA-720p")
 _PUBLISHED_VIDEO_DIM = 5120
 _MOST = 1_000_000
+_OPTIONAL: Final = ("video_shift", "audio_shift")
 # Of a repository nothing else is fetched: no pickled weights, no code, no media of its card.
 _WANTED: Final = ("*.json", "*.jsonl", "*.safetensors", "*.model", "*.md", "*.txt", "LICENSE", "NOTICE")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -37,7 +38,8 @@ class ModelDefaults:
         num_frames: number of frames of a clip.
         frame_rate: frames per second.
         num_inference_steps: steps of the sampler.
-        guidance_scale, modality_scale: classifier-free and cross-modal (bridge) guidance scales; 1 disables them.
+        guidance_scale: classifier-free guidance scale for the text prompt; 1 disables it.
+        modality_scale: cross-modal (bridge) guidance scale; 1 disables it.
         guidance_rescale: in [0, 1].
         video_shift, audio_shift: shifts of the schedule; None takes the scheduler's.
         sampler: name of the sampler.
@@ -187,17 +189,18 @@ def changed_defaults(usual: ModelDefaults, stored: Fields) -> ModelDefaults:
         raise stored.error(
             f"{stored.where} must hold only {', '.join(sorted(known))}; got {', '.join(map(shorten_text, unknown[:4]))}"
         )
-    values: dict[str, Any] = {
-        key: stored.integer(key, getattr(usual, key), least=1, most=_MOST)
-        for key in ("height", "width", "num_frames", "num_inference_steps")
-    }
-    for key in ("guidance_scale", "modality_scale", "guidance_rescale"):
-        values[key] = stored.number(key, getattr(usual, key), least=0, most=_MOST)
-    values["frame_rate"] = stored.number("frame_rate", usual.frame_rate, least=0.001, most=_MOST)
-    for key in ("video_shift", "audio_shift"):
-        if key in stored:
-            values[key] = None if stored.values[key] is None else stored.number(key, least=0, most=_MOST)
-    values |= {key: stored.text(key, getattr(usual, key)) for key in ("sampler", "negative_prompt")}
+    values: dict[str, Any] = {}
+    for key, kind in field_kinds(ModelDefaults).items():
+        if key not in stored:
+            continue
+        if kind is int:
+            values[key] = stored.integer(key, least=1, most=_MOST)
+        elif kind is str:
+            values[key] = stored.text(key)
+        elif stored.values[key] is None and key in _OPTIONAL:
+            values[key] = None
+        else:
+            values[key] = stored.number(key, least=0.001 if key == "frame_rate" else 0, most=_MOST)
     return replace(usual, **values)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mova.errors import CheckpointError, ConfigError, MissingExtraError
+from mova.generate.request import ClipOptions
 from mova.generate.run import generate_file, make_request
 from mova.media.write import read_metadata
 from mova.names import COMPONENTS, PUBLISHED_COMPONENTS
@@ -14,6 +15,7 @@ from mova.pipeline.load import load_pipeline
 from mova.pipeline.loading import model as reading
 from mova.pipeline.loading.quantized import plan_quantization
 from mova.pipeline.runtime import Runtime
+from mova.settings.sampling import GivenSettings
 from mova.weights.lora.adapters import Lora, LoraLayer, LoraOrigin
 from mova.weights.lora.file import write_lora
 from mova.weights.quantize.codes import relative_error
@@ -176,7 +178,8 @@ def test_components_may_be_quantized_one_by_one(checkpoint, stored, tmp_path):
 
 def test_a_clip_says_how_its_model_was_quantized(checkpoint, tmp_path):
     folder, request = make_request(
-        str(checkpoint), prompt="a dog", height=32, width=32, num_frames=5, num_inference_steps=1
+        str(checkpoint),
+        ClipOptions(prompt="a dog", settings=GivenSettings(height=32, width=32, num_frames=5, num_inference_steps=1)),
     )
     made = generate_file(request, folder, tmp_path / "a.mp4", runtime=Runtime(quantization="float8"))
     assert read_metadata(made.path)["quantization"] == "float8"

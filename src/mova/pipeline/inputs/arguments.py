@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 
 from mova.errors import ConfigError, GeometryError
-from mova.files.json_file import shorten
+from mova.files.json_file import field_kinds, shorten
+from mova.settings.sampling import GivenSettings
 from mova.settings.seeds import sample_seeds, whole_number
 
 if TYPE_CHECKING:
+    from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.inputs.media import GivenNoise
     from mova.pipeline.run_plan import RunPlan
 
 MAX_CLIPS: Final = 1024
 MAX_PROMPT_CHARACTERS: Final = 1_000_000
 _MOST: Final = 10**12
-_WHOLE: Final = ("height", "width", "num_frames", "num_inference_steps", "step_cache_order")
-SETTINGS: Final = (
-    *("height", "width", "num_frames", "frame_rate", "num_inference_steps", "guidance_scale", "modality_scale"),
-    *("audio_guidance_scale", "audio_modality_scale", "guidance_rescale", "guidance_interval", "video_shift"),
-    *("audio_shift", "sampler", "sigma_lookup", "null_image", "adaptive_guidance", "step_cache", "step_cache_order"),
-)
-_TEXTS: Final = ("sampler", "sigma_lookup", "null_image", "speed", "output_type")
 
 
-def plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain_settings(given: GivenSettings) -> GivenSettings:
     """Return settings of a call as plain Python values; numbers of NumPy and torch count as numbers.
 
-    Args:
-        values: by name; None is left as it is.
-
     Raises:
-        ConfigError: a value of another kind, by name.
+        ConfigError: a value of another kind than its field, by name.
     """
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if value is None:
-            found[name] = None
-        elif name in _WHOLE:
-            found[name] = whole_number(name, value, -_MOST, _MOST)
-        elif name in _TEXTS:
-            found[name] = check_text(name, value)
-        elif name == "guidance_interval":
-            if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
-                raise ConfigError(f"{name} must be two numbers, got {shorten(value)}; all is (0.0, 1.0)")
-            found[name] = (real_number(name, value[0]), real_number(name, value[1]))
-        else:
-            found[name] = real_number(name, value)
-    return found
+    kinds = field_kinds(type(given))
+    plain: dict[str, Any] = {name: _plain(name, value, kinds[name]) for name, value in given.values().items()}
+    return replace(given, **plain)
+
+
+def _plain(name: str, value: Any, kind: type) -> int | float | str | tuple[float, float]:
+    if kind is int:
+        return whole_number(name, value, -_MOST, _MOST)
+    if kind is str:
+        return check_text(name, value)
+    if kind is float:
+        return real_number(name, value)
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
+        raise ConfigError(f"{name} must be two numbers, got {shorten(value)}; all is (0.0, 1.0)")
+    return real_number(name, value[0]), real_number(name, value[1])
 
 
 def real_number(name: str, value: object) -> float:
@@ -81,6 +74,22 @@ def check_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{name} must be a text, got {_shown(value)} ({type(value).__name__})")
     return value
+
+
+def check_texts(inputs: CallInputs, width: int) -> None:
+    """Refuse texts and embeddings of another kind; what is None is left to others.
+
+    Args:
+        inputs: of a call.
+        width: C of embeddings (B, P, C) that the towers read.
+
+    Raises:
+        ConfigError: with the name of the argument.
+    """
+    check_prompts("prompt", inputs.prompt)
+    check_embeds("prompt_embeds", inputs.prompt_embeds, width)
+    check_prompts("negative_prompt", inputs.negative_prompt)
+    check_embeds("negative_prompt_embeds", inputs.negative_prompt_embeds, width)
 
 
 def check_prompts(name: str, prompts: object) -> None:
@@ -123,21 +132,20 @@ def check_embeds(name: str, embeds: object, width: int) -> None:
         raise ConfigError(f"{wanted}, got {tuple(embeds.shape)} {embeds.dtype}")
 
 
-def check_rest(plan: RunPlan, noise: GivenNoise, asked: Mapping[str, Any], known_inputs: Sequence[str]) -> None:
+def check_rest(plan: RunPlan, inputs: CallInputs, known_inputs: Sequence[str]) -> None:
     """Check what can be checked once the number of clips is known.
 
     Args:
-        plan: of the call.
-        noise: that it was given.
-        asked: its arguments by name.
+        plan: of the run.
+        inputs: that it was given.
         known_inputs: what a callback can be shown.
 
     Raises:
         ConfigError, GeometryError: with the name of the argument.
     """
-    negative_prompt, prompt_embeds = asked["negative_prompt"], asked["prompt_embeds"]
-    negative_prompt_embeds, batch_branches = asked["negative_prompt_embeds"], asked["batch_branches"]
-    callback, callback_inputs = asked["callback_on_step_end"], asked["callback_on_step_end_tensor_inputs"]
+    negative_prompt, prompt_embeds = inputs.negative_prompt, inputs.prompt_embeds
+    negative_prompt_embeds, batch_branches = inputs.negative_prompt_embeds, inputs.batch_branches
+    callback, callback_inputs = inputs.on_step_end, inputs.callback_inputs
     rows = {"negative_prompt": 1 if not isinstance(negative_prompt, list | tuple) else len(negative_prompt)}
     for name, embeds in (("prompt_embeds", prompt_embeds), ("negative_prompt_embeds", negative_prompt_embeds)):
         rows |= {} if embeds is None else {name: len(embeds)}
@@ -154,7 +162,7 @@ def check_rest(plan: RunPlan, noise: GivenNoise, asked: Mapping[str, Any], known
             raise ConfigError(
                 f"negative_prompt_embeds must have the {lengths[0]} rows of prompt_embeds, got {lengths[1]}"
             )
-    _check_noise(plan, noise)
+    _check_noise(plan, inputs.noise)
     if batch_branches is not None and not isinstance(batch_branches, bool | np.bool_):
         raise ConfigError(f"batch_branches must be True, False or None, got {_shown(batch_branches)}")
     if callback is not None and not callable(callback):

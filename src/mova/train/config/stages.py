@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mova.data.config import DataConfig, ToyDataConfig
 from mova.device import Compute
-from mova.files.json_file import shorten, shorten_text
+from mova.files.json_file import field_kinds, shorten, shorten_text
 from mova.recipe.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
 from mova.train.config.run import OptimizerConfig, RunConfig
 from mova.weights.locate import ModelDefaults
@@ -118,13 +118,15 @@ def _check_defaults(values: Any) -> Any:
 
 def _check_ranges(defaults: ModelDefaults) -> ModelDefaults:
     """Refuse what a model cannot recommend, before it is written and cannot be loaded."""
-    for name in ("height", "width", "num_frames", "num_inference_steps", "frame_rate", "video_shift", "audio_shift"):
+    for name, kind in field_kinds(ModelDefaults).items():
         value = getattr(defaults, name)
-        if value is not None and not 0 < value <= _LARGEST_DEFAULT:
-            raise ValueError(f"{name} must be above 0 and at most {_LARGEST_DEFAULT}, got {shorten(value)}")
-    for name in ("guidance_scale", "modality_scale", "guidance_rescale"):
-        if not 0 <= getattr(defaults, name) <= _LARGEST_DEFAULT:
-            raise ValueError(f"{name} must be from 0 to {_LARGEST_DEFAULT}, got {shorten(getattr(defaults, name))}")
+        if kind is str or value is None:
+            continue
+        if kind is int or name in ("frame_rate", "video_shift", "audio_shift"):
+            if not 0 < value <= _LARGEST_DEFAULT:
+                raise ValueError(f"{name} must be above 0 and at most {_LARGEST_DEFAULT}, got {shorten(value)}")
+        elif not 0 <= value <= _LARGEST_DEFAULT:
+            raise ValueError(f"{name} must be from 0 to {_LARGEST_DEFAULT}, got {shorten(value)}")
     return defaults
 
 
