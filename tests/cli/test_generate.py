@@ -87,7 +87,7 @@ def test_path_goes_to_stdout_and_the_closing_line_to_stderr(tmp_path, capsys):
     assert generate(tmp_path / "a.mp4") == 0
     shown = capsys.readouterr()
     assert shown.out == f"{tmp_path / 'a.mp4'}\n"
-    assert "9 frames of 48x32 (0.38 s) with sound in" in shown.err
+    assert "9 frames of 48x32 (0.38 s) with audio in" in shown.err
 
 
 def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):

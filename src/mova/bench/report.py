@@ -16,13 +16,12 @@ GIGA, TERA = 1e9, 1e12
 def to_record(made: Bench, command_line: Sequence[str], day: datetime.date) -> dict[str, Any]:
     """Return a measurement as plain values: seconds, bytes, operations and operations per second."""
     geometry = made.settings.geometry
-    settings = {name: value for name, value in vars(made.settings).items() if name not in ("codec", "geometry")}
     return {
         "date": day.isoformat(),
         "command_line": list(command_line),
         "model": made.model,
         "random_weights": made.has_random_weights,
-        "settings": settings,
+        "settings": made.settings.record(),
         "video_tokens": geometry.num_video_tokens,
         "audio_tokens": geometry.num_audio_latents,
         "runtime": asdict(made.runtime),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,14 +29,20 @@ def bench(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Random weights of the model's sizes: nothing is downloaded.")
     ] = False,
-    speed: Annotated[str, typer.Option(help="Speed: exact, fast or fastest.")] = "exact",
+    speed: Annotated[str, typer.Option(help="Speed preset: exact, fast, fastest or distilled.")] = "exact",
     size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
-    memory: Annotated[str, typer.Option(help="Offload of the weights, as for generate.")] = "auto",
-    quantize: Annotated[str | None, typer.Option(help="Quantization of large weights, as for generate.")] = None,
-    attention: Annotated[str | None, typer.Option(help="Attention kernels, as for generate.")] = None,
-    compile_blocks: Annotated[bool, typer.Option("--compile", help="Compile the blocks first.")] = False,
+    memory: Annotated[
+        str, typer.Option(help="Offload of the weights: auto, resident, phases, stream or disk.")
+    ] = "auto",
+    quantize: Annotated[
+        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+    ] = None,
+    attention: Annotated[str | None, typer.Option(help="Attention kernels, such as native_flash or flash_3.")] = None,
+    compile_blocks: Annotated[
+        bool, typer.Option("--compile", help="Compile the transformer blocks first: slower start, faster steps.")
+    ] = False,
     runs: Annotated[int, typer.Option(help=f"Times that the command is run, 1 to {MAX_RUNS}; the median counts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
@@ -147,7 +154,7 @@ def _line(model: str, random_weights: bool, speed: str) -> list[str]:
     return ["--model", model, *(["--random-weights"] if random_weights else []), "--speed", speed]
 
 
-def _numbered(output: Path) -> Any:
+def _numbered(output: Path) -> Iterator[Path]:
     from itertools import count
 
     return (output.with_stem(f"{output.stem}_{number}") for number in count(2))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -59,10 +59,10 @@ def toyworld(
     ] = None,
     modality_scale: Annotated[
         float | None,
-        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+        typer.Option(help="Cross-modal (bridge) guidance scale; 1 disables it."),
     ] = None,
     no_bridge: Annotated[
-        bool, typer.Option("--no-bridge", help="Switch the bridge off: the towers run apart.")
+        bool, typer.Option("--no-bridge", help="Run without the bridge: the two towers do not exchange anything.")
     ] = False,
     kind: Annotated[
         list[str] | None,
@@ -77,10 +77,12 @@ def toyworld(
         typer.Option(help="What is given besides the caption: the first frame, the whole video, or its audio."),
     ] = Given.FRAME,
     lora: Annotated[
-        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale; may be repeated.")
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
     ] = None,
-    speed: Annotated[str, typer.Option(help="Speed: exact, fast, fastest or distilled, as for generate.")] = "exact",
-    size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT; both the same.")] = None,
+    speed: Annotated[str, typer.Option(help="Speed preset: exact, fast, fastest or distilled.")] = "exact",
+    size: Annotated[
+        str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT; width and height are the same.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for the figures, every clip and how they were made; given again, the run goes on."),
@@ -89,7 +91,7 @@ def toyworld(
 ) -> None:
     """Generate from held-out captions and first frames and measure the clips against the exact truth.
 
-    Beside the figures stand the ceiling (rendered clips sent through the autoencoders) and chance (sounds exchanged
+    Beside the figures stand the ceiling (rendered clips sent through the autoencoders) and chance (audio exchanged
     between clips).
     """
     from mova.evaluate.toyworld import check_benchmark
@@ -198,7 +200,7 @@ def _measure(task: _Task, folder: Path, request: GenerateRequest, kept: ReportFo
         )
 
 
-def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, Any]:
+def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, object]:
     """Return what a report says of how its clips were made."""
     import shlex
     import sys
@@ -279,7 +281,7 @@ def _reencode(pipeline: MovaPipeline, clip: Clip) -> Clip:
     from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tensor_to_frames
     from mova.types import Clip as ClipRecord
 
-    assert clip.waveform is not None, "rendered clips have sound"
+    assert clip.waveform is not None, "rendered clips have audio"
     device = pipeline.device
     with torch.no_grad():
         video = decode_video(

@@ -74,13 +74,14 @@ def generate(
     ] = None,
     modality_scale: Annotated[
         NumberOption,
-        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+        typer.Option(help="Cross-modal (bridge) guidance scale; 1 disables it."),
     ] = None,
     audio_guidance_scale: Annotated[
-        NumberOption, typer.Option(help="Classifier-free guidance scale of the audio alone; default: the same.")
+        NumberOption,
+        typer.Option(help="Classifier-free guidance scale for the audio alone; default: --guidance-scale."),
     ] = None,
     audio_modality_scale: Annotated[
-        NumberOption, typer.Option(help="Guidance scale for the bridge of the audio alone; default: the same.")
+        NumberOption, typer.Option(help="Cross-modal guidance scale for the audio alone; default: --modality-scale.")
     ] = None,
     video_shift: Annotated[
         NumberOption, typer.Option(help="Shift of the video's noise schedule; larger spends more steps at high noise.")
@@ -90,14 +91,16 @@ def generate(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler: euler or unipc.")] = None,
     null_image: Annotated[
-        str | None, typer.Option(help="In place of a missing first frame: white (default) or none.")
+        str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frame rate in frames per second.")] = None,
     speed: Annotated[
         str | None,
-        typer.Option(help="Speed: exact (default), fast, fastest or distilled; the quicker, the more is left out."),
+        typer.Option(
+            help="Speed preset: exact (default), fast, fastest or distilled; the quicker, the more is left out."
+        ),
     ] = None,
     memory: Annotated[
         str, typer.Option(help="Offload of the weights: auto, resident, phases, stream or disk.")
@@ -119,10 +122,10 @@ def generate(
         int | None, typer.Option(help="Number of processes that generate together, one for each GPU.")
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="How these processes share the work, as branches=2,ring=1,ulysses=2.")
+        str | None, typer.Option(help="How the processes of --gpus share the work, as branches=2,ring=1,ulysses=2.")
     ] = None,
     shard_weights: Annotated[
-        bool, typer.Option("--shard-weights", help="Each of these processes holds a part of the weights.")
+        bool, typer.Option("--shard-weights", help="Each process of --gpus holds a part of the weights (sharding).")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of the path; of several clips a list.")
@@ -305,7 +308,7 @@ def _closing_line(made: GeneratedFile) -> str:
     spared = f" of {calls.planned} planned" if calls.predictions < calls.planned else ""
     repeated = f", {calls.repeated} of them mostly repeated" if calls.repeated else ""
     return (
-        f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with sound in "
+        f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with audio in "
         f"{sum(made.seconds.values()):.1f} s ({parts}); "
         f"{calls.predictions} predictions{spared}{repeated}"
     )

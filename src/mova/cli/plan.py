@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    model: Annotated[str, typer.Option(help="mova-tiny, mova-360p, mova-720p or a model directory.")],
+    model: Annotated[str, typer.Option(help="Model: mova-tiny, mova-360p, mova-720p or a model directory.")],
     size: Annotated[
         str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT, such as 640x352.")
     ] = None,
@@ -26,13 +26,13 @@ def plan(
     ] = None,
     modality_scale: Annotated[
         float | None,
-        typer.Option(help="Guidance scale for the bridge between video and audio; 1 disables that guidance."),
+        typer.Option(help="Cross-modal (bridge) guidance scale; 1 disables it."),
     ] = None,
     quantize: Annotated[
         str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
     ] = None,
-    speed: Annotated[str, typer.Option(help="Speed: exact, fast, fastest or distilled, as for generate.")] = "exact",
-    gpu: Annotated[str | None, typer.Option(help="Name of a GPU, such as rtx-4090; all known ones by default.")] = None,
+    speed: Annotated[str, typer.Option(help="Speed preset: exact, fast, fastest or distilled.")] = "exact",
+    gpu: Annotated[str | None, typer.Option(help="Name of a GPU, such as rtx-4090; all known GPUs by default.")] = None,
     gpu_memory: Annotated[
         float | None, typer.Option(metavar="GB", help="Memory of a GPU, for one that has no name here; in 10^9 bytes.")
     ] = None,

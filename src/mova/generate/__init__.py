@@ -1,4 +1,4 @@
-"""From a prompt and pictures to a clip: the pipeline, what it loads, and what a run will cost.
+"""From options to clips in files: what is asked, checked requests, lists of prompts, one model for many clips.
 
-`request`, `locate`, `dims` and `plan` work without torch, so that wrong input is found before anything heavy happens.
+All but the run itself works without torch, so that wrong input is found before anything heavy happens.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mova.generate.request import GenerateRequest
 from mova.pipeline.origin import INPUTS, file_sha256, origin_of_versions
@@ -16,7 +15,7 @@ def describe(
     *,
     runtime: Runtime | None = None,
     weights_sha256: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what a clip says of its origin, as JSON values.
 
     Args:
@@ -29,7 +28,7 @@ def describe(
 
     loras = [{"file": lora.path.name, "scale": lora.scale, "sha256": file_sha256(lora.path)} for lora in request.loras]
     files = {name: getattr(request, name) for name in INPUTS}
-    own: dict[str, Any] = {
+    own: dict[str, object] = {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
         "seed": request.seed,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mova.errors import MuxError, ReadError
 from mova.generate.many import Job
@@ -45,7 +45,7 @@ class GeneratedFile:
     """
 
     path: str
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, object]
     num_frames: int
     frame_rate: float
     height: int
@@ -72,7 +72,7 @@ class KeptFile:
     """
 
     path: str
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, object]
     skipped: bool = True
 
     def to_json(self) -> str:
@@ -213,7 +213,7 @@ def generate_files(
 
 
 def _make(
-    job: Job, target: Path, record: dict[str, Any], inputs: MediaArrays, session: Session, clock: Clock
+    job: Job, target: Path, record: dict[str, object], inputs: MediaArrays, session: Session, clock: Clock
 ) -> GeneratedFile:
     from mova.media.write import write_clip
 
@@ -253,7 +253,7 @@ def _targets(jobs: Sequence[Job]) -> list[Path]:
     return targets
 
 
-def _is_there(job: Job, record: Mapping[str, Any]) -> bool:
+def _is_there(job: Job, record: Mapping[str, object]) -> bool:
     """Say whether a file holds the clip already.
 
     Raises:
@@ -286,7 +286,7 @@ class _Inputs:
     def __init__(self, on_note: Callable[[str], None]) -> None:
         self._on_note = on_note
         self._said: set[str] = set()
-        self._key: tuple[Any, ...] | None = None
+        self._key: tuple[object, ...] | None = None
         self._read: MediaArrays = {}
 
     def read(self, request: GenerateRequest) -> MediaArrays:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,13 +33,13 @@ class CallRecord:
     settings: SamplingSettings
     folder: Path | None
     adapters: Mapping[str, float]
-    media: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    media: Mapping[str, object] = field(default_factory=dict, repr=False)
 
-    def of(self, clip: int, seeds: Sequence[tuple[int, int]] | None) -> dict[str, Any]:
+    def of(self, clip: int, seeds: Sequence[tuple[int, int]] | None) -> dict[str, object]:
         """Return the record of one clip, as JSON values; the keys are those that the command writes."""
         from mova.weights.fingerprint import weights_hash
 
-        made: dict[str, Any] = {"prompt": self.prompts[clip], "negative_prompt": self.negative_prompts[clip]}
+        made: dict[str, object] = {"prompt": self.prompts[clip], "negative_prompt": self.negative_prompts[clip]}
         if seeds is not None:
             made |= {"seed": seeds[clip][0], "index": seeds[clip][1]}
         made["settings"] = self.settings.record()
@@ -66,7 +65,7 @@ def each_text(texts: str | Sequence[str] | None, num_prompts: int, per_prompt: i
     return [text for text in texts for _ in range(count // len(texts))]
 
 
-def _fingerprint(value: Any) -> str:
+def _fingerprint(value: object) -> str:
     digest = hashlib.sha256()
     for part in value if isinstance(value, list | tuple) else [value]:
         content = part.detach().cpu().float().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)

@@ -63,7 +63,7 @@ class Origin:
     quantization: str | None
 
 
-def origin_of_versions() -> dict[str, Any]:
+def origin_of_versions() -> dict[str, object]:
     """Return with which versions a clip is made."""
     return {"mova": package_version(), "versions": _versions()}
 
@@ -88,7 +88,7 @@ def file_sha256(path: Path) -> str:
         raise ReadError(f"{path} must be a file that can be read: {error.strerror}") from error
 
 
-def is_same_clip(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def is_same_clip(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Say whether two records are of the same clip, wherever and with whatever versions it was made."""
     kept = [{key: value for key, value in record.items() if key not in CIRCUMSTANCES} for record in (one, other)]
     return kept[0] == kept[1]

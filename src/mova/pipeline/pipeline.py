@@ -122,7 +122,7 @@ class MovaPipeline(
     def boundary_ratio(self, ratio: float) -> None:
         self.register_to_config(boundary_ratio=ratio)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         """Set a component or another attribute.
 
         Raises:

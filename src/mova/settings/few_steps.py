@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from safetensors import SafetensorError, safe_open
 
@@ -36,7 +36,7 @@ def find_few_steps(model: str, folder: Path) -> Path:
     return file
 
 
-def read_recommended(file: Path) -> dict[str, Any]:
+def read_recommended(file: Path) -> Mapping[str, object]:
     """Return the settings that a LoRA was made for, from the header of its file.
 
     Raises:
@@ -54,7 +54,7 @@ def read_recommended(file: Path) -> dict[str, Any]:
     return found
 
 
-def with_recommended(defaults: ModelDefaults, recommended: Mapping[str, Any], name: str) -> ModelDefaults:
+def with_recommended(defaults: ModelDefaults, recommended: Mapping[str, object], name: str) -> ModelDefaults:
     """Return a model's defaults in which what a LoRA recommends takes the place of what the model does.
 
     Args:

@@ -24,6 +24,8 @@ _OF_SPEED: Final = (
 )
 _OF_MODEL: Final = ("codec", "geometry")
 
+SettingValue = int | float | str | tuple[float, float]
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenSettings:
@@ -52,13 +54,14 @@ class GivenSettings:
     step_cache: float | None = None
     step_cache_order: int | None = None
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, SettingValue]:
         """Return what is given, by field."""
         return {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
 
     def over(self, other: GivenSettings) -> Self:
         """Return these settings, and in place of what is not given here that of `other`."""
-        return replace(self, **{**other.values(), **self.values()})
+        values: dict[str, Any] = {**other.values(), **self.values()}
+        return replace(self, **values)
 
     def without_speed(self) -> Self:
         """Return these settings without what a speed preset decides."""
@@ -199,9 +202,10 @@ class SamplingSettings:
             step_cache=preset.cache_threshold,
             step_cache_order=preset.cache_order,
         )
-        return cls(codec=codec, **given.over(quicker).over(recommended).values())
+        values: dict[str, Any] = given.over(quicker).over(recommended).values()
+        return cls(codec=codec, **values)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return the settings as JSON values, by field; `GivenSettings.read` reads them again."""
         own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _OF_MODEL}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}

@@ -1,4 +1,4 @@
-"""How much sooner a clip may come for how much less exactness: a ladder whose rungs say what they change."""
+"""Speed presets: how much sooner a clip may come for how much less exactness, and what each changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mova.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One rung. The defaults leave nothing out.
+    """One preset. The defaults leave nothing out.
 
     Attributes:
         words: what it changes, for people.
@@ -63,7 +63,7 @@ SPEEDS: Final[dict[str, Speed]] = {
 
 
 def speed_named(name: str) -> Speed:
-    """Return a rung of the ladder.
+    """Return a speed preset.
 
     Raises:
         ConfigError: there is none of this name; the text names the one that is most like it.

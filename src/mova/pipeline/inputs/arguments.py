@@ -11,7 +11,7 @@ import torch
 
 from mova.errors import ConfigError, GeometryError
 from mova.files.json_file import field_kinds, shorten
-from mova.settings.sampling import GivenSettings
+from mova.settings.sampling import GivenSettings, SettingValue
 from mova.settings.seeds import sample_seeds, whole_number
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plain_settings(given: GivenSettings) -> GivenSettings:
     return replace(given, **plain)
 
 
-def _plain(name: str, value: Any, kind: type) -> int | float | str | tuple[float, float]:
+def _plain(name: str, value: object, kind: type) -> SettingValue:
     if kind is int:
         return whole_number(name, value, -_MOST, _MOST)
     if kind is str:

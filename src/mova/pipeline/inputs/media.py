@@ -1,4 +1,4 @@
-"""Pictures, films and sounds as callers have them, to the tensors of the pipeline."""
+"""Images, videos and audio as callers have them, to the tensors of the pipeline."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def image_tensor(image: ImageInput | Sequence[ImageInput], geometry: ClipGeometr
     size = (geometry.height, geometry.width)
     if isinstance(image, (list, tuple)):
         if not image:
-            raise ConfigError("image must be a picture or a list of them, got an empty list")
+            raise ConfigError("image must be one image or a list of them, got an empty list")
         return torch.cat([image_tensor(part, geometry) for part in image])
     if isinstance(image, Image.Image):
         return pil_to_float(image, size, "image").movedim(1, 0)
@@ -151,7 +151,7 @@ def image_tensor(image: ImageInput | Sequence[ImageInput], geometry: ClipGeometr
         images = grey[None] if grey.ndim == 3 else grey
         if images.ndim == 4 and images.shape[-1] in (3, 4) and images.size:
             return array_to_float(images, size, "image").movedim(1, 0)
-    raise GeometryError(f"an image must be a PIL picture, a tensor or (H, W, 3) uint8, got {describe(image)}")
+    raise GeometryError(f"an image must be a PIL image, a tensor or (H, W, 3) uint8, got {describe(image)}")
 
 
 def video_tensor(video: VideoInput, geometry: ClipGeometry) -> torch.Tensor:
