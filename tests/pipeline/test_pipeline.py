@@ -291,7 +291,7 @@ def test_pictures_that_are_not_finite_are_not_returned(pipe, short):
         broken.decoder.conv_out.bias.fill_(float("nan"))
     bad = MovaPipeline(**(pipe.components | {"video_vae": broken}))
     bad.set_progress_bar_config(disable=True)
-    with pytest.raises(NumericalError, match="the decoded picture must hold finite numbers"):
+    with pytest.raises(NumericalError, match="the decoded video must hold finite numbers"):
         bad("a dog", **short, seed=0)
 
 

@@ -39,7 +39,7 @@ def make(folder: Path, name: str, *changes: str, recipe: dict[str, Any] = JOINT)
 
     def noted(sampler: ClipSampler, *arguments: Any) -> Any:
         found = denoise(sampler, *arguments)
-        latents.append([found.video.clone(), found.audio.clone()])
+        latents.append([found[0].video.clone(), found[0].audio.clone()])
         return found
 
     base = [f"start.{part}={folder}/base/{part}" for part in COMPONENTS] + ["start.changes={}"]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,16 +11,20 @@ import torch
 
 import shared_clips
 import shared_training
+from mova.errors import ConfigError
 from mova.evaluate.toyworld import summarise
 from mova.media.probe import probe
 from mova.models.experts import ExpertForward
+from mova.offload.placement import Placement
 from mova.offload.residency import OneAtATime
+from mova.pipeline.loop.sampling import sample
 from mova.toyworld import first_frame, render, sample_scene, score_clip
 from mova.toyworld.score import match_events
 from mova.train.config import load_recipe
+from mova.train.config.joint import ValidationConfig
 from mova.train.ladder import run_recipe
 from mova.train.loop.checkpoint import list_states
-from mova.train.validation import together
+from mova.train.validation import ClipSampler, SampleSettings, together
 from processes import run_processes
 
 
@@ -189,3 +195,35 @@ def test_a_validation_counts_the_events_that_an_evaluation_counts():
     for name in ("recall", "precision"):
         assert validated[f"clips_{name}"] == pytest.approx(evaluated[name].value)
     assert validated["clips_offset_ms"] == pytest.approx(evaluated["offset_median_abs_ms"].value)
+
+
+def test_clips_come_from_the_loop_of_every_pipeline_with_its_cache_its_counts_and_encoders_that_are_offloaded(
+    clips, monkeypatch
+):
+    folder, _, _ = clips
+    placements, resident = [], []
+
+    def placed(*arguments):
+        placements.append(Placement(*arguments))
+        return placements[-1]
+
+    def sampled(*arguments, **options):
+        resident.append(placements[-1].resident_bytes())
+        return sample(*arguments, **options)
+
+    monkeypatch.setattr("mova.train.validation.Placement", placed)
+    monkeypatch.setattr("mova.train.validation.sample", sampled)
+    cached = ["validation.step_cache=100", "validation.num_inference_steps=4", "validation.modality_scale=1"]
+    shared_clips.make(folder, "cached", *cached)
+    calls = json.loads((folder / "cached/joint/validation/step_00000001/scores.json").read_text())["calls"]
+    assert [one["predictions"] for one in calls] == [one["planned"] for one in calls] == [8, 8]
+    assert all(0 < one["repeated"] < 8 for one in calls)
+    assert resident == [0, 0]
+    assert placements[-1].peak_weights_bytes > 0
+
+
+def test_several_processes_have_no_step_cache():
+    validation = ValidationConfig(clips=1, step_cache=0.1)
+    settings = SampleSettings(validation, 5.0, 5.0, 0.9, Path())
+    with pytest.raises(ConfigError, match=r"validation.step_cache is for one process, got 0.1 with 2; nearest is 0"):
+        ClipSampler(settings, None, {}, {}, torch.device("cpu"), SimpleNamespace(world_size=2))

@@ -61,9 +61,14 @@ class ExpertForward:
         self.experts, self.expert, self.bring = experts, expert, bring
 
     @property
+    def dual_tower(self) -> DualTower:
+        """The expert's joint model, to set hooks on; it is called through `Experts` alone."""
+        return cast("DualTower", self.experts.models[self.expert])
+
+    @property
     def video_tower(self) -> VideoTower:
         """The expert's tower."""
-        return cast("VideoTower", self.experts.models[self.expert].video_tower)
+        return self.dual_tower.video_tower
 
     @property
     def audio_tower(self) -> AudioTower:

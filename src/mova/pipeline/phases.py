@@ -18,10 +18,11 @@ from mova.codecs.video import decode_video, encode_video
 from mova.conditioning.frames import frame_condition
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
+from mova.names import Expert
 from mova.offload.placement import Placement
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise
 from mova.pipeline.loop.parallel import Spread
-from mova.pipeline.loop.sampling import CALLBACK_INPUTS, StepCallback, sample, step_callback
+from mova.pipeline.loop.sampling import CALLBACK_INPUTS, Course, StepCallback, sample, step_callback
 from mova.pipeline.loop.velocity import JointModel, TextConditions
 from mova.pipeline.output import CallCount, format_audio, format_frames
 from mova.pipeline.run_plan import RunPlan, Start
@@ -50,7 +51,7 @@ class PhasesMixin:
     _reading_text: Callable[[], Any]
     _coding: Callable[[], Any]
     _denoising: Callable[[Iterable[Any]], Any]
-    _joint_models: Callable[[], tuple[JointModel, JointModel]]
+    _joint_models: Callable[[], Mapping[Expert, JointModel]]
     if TYPE_CHECKING:
 
         @property
@@ -117,17 +118,17 @@ class PhasesMixin:
         callback_inputs: Sequence[str] = CALLBACK_INPUTS,
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model."""
-        high_noise, low_noise = self._joint_models()
+        models = self._joint_models()
         with (
-            self._denoising((high_noise, low_noise)),
+            self._denoising(models.values()),
             self.progress_bar(total=plan.settings.num_inference_steps) as bar,
         ):
             return sample(
-                high_noise,
-                low_noise,
-                plan,
+                models,
+                Course.of(plan),
                 text,
-                start,
+                start.latents,
+                start.condition,
                 batch_branches=batch_branches,
                 spread=self._spread.velocities,
                 broadcast_flag=self.parallel.broadcast_flag,
@@ -150,7 +151,7 @@ class PhasesMixin:
                 waveform = _one_by_one(
                     lambda clip: decode_audio(self.audio_vae, clip, num_samples=num_samples), latents.audio
                 )
-        for name, decoded in (("picture", frames), ("sound", waveform)):
+        for name, decoded in (("video", frames), ("audio", waveform)):
             if not decoded.isfinite().all():
                 raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")
         return format_frames(frames, plan.output_type), format_audio(waveform, plan.output_type)

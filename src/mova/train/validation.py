@@ -6,7 +6,7 @@ import gc
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,20 @@ from torch import nn
 from mova.codecs.prompt import load_tokenizer
 from mova.data.sources.base import ClipSource
 from mova.data.sources.toy import ToySource
-from mova.diffusion.denoise import denoise
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.distributed.mesh import ALONE, Parallel
-from mova.errors import NumericalError
+from mova.errors import ConfigError, NumericalError
 from mova.media.write import write_clip
-from mova.names import Expert
+from mova.names import ENCODERS, OPTIONAL_COMPONENTS, Expert, published_class
+from mova.offload.placement import Placement
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise
-from mova.pipeline.loop.velocity import JointModel, TextConditions, VelocityModel
-from mova.pipeline.output import MovaPipelineOutput
+from mova.pipeline.loop.parallel import Prepared, Spread
+from mova.pipeline.loop.sampling import Course, sample
+from mova.pipeline.loop.velocity import JointModel, TextConditions
+from mova.pipeline.output import CallCount, MovaPipelineOutput
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.run_plan import RunPlan, Start
+from mova.plan.memory import MemoryPlan
 from mova.settings.sampling import GivenSettings, SamplingSettings
 from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.train.config.joint import ValidationConfig
@@ -36,7 +39,8 @@ from mova.types import LatentPair
 from mova.weights.components import load_component
 
 logger = logging.getLogger(__name__)
-_CODECS = {"video_vae": "AutoencoderKLWan", "audio_vae": "DAC", "text_encoder": "UMT5EncoderModel"}
+# Each network visits the device for its phase; what it takes there is planned with the training.
+_VISITING = MemoryPlan("validation", "phases", weights_bytes=0, activations_bytes=0, phase="encoding")
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,21 @@ class SampleSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """What the loop starts from, on the CPU: it may travel to other processes."""
+class _Made:
+    """What the loop made of a clip, on every process."""
 
     plan: RunPlan
     text: TextConditions
     start: Start
+    latents: LatentPair
 
 
 class ClipSampler:
     """Makes the same few clips of the validation split at every call, from the weights that are in the towers then.
 
-    The main process reads, encodes, decodes and writes; its autoencoders and its text encoder are loaded for a call and
-    let go after it. In between every process does the same steps on its part of the weights and tokens.
+    The main process reads, encodes, decodes and writes; its autoencoders and its text encoder are loaded for a call,
+    are offloaded to the host while they have nothing to do, and are let go after it. In between every process does the
+    same steps on its part of the weights and tokens, in the sampling loop of every pipeline.
 
     Args:
         settings: how.
@@ -78,6 +84,9 @@ class ClipSampler:
         models: their joint forward with each expert.
         device: that they are on.
         parallel: this process among the others.
+
+    Raises:
+        ConfigError: a step cache with several processes.
     """
 
     def __init__(
@@ -91,6 +100,12 @@ class ClipSampler:
     ) -> None:
         self.settings, self.source, self.components, self.models = settings, source, components, models
         self.device, self.parallel = device, parallel
+        step_cache = settings.validation.step_cache
+        if step_cache and parallel.world_size > 1:
+            raise ConfigError(
+                f"validation.step_cache is for one process, got {step_cache} with {parallel.world_size}; nearest is 0, "
+                "which is off"
+            )
 
     def sample(self, step: int, folder: Path, check: Callable[[], object] = lambda: None) -> dict[str, float]:
         """Write `folder/step_NNNNNNNN/*.mp4` and `scores.json` beside them; all processes must call this.
@@ -107,44 +122,48 @@ class ClipSampler:
         """
         target = folder / f"step_{step:08d}"
         scores: list[ClipScore] = []
+        calls: list[CallCount] = []
         problem = ""
         try:
-            self._write_clips(target, scores, check)
+            self._write_clips(target, scores, calls, check)
         except (NumericalError, torch.cuda.OutOfMemoryError) as error:
             problem = f"{type(error).__name__}: {error}"
         # The encoders are gone with the pipeline.
         gc.collect()
-        return self.parallel.broadcast(lambda: _record(step, target, scores, problem))
+        return self.parallel.broadcast(lambda: _record(step, target, scores, calls, problem))
 
-    def _write_clips(self, target: Path, scores: list[ClipScore], check: Callable[[], object]) -> None:
+    def _write_clips(
+        self, target: Path, scores: list[ClipScore], calls: list[CallCount], check: Callable[[], object]
+    ) -> None:
         on_main: list[_Codecs] = []
         self.parallel.broadcast(lambda: on_main.append(self._codecs()))
         for index in range(min(self.settings.validation.clips, len(self.source.entries))):
-            prepared = self.parallel.broadcast(partial(self._prepare, on_main, index))
-            latents = self._denoise(prepared, check)
-            self.parallel.broadcast(partial(self._finish, on_main, index, prepared, latents, target, scores))
+            plan = self.parallel.broadcast(partial(self._plan, on_main, index))
+            text, start = Spread(self.parallel).prepare(partial(self._prepare, on_main, index, plan), self.device)
+            latents, count = self._denoise(plan, text, start, check)
+            calls.append(count)
+            made = _Made(plan, text, start, latents)
+            self.parallel.broadcast(partial(self._finish, on_main, index, made, target, scores))
 
     def _codecs(self) -> _Codecs:
         settings = self.settings
-        codecs: dict[str, Any] = {
-            name: load_component(settings.encoders / name, expected_class=expected, device=self.device).float()
-            for name, expected in _CODECS.items()
+        encoders = {
+            name: load_component(settings.encoders / name, expected_class=published_class(name)) for name in ENCODERS
         }
-        towers: dict[str, Any] = {"video_dit_2": None} | dict(self.components)
+        parts: dict[str, Any] = {**dict.fromkeys(OPTIONAL_COMPONENTS), **self.components, **encoders}
         pipeline: _Codecs = _Codecs(
-            **codecs,
-            **towers,
+            **parts,
             tokenizer=load_tokenizer(settings.encoders / "tokenizer"),
             scheduler=PairedFlowMatchScheduler(
                 shift=settings.video_shift, sigma_min=0.0, sigma_max=1.0, extra_one_step=True
             ),
             boundary_ratio=settings.boundary_ratio,
         )
-        pipeline.trained_on = self.device
+        pipeline.offload(Placement(encoders, self.device, _VISITING, torch.float32))
         return pipeline
 
-    def _prepare(self, on_main: Sequence[_Codecs], index: int) -> _Prepared:
-        """Read and encode what a clip is made from."""
+    def _plan(self, on_main: Sequence[_Codecs], index: int) -> RunPlan:
+        """Settle what a clip is made with."""
         (pipeline,), chosen, entry = on_main, self.settings.validation, self.source.entries[index]
         height, width = self.source.sizes[entry.bucket]
         asked = GivenSettings(
@@ -155,61 +174,50 @@ class ClipSampler:
             num_inference_steps=chosen.num_inference_steps,
             guidance_scale=chosen.guidance_scale,
             modality_scale=chosen.modality_scale,
+            step_cache=chosen.step_cache,
             video_shift=self.settings.video_shift,
             audio_shift=self.settings.audio_shift,
         )
         settings = SamplingSettings.for_model(pipeline.defaults, pipeline.codec_geometry, asked)
-        given, noise = GivenMedia(image=self.source.load(index).frames[0]), GivenNoise(seed=index)
-        plan = pipeline.check_inputs(settings, given, noise, entry.caption, None, 1, "np")
-        text = pipeline.encode_prompt(plan, entry.caption)
-        start = pipeline.prepare_latents(plan, given, noise)
-        return _moved(_Prepared(plan, text, start), torch.device("cpu"))
+        return pipeline.check_inputs(settings, GivenMedia(), GivenNoise(seed=index), entry.caption, None, 1, "np")
 
-    def _denoise(self, prepared: _Prepared, check: Callable[[], object]) -> LatentPair:
+    def _prepare(self, on_main: Sequence[_Codecs], index: int, plan: RunPlan) -> Prepared:
+        """Read and encode what a clip is made from."""
+        (pipeline,) = on_main
+        text = pipeline.encode_prompt(plan, self.source.entries[index].caption)
+        given = GivenMedia(image=self.source.load(index).frames[0])
+        return text, pipeline.prepare_latents(plan, given, GivenNoise(seed=index))
+
+    def _denoise(
+        self, plan: RunPlan, text: TextConditions, start: Start, check: Callable[[], object]
+    ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule; every process gets all latents."""
-        here = _moved(prepared, self.device)
-        model = VelocityModel(
-            high_noise=self.models["high_noise"],
-            low_noise=self.models["low_noise"],
-            text=here.text,
-            condition=here.start.condition,
-            frame_rate=here.plan.geometry.frame_rate,
-        )
 
         def after_step(_done: int, _total: int, _latents: LatentPair) -> None:
             check()
 
-        return denoise(
-            model,
-            here.start.latents,
-            here.plan.schedule,
-            guidance=here.plan.guidance,
-            sampler=here.plan.sampler,
-            boundary_ratio=here.plan.boundary_ratio,
-            on_step=after_step,
-        )
+        return sample(self.models, Course.of(plan), text, start.latents, start.condition, on_step=after_step)
 
     def _finish(
         self,
         on_main: Sequence[_Codecs],
         index: int,
-        prepared: _Prepared,
-        latents: LatentPair,
+        made: _Made,
         target: Path,
         scores: list[ClipScore],
     ) -> None:
         """Decode, write and score a clip."""
-        (pipeline,), codec = on_main, prepared.plan.geometry.codec
-        frames, audio = pipeline.decode(prepared.plan, latents, prepared.start)
-        made: Any = MovaPipelineOutput(
+        (pipeline,), geometry = on_main, made.plan.geometry
+        frames, audio = pipeline.decode(made.plan, made.latents, made.start)
+        output: Any = MovaPipelineOutput(
             frames=frames,
             audio=audio,
-            sample_rate=codec.sample_rate,
-            frame_rate=prepared.plan.geometry.frame_rate,
-            seeds=prepared.start.seeds,
-            cut_prompts=prepared.text.cut,
+            sample_rate=geometry.codec.sample_rate,
+            frame_rate=geometry.frame_rate,
+            seeds=made.start.seeds,
+            cut_prompts=made.text.cut,
         )
-        clip = made.clip()
+        clip = output.clip()
         target.mkdir(parents=True, exist_ok=True)
         write_clip(target / f"{index:02d}.mp4", clip, metadata={"prompt": self.source.entries[index].caption})
         if isinstance(self.source, ToySource):
@@ -218,35 +226,30 @@ class ClipSampler:
 
 
 class _Codecs(MovaPipeline):
-    """The ends of the pipeline, encoding and decoding, on the device that trains wherever the towers are now."""
+    """The ends of the pipeline, encoding and decoding, beside towers that stay where the training has them."""
 
-    trained_on: torch.device
+    # Its own, of the encoders alone: other pipelines with these towers have nothing to do with it.
+    placement: Placement | None = None  # type: ignore[assignment]
 
-    @property
-    def _execution_device(self) -> torch.device:
-        return self.trained_on
-
-
-def _moved(prepared: _Prepared, device: torch.device) -> _Prepared:
-    text, start = prepared.text, prepared.start
-    negative = None if text.negative is None else text.negative.to(device)
-    return _Prepared(
-        prepared.plan,
-        replace(text, positive=text.positive.to(device), negative=negative),
-        replace(
-            start,
-            latents=LatentPair(start.latents.video.to(device), start.latents.audio.to(device)),
-            condition=start.condition.to(device),
-        ),
-    )
+    def offload(self, placement: Placement) -> None:
+        """Bring each encoder to the device for its phase only."""
+        self.placement = placement
 
 
-def _record(step: int, target: Path, scores: Sequence[ClipScore], problem: str) -> dict[str, float]:
+def _record(
+    step: int, target: Path, scores: Sequence[ClipScore], calls: Sequence[CallCount], problem: str
+) -> dict[str, float]:
     """Leave the figures beside the clips, and return them."""
     if problem:
         logger.warning("no validation clips at step %d: %s", step, problem)
     figures = together(scores)
-    record = {"step": step, "figures": figures, "problem": problem, "clips": [one.to_dict() for one in scores]}
+    record = {
+        "step": step,
+        "figures": figures,
+        "problem": problem,
+        "calls": [asdict(count) for count in calls],
+        "clips": [one.to_dict() for one in scores],
+    }
     target.mkdir(parents=True, exist_ok=True)
     (target / "scores.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     return figures

@@ -4,9 +4,9 @@ import pytest
 import torch
 import yaml
 
-from mova.diffusion.denoise import denoise
 from mova.errors import ConfigError
 from mova.pipeline.load import load_pipeline
+from mova.pipeline.loop.sampling import sample
 from mova.train.build.adapters import without_adapters
 from mova.train.config import load_recipe
 from mova.train.ladder import run_recipe
@@ -128,7 +128,7 @@ def test_only_adapters_change_and_the_teacher_stays_the_published_model(make_sta
         with without_adapters(stage.components.values()):
             as_teacher = stage.experts("low_noise", *inputs, frame_rate=24.0, use_bridge=True)
         as_student = stage.experts("low_noise", *inputs, frame_rate=24.0, use_bridge=True)
-        published = pipeline._joint_models()[1](*inputs, frame_rate=24.0)
+        published = pipeline._joint_models()["low_noise"](*inputs, frame_rate=24.0)
     torch.testing.assert_close(as_teacher.video, published.video)
     torch.testing.assert_close(as_teacher.audio, published.audio)
     assert (as_student.video - as_teacher.video).abs().max() > 1e-4
@@ -198,20 +198,17 @@ def test_the_teachers_walk_is_guided_sampling_with_the_published_weights(make_st
     stage = make_stage()
     seen = []
 
-    def spy(model, start, piece, **options):
-        end = denoise(model, start, piece, **options)
-        seen.append((start, end, piece, model, options))
+    def spy(models, course, *conditions):
+        end = sample(models, course, *conditions)
+        seen.append((course, conditions, end[0]))
         return end
 
-    monkeypatch.setattr("mova.train.stages.distill.denoise", spy)
+    monkeypatch.setattr("mova.train.stages.distill.sample", spy)
     losses_of(stage, 0)
-    ((start, end, piece, model, _),) = seen
-    pipeline = load_pipeline("mova-tiny")
-    high, low = pipeline._joint_models()
-    own = type(model)(high, low, text=model.text, condition=model.condition, frame_rate=24.0)
+    ((course, conditions, end),) = seen
     with torch.no_grad():
-        expected = denoise(own, start, piece, guidance=stage.guidance, sampler="euler", boundary_ratio=0.9)
-    assert piece.num_inference_steps == 2
+        expected, _ = sample(load_pipeline("mova-tiny")._joint_models(), course, *conditions)
+    assert course.schedule.num_inference_steps == 2
     torch.testing.assert_close(end.video, expected.video, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(end.audio, expected.audio, atol=1e-4, rtol=1e-3)
 

@@ -24,7 +24,7 @@ from mova.distributed.layout import Layout
 from mova.distributed.mesh import Parallel, start_parallel
 from mova.errors import ConfigError
 from mova.models.experts import ExpertForward, Experts, pair_towers
-from mova.names import COMPONENTS, Expert
+from mova.names import COMPONENTS, EXPERTS, Expert
 from mova.pipeline.loop.velocity import JointModel, TextConditions, VelocityModel
 from mova.pipeline.run_plan import Start
 from mova.types import LatentPair, Velocities
@@ -210,13 +210,12 @@ class SpreadPipelineMixin:
         found: Mapping[str, Any] = {name: getattr(self, name) for name in self._shared_components}
         return {name: module for name, module in found.items() if module is not None}
 
-    def _joint_models(self) -> tuple[JointModel, JointModel]:
-        """Return the joint forwards of the experts for high and for low noise."""
+    def _joint_models(self) -> Mapping[Expert, JointModel]:
+        """Return the joint forward of each expert."""
         experts = self._spread.experts
         if experts is not None:
-            return ExpertForward(experts, "high_noise"), ExpertForward(experts, "low_noise")
-        pair = pair_towers(self._present_components())
-        return pair["high_noise"], pair["low_noise"]
+            return {expert: ExpertForward(experts, expert) for expert in EXPERTS}
+        return pair_towers(self._present_components())
 
 
 def _moved(prepared: Prepared, device: torch.device) -> Prepared:

@@ -1,38 +1,76 @@
-"""From the plan of a run to clean latents: the joint models of both experts on the denoising loop."""
+"""The one assembly of the sampling loop, for generation, validation and teachers: from noise to clean latents."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
 
 from mova.diffusion.adaptive_guidance import BroadcastFlag
-from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls
-from mova.diffusion.guidance import Branch
+from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls, plan_steps
+from mova.diffusion.guidance import Branch, Guidance
+from mova.diffusion.sampler import SamplerName
+from mova.diffusion.schedule import PairedSchedule
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.models.dual_tower import DualTower
+from mova.models.experts import ExpertForward
 from mova.names import Expert
 from mova.pipeline.loop.side_stream import beside_video
 from mova.pipeline.loop.step_cache import StepCache
 from mova.pipeline.loop.velocity import JointModel, TextConditions, VelocityModel
 from mova.pipeline.output import CallCount
-from mova.pipeline.run_plan import RunPlan, Start
+from mova.pipeline.run_plan import RunPlan
 from mova.types import LatentPair, Velocities
 
 StepCallback = Callable[[Any, int, float, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 """Called with (pipeline, step, timestep, {"latents", "audio_latents"}), as in diffusers; may return latents to use."""
 
 
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What the loop follows.
+
+    Attributes:
+        schedule: noise levels of both modalities.
+        frame_rate: frames per second.
+        guidance: scales; by default none.
+        sampler: "euler" or "unipc".
+        boundary_ratio: where the experts change; None with one video tower.
+        step_cache, step_cache_order: see `StepCache`; a threshold of 0 computes every step.
+    """
+
+    schedule: PairedSchedule
+    frame_rate: float
+    guidance: Guidance = field(default_factory=Guidance)
+    sampler: SamplerName = "euler"
+    boundary_ratio: float | None = None
+    step_cache: float = 0.0
+    step_cache_order: int = 0
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> Course:
+        """Return what a call of the pipeline follows."""
+        return cls(
+            schedule=plan.schedule,
+            frame_rate=plan.geometry.frame_rate,
+            guidance=plan.guidance,
+            sampler=plan.sampler,
+            boundary_ratio=plan.boundary_ratio,
+            step_cache=plan.settings.step_cache,
+            step_cache_order=plan.settings.step_cache_order,
+        )
+
+
 def sample(
-    high_noise: JointModel,
-    low_noise: JointModel,
-    plan: RunPlan,
+    models: Mapping[Expert, JointModel],
+    course: Course,
     text: TextConditions,
-    start: Start,
+    latents: LatentPair,
+    condition: torch.Tensor,
     *,
     batch_branches: bool | None = None,
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
@@ -47,10 +85,11 @@ def sample(
     beside it.
 
     Args:
-        high_noise, low_noise: joint models of the experts.
-        plan: settings, schedule and guidance.
-        text: embeddings.
-        start: noise, known frames and held modalities.
+        models: joint model of each expert.
+        course: schedule, guidance, sampler and step cache.
+        text: embeddings of B clips.
+        latents: of B clips at the first noise level: noise, or clean where a modality is held.
+        condition: (B, 4 + C, T, h, w) of the known frames.
         batch_branches: see `VelocityModel`.
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
@@ -59,21 +98,27 @@ def sample(
 
     Raises:
         NumericalError: latents that are not finite.
+
+    Returns:
+        Clean latents, and what was asked of the models.
     """
-    threshold = plan.settings.step_cache
-    whole = [model for model in (high_noise, low_noise) if isinstance(model, DualTower)]
-    cache = StepCache(whole, threshold, order=plan.settings.step_cache_order) if threshold else None
+    threshold, guidance = course.step_cache, course.guidance
+    towers = [tower for model in models.values() if (tower := _dual_tower(model))]
+    # What stands before an expert gathers or brings its weights, which no other stream waits for.
+    plain = [model for model in models.values() if isinstance(model, DualTower)]
+    cache = StepCache(towers, threshold, order=course.step_cache_order) if threshold else None
     fits: dict[int, bool] = {}
-    size = 1 if threshold or plan.guidance.tolerance else len(start.latents.video)
+    count = len(latents.video)
+    size = 1 if threshold or guidance.tolerance else count
     counted = [
         _Counted(
             spread(
                 VelocityModel(
-                    high_noise=high_noise,
-                    low_noise=low_noise,
+                    high_noise=models["high_noise"],
+                    low_noise=models["low_noise"],
                     text=text.rows(first, first + size),
-                    condition=start.condition[first : first + size],
-                    frame_rate=plan.geometry.frame_rate,
+                    condition=condition[first : first + size],
+                    frame_rate=course.frame_rate,
                     batch_branches=batch_branches,
                     cache=cache,
                     clip=first,
@@ -81,23 +126,30 @@ def sample(
                 )
             )
         )
-        for first in range(0, len(start.latents.video), size)
+        for first in range(0, count, size)
     ]
-    with cache or contextlib.nullcontext(), beside_video(whole, start.latents.video.device):
-        latents = denoise(
+    with cache or contextlib.nullcontext(), beside_video(plain, latents.video.device):
+        made = denoise(
             counted,
-            start.latents,
-            plan.schedule,
-            guidance=plan.guidance,
-            sampler=plan.sampler,
-            boundary_ratio=plan.boundary_ratio,
+            latents,
+            course.schedule,
+            guidance=guidance,
+            sampler=course.sampler,
+            boundary_ratio=course.boundary_ratio,
             on_step=on_step,
             broadcast_flag=broadcast_flag,
             is_stopped=is_stopped,
         )
-    made = sum(one.predictions for one in counted)
-    planned = len(latents.video) * num_model_calls(plan.steps)
-    return latents, CallCount(made, cache.repeated if cache else 0, planned)
+    predictions = sum(one.predictions for one in counted)
+    planned = count * num_model_calls(plan_steps(course.schedule, guidance, course.boundary_ratio))
+    return made, CallCount(predictions, cache.repeated if cache else 0, planned)
+
+
+def _dual_tower(model: JointModel) -> DualTower | None:
+    """Return the towers and the bridge of a joint model, for hooks on them."""
+    if isinstance(model, ExpertForward):
+        return model.dual_tower
+    return model if isinstance(model, DualTower) else None
 
 
 @dataclass

@@ -56,6 +56,12 @@ class ValidationConfig(Strict):
     num_inference_steps: int = Field(default=20, ge=1, le=1000)
     guidance_scale: float = Field(default=2.0, ge=1, le=MOST_SCALE)
     modality_scale: float = Field(default=1.0, ge=0, le=MOST_SCALE)
+    step_cache: float = Field(
+        default=0.0,
+        ge=0,
+        le=MOST_SCALE,
+        description="Relative change of the first video block below which the others repeat an earlier step; 0 is off.",
+    )
 
 
 class LatentStageBase(Strict):

@@ -16,15 +16,15 @@ import torch
 
 from mova.data.batch import LatentSource
 from mova.device import autocast
-from mova.diffusion.denoise import StepPlan, denoise, plan_steps
+from mova.diffusion.denoise import StepPlan, plan_steps
 from mova.diffusion.flow import interpolate
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.schedule import PairedSchedule
 from mova.distributed.mesh import ALONE, Parallel
-from mova.models.experts import ExpertForward
-from mova.names import EXPERTS, Expert
+from mova.names import Expert
 from mova.pipeline.loading.model import load_scheduler
-from mova.pipeline.loop.velocity import TextConditions, VelocityModel
+from mova.pipeline.loop.sampling import Course, sample
+from mova.pipeline.loop.velocity import TextConditions
 from mova.train.build.adapters import without_adapters
 from mova.train.config.distill import DistillConfig
 from mova.train.loop.trainer import OnProgress, step_generator
@@ -209,27 +209,19 @@ class DistillStage(LoraStage):
         return walk
 
     def _teacher_walk(self, conditions: _Conditions) -> Walk:
-        """Return the base without its adapters, guided, on the sampler's own loop."""
-        bring = self.placement.use
-        models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
-        model = VelocityModel(
-            high_noise=models["high_noise"],
-            low_noise=models["low_noise"],
-            text=TextConditions(conditions.prompts, conditions.null_prompts),
-            condition=conditions.frames,
-            frame_rate=self.data.train.frame_rate,
-        )
+        """Return the base without its adapters, guided, on the sampling loop of a pipeline."""
+        models, text = self.sampled_models(), TextConditions(conditions.prompts, conditions.null_prompts)
 
         def walk(start: LatentPair, piece: PairedSchedule) -> LatentPair:
+            course = Course(
+                piece,
+                self.data.train.frame_rate,
+                guidance=self.guidance,
+                boundary_ratio=self.distillation.boundary_ratio,
+            )
             with self._as_teacher(), autocast(self.device, self.distillation.run.compute):
-                return denoise(
-                    model,
-                    start,
-                    piece,
-                    guidance=self.guidance,
-                    sampler="euler",
-                    boundary_ratio=self.distillation.boundary_ratio,
-                )
+                end, _ = sample(models, course, text, start, conditions.frames)
+            return end
 
         return walk
 

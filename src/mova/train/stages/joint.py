@@ -143,10 +143,12 @@ class JointObjective:
             config.validation, config.video_shift, config.audio_shift, config.boundary_ratio, encoders
         )
         source = self.parallel.broadcast(self.data.held_out_clips)
-        bring = self.placement.use
-        models = {expert: ExpertForward(self.experts, expert, bring) for expert in EXPERTS}
         components = {str(name): part for name, part in self.components.items()}
-        return ClipSampler(settings, source, components, models, self.device, self.parallel).sample
+        return ClipSampler(settings, source, components, self.sampled_models(), self.device, self.parallel).sample
+
+    def sampled_models(self) -> dict[Expert, ExpertForward]:
+        """Return the joint models as the sampling loop calls them: each is brought to the device before its steps."""
+        return {expert: ExpertForward(self.experts, expert, self.placement.use) for expert in EXPERTS}
 
     def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
