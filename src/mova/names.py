@@ -16,7 +16,15 @@ Component = Literal["video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge"
 """The parts that denoise, by their folders in the published layout."""
 
 COMPONENTS: Final[tuple[Component, ...]] = get_args(Component)
+VIDEO_TOWER: Final[Component] = "video_dit"
+AUDIO_TOWER: Final[Component] = "audio_dit"
+BRIDGE: Final[Component] = "dual_tower_bridge"
+TOWERS: Final = (VIDEO_TOWER, AUDIO_TOWER)
+"""One tower of each modality: the second expert has the sizes of the first."""
+SHARED_COMPONENTS: Final = (AUDIO_TOWER, BRIDGE)
+"""What both experts compute with."""
 EXPERTS: Final[Mapping[Expert, Component]] = {"high_noise": "video_dit", "low_noise": "video_dit_2"}
+"""In the order in which a clip is denoised."""
 AUTOENCODERS: Final = ("video_vae", "audio_vae")
 FLOAT32_NETWORKS: Final = AUTOENCODERS
 """What stays in float32 on every device."""

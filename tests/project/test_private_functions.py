@@ -253,7 +253,7 @@ TABLE = (
     Private(
         "diffusers",
         "diffusers.DiffusionPipeline._execution_device",
-        ("pipeline/phases.py", "pipeline/pipeline.py", "pipeline/placed.py", "train/validation.py"),
+        ("pipeline/phases.py", "pipeline/pipeline.py", "pipeline/placed.py"),
         "overridden: weights that rest elsewhere do not say which device computes",
         lambda: isinstance(
             inspect.getattr_static(imported("diffusers", "DiffusionPipeline"), "_execution_device"), property

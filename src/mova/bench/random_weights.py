@@ -19,7 +19,7 @@ from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.kernels.cpu_conv import fold_causal_convolutions
 from mova.kernels.cpu_linear import use_onednn_linears
-from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, PUBLISHED_COMPONENTS
+from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMPONENTS, TEXT_ENCODER
 from mova.offload.placement import Placement
 from mova.pipeline.inputs.call import CallInputs
 from mova.pipeline.inputs.media import GivenNoise
@@ -33,7 +33,7 @@ from mova.weights.dims import ModelDims
 from mova.weights.quantize.layers import Quantizer
 from mova.weights.quantize.layout import Method, check_method
 
-LEFT_OUT = ("text_encoder", "video_dit_2")
+LEFT_OUT = (TEXT_ENCODER, *OPTIONAL_COMPONENTS)
 
 
 def plan_random(dims: ModelDims, geometry: ClipGeometry, room: Room, runtime: Runtime) -> MemoryPlan:

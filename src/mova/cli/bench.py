@@ -128,10 +128,9 @@ def find_weights(model: str) -> Path:
         CheckpointError: a model that is known by its sizes only, or unknown.
     """
     from mova.errors import CheckpointError
-    from mova.names import SHIPPED_MODELS
-    from mova.weights.locate import find_model
+    from mova.weights.locate import find_model, local_model
 
-    if not (Path(model).is_dir() or (SHIPPED_MODELS / model).is_dir()):
+    if local_model(model) is None:
         raise CheckpointError(f"{model} is known by its sizes only; add --random-weights, or give its directory")
     return find_model(model)
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import psutil
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mova.errors import DataError
 from mova.files.json_file import read_json
+from mova.weights.files import open_weights
 
 IN_MEMORY = 6 * 2**30
 """Bytes of encoded clips and captions, as stored, that are kept in host memory; more are read when they are wanted."""
@@ -79,12 +80,10 @@ class LatentCache:
             DataError: they are missing, cut short, changed or not finite; the text names the file.
         """
         path = self.path(key)
-        try:
-            with safe_open(path, framework="pt") as stored:
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-                expected = (stored.metadata() or {}).get(_CHECKSUM)
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"{path} must hold an encoded clip: {error}; remove it and it is made again") from error
+        advice = "remove it and it is made again"
+        with open_weights(path, device="cpu", error=DataError, advice=advice) as stored:
+            tensors = {name: stored.tensor(name) for name in stored.keys}
+            expected = stored.metadata.get(_CHECKSUM)
         if check and expected != checksum(tensors):
             raise DataError(f"{path} is not what was written; remove it and it is made again")
         if check and not is_finite(tensors):

@@ -12,6 +12,7 @@ from mova.data import cache
 from mova.errors import CheckpointError
 from mova.files.json_file import read_object
 from mova.geometry import ClipGeometry, CodecGeometry
+from mova.names import AUTOENCODERS, TEXT_ENCODER
 from mova.weights.dims import MAX_PROMPT_TOKENS, codec_from_configs
 from mova.weights.locate import read_config_file
 
@@ -69,7 +70,7 @@ def sizes_from_configs(
     Raises:
         CheckpointError: an encoder or a key is missing.
     """
-    missing = [part for part in ("video_vae", "audio_vae", "text_encoder") if part not in configs]
+    missing = [part for part in (*AUTOENCODERS, TEXT_ENCODER) if part not in configs]
     if missing:
         raise CheckpointError(
             f"encoding needs {', '.join(missing)}; the model has {', '.join(sorted(configs)) or 'none'}"

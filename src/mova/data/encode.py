@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from mova.codecs.audio import encode_audio
 from mova.codecs.prompt import encode_prompts, load_tokenizer
@@ -21,8 +20,11 @@ from mova.conditioning.frames import condition_from_frames, fold_mask, frame_con
 from mova.data.cache import checksum
 from mova.data.sources.base import RawClip, fraction
 from mova.device import Compute, autocast
+from mova.errors import CheckpointError
 from mova.geometry import ClipGeometry, CodecGeometry
+from mova.names import AUTOENCODERS, TEXT_ENCODER, published_class
 from mova.weights.components import load_component, read_config
+from mova.weights.files import open_weights
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
     from mova.models.audio_vae import AudioAutoencoder
 
-CLIP_PARTS = ("video_vae", "audio_vae")
-TEXT_PARTS = ("text_encoder", "tokenizer")
+CLIP_PARTS = AUTOENCODERS
+TEXT_PARTS = (TEXT_ENCODER, "tokenizer")
 # One clip in this many is conditioned on its last frame as well as its first.
 LAST_FRAME_EVERY = 8
 _BLOCK = 2**20
@@ -88,8 +90,8 @@ class ClipEncoder:
         self.device, self.compute = encoding.device, encoding.compute
         video, audio = (
             # Published in half precision; pixels and samples are float32.
-            load_component(encoding.model / name, expected_class=expected, device=self.device).float()
-            for name, expected in (("video_vae", "AutoencoderKLWan"), ("audio_vae", "DAC"))
+            load_component(encoding.model / name, expected_class=published_class(name), device=self.device).float()
+            for name in AUTOENCODERS
         )
         self.video_vae = cast("AutoencoderKLWan", video)
         self.audio_vae = cast("AudioAutoencoder", audio)
@@ -145,7 +147,7 @@ class TextEncoder:
     """
 
     def __init__(self, model: Path, device: torch.device) -> None:
-        component = load_component(model / "text_encoder", expected_class="UMT5EncoderModel", device=device)
+        component = load_component(model / TEXT_ENCODER, expected_class=published_class(TEXT_ENCODER), device=device)
         self.model = cast("UMT5EncoderModel", component.float())
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(model / "tokenizer")
 
@@ -179,10 +181,10 @@ def _file_digest(file: Path, _changed_ns: int) -> bytes:
     digest = hashlib.sha256()
     if file.suffix == ".safetensors":
         # A damaged file is told of where it is loaded; here it is merely another one.
-        with contextlib.suppress(SafetensorError), safe_open(file, framework="pt") as stored:
-            for name in sorted(stored.keys()):
+        with contextlib.suppress(CheckpointError), open_weights(file, device="cpu") as stored:
+            for name in sorted(stored.keys):
                 if not name.startswith(_DECODES):
-                    digest.update(checksum({name: stored.get_tensor(name)}).encode())
+                    digest.update(checksum({name: stored.tensor(name)}).encode())
             return digest.digest()
     with file.open("rb") as content:
         while block := content.read(_BLOCK):

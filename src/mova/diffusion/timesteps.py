@@ -11,6 +11,7 @@ import torch
 from mova.diffusion.flow import shift_sigma
 from mova.diffusion.schedule import PairedFlowMatchScheduler, bell_weights, nearest_sigmas
 from mova.errors import ConfigError
+from mova.names import EXPERTS, Expert
 
 Distribution = Literal["uniform", "logit_normal"]
 Weighting = Literal["none", "min_snr", "bell"]
@@ -28,11 +29,12 @@ class ExpertRange:
             raise ConfigError(f"an expert's range must satisfy 0 <= low < high <= 1, got {self.low} and {self.high}")
 
 
-def expert_ranges(boundary_ratio: float) -> dict[str, ExpertRange]:
+def expert_ranges(boundary_ratio: float) -> dict[Expert, ExpertRange]:
     """Split [0, 1] between the experts: the high-noise one owns sigma >= boundary_ratio (0.9 in the release)."""
     if not 0 < boundary_ratio < 1:
         raise ConfigError(f"boundary_ratio must lie between 0 and 1, got {boundary_ratio}; the release uses 0.9")
-    return {"high_noise": ExpertRange(boundary_ratio, 1.0), "low_noise": ExpertRange(0.0, boundary_ratio)}
+    ranges = ExpertRange(boundary_ratio, 1.0), ExpertRange(0.0, boundary_ratio)
+    return dict(zip(EXPERTS, ranges, strict=True))
 
 
 def sample_sigmas(

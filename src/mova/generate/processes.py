@@ -11,6 +11,7 @@ from mova.distributed.layout import Divisible, Layout, check_layout, choose_layo
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.generate.request import GenerateRequest
+from mova.names import BRIDGE, TOWERS
 from mova.settings.sampling import SamplingSettings
 from mova.weights.index import checked_fields
 
@@ -115,8 +116,8 @@ def join(processes: Processes, request: GenerateRequest, folder: Path) -> tuple[
 
 def divisible(request: GenerateRequest, folder: Path) -> Divisible:
     """Return what of a request the processes can share, from configurations alone."""
-    towers = {name: checked_fields(folder, name) for name in ("video_dit", "audio_dit")}
-    bridge = checked_fields(folder, "dual_tower_bridge")
+    towers = {name: checked_fields(folder, name) for name in TOWERS}
+    bridge = checked_fields(folder, BRIDGE)
     geometry = request.settings.geometry
     return Divisible(
         heads={name: config.integer("num_heads") for name, config in towers.items()},

@@ -10,7 +10,7 @@ from torch import nn
 
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
-from mova.names import Expert
+from mova.names import EXPERTS, SHARED_COMPONENTS, VIDEO_TOWER, Expert
 from mova.types import Velocities
 
 
@@ -23,12 +23,9 @@ def pair_towers(components: Mapping[Any, Any]) -> dict[Expert, DualTower]:
     Raises:
         ConfigError: sizes of bridge and towers differ.
     """
-    shared = components["audio_dit"], components["dual_tower_bridge"]
-    high = components["video_dit"]
-    return {
-        "high_noise": DualTower(high, *shared),
-        "low_noise": DualTower(components.get("video_dit_2", high), *shared),
-    }
+    shared = [components[name] for name in SHARED_COMPONENTS]
+    only = components[VIDEO_TOWER]
+    return {expert: DualTower(components.get(name, only), *shared) for expert, name in EXPERTS.items()}
 
 
 class Experts(nn.Module):

@@ -15,7 +15,7 @@ from torch import nn
 
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.models.dual_tower import DualTower
-from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, TEXT_ENCODER
+from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, SHARED_COMPONENTS, TEXT_ENCODER
 from mova.offload.residency import OffloadedWeights, frozen_tensors
 from mova.offload.stores import StoreKind
 from mova.offload.streaming import BlockStreamer, outside_blocks
@@ -94,7 +94,7 @@ class Placement:
                     stack.callback(handle.remove)
             for name in names.values():
                 stack.callback(self._offloaded[name].offload)
-            stack.enter_context(self._onloaded(("audio_dit", "dual_tower_bridge"), "towers"))
+            stack.enter_context(self._onloaded(SHARED_COMPONENTS, "towers"))
             yield
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:

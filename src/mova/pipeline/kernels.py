@@ -13,6 +13,7 @@ from mova.distributed.mesh import Parallel
 from mova.kernels.attention_backends import check_backend, use_backend
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_attention import use_cpu_attention
+from mova.names import BRIDGE, TOWERS
 from mova.pipeline.runtime import Runtime
 from mova.weights.index import checked_fields
 
@@ -71,12 +72,12 @@ def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
 
 def head_dims(folder: Path) -> tuple[int, ...]:
     """Return the channels per head of towers and bridge, from their configurations."""
-    towers = [checked_fields(folder, name) for name in ("video_dit", "audio_dit")]
-    bridge = checked_fields(folder, "dual_tower_bridge").integer("head_dim")
+    towers = [checked_fields(folder, name) for name in TOWERS]
+    bridge = checked_fields(folder, BRIDGE).integer("head_dim")
     return (*(tower.integer("dim") // tower.integer("num_heads") for tower in towers), bridge)
 
 
 def _head_dims(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
-    towers = [configs[name] for name in ("video_dit", "audio_dit")]
-    bridge = int(configs["dual_tower_bridge"]["head_dim"])
+    towers = [configs[name] for name in TOWERS]
+    bridge = int(configs[BRIDGE]["head_dim"])
     return (*(int(tower["dim"]) // int(tower["num_heads"]) for tower in towers), bridge)

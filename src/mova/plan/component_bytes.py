@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mova.names import EXPERTS, FLOAT32_NETWORKS
+from mova.names import AUDIO_TOWER, BRIDGE, EXPERTS, FLOAT32_NETWORKS, TEXT_ENCODER
 from mova.weights.dims import BridgeDims, ModelDims, TowerDims
 from mova.weights.quantize.layout import Method, check_method, quantized_bytes
 
@@ -77,14 +77,14 @@ def component_bytes(
     precision = Precision(element_bytes, None if quantization is None else check_method(quantization))
     sensitive = element_bytes if stored else FLOAT32_BYTES
     experts = tuple(EXPERTS.values())[: model.num_experts]
-    text = model.fixed_parameters.get("text_encoder", 0)
+    text = model.fixed_parameters.get(TEXT_ENCODER, 0)
     embeddings = min(model.text_embedding_parameters, text)
     layers = model.num_text_layers
     parts: dict[str, ComponentBytes] = {
         **dict.fromkeys(experts, _tower(model.video, precision, sensitive)),
-        "audio_dit": _tower(model.audio, precision, sensitive),
-        "dual_tower_bridge": _bridge(model.bridge, precision, sensitive),
-        "text_encoder": ComponentBytes(
+        AUDIO_TOWER: _tower(model.audio, precision, sensitive),
+        BRIDGE: _bridge(model.bridge, precision, sensitive),
+        TEXT_ENCODER: ComponentBytes(
             embeddings * element_bytes, (((text - embeddings) * element_bytes // layers,) * layers,) if layers else ()
         ),
     }

@@ -12,15 +12,22 @@ from typing import Any
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
 from mova.models.presets import mova_360p, mova_720p
-from mova.names import SHIPPED_MODELS
 from mova.settings.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
 from mova.weights.dims import ModelDims, dims_from_configs, dims_from_directory
 from mova.weights.index import read_configs
-from mova.weights.locate import PUBLISHED_DEFAULTS, ModelDefaults, find_model, read_defaults
+from mova.weights.locate import (
+    PUBLISHED_DEFAULTS,
+    PUBLISHED_IDS,
+    ModelDefaults,
+    find_model,
+    local_model,
+    read_defaults,
+    shipped_models,
+)
 
 _PRESETS = {"mova-360p": mova_360p, "mova-720p": mova_720p}
 # What is known of these needs no download.
-_HUB_IDS = {"OpenMOSS-Team/MOVA-360p": "mova-360p", "OpenMOSS-Team/MOVA-720p": "mova-720p"}
+_HUB_IDS = {hub_id: hub_id.rpartition("/")[2].lower() for hub_id in PUBLISHED_IDS}
 # Counted on the published key lists; a model directory is counted from its own weight files instead.
 _FIXED_PARAMETERS = {"text_encoder": 5_680_910_336, "video_vae": 126_892_531, "audio_vae": 371_539_137}
 
@@ -74,7 +81,7 @@ def _known(model: str) -> str:
     """Return the name that a spelling stands for: "MOVA-360p", "mova_360p" and the hub id are "mova-360p"."""
     if model in _HUB_IDS or Path(model).is_dir():
         return _HUB_IDS.get(model, model)
-    return {_letters(name): name for name in ("mova-tiny", *_PRESETS)}.get(_letters(model), model)
+    return {_letters(name): name for name in (*shipped_models(), *_PRESETS)}.get(_letters(model), model)
 
 
 def _letters(name: str) -> str:
@@ -83,8 +90,8 @@ def _letters(name: str) -> str:
 
 def _find_folder(model: str) -> Path:
     # A plan must not start a download, which is what `find_model` does with a hub id.
-    if not (Path(model).is_dir() or (SHIPPED_MODELS / model).is_dir()):
-        known = ["mova-tiny", *_PRESETS]
+    if local_model(model) is None:
+        known = [*shipped_models(), *_PRESETS]
         nearest = difflib.get_close_matches(_letters(model), {_letters(name): name for name in known}, n=1, cutoff=0.0)
         name = next(name for name in known if _letters(name) == nearest[0])
         raise CheckpointError(

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from safetensors import SafetensorError, safe_open
-
 from mova.errors import CheckpointError, ConfigError
-from mova.files.json_file import Fields, parse_json, shorten_text
-from mova.names import FEW_STEPS_FILE, SHIPPED_MODELS
-from mova.weights.files import read_header
-from mova.weights.locate import ModelDefaults, changed_defaults
+from mova.files.json_file import Fields, parse_json
+from mova.names import FEW_STEPS_FILE
+from mova.weights.files import open_weights
+from mova.weights.locate import ModelDefaults, changed_defaults, shipped_models
 
 DISTILLED: Final = "distilled"
 
@@ -29,7 +27,7 @@ def find_few_steps(model: str, folder: Path) -> Path:
     """
     file = folder / FEW_STEPS_FILE
     if not file.is_file():
-        known = ", ".join(sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{FEW_STEPS_FILE}"))) or "none"
+        known = ", ".join(shipped_models(FEW_STEPS_FILE)) or "none"
         raise ConfigError(
             f"speed {DISTILLED} is for models with a {FEW_STEPS_FILE} ({known}), got {model}; nearest is fastest"
         )
@@ -42,12 +40,8 @@ def read_recommended(file: Path) -> Mapping[str, object]:
     Raises:
         CheckpointError: a damaged file, or one that recommends nothing.
     """
-    read_header(file)  # checks its size first
-    try:
-        with safe_open(file, framework="np") as stored:
-            text = (stored.metadata() or {}).get("recommended") or "{}"
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} must be a whole safetensors file: {shorten_text(str(error))}") from error
+    with open_weights(file) as stored:
+        text = stored.metadata.get("recommended") or "{}"
     found = parse_json(text, f"{file}: recommended", error=CheckpointError)
     if not found or not isinstance(found, dict):
         raise CheckpointError(f"{file} must say in its metadata which settings it is for ('recommended'), got none")

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -28,7 +27,14 @@ from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.weights.config_limits import checked_config
-from mova.weights.files import DIFFUSERS_STEM, TRANSFORMERS_STEM, StoredTensor, inspect_component, weight_files
+from mova.weights.files import (
+    DIFFUSERS_STEM,
+    TRANSFORMERS_STEM,
+    StoredTensor,
+    inspect_component,
+    open_weights,
+    weight_files,
+)
 from mova.weights.quantize.codes import CODE_DTYPES, require_method
 from mova.weights.quantize.layers import Quantizer, install_quantized_layers, quantized_method, quantized_tensors
 from mova.weights.quantize.layout import FROZEN_METHODS, Method, storage_method
@@ -244,12 +250,9 @@ def load_component(
 
 
 def _tensors(file: Path, device: torch.device | str) -> Iterator[tuple[str, torch.Tensor]]:
-    try:
-        with safe_open(file, framework="pt", device=str(device)) as stored:
-            for key in stored.keys():  # noqa: SIM118 (not a mapping)
-                yield key, stored.get_tensor(key)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} cannot be read: {shorten_text(str(error))}") from error
+    with open_weights(file, device=device) as stored:
+        for key in stored.keys:
+            yield key, stored.tensor(key)
 
 
 def write_component(

@@ -15,7 +15,7 @@ from typing import Any
 from mova.errors import CheckpointError
 from mova.files.json_file import read_object, shorten_text
 from mova.geometry import CodecGeometry
-from mova.names import ENCODERS, EXPERTS, INDEX_FILE
+from mova.names import AUDIO_TOWER, AUTOENCODERS, BRIDGE, ENCODERS, EXPERTS, INDEX_FILE, TOWERS
 from mova.weights.files import read_headers
 from mova.weights.index import checked_fields, read_configs
 
@@ -131,8 +131,8 @@ class ModelDims:
         experts = tuple(EXPERTS.values())[: self.num_experts]
         return {
             **dict.fromkeys(experts, self.video.num_parameters),
-            "audio_dit": self.audio.num_parameters,
-            "dual_tower_bridge": self.bridge.num_parameters,
+            AUDIO_TOWER: self.audio.num_parameters,
+            BRIDGE: self.bridge.num_parameters,
             **self.fixed_parameters,
         }
 
@@ -149,7 +149,7 @@ def dims_from_configs(
 
     Args:
         name: name of the model.
-        configs: published keys by folder; `video_dit_2` may be missing.
+        configs: published keys by folder; the second expert may be missing.
         fixed_parameters: parameters of the text encoder and the autoencoders.
         bridge_layers: layers with audio to video and video to audio; None where the strategy is "full" (all that both
             towers have).
@@ -158,18 +158,18 @@ def dims_from_configs(
     Raises:
         CheckpointError: a component or key is missing.
     """
-    for component in ("video_dit", "audio_dit", "dual_tower_bridge", "video_vae", "audio_vae"):
+    for component in (*TOWERS, BRIDGE, *AUTOENCODERS):
         if component not in configs:
             raise CheckpointError(f"{name} must have a {component}, got {', '.join(sorted(configs)) or 'nothing'}")
-    video, audio = (TowerDims.from_config(configs[part], f"{name}: {part}") for part in ("video_dit", "audio_dit"))
+    video, audio = (TowerDims.from_config(configs[part], f"{name}: {part}") for part in TOWERS)
     text = configs.get("text_encoder", {})
-    layers = bridge_layers or _full_bridge(name, configs["dual_tower_bridge"], min(video.num_layers, audio.num_layers))
+    layers = bridge_layers or _full_bridge(name, configs[BRIDGE], min(video.num_layers, audio.num_layers))
     return ModelDims(
         name=name,
         video=video,
         audio=audio,
         bridge=BridgeDims(video.dim, audio.dim, *layers),
-        num_experts=2 if "video_dit_2" in configs else 1,
+        num_experts=sum(name in configs for name in EXPERTS.values()),
         num_prompt_tokens=num_prompt_tokens,
         codec=codec_from_configs(configs["video_vae"], configs["audio_vae"], video.patch_size, f"{name}: audio_vae"),
         video_vae_width=int(configs["video_vae"].get("decoder_base_dim") or configs["video_vae"].get("base_dim", 96)),
@@ -190,7 +190,7 @@ def dims_from_directory(folder: Path) -> ModelDims:
         raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder}")
     configs = {name: checked_fields(folder, name).values for name in read_configs(folder)}
     fixed = {part: sum(tensor.num_elements for tensor in read_headers(folder / part).values()) for part in ENCODERS}
-    bridge = read_headers(folder / "dual_tower_bridge")
+    bridge = read_headers(folder / BRIDGE)
     counted = tuple(_num_conditioners(bridge, direction) for direction in ("audio_to_video", "video_to_audio"))
     return dims_from_configs(
         str(folder),

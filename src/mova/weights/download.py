@@ -21,9 +21,10 @@ from mova.errors import CheckpointError, ConfigError
 from mova.files.inside import is_plain_name
 from mova.files.json_file import shorten, shorten_text
 from mova.files.lock import lock_folder
-from mova.names import INDEX_FILE, NETWORKS, SHIPPED_MODELS
+from mova.names import INDEX_FILE, NETWORKS
 from mova.weights.files import DIFFUSERS_STEM, TRANSFORMERS_STEM
 from mova.weights.known_files import COMPONENT_FILES, FOLDER_FILES, MODEL_FILES
+from mova.weights.locate import shipped_model
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def look_up(hub_id: str, revision: str | None = None) -> RemoteModel:
     """
     from huggingface_hub import HfApi
 
-    if is_plain_name(hub_id) and (SHIPPED_MODELS / hub_id).is_dir():
+    if shipped_model(hub_id) is not None:
         raise CheckpointError(f"model must be a hub id OWNER/NAME, got {hub_id}, which comes with the package")
     try:
         info = HfApi().model_info(hub_id, revision=revision, files_metadata=True)

@@ -1,4 +1,4 @@
-"""The weight files of a component: which there are, and what their headers say; no weights are read.
+"""The weight files of a component: which there are, what their headers say, and the one reader of safetensors files.
 
 A component's weights are one safetensors file, or shards with an index that says which tensor is where. Other files
 beside them (other variants, what an operating system puts there) are never read. No torch here.
@@ -14,12 +14,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from mova.errors import CheckpointError
+from mova.errors import CheckpointError, MovaError
 from mova.files.inside import check_plain_name
 from mova.files.json_file import read_object, shorten_text
+
+if TYPE_CHECKING:
+    import torch
 
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
@@ -165,31 +169,108 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
     """Read the header of one safetensors file: its tensors by name.
 
     Raises:
-        CheckpointError: missing, damaged, cut short, or a header beyond `MOST_HEADER_BYTES`.
+        CheckpointError: see `open_weights`.
     """
-    try:
-        _check_header_size(file)
-        with safe_open(file, framework="np") as stored:
-            slices = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    with open_weights(file) as stored:
+        return stored.header()
+
+
+class OpenWeights:
+    """A safetensors file that is open; tensors are read when they are asked for.
+
+    Args:
+        file: that is open.
+        handle: of the library.
+        error: class of the errors.
+        advice: what follows each error.
+
+    Attributes:
+        keys: names of its tensors.
+        metadata: texts of its header.
+    """
+
+    def __init__(self, file: Path, handle: Any, error: type[MovaError], advice: str) -> None:
+        self.file, self._handle, self._error, self._advice = file, handle, error, advice
+        self.keys: tuple[str, ...] = tuple(handle.keys())
+        self.metadata: dict[str, str] = dict(handle.metadata() or {})
+
+    def header(self) -> dict[str, StoredTensor]:
+        """Return what the header says of each tensor."""
+        with self._reading():
+            slices = {key: self._handle.get_slice(key) for key in self.keys}
             return {
-                key: StoredTensor(tuple(part.get_shape()), str(part.get_dtype()), file.name)
+                key: StoredTensor(tuple(part.get_shape()), str(part.get_dtype()), self.file.name)
                 for key, part in slices.items()
             }
-    except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        size = file.stat().st_size if file.is_file() else 0
-        raise CheckpointError(
-            f"{file} is damaged or cut short ({size} bytes); it must be a whole safetensors file: "
-            f"{shorten_text(str(error))}"
-        ) from error
+
+    def tensor(self, key: str) -> torch.Tensor:
+        """Return a tensor, which may be mapped from the file."""
+        with self._reading(key):
+            found: torch.Tensor = self._handle.get_tensor(key)
+            return found
+
+    def rows(self, key: str, rows: slice) -> torch.Tensor:
+        """Return some rows of a tensor, start to stop of its first axis; nothing else of it is read."""
+        with self._reading(key):
+            part = self._handle.get_slice(key)
+            # An empty range is no range to the library.
+            found: torch.Tensor = part[rows] if rows.start < rows.stop else part[:1][:0]
+            return found
+
+    @contextmanager
+    def _reading(self, key: str = "") -> Iterator[None]:
+        try:
+            yield
+        except (SafetensorError, OSError, ValueError, OverflowError) as error:
+            raise _damaged(self.file, error, self._error, self._advice, key) from error
 
 
-def _check_header_size(file: Path) -> None:
+@contextmanager
+def open_weights(
+    file: Path,
+    *,
+    device: torch.device | str | None = None,
+    error: type[MovaError] = CheckpointError,
+    advice: str = "",
+) -> Iterator[OpenWeights]:
+    """Open a safetensors file: the one way of this package, with a bound on its header.
+
+    Args:
+        file: to open.
+        device: where tensors are read to; None where the header alone is wanted (no torch then).
+        error: class of the errors, here and when a tensor is read.
+        advice: what follows each error, such as "remove it and it is made again".
+
+    Raises:
+        MovaError: of the class `error`: missing, damaged, cut short, or a header beyond `MOST_HEADER_BYTES`; the text
+            names the file, and the tensor if it is one that cannot be read.
+    """
+    try:
+        _check_header_size(file, error)
+        place = {"framework": "np"} if device is None else {"framework": "pt", "device": str(device)}
+        handle = safe_open(file, **place)
+    except (SafetensorError, OSError, ValueError, OverflowError) as failure:
+        raise _damaged(file, failure, error, advice) from failure
+    with handle as stored:
+        yield OpenWeights(file, stored, error, advice)
+
+
+def _damaged(file: Path, failure: Exception, error: type[MovaError], advice: str, key: str = "") -> MovaError:
+    size = file.stat().st_size if file.is_file() else 0
+    tensor = f", tensor {shorten_text(key)!r}" if key else ""
+    return error(
+        f"{file} is damaged or cut short ({size} bytes){tensor}; it must be a whole safetensors file: "
+        f"{shorten_text(str(failure))}{f'; {advice}' if advice else ''}"
+    )
+
+
+def _check_header_size(file: Path, error: type[MovaError]) -> None:
     if file.exists() and not file.is_file():  # to open a pipe would wait for its other end
-        raise CheckpointError(f"{file} must be a file, and is something else")
+        raise error(f"{file} must be a file, and is something else")
     with file.open("rb") as stream:
         size_bytes = int.from_bytes(stream.read(8), "little")
     if size_bytes > MOST_HEADER_BYTES:
-        raise CheckpointError(
+        raise error(
             f"{file} must be a whole safetensors file with a header of at most {MOST_HEADER_BYTES:,} bytes, its first "
             f"8 bytes say {size_bytes:,}"
         )

@@ -60,6 +60,32 @@ class ModelDefaults:
     negative_prompt: str = ""
 
 
+def shipped_models(file: str = INDEX_FILE) -> list[str]:
+    """Return the names of the models that come with the package and have a file, in order."""
+    return sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{file}"))
+
+
+def shipped_model(name: str | Path) -> Path | None:
+    """Return the directory of a model that comes with the package; None for any other name."""
+    folder = SHIPPED_MODELS / name
+    is_shipped = re.fullmatch(r"[\w.-]{1,200}", str(name)) is not None and (folder / INDEX_FILE).is_file()
+    return folder if is_shipped else None
+
+
+def local_model(name: str | Path) -> Path | None:
+    """Return the directory that `find_model` means by a name, or None: nothing is downloaded.
+
+    A directory need not hold a whole model: stages of a run fill one part by part.
+    """
+    shipped = shipped_model(name)
+    if shipped is not None:
+        return shipped
+    try:
+        return Path(name) if Path(name).is_dir() else None
+    except (OSError, ValueError):  # no name that a folder may have
+        return None
+
+
 def find_model(name: str | Path, hub: Hub | None = None) -> Path:
     """Return the directory of a model.
 
@@ -72,23 +98,19 @@ def find_model(name: str | Path, hub: Hub | None = None) -> Path:
         CheckpointError: there is no such model, or the directory is not one.
     """
     text = str(name)
-    shipped = SHIPPED_MODELS / text
-    if re.fullmatch(r"[\w.-]{1,200}", text) and (shipped / INDEX_FILE).is_file():
-        _check_local(shipped, hub)
-        return shipped
-    folder = Path(name)
+    folder = local_model(name)
+    if folder is not None:
+        if not (folder / INDEX_FILE).is_file():
+            raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder} without it")
+        _check_local(folder, hub)
+        return folder
     try:
-        if folder.is_dir():
-            if not (folder / INDEX_FILE).is_file():
-                raise CheckpointError(f"a model directory must hold {INDEX_FILE}, got {folder} without it")
-            _check_local(folder, hub)
-            return folder
-        is_hub_id = _HUB_ID.fullmatch(text) is not None and not folder.exists()
-    except (OSError, ValueError):  # no name that a folder may have
+        is_hub_id = _HUB_ID.fullmatch(text) is not None and not Path(name).exists()
+    except (OSError, ValueError):
         is_hub_id = False
     if is_hub_id:
         return _download(text, hub or Hub())
-    known = sorted(path.parent.name for path in SHIPPED_MODELS.glob(f"*/{INDEX_FILE}"))
+    known = shipped_models()
     raise CheckpointError(
         f"model must be a shipped name ({', '.join(known) or 'none'}), a directory in the published layout or a hub id "
         f"OWNER/NAME; got {shorten_text(text)}{_nearest_model(text, known)}"

@@ -14,7 +14,7 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import Fields, as_fields, read_object, shorten_text
 from mova.files.staging import complete_or_absent
-from mova.names import INDEX_FILE, NETWORKS, SHIPPED_MODELS
+from mova.names import INDEX_FILE, NETWORKS
 from mova.weights.agreement import check_agreement
 from mova.weights.components import (
     key_shapes,
@@ -27,6 +27,7 @@ from mova.weights.components import (
 )
 from mova.weights.files import StoredTensor, key_shape_md5, read_header, read_headers, weight_files
 from mova.weights.index import check_index, named_classes, read_index
+from mova.weights.locate import shipped_model
 from mova.weights.model_files import check_links, copy_model_files
 from mova.weights.quantize.report import can_be_quantized, check_stored_method, write_report
 from mova.weights.quantize.stored import quantize_stored
@@ -205,9 +206,8 @@ def check_shard_size(text: str) -> None:
 
 
 def find_weights(path: Path) -> Path:
-    """Return the path itself, or the folder of a shipped model where the path is its name (`mova-tiny`)."""
-    shipped = SHIPPED_MODELS / path
-    return shipped if not path.exists() and shipped.is_dir() else path
+    """Return the path itself, or the folder of a shipped model where nothing is there and it is one's name."""
+    return path if path.exists() else shipped_model(path) or path
 
 
 def component_folders(folder: Path) -> dict[str, Path]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from mova.errors import CheckpointError
 from mova.weights.components import verify_component
-from mova.weights.files import inspect_component
+from mova.weights.files import inspect_component, open_weights
 from mova.weights.quantize.codes import is_quantized
 
 
@@ -34,20 +32,10 @@ class StoredRows:
         Raises:
             CheckpointError: the file cannot be read.
         """
-        tensor = self.tensors[name]
-        file = self.directory / tensor.file
-        try:
-            # Opened each time: what a file that stays open has read counts as this process's memory.
-            with safe_open(file, framework="pt") as stored:
-                part = stored.get_slice(name)
-                if rows == slice(None):
-                    whole: torch.Tensor = stored.get_tensor(name).clone()
-                    return whole
-                # An empty range is no range to the library.
-                found: torch.Tensor = (part[rows] if rows.start < rows.stop else part[:1][:0]).clone()
-                return found
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file} cannot be read: {error}") from error
+        # Opened each time: what a file that stays open has read counts as this process's memory.
+        with open_weights(self.directory / self.tensors[name].file, device="cpu") as stored:
+            found = stored.tensor(name) if rows == slice(None) else stored.rows(name, rows)
+            return found.clone()
 
 
 def empty_component(directory: Path, expected_class: str, dtype: torch.dtype) -> nn.Module:

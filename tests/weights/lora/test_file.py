@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path, tensors, text):
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x80\x04."])
 def test_a_file_that_is_no_safetensors_is_refused(tmp_path, content):
     (tmp_path / "x.safetensors").write_bytes(content)
-    with pytest.raises(CheckpointError, match="a LoRA must be a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="must be a whole safetensors file"):
         read_lora(tmp_path / "x.safetensors")
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mova.data.config import DataConfig
 from mova.files.json_file import shorten, shorten_text
-from mova.names import COMPONENTS, Component, Expert
+from mova.names import BRIDGE, COMPONENTS, EXPERTS, Component, Expert
 from mova.recipe.base import MOST_SCALE, Strict
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
@@ -161,7 +161,7 @@ class JointObjectiveConfig(LatentStageBase):
     )
     boundary_ratio: float = Field(0.9, gt=0, lt=1)
     expert_cycle: tuple[Expert, ...] | Literal["by_noise"] = Field(
-        ("high_noise", "low_noise"),
+        tuple(EXPERTS),
         min_length=1,
         max_length=1000,
         description="Which expert each optimiser step trains, in turn; by_noise draws it by its share of noise levels.",
@@ -184,11 +184,10 @@ class JointConfig(JointObjectiveConfig):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        experts = {"video_dit": "high_noise", "video_dit_2": "low_noise"}
-        idle = [name for name, expert in experts.items() if name in self.trainable and expert not in self.turns]
+        idle = [name for expert, name in EXPERTS.items() if name in self.trainable and expert not in self.turns]
         if idle:
             raise ValueError(f"expert_cycle must give every trainable expert a turn, got none for {', '.join(idle)}")
-        if self.trainable == ("dual_tower_bridge",) and self.bridge_dropout:
+        if self.trainable == (BRIDGE,) and self.bridge_dropout:
             raise ValueError(f"bridge_dropout must be 0 where only the bridge is trained, got {self.bridge_dropout}")
         return self
 
@@ -205,7 +204,7 @@ class JointConfig(JointObjectiveConfig):
     @property
     def turns(self) -> tuple[Expert, ...]:
         """The experts that have a turn."""
-        return ("high_noise", "low_noise") if self.expert_cycle == "by_noise" else self.expert_cycle
+        return tuple(EXPERTS) if self.expert_cycle == "by_noise" else self.expert_cycle
 
 
 class AdapterConfig(Strict):

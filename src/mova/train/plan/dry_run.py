@@ -18,11 +18,10 @@ from mova.data.sources.files import MediaSource
 from mova.data.sources.scan import ScannedClips, named, scan_clips
 from mova.data.sources.toy import FRAME_RATE
 from mova.errors import CheckpointError, DataError
-from mova.names import SHIPPED_MODELS
 from mova.plan.published import find_configs
 from mova.train.config import LatentsConfig, StepConfig
 from mova.train.config.joint import AdapterStageConfig, LatentStageBase
-from mova.weights.locate import find_model
+from mova.weights.locate import local_model
 
 _USUAL_RATE = 48_000
 
@@ -81,10 +80,9 @@ def _encoders(config: LatentStageBase | LatentsConfig) -> str:
 
 def _on_this_disk(encoders: str) -> Path | None:
     """Return the directory of the encoders, or None: a look at the data downloads nothing."""
-    if not (Path(encoders).is_dir() or (SHIPPED_MODELS / encoders).is_dir()):
+    model = local_model(encoders)
+    if model is None:
         return None
-    # A model that earlier stages of the run have yet to fill may have no index.
-    model = Path(encoders) if Path(encoders).is_dir() else find_model(encoders)
     return model if all(any((model / part).glob("[!.]*")) for part in (*CLIP_PARTS, *TEXT_PARTS)) else None
 
 

@@ -19,7 +19,7 @@ from mova.data.config import MediaDataConfig
 from mova.data.sources.toy import ToySource
 from mova.geometry import ClipGeometry
 from mova.models.bridge import interaction_layers
-from mova.names import COMPONENTS, EXPERTS, Component, published_class
+from mova.names import AUDIO_TOWER, BRIDGE, COMPONENTS, EXPERTS, TOWERS, VIDEO_TOWER, Component, published_class
 from mova.offload.residency import frozen_tensors
 from mova.offload.streaming import NUM_SLOTS, block_bytes, block_sequences, outside_blocks
 from mova.plan.published import find_configs, find_dims
@@ -213,7 +213,7 @@ def _calls(configs: Mapping[Component, Mapping[str, Any]]) -> dict[str, int]:
     bridge = configs["dual_tower_bridge"]
     video, audio = int(configs["video_dit"]["num_layers"]), int(configs["audio_dit"]["num_layers"])
     meetings = len(interaction_layers(bridge.get("interaction_strategy", "full"), video, audio))
-    return {"video_dit": video, "audio_dit": audio, "audio_to_video": meetings, "video_to_audio": meetings} | {
+    return {VIDEO_TOWER: video, AUDIO_TOWER: audio, "audio_to_video": meetings, "video_to_audio": meetings} | {
         "video_head": 1,
         "audio_head": 1,
     }
@@ -247,12 +247,12 @@ def _kept(
 def _tokens(units: Mapping[str, UnitMemory], calls: Mapping[str, int]) -> int:
     """Return the bytes of all tokens that enter blocks: the bridge reads what blocks wrote, and writes anew."""
     meetings = calls["audio_to_video"]
-    return sum((calls[name] + meetings) * units[name].inputs for name in ("video_dit", "audio_dit"))
+    return sum((calls[name] + meetings) * units[name].inputs for name in TOWERS)
 
 
 def _table_bytes(sizes: UnitSizes, configs: Mapping[Component, Mapping[str, Any]]) -> int:
     """Return the bytes of the rotary tables: cosine and sine of half a head's channels for each token."""
-    video, audio, bridge = (configs[name] for name in ("video_dit", "audio_dit", "dual_tower_bridge"))
+    video, audio, bridge = (configs[name] for name in (*TOWERS, BRIDGE))
     common = bridge["head_dim"] if bridge.get("apply_cross_rope", True) else 0
     heads = [tower["dim"] // tower["num_heads"] + common for tower in (video, audio)]
     return _FLOAT32 * int(sizes.num_video * heads[0] + sizes.num_audio * heads[1])

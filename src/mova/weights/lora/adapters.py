@@ -15,7 +15,7 @@ import torch
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten_text
-from mova.names import COMPONENTS
+from mova.names import BRIDGE, COMPONENTS
 from mova.weights.files import key_shape_md5
 
 UNNAMED: Final = ""
@@ -32,10 +32,7 @@ BRIDGE_TARGETS: Final = tuple(f"inner.{name}" for name in _ATTENTION)
 # Where adapters may be: every linear layer of the blocks and of the bridge's attentions. Embeddings, modulation and
 # head are left alone, as in the official fine-tuning.
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
-    "video_dit": TOWER_TARGETS,
-    "video_dit_2": TOWER_TARGETS,
-    "audio_dit": TOWER_TARGETS,
-    "dual_tower_bridge": BRIDGE_TARGETS,
+    name: BRIDGE_TARGETS if name == BRIDGE else TOWER_TARGETS for name in COMPONENTS
 }
 _LISTED = 50
 

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from mova.errors import CheckpointError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.weights.files import open_weights
 from mova.weights.lora.adapters import UNNAMED, Lora, LoraLayer, LoraOrigin
 from mova.weights.lora.alpha import AlphaSources, read_adapter_config
 from mova.weights.lora.keys import LoraKey, is_lora, other_kind, parse_key, state_key
@@ -57,15 +57,10 @@ def read_lora(path: Path | str, weight_name: str | None = None) -> Lora:
     refuse_pickle(source.weights)
     if not source.weights.is_file():
         raise CheckpointError(f"a LoRA must be a whole safetensors file, got {source.weights}, which is none")
-    try:
-        with safe_open(source.weights, framework="pt") as stored:
-            keys = list(stored.keys())
-            for key in keys:
-                _check_dtype(source.weights, key, stored.get_slice(key).get_dtype())
-            tensors = {key: stored.get_tensor(key) for key in keys}
-            metadata = stored.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"a LoRA must be a whole safetensors file, got {source.weights}: {error}") from error
+    with open_weights(source.weights, device="cpu") as stored:
+        for key, header in stored.header().items():
+            _check_dtype(source.weights, key, header.dtype)
+        tensors, metadata = {key: stored.tensor(key) for key in stored.keys}, stored.metadata
     config = None if source.config is None else read_adapter_config(source.config)
     return replace(make_lora(source.weights, tensors, metadata, config), name=source.name)
 
