@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.codecs.video import encode_video, frames_to_tensor
-from mova.conditioning.frames import condition_from_frames, fold_mask, frame_condition
+from mova.conditioning.frames import fold_mask, frame_condition, known_frames, known_images
 from mova.errors import ConfigError, GeometryError
 from mova.geometry import ClipGeometry, CodecGeometry
 
@@ -53,7 +53,7 @@ def test_training_form_agrees_with_the_request_form(published_vae):
     frames = torch.rand(2, 3, 9, 32, 48) * 2 - 1
     known = torch.zeros(2, 9, dtype=torch.bool)
     known[0, 0] = True
-    condition = condition_from_frames(published_vae, frames, known)
+    condition = known_frames(published_vae, frames, known).joined()
     expected = frame_condition(published_vae, {0: frames[:1, :, 0]}, GEOMETRY)
     torch.testing.assert_close(condition[:1], expected, atol=1e-5, rtol=1e-5)
     assert condition[1].abs().max() == 0, "a sample without known frames is the null image 'none'"
@@ -92,4 +92,25 @@ def test_wrong_images_are_errors(published_vae):
     with pytest.raises(ConfigError, match="null_image must be one of white, none, got 'black'"):
         frame_condition(published_vae, {}, GEOMETRY, null_image="black")
     with pytest.raises(GeometryError, match="must name 9 frames, got 5"):
-        condition_from_frames(published_vae, torch.zeros(1, 3, 9, 32, 48), torch.ones(5, dtype=torch.bool))
+        known_frames(published_vae, torch.zeros(1, 3, 9, 32, 48), torch.ones(5, dtype=torch.bool))
+
+
+def test_encoded_clips_are_conditioned_in_training_as_they_are_in_generation(published_vae):
+    """What training stores in two parts, leaves out and joins again is what generation makes of the same frames."""
+    torch.manual_seed(3)
+    frames = torch.rand(3, 3, 9, 32, 48) * 2 - 1
+    known = torch.zeros(3, 9, dtype=torch.bool)
+    known[:, 0] = True
+    stored = known_frames(published_vae, frames, known)
+    white = known_images(published_vae, {}, GEOMETRY).latents[0]
+    flags = torch.eye(3, dtype=torch.bool)
+    trained = stored.with_first_frame(flags[1], white).without(flags[2]).joined()
+    generated = [
+        frame_condition(published_vae, {0: frames[:1, :, 0]}, GEOMETRY),
+        frame_condition(published_vae, {}, GEOMETRY),
+        frame_condition(published_vae, {}, GEOMETRY, null_image="none"),
+    ]
+    # A batch is encoded together in training, one clip at a time in generation.
+    torch.testing.assert_close(trained[:1], generated[0], atol=1e-5, rtol=1e-5)
+    assert torch.equal(trained[1:2], generated[1])
+    assert torch.equal(trained[2:], generated[2])

@@ -10,6 +10,7 @@ family.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import einops
@@ -29,6 +30,49 @@ NullImage = Literal["white", "none"]
 NULL_IMAGES: tuple[NullImage, ...] = ("white", "none")
 
 
+@dataclass(frozen=True, eq=False)
+class KnownFrames:
+    """What is known of B clips in two parts: which pixel frames, and latents of clips in which the others are grey.
+
+    Generation joins them at once; training keeps encoded clips, and decides for every step anew what is left out.
+
+    Attributes:
+        mask: (B, stride, T) of zeros and ones, see `fold_mask`.
+        latents: (B, C, T, h, w).
+    """
+
+    mask: torch.Tensor
+    latents: torch.Tensor
+
+    def joined(self) -> torch.Tensor:
+        """Return the condition (B, stride + C, T, h, w): mask, then latents."""
+        mask = self.mask[..., None, None].expand(-1, -1, -1, *self.latents.shape[-2:])
+        return torch.cat([mask, self.latents], dim=1)
+
+    def with_first_frame(self, chosen: torch.Tensor, latents: torch.Tensor) -> KnownFrames:
+        """Return the clips with another first frame, and no other known frame, in some of them.
+
+        Args:
+            chosen: (B,) bool.
+            latents: (C, T, h, w) of a clip of which that first frame alone is known.
+        """
+        chosen = chosen.to(self.latents.device)
+        first_only = torch.zeros_like(self.mask[:1])
+        first_only[..., 0] = 1
+        return KnownFrames(
+            torch.where(chosen[:, None, None], first_only, self.mask),
+            torch.where(chosen[:, None, None, None, None], latents, self.latents),
+        )
+
+    def without(self, chosen: torch.Tensor) -> KnownFrames:
+        """Return the clips with no known frame in some of them, which (B,) bool says."""
+        chosen = chosen.to(self.latents.device)
+        return KnownFrames(
+            self.mask.masked_fill(chosen[:, None, None], 0.0),
+            self.latents.masked_fill(chosen[:, None, None, None, None], 0.0),
+        )
+
+
 def frame_condition(
     vae: AutoencoderKLWan,
     images: Mapping[int, torch.Tensor],
@@ -37,7 +81,19 @@ def frame_condition(
     null_image: NullImage = "white",
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
-    """Build the condition of a clip from the frames that are known.
+    """Return the condition (B, 4 + C, T, h, w) float32 of a clip: `known_images`, joined."""
+    return known_images(vae, images, geometry, null_image=null_image, device=device).joined()
+
+
+def known_images(
+    vae: AutoencoderKLWan,
+    images: Mapping[int, torch.Tensor],
+    geometry: ClipGeometry,
+    *,
+    null_image: NullImage = "white",
+    device: torch.device | str | None = None,
+) -> KnownFrames:
+    """Encode the frames of a clip that are known.
 
     Args:
         vae: video autoencoder.
@@ -48,7 +104,7 @@ def frame_condition(
         device: to build on; None is the autoencoder's.
 
     Returns:
-        (B, 4 + C, T, h, w) float32.
+        Mask and latents, float32.
 
     Raises:
         GeometryError: an index outside the clip, or an image of another size.
@@ -59,8 +115,8 @@ def frame_condition(
     device = vae.device if device is None else device
     channels, num_latent_frames, height, width = geometry.video_latent_shape
     if not images and null_image == "none":
-        mask_channels = geometry.codec.temporal_stride
-        return torch.zeros(1, mask_channels + channels, num_latent_frames, height, width, device=device)
+        mask = torch.zeros(1, geometry.codec.temporal_stride, num_latent_frames, device=device)
+        return KnownFrames(mask, torch.zeros(1, channels, num_latent_frames, height, width, device=device))
     if not images:
         images = {0: torch.ones(1, 3, geometry.height, geometry.width)}
     placed = _place(images, geometry)
@@ -70,11 +126,11 @@ def frame_condition(
     for index, image in placed.items():
         frames[:, :, index] = image.to(frames)
         known[index] = True
-    return condition_from_frames(vae, frames, known)
+    return known_frames(vae, frames, known)
 
 
-def condition_from_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Build the condition from whole clips of which only some frames are to be known (what training has at hand).
+def known_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tensor) -> KnownFrames:
+    """Encode what is known of whole clips, which are at hand in training.
 
     Args:
         vae: video autoencoder.
@@ -82,15 +138,17 @@ def condition_from_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: to
         known: (F,) or (B, F) bool.
 
     Returns:
-        (B, 4 + C, T, h, w) float32. Samples without any known frame get zeros throughout.
+        Mask and latents, float32. Samples without any known frame get zeros throughout.
+
+    Raises:
+        GeometryError: `known` is for another number of frames.
     """
     known = known.to(frames.device).expand(frames.shape[0], -1)
     if known.shape[1] != frames.shape[2]:
         raise GeometryError(f"known must name {frames.shape[2]} frames, got {known.shape[1]}")
     latents = encode_video(vae, frames * known[:, None, :, None, None])
     latents = latents * known.any(1)[:, None, None, None, None]
-    mask = fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents)
-    return torch.cat([mask[..., None, None].expand(-1, -1, -1, *latents.shape[-2:]), latents], dim=1)
+    return KnownFrames(fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents), latents)
 
 
 def fold_mask(known: torch.Tensor, temporal_stride: int) -> torch.Tensor:

@@ -16,7 +16,7 @@ import torch
 from mova.codecs.audio import encode_audio
 from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video, to_unit
-from mova.conditioning.frames import condition_from_frames, fold_mask, frame_condition
+from mova.conditioning.frames import known_frames, known_images
 from mova.data.cache import checksum
 from mova.data.sources.base import RawClip, fraction
 from mova.device import Compute, autocast
@@ -112,15 +112,14 @@ class ClipEncoder:
         known[:, -1] = whole & torch.tensor([fraction(content, "last") < 1 / LAST_FRAME_EVERY for content in contents])
         with autocast(self.device, self.compute):
             video = encode_video(self.video_vae, frames)
-            condition = condition_from_frames(self.video_vae, frames, known)[:, 4:]
+            condition = known_frames(self.video_vae, frames, known)
         audio = encode_audio(self.audio_vae, waveforms)
         stride = int(self.video_vae.config.scale_factor_temporal)
-        mask = fold_mask(known, stride)
         return [
             ClipTensors(
                 video=_half(video[row] * bool(clip.own_frames)),
-                condition=_half(condition[row]),
-                mask=_half(mask[row]),
+                condition=_half(condition.latents[row]),
+                mask=_half(condition.mask[row]),
                 audio=_half(audio[row] * bool(clip.own_samples)),
                 video_counted=_counted(video.shape[2], 1 + (clip.own_frames - 1) // stride if clip.own_frames else 0),
                 audio_counted=_own_steps(clip, audio.shape[2], self.audio_vae.hop_length),
@@ -135,7 +134,8 @@ class ClipEncoder:
         codec = CodecGeometry(
             spatial_stride=vae.scale_factor_spatial, temporal_stride=vae.scale_factor_temporal, video_channels=vae.z_dim
         )
-        return _half(frame_condition(self.video_vae, {}, ClipGeometry(*size, num_frames, frame_rate, codec))[0, 4:])
+        known = known_images(self.video_vae, {}, ClipGeometry(*size, num_frames, frame_rate, codec))
+        return _half(known.latents[0])
 
 
 class TextEncoder:

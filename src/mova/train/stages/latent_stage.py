@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.conditioning.frames import KnownFrames
 from mova.data.batch import LatentBatch, LatentSource
 from mova.data.clip_record import check_same_clips, joined, record_of
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
@@ -106,14 +107,8 @@ def condition_of(batch: LatentBatch, draws: StepDraws, white: torch.Tensor) -> t
         draws: which of them have no first frame, or a plain white one.
         white: (C, T, h, w), the condition of a white first frame.
     """
-    latents, mask = batch.condition.float(), batch.mask.float()
-    nothing, is_white = (flags.to(latents.device) for flags in (draws.no_image, draws.white_image))
-    latents = torch.where(is_white[:, None, None, None, None], white.float(), latents)
-    latents = latents.masked_fill(nothing[:, None, None, None, None], 0.0)
-    first_only = torch.zeros_like(mask[:1])
-    first_only[..., 0] = 1
-    mask = torch.where(is_white[:, None, None], first_only, mask).masked_fill(nothing[:, None, None], 0.0)
-    return torch.cat((mask[..., None, None].expand(-1, -1, -1, *latents.shape[-2:]), latents), dim=1)
+    known = KnownFrames(batch.mask.float(), batch.condition.float())
+    return known.with_first_frame(draws.white_image, white.float()).without(draws.no_image).joined()
 
 
 class OpenSplits:
