@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from mova.weights.files import (
     TRANSFORMERS_STEM,
     StoredTensor,
     inspect_component,
-    open_weights,
+    read_tensors,
     weight_files,
 )
 from mova.weights.quantize.codes import CODE_DTYPES, require_method
@@ -232,7 +232,7 @@ def load_component(
     kept = kept_in_float32(component, dtype)
     state: dict[str, torch.Tensor] = {}
     for file in weight_files(directory)[1]:
-        for key, tensor in _tensors(file, device):
+        for key, tensor in read_tensors(file, device):
             if key in as_stored:
                 state[key] = tensor
                 continue
@@ -247,12 +247,6 @@ def load_component(
         if hasattr(component, method):
             getattr(component, method)(**arguments)
     return component.eval()
-
-
-def _tensors(file: Path, device: torch.device | str) -> Iterator[tuple[str, torch.Tensor]]:
-    with open_weights(file, device=device) as stored:
-        for key in stored.keys:
-            yield key, stored.tensor(key)
 
 
 def write_component(

@@ -255,6 +255,13 @@ def open_weights(
         yield OpenWeights(file, stored, error, advice)
 
 
+def read_tensors(file: Path, device: torch.device | str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Read the tensors of a safetensors file one after the other; errors as `open_weights`."""
+    with open_weights(file, device=device) as stored:
+        for key in stored.keys:
+            yield key, stored.tensor(key)
+
+
 def _damaged(file: Path, failure: Exception, error: type[MovaError], advice: str, key: str = "") -> MovaError:
     size = file.stat().st_size if file.is_file() else 0
     tensor = f", tensor {shorten_text(key)!r}" if key else ""
