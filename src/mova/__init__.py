@@ -1,7 +1,7 @@
 """Video and sound generated together.
 
     pipe = mova.MovaPipeline.from_pretrained("mova-tiny")
-    result = pipe("a red ball falls on a drum", image=picture)
+    result = pipe("a red ball falls on a drum", image=image)
 
 Public names load on first use, so that importing the package, and `mova --help`, stay quick.
 """

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clip:
-    """A short film in memory: frames and the sound of exactly the same time span.
+    """A short video in memory: frames and the audio of exactly the same time span.
 
     Attributes:
         frames: (F, H, W, 3) uint8, RGB.
-        waveform: (channels, S) float32 in [-1, 1], or None where there is no sound.
+        waveform: (channels, S) float32 in [-1, 1], or None where there is no audio.
         frame_rate: frames per second.
         sample_rate: samples per second of `waveform`, in Hz.
     """
@@ -36,7 +36,7 @@ class Clip:
 
     @property
     def duration_s(self) -> float:
-        """Length of the picture in seconds."""
+        """Length of the video in seconds."""
         return len(self.frames) / self.frame_rate
 
 

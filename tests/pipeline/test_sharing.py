@@ -103,7 +103,7 @@ def test_a_pipeline_of_the_same_components_knows_where_they_rest(checkpoint, run
     again = MovaPipeline.from_pipe(first)
     assert again.placement_name == placement
     assert_close(run(again), run(first))
-    with pytest.raises(ConfigError, match="weights that rest elsewhere stay together"):
+    with pytest.raises(ConfigError, match="offloaded weights stay together"):
         MovaPipeline(**(first.components | {"video_dit_2": None}))
 
 

@@ -1,4 +1,4 @@
-"""Dual classifier-free guidance: how text and bridge pull on the velocity (paper, equations 5 and 6).
+"""Dual classifier-free guidance (CFG), by text and cross-modal by the bridge (paper, equations 5 and 6).
 
     v = v(no text, no bridge)
         + modality_scale * [v(no text, bridge) - v(no text, no bridge)]

@@ -206,7 +206,7 @@ def run_benchmark(
 
     Args:
         generate: takes a rendered clip, of which it uses what a model may know (caption, first frame, or all of the
-            picture or of the sound), and a seed; returns a clip of any length and rate.
+            video or of the audio), and a seed; returns a clip of any length and rate.
         num_clips: 1 to 10,000.
         seed: 0 or more; another seed means other scenes and other noise.
         kinds: kinds of scenes; by default those that the shipped model was trained on.

@@ -1,4 +1,5 @@
-"""The text K/V cache: what towers make of a text, computed once and read at every noise level.
+"""The text K/V cache (KV cache of the cross-attention): what towers make of a text, computed once and read at every
+noise level.
 
 The text does not change from one noise level to the next, so neither does anything computed from it alone: its
 embedding, and the keys and values of each cross-attention. The cache takes the place of two methods of the models,
@@ -39,7 +40,7 @@ class TextCache:
         """Let towers read the cache, and fill it, while this lasts.
 
         Args:
-            towers: that are called inside; each has a part of its own.
+            towers: towers that are called inside; each has a part of its own.
 
         Yields:
             (B, P, C), the embeddings to call the towers with.

@@ -194,7 +194,7 @@ class CrossModalBridge(ModelMixin, ConfigMixin):  # type: ignore[misc]
         apply_cross_rope: give queries and keys their positions on the common time axis.
         apply_first_frame_bias_in_rope: see `mova.models.rope.aligned_video_positions`.
         trainable_condition_scale: multiply both updates by one learned number.
-        pooled_adaln: modulate the sound by the pooled frames of the picture before it attends to it.
+        pooled_adaln: modulate the audio by the pooled frames of the video before it attends to it.
 
     Raises:
         ConfigError: sizes that do not divide, or an unknown strategy.

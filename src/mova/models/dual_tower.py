@@ -51,7 +51,7 @@ class DualTower(nn.Module):
         frame_rate: float,
         use_bridge: bool = True,
     ) -> Velocities:
-        """Predict the velocities of picture and sound at their own noise levels.
+        """Predict the velocities of video and audio at their own noise levels.
 
         Args:
             video_latents: (B, 36, T, h, w): 16 noisy, 4 mask and 16 condition channels.

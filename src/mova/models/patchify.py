@@ -1,4 +1,4 @@
-"""Latents to tokens and back, for grids of one (sound) or three (picture) axes."""
+"""Latents to tokens and back, for grids of one (audio) or three (video) axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotary position tables of the towers (3-D and 1-D) and of the bridge (time shared by picture and sound).
+"""Rotary position tables of the towers (3-D and 1-D) and of the bridge (time shared by video and audio).
 
 Angles are computed once in float64 and kept as float32 cosines and sines; tokens are rotated in real float32
 arithmetic. Tables belong to no module: they follow from the grid alone, so both video experts share them.
@@ -155,7 +155,7 @@ def aligned_rotary(
     first_frame_bias: bool,
     device: torch.device,
 ) -> tuple[RotaryTable, RotaryTable]:
-    """Return the tables of the bridge for picture and sound, on one time axis.
+    """Return the tables of the bridge for video and audio, on one time axis.
 
     All tokens of a latent frame share one position; the sound counts 0, 1, 2, ...
 

@@ -215,7 +215,7 @@ class LoraPipelineMixin:
             )
 
     def _defaults_at(self, speed: str) -> ModelDefaults:
-        """Return what is recommended on a rung: on "distilled" by the adapter that was made for few steps.
+        """Return what is recommended by a speed preset: by "distilled" by the adapter that was made for few steps.
 
         Raises:
             ConfigError: no such adapter acts, or several do.

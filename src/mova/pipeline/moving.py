@@ -69,7 +69,7 @@ class MovingMixin:
 
         Raises:
             ConfigError: a dtype that is not float32, bfloat16 or float16, a device that is not there, quantised weights
-                with a dtype, weights that rest elsewhere or are spread over processes with another device.
+                with a dtype, weights that are offloaded or sharded over processes with another device.
         """
         wanted_device, wanted = _arguments(args, dtype, device)
         target = None if wanted_device is None else choose_device(wanted_device)
@@ -100,7 +100,7 @@ class MovingMixin:
     def enable_sequential_cpu_offload(
         self, gpu_id: int | None = None, device: torch.device | str | None = None
     ) -> None:
-        """Let blocks rest on the host until their turn, the next one fetched ahead: our placement "stream"."""
+        """Offload blocks to the host until their turn, with prefetch of the next one: our placement "stream"."""
         self._rest("stream", gpu_id, device)
 
     def enable_group_offload(
@@ -113,24 +113,26 @@ class MovingMixin:
         exclude_modules: str | Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        """Let blocks rest on the host ("stream"), or where they were loaded from with `offload_to_disk_path` ("disk").
+        """Offload blocks to the host ("stream"), or where they were loaded from with `offload_to_disk_path` ("disk").
 
         What else diffusers takes is settled here by the placement: blocks go one by one, on a stream of their own.
 
         Raises:
-            ConfigError: blocks that are to rest on another device than the host, modules that are to be left out, or a
-                keyword that diffusers does not have.
+            ConfigError: blocks that are to be offloaded to another device than the host, modules that are to be left
+                out, or a keyword that diffusers does not have.
         """
         known = ("num_blocks_per_group", "non_blocking", "use_stream", "record_stream", "low_cpu_mem_usage")
         for name in options:
             if name not in known:
                 raise ConfigError(f"enable_group_offload takes {', '.join(known)} besides, got {shorten(name)}")
         if torch.device(offload_device).type != "cpu":
-            raise ConfigError(f"offload_device must be cpu, where blocks rest, got {offload_device}")
+            raise ConfigError(f"offload_device must be cpu, where blocks are offloaded to, got {offload_device}")
         if offload_type not in ("block_level", "leaf_level"):
             raise ConfigError(f"offload_type must be block_level or leaf_level, got {offload_type!r}")
         if exclude_modules:
-            raise ConfigError(f"exclude_modules must be empty: all towers rest, got {shorten(exclude_modules)}")
+            raise ConfigError(
+                f"exclude_modules must be empty: all towers are offloaded, got {shorten(exclude_modules)}"
+            )
         self._rest("stream" if offload_to_disk_path is None else "disk", None, onload_device)
 
     def remove_all_hooks(self) -> None:
@@ -169,7 +171,7 @@ class MovingMixin:
     def _to_placed(self, placement: Placement, device: torch.device | None, dtype: torch.dtype | None) -> None:
         if device is not None and device.type != placement.device.type:
             raise ConfigError(
-                f"weights rest elsewhere (memory={placement.plan.placement}) and visit {placement.device}, got "
+                f"weights are offloaded (memory={placement.plan.placement}) and onloaded to {placement.device}, got "
                 f"to({device}); call remove_all_hooks() first, or load the model with runtime=Runtime('resident')"
             )
         if dtype is not None and dtype != placement.dtype:

@@ -29,7 +29,7 @@ class CallCount:
 
     Attributes:
         predictions: that were made, one per clip, step and branch of guidance.
-        repeated: how many of these took most of the picture from earlier steps (`step_cache`).
+        repeated: how many of these took most of the video blocks from earlier steps (`step_cache`).
         planned: predictions that there would have been without `adaptive_guidance`.
     """
 
@@ -43,9 +43,9 @@ class MovaPipelineOutput(BaseOutput):
     """Clips of one call, B in all: the samples of the first prompt first.
 
     Attributes:
-        frames: "pil": B lists of F pictures; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0, 1];
-            "latent": (B, C, T, h, w) normalised. Tensors are on the pipeline's device, decoded ones on the CPU where
-            the placement of the weights saves its memory.
+        frames: "pil": B lists of F PIL images; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0,
+            1]; "latent": (B, C, T, h, w) normalised. Tensors are on the pipeline's device, decoded ones on the CPU
+            where the placement of the weights saves its memory.
         audio: (B, 1, S) float32 in [-1, 1], an array or (for "pt") a tensor; "latent": (B, C, A).
         sample_rate: of `audio`, in Hz.
         frame_rate: of `frames`, in frames per second.
@@ -79,7 +79,7 @@ class MovaPipelineOutput(BaseOutput):
             path: ends in .mp4. Several clips get numbers: where `%03d` stands in the name, or at its end.
             index: of the one clip to write; None writes all.
             metadata: further entries of the record in the file.
-            crf: quality of the picture, 0 (lossless) to 51 (worst).
+            crf: quality of the video, 0 (lossless) to 51 (worst).
 
         Returns:
             The files, which appear only when they are complete.

@@ -23,7 +23,7 @@ class PlacedPipelineMixin:
 
     @property
     def placement_name(self) -> str:
-        """Where the weights rest, one of `mova.plan.memory.PLACEMENTS`."""
+        """Where the weights are offloaded to, one of `mova.plan.memory.PLACEMENTS`."""
         return "resident" if self.placement is None else self.placement.plan.placement
 
     @property
@@ -37,7 +37,7 @@ class PlacedPipelineMixin:
         """Share every later call with other processes (see `SpreadPipelineMixin`).
 
         Raises:
-            ConfigError: weights rest elsewhere than on the device.
+            ConfigError: weights are offloaded.
         """
         check_memory(self.placement_name, parallel.world_size)
         super().spread_over(parallel, experts)  # type: ignore[misc]
@@ -52,7 +52,7 @@ class PlacedPipelineMixin:
         return nullcontext() if self.placement is None else self.placement.denoising(models)
 
     def _act(self, adapters: Mapping[str, Any], factor: float = 1.0, *, is_on: bool = True) -> None:
-        """Let adapters act (see `LoraPipelineMixin`) on weights at rest, which have memory of their own then."""
+        """Let adapters act (see `LoraPipelineMixin`) on offloaded weights, which have memory of their own then."""
         with self._state.turns.change("LoRAs"):
             if self.placement is not None:
                 self.placement.make_writable(

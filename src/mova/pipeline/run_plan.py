@@ -151,7 +151,7 @@ class Start:
         latents: at the first noise level, float32.
         condition: (B, 4 + C, T, h, w) of the known frames.
         given_frames: (B, 3, F, H, W) of a video that audio is made for; the result shows it untouched.
-        given_audio: (B, 1, S) of an audio that a video is made for.
+        given_audio: (B, 1, S) of audio that a video is made for.
         seeds: of the noise; None where the caller gave it.
     """
 

@@ -1,4 +1,4 @@
-"""How a model is computed on a machine: where its weights rest, in how many bits, with which kernels.
+"""How a model is computed on a machine: where its weights are offloaded to, in how many bits, with which kernels.
 
 None of it is part of a clip's settings: the same clip may be made anywhere.
 """
@@ -17,7 +17,7 @@ class Runtime:
     """The choices of a user for one machine.
 
     Attributes:
-        memory: where weights rest while others compute, see `mova.plan.memory`.
+        memory: where weights are offloaded to while others compute, see `mova.plan.memory`.
         quantization: how the large linear layers are quantised while they are loaded, one of the methods in
             `mova.weights.quantize.layout`; None leaves them as they are stored.
         attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.

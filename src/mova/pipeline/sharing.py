@@ -145,7 +145,7 @@ class SharingMixin:
         """Join the pipelines that were made with a video tower before, and take what they recommend.
 
         Raises:
-            ConfigError: other towers or another bridge beside it, while adapters act or weights rest elsewhere.
+            ConfigError: other towers or another bridge beside it, while adapters act or weights are offloaded.
         """
         towers = tuple(id(getattr(self, name)) for name in COMPONENTS)
         state: WeightState | None = vars(video_dit).get(_STATE)
@@ -154,7 +154,7 @@ class SharingMixin:
         elif state.towers != towers:
             if state.values.get("placement") or state.values.get("_adapters"):
                 raise ConfigError(
-                    "towers and bridge of a pipeline with LoRAs or with weights that rest elsewhere stay together, got "
+                    "towers and bridge of a pipeline with LoRAs or with offloaded weights stay together, got "
                     "others; call unload_lora_weights() or load the model with memory='resident' first"
                 )
             # One lock still: the video tower is the same.
@@ -198,7 +198,7 @@ class SharingMixin:
         """Return what a copy is made from.
 
         Raises:
-            ConfigError: weights that rest elsewhere, or that are spread over processes.
+            ConfigError: weights that are offloaded, or sharded over processes.
         """
         if self.placement is not None or self.parallel.world_size > 1:
             where = (

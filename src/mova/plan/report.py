@@ -64,7 +64,7 @@ def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
             f"one step: {calls.total} forwards, {calls.without_bridge} of them without the bridge: "
             f"{_tera(made.step_operations)} TFLOP",
             f"{made.num_steps} steps{_speed_words(made)}: {_tera(made.total_operations)} TFLOP"
-            + (" at most, as text guidance ends earlier" if made.is_upper_bound else ""),
+            + (" at most, as classifier-free guidance ends earlier" if made.is_upper_bound else ""),
             f"memory at the peak{' of each GPU' if made.num_gpus > 1 else ''}, one clip (weights are counted, the rest "
             "is estimated; the program itself adds 0.5 GB)",
             *(_memory_line(memory) for memory in made.memory),

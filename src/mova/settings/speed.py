@@ -15,13 +15,13 @@ class Speed:
     """One preset. The defaults leave nothing out.
 
     Attributes:
-        words: what it changes, for people.
-        step_share: of the recommended steps, rounded up.
+        words: what the preset changes, for people.
+        step_share: share of the recommended steps, rounded up.
         sampler: instead of the recommended one; None keeps it.
         guidance_interval: (low, high) in sigma where guidance acts; outside it one call per step is enough.
         adaptive_guidance: tolerance of `mova.diffusion.adaptive_guidance`; 0 guides in the whole interval.
-        cache_threshold: of `mova.pipeline.loop.step_cache`; 0 computes everything at every step.
-        cache_order: of the same; 0 repeats, 1 and 2 forecast.
+        cache_threshold: threshold of `mova.pipeline.loop.step_cache`; 0 computes everything at every step.
+        cache_order: order of the same cache; 0 repeats, 1 and 2 forecast.
     """
 
     words: str
@@ -46,13 +46,14 @@ class Speed:
 SPEEDS: Final[dict[str, Speed]] = {
     "exact": Speed(words="nothing is left out"),
     "fast": Speed(
-        words="half of the steps, by the second-order sampler; text guidance ends once it hardly matters",
+        words="half of the steps, by the second-order sampler; classifier-free guidance ends once it hardly matters",
         step_share=0.5,
         sampler="unipc",
         adaptive_guidance=0.005,
     ),
     "fastest": Speed(
-        words="a quarter of the steps, by the second-order sampler; text guidance ends once it matters little",
+        words="a quarter of the steps, by the second-order sampler; classifier-free guidance ends once it "
+        "matters little",
         step_share=0.25,
         sampler="unipc",
         adaptive_guidance=0.02,

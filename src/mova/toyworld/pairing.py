@@ -17,7 +17,7 @@ _SKIN_STREAM: Final = 4
 
 
 def with_notes(scene: Scene, notes: Mapping[str, str]) -> Scene:
-    """Return a ball scene that sounds the note of another colour; picture and caption's first half stay.
+    """Return a ball scene that sounds the note of another colour; frames and the caption's first half stay.
 
     Args:
         scene: of a ball.

@@ -52,7 +52,7 @@ def render(
         sample_rate: in Hz.
 
     Returns:
-        The clip; its sound lasts exactly as long as its frames, rounded down to a sample.
+        The clip; its audio lasts exactly as long as its frames, rounded down to a sample.
 
     Raises:
         GeometryError: a size below 16 pixels, or a count or rate that is not positive.
@@ -68,6 +68,6 @@ def render(
 
 
 def first_frame(clip: Clip) -> NDArray[np.uint8]:
-    """Return the picture (H, W, 3) that a clip begins with."""
+    """Return the image (H, W, 3) that a clip begins with."""
     frame: NDArray[np.uint8] = clip.frames[0]
     return frame

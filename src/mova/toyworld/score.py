@@ -170,7 +170,7 @@ def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | Non
 
     Args:
         scene: what was asked for.
-        clip: what came; a clip without sound counts as silent.
+        clip: what came; a clip without audio counts as silent.
         first_frame: (H, W, 3) uint8 that was given; by default the scene's own.
 
     Raises:

@@ -243,7 +243,7 @@ class _Loading:
                 is_resting=self.is_placed,
             )
         if self.is_placed:
-            # What rests stays in its files for now, in their dtype.
+            # What is offloaded stays in its files for now, in their dtype.
             return load_component(folder, expected_class=expected)
         wanted = torch.float32 if name in FLOAT32_NETWORKS else self.dtype
         return load_component(folder, expected_class=expected, dtype=wanted, device=self.device)

@@ -67,7 +67,7 @@ class StoredMixin:
             dtype, torch_dtype: of towers, bridge and text encoder; "auto" is that of the stored video tower. None is
                 float32 on a CPU and bfloat16 elsewhere.
             device: that computes; None is the first GPU or else the CPU, as for the command.
-            device_map: likewise, as diffusers says it; "auto" and "balanced" let memory decide where weights rest.
+            device_map: the same in diffusers' words; "auto" and "balanced" let memory decide about offload.
             loras: files and their scales.
             runtime: memory, quantisation and kernels.
             variant: of the weight files, such as "fp16", where a component has it.

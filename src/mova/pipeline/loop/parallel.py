@@ -2,7 +2,7 @@
 
 The main process encodes texts and known frames and draws the noise, so that all start from the same numbers. All
 follow the same schedule on their part of tokens, weights and branches, and have the same latents after every step. Each
-decodes a band of the picture; the main process puts the bands together.
+decodes a band of the video; the main process puts the bands together.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Spread:
 
         Args:
             make: called on the main process; what it raises is raised on every process.
-            device: where the others want it. A film or sound that was given stays on the main process.
+            device: where the others want it. A video or audio that was given stays on the main process.
         """
         if self.parallel.mesh is None:
             return make()

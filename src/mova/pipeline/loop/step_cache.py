@@ -2,8 +2,8 @@
 
 From one step to the next most blocks of the video tower add nearly what they added before. So its first block is always
 computed, and as long as its own addition has moved by less than a threshold since the last full step, the additions of
-all others are taken from there. The audio tower is always computed, and hears the picture at every layer where it is
-now: it is small, and an old sound is heard sooner than an old picture is seen. The method follows first-block caching
+all others are taken from there. The audio tower is always computed, and attends to the video at every layer where it is
+now: it is small, and old audio is heard sooner than old video is seen. The method follows first-block caching
 (ParaAttention, and FirstBlockCache of diffusers, which reaches whole models but not a walk through two towers).
 
 With an order above 0 the additions are not repeated but forecast from the last full steps, as TaylorSeer does (Liu et
@@ -81,7 +81,7 @@ class StepCache:
         for model in models:
             blocks = list(model.video_tower.blocks)
             listeners = model.bridge.audio_to_video_conditioners.named_children()
-            # The first block decides, so it and what the picture hears before it are always computed.
+            # The first block decides, so it and the cross-attention before it are always computed.
             parts: list[tuple[nn.Module, ModelHook]] = [(blocks[0], _Decide(self))]
             parts += [(block, _Repeat(self, adds_input=True)) for block in blocks[1:]]
             parts += [(part, _Repeat(self, adds_input=False)) for layer, part in listeners if int(layer) > 0]

@@ -1,7 +1,7 @@
 """The bouncing ball: a coloured ball falls on a floor of wood, metal or drum skin and bounces.
 
 The first frame shows height, colour, size and floor, so that the first landing is known from it. How much speed a
-bounce keeps is shown and told nowhere: every later bounce is known only by agreement of picture and sound.
+bounce keeps is shown and told nowhere: every later bounce is known only by agreement of video and audio.
 """
 
 from __future__ import annotations

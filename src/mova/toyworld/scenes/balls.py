@@ -1,6 +1,6 @@
 """Two balls of different colours on one floor: each bounces in its own half, each bounce has its own colour's pitch.
 
-The caption says which ball is let go first; when the other one follows is known only by agreement of picture and sound.
+The caption says which ball is let go first; when the other one follows is known only by agreement of video and audio.
 """
 
 from __future__ import annotations

@@ -130,10 +130,10 @@ class DuetScene(Scene):
     def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
         """Return the frames (F, H, W, 3)."""
         backdrop = vertical_gradient(viewport, BACKGROUND_RGB[self.background], lighter=8, darker=8)
-        picture = (backdrop + 0.5).astype(np.uint8)[None]
+        image = (backdrop + 0.5).astype(np.uint8)[None]
         for face in self.faces:
-            face.draw(picture, viewport)
-        frames = np.repeat(picture, len(times_s), axis=0)
+            face.draw(image, viewport)
+        frames = np.repeat(image, len(times_s), axis=0)
         for side, face in zip(SIDES, self.faces, strict=True):
             own = [turn for turn, speaker in enumerate(self.sides) if speaker == side]
             vowels = tuple(self.vowels[turn] for turn in own)

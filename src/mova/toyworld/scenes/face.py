@@ -116,9 +116,9 @@ class FaceScene(Scene):
     def draw(self, viewport: Viewport, times_s: FloatArray) -> NDArray[np.uint8]:
         """Return the frames (F, H, W, 3)."""
         backdrop = vertical_gradient(viewport, BACKGROUND_RGB[self.background], lighter=8, darker=8)
-        picture = (backdrop + 0.5).astype(np.uint8)[None]
-        self.face.draw(picture, viewport)
-        frames = np.repeat(picture, len(times_s), axis=0)
+        image = (backdrop + 0.5).astype(np.uint8)[None]
+        self.face.draw(image, viewport)
+        frames = np.repeat(image, len(times_s), axis=0)
         self.face.draw_mouth(frames, viewport, mouth_size(times_s, self.vowels, self.times_s, self.ends_s))
         return frames
 
