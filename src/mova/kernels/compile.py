@@ -18,6 +18,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.kernels import text_cache
+from mova.kernels.techniques import Technique, check_together
 from mova.models.bridge import Conditioner
 from mova.models.dit_block import DiTBlock
 
@@ -40,10 +41,7 @@ def check_compiler(device: torch.device, *, num_sharing: int = 1) -> None:
         ConfigError: nothing can be compiled here, or blocks exchange tokens while they compute.
     """
     if num_sharing > 1:
-        raise ConfigError(
-            "compile is for blocks that compute alone: with ring or ulysses they exchange tokens inside, "
-            f"got {num_sharing} processes that share a clip; nearest is 1 (share the branches), or no compile"
-        )
+        check_together({Technique.COMPILED: "compile", Technique.CONTEXT_PARALLEL: num_sharing})
     from torch._inductor import config
 
     try:

@@ -14,6 +14,7 @@ from torch import nn
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
+from mova.kernels.techniques import Technique, check_not_late
 from mova.names import COMPONENTS, FEW_STEPS_FILE
 from mova.settings.few_steps import DISTILLED, with_recommended
 from mova.weights.components import key_shapes
@@ -208,11 +209,7 @@ class LoraPipelineMixin:
     def _refuse_quantized(self) -> None:
         methods = {quantized_method(module) for module in self._modules_for_lora().values()} - {None}
         if methods:
-            found = ", ".join(sorted(map(str, methods)))
-            raise ConfigError(
-                f"LoRAs are merged before weights are quantised, got a pipeline with weights in {found}; load it again "
-                "with the LoRAs that it is to have (loras=..., or --lora)"
-            )
+            check_not_late(Technique.LORA, {Technique.QUANTISED: ", ".join(sorted(map(str, methods)))})
 
     def _defaults_at(self, speed: str) -> ModelDefaults:
         """Return what is recommended by a speed preset: by "distilled" by the adapter that was made for few steps.

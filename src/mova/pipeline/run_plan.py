@@ -16,6 +16,7 @@ from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import PairedFlowMatchScheduler, PairedSchedule, SigmaLookup
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
+from mova.kernels.techniques import Technique, check_together
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise, expand_batch
 from mova.pipeline.output import OutputType, check_output_type
 from mova.settings.sampling import SamplingSettings
@@ -110,10 +111,7 @@ def plan_run(
     """
     check_output_type(output_type)
     if settings.step_cache and num_processes > 1:
-        raise ConfigError(
-            f"step_cache is for one process, which sees all tokens of the video, got {settings.step_cache} with "
-            f"{num_processes}; nearest is 0, which is off"
-        )
+        check_together({Technique.STEP_CACHE: settings.step_cache, Technique.BRANCH_PARALLEL: num_processes})
     given.check(settings.geometry)
     noise.check()
     if (prompt is None) == (prompt_embeds is None):

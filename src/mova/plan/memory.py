@@ -95,10 +95,8 @@ def check_memory(name: str, num_processes: int = 1) -> None:
         close = difflib.get_close_matches(str(name), MEMORY_CHOICES, n=1, cutoff=0.0)
         raise ConfigError(f"memory must be one of {', '.join(MEMORY_CHOICES)}; got {name!r}; nearest is {close[0]}")
     if num_processes > 1 and name not in ("auto", "resident"):
-        raise ConfigError(
-            f"with several processes memory must be resident (or auto, which is), got {name!r} with {num_processes}; "
-            "shard_weights is what takes less memory there"
-        )
+        offload = Technique.PHASES if name == "phases" else Technique.STREAMING
+        check_together({offload: repr(name), Technique.BRANCH_PARALLEL: num_processes})
 
 
 def plan_memory(

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mova.errors import CheckpointError, ConfigError
+from mova.errors import CheckpointError
+from mova.kernels.techniques import Technique, check_together
 from mova.weights.components import component_class, kept_in_float32, load_component, read_config, stored_quantization
 from mova.weights.lora.adapters import Lora
 from mova.weights.lora.merge import MergeWhileReading
@@ -60,10 +61,8 @@ def plan_quantization(
             require_method(chosen)
             methods[name] = chosen
     if methods and shard_weights:
-        raise ConfigError(
-            f"shard_weights shares plain weights by their rows, got {', '.join(sorted(set(methods.values())))}; leave "
-            "one of the two out"
-        )
+        given = ", ".join(sorted(set(methods.values())))
+        check_together({Technique.QUANTISED: given, Technique.SHARDED: "shard_weights"})
     return methods
 
 

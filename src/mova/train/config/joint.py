@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mova.data.config import DataConfig
 from mova.files.json_file import shorten, shorten_text
+from mova.kernels.techniques import Technique, refusal
 from mova.names import BRIDGE, COMPONENTS, EXPERTS, Component, Expert
 from mova.recipe.base import MOST_SCALE, Strict
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
@@ -102,13 +103,11 @@ class LatentStageBase(Strict):
 
 
 def _refuse_with_sharding(memory: MemoryConfig, parallel: ParallelConfig) -> None:
-    alone = {
-        "one_expert": memory.one_expert,
-        "offload_activations": memory.offload_activations,
-        "stream_blocks": memory.stream_blocks,
-        "base_quantization": memory.base_quantization != "none",
-    }
-    chosen = [f"memory.{name}" for name, is_set in alone.items() if is_set]
+    chosen = [
+        f"memory.{name}"
+        for name, technique in memory.techniques().items()
+        if refusal(technique, Technique.SHARDED, training=True)
+    ]
     if parallel.world_size > 1 and chosen:
         raise ValueError(
             f"{' and '.join(chosen)} {'are' if len(chosen) > 1 else 'is'} for one process, got "
@@ -246,8 +245,9 @@ class AdapterStageConfig(JointObjectiveConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_with_sharding(self.memory, self.parallel)
-        if self.memory.stream_blocks and self.run.compile:
-            raise ValueError("memory.stream_blocks moves weights under the blocks; set run.compile to false")
+        rule = refusal(Technique.COMPILED, Technique.STREAMING, training=True)
+        if rule and self.memory.stream_blocks and self.run.compile:
+            raise ValueError(rule)
         return self
 
 

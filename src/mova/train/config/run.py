@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mova.device import Compute
 from mova.errors import ConfigError
+from mova.kernels.techniques import Technique
 from mova.recipe.base import MOST_SAMPLES, MOST_STEPS, Strict
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -153,6 +154,17 @@ class MemoryConfig(Strict):
         default=False,
         description="Block streaming: frozen blocks are offloaded and prefetched one by one (stage lora).",
     )
+
+    def techniques(self) -> dict[str, Technique]:
+        """Return what is chosen, by the name of its key."""
+        chosen = {
+            "checkpoint_activations": (Technique.CHECKPOINTING, self.checkpoint_activations),
+            "one_expert": (Technique.PHASES, self.one_expert),
+            "offload_activations": (Technique.ACTIVATION_OFFLOAD, self.offload_activations),
+            "stream_blocks": (Technique.STREAMING, self.stream_blocks),
+            "base_quantization": (Technique.QUANTISED, self.base_quantization != "none"),
+        }
+        return {name: technique for name, (technique, is_set) in chosen.items() if is_set}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
