@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -84,8 +85,24 @@ def test_a_refused_pair_is_explained(training):
     assert set(refused) >= {(T.STREAMING, several) for several in SEVERAL_PROCESSES}
 
 
+def test_the_page_has_the_order_and_the_pairs():
+    page = (Path(__file__).parents[2] / "docs" / "decisions" / "0001-hooks-and-the-joint-forward.md").read_text()
+    techniques = list(Technique)
+
+    def cell(pair):
+        if refusal(*pair) or gives_way(*pair):
+            return "no" if refusal(*pair) else "way"
+        return "gen" if refusal(*pair, training=True) else "yes"
+
+    for number, technique in enumerate(techniques, 1):
+        assert f"| {number} | {technique}" in page
+        later = [cell((technique, other)) for other in techniques[number:]]
+        row = [f"| {number} {technique}", *[""] * (number - 1), *later]
+        assert not later or " | ".join(row) + " |" in page
+
+
 def test_what_must_come_first_is_refused_afterwards():
     check_not_late(T.LORA, {})
     check_not_late(T.QUANTISED, {T.LORA: "a.safetensors"})
-    with pytest.raises(ConfigError, match="LoRAs are merged before weights are quantised, got .* int8; load it again"):
+    with pytest.raises(ConfigError, match=r"LoRAs are merged before weights are quantised, got .* int8; load it again"):
         check_not_late(T.LORA, {T.QUANTISED: "int8"})

@@ -37,7 +37,7 @@ from mova.pipeline.loop.velocity import TextConditions, VelocityModel
 from mova.types import LatentPair
 from mova.weights.lora.adapters import Lora, LoraLayer
 from mova.weights.lora.merge import MergedLoras
-from mova.weights.quantize.layers import packed_layers
+from mova.weights.quantize.layers import quantized_layers
 from quantised import quantise
 from shared_forward import distance, make_model
 
@@ -298,7 +298,7 @@ def far(made: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
 
 def _make_plain(model: DualTower, technique: Technique) -> None:
     if technique is Technique.QUANTISED:
-        for path, layer in packed_layers(model).items():
+        for path, layer in quantized_layers(model).items():
             plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
             with torch.no_grad():
                 plain.weight.copy_(layer.dense())

@@ -245,7 +245,7 @@ def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | P
     pipeline.set_progress_bar_config(disable=True)
     if not with_bridge:
         # Guidance stays as it is; only the towers do not meet.
-        pipeline.dual_tower_bridge.layers = ()
+        pipeline.dual_tower_bridge.disconnect()
     return pipeline
 
 

@@ -86,8 +86,8 @@ _GIVES_WAY: Final[Mapping[_Pair, str]] = {
 # The first one cannot be applied any more where the second one is.
 _TOO_LATE: Final[Mapping[_Pair, str]] = {
     (_T.LORA, _T.QUANTISED): (
-        "LoRAs are merged before weights are quantised, got a pipeline with weights in {0}; load it again with the LoRAs "
-        "that it is to have (loras=..., or --lora)"
+        "LoRAs are merged before weights are quantised, got a pipeline with weights in {0}; load it again with the "
+        "LoRAs that it is to have (loras=..., or --lora)"
     ),
 }
 

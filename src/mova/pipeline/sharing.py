@@ -163,6 +163,10 @@ class SharingMixin:
         for name, value in state.recommended.items():
             setattr(self, name, value)
 
+    def recommend(self, defaults: ModelDefaults) -> None:
+        """Take what is recommended for this model: sizes, steps and scales of calls that say nothing else."""
+        self.defaults = defaults
+
     @property
     def components(self) -> dict[str, Any]:
         """Components by name, for another pipeline: `MovaPipeline(**pipe.components)` recommends what this one does."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
+from mova.kernels.techniques import Technique, check_together
 from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, OPTIONAL_COMPONENTS
 from mova.plan.component_bytes import BFLOAT16_BYTES, FLOAT32_BYTES, ComponentBytes, component_bytes
 from mova.weights.dims import ModelDims

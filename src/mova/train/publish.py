@@ -40,5 +40,5 @@ def publish(config: PublishConfig) -> None:
         scheduler=PairedFlowMatchScheduler(shift=config.shift, sigma_min=0.0, sigma_max=1.0, extra_one_step=True),
         boundary_ratio=config.boundary_ratio,
     )
-    pipeline.defaults = config.defaults
+    pipeline.recommend(config.defaults)
     pipeline.save_pretrained(config.destination, max_shard_size=config.max_shard_size)

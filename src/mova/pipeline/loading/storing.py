@@ -20,9 +20,10 @@ from mova.pipeline.moving import DTYPES, check_dtype
 from mova.pipeline.runtime import Runtime
 from mova.weights.files import has_variant, read_headers, use_variant
 from mova.weights.hub import Hub
-from mova.weights.locate import find_model
+from mova.weights.locate import ModelDefaults, find_model
 
 if TYPE_CHECKING:
+    from mova.offload.placement import Placement
     from mova.pipeline.pipeline import MovaPipeline
 
 _DTYPE_NAMES: Final = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}
@@ -45,6 +46,11 @@ _SETTLED_IN_SAVING: Final[Mapping[str, tuple[object, ...]]] = {
 
 class StoredMixin:
     """How a pipeline is loaded and saved."""
+
+    defaults: ModelDefaults
+    folder: Path | None
+    few_steps_file: Path | None
+    placement: Placement | None
 
     @classmethod
     def from_pretrained(
@@ -111,13 +117,9 @@ class StoredMixin:
     def from_loaded(cls, loaded: LoadedModel) -> MovaPipeline:
         """Make a pipeline of what `read_model` gave: with its recommendations, placement, LoRAs and processes."""
         pipeline: MovaPipeline = cast("type[MovaPipeline]", cls)(**loaded.parts)
-        if loaded.defaults is not None:
-            pipeline.defaults = loaded.defaults
-        pipeline.folder, pipeline.few_steps_file = loaded.folder, loaded.few_steps_file
+        pipeline._take(loaded)
         if loaded.merged_loras:
             pipeline.note_merged_loras(loaded.merged_loras)
-        if loaded.placement is not None:
-            pipeline.placement = loaded.placement
         components: dict[str, Any] = {name: getattr(pipeline, name) for name in COMPONENTS}
         present = {name: component for name, component in components.items() if component is not None}
         # The rows of sharded weights have their LoRAs already.
@@ -129,6 +131,14 @@ class StoredMixin:
         if loaded.parallel is not None:
             pipeline.spread_over(loaded.parallel, experts)
         return pipeline
+
+    def _take(self, loaded: LoadedModel) -> None:
+        """Keep what a model brings along besides its components."""
+        self.folder, self.few_steps_file = loaded.folder, loaded.few_steps_file
+        if loaded.defaults is not None:
+            self.defaults = loaded.defaults
+        if loaded.placement is not None:
+            self.placement = loaded.placement
 
     def has_recommending_adapter(self) -> bool:
         """Say whether an adapter acts that was made for settings of its own, such as one for few steps."""

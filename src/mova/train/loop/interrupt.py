@@ -31,7 +31,7 @@ class Interrupts:
 
     Attributes:
         asked: number of the first signal that asked this process to stop; 0 before.
-        agreed: whether all processes know of it (all_reduce); set by who made them agree.
+        agreed: whether all processes know of it, see `agree`.
     """
 
     def __init__(self, *, several: bool) -> None:
@@ -41,6 +41,10 @@ class Interrupts:
         self._depth = 0
         self._pending = False
         self._former: dict[signal.Signals, Any] = {}
+
+    def agree(self) -> None:
+        """Note that all processes know of the interrupt: they stop together from here on."""
+        self.agreed = True
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

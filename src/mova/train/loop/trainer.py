@@ -213,7 +213,7 @@ class Trainer:
             self.interrupts.asked, is_main and due, self.trained_s if is_main else 0.0
         )
         if asked and self.interrupts.several:
-            self.interrupts.agreed = True
+            self.interrupts.agree()
             raise Interrupted(int(asked))
         return bool(is_due)
 
