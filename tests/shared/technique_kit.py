@@ -28,7 +28,7 @@ from mova.kernels.techniques import Technique, gives_way, refusal
 from mova.kernels.text_cache import TextCache
 from mova.models.dual_tower import DualTower
 from mova.offload.activations import recompute_blocks
-from mova.offload.residency import Sleeper, frozen_tensors
+from mova.offload.residency import OffloadedWeights, frozen_tensors
 from mova.offload.streaming import BlockStreamer, outside_blocks
 from mova.pipeline.loop.parallel import Spread
 from mova.pipeline.loop.side_stream import SideStream
@@ -83,7 +83,7 @@ class Kit:
         self.cache: StepCache | None = None
         self.text: TextCache | None = None
         self.applied: list[Technique] = []
-        self._sleeper: Sleeper | None = None
+        self._offloaded: OffloadedWeights | None = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Kit:
@@ -108,16 +108,16 @@ class Kit:
         prompt = inputs(0)[4]
         with torch.no_grad():
             for step in range(NUM_STEPS):
-                if self._sleeper:
-                    self._sleeper.wake()
+                if self._offloaded:
+                    self._offloaded.onload()
                 if self.cache:
                     self.cache.begin("high_noise", ("all",))
                 values = inputs(step)[:4]
                 with self._text(prompt) as text:
                     velocities = self.model(*values, text, frame_rate=24.0)
                 found += [velocities.video, velocities.audio]
-                if self._sleeper:
-                    self._sleeper.rest()
+                if self._offloaded:
+                    self._offloaded.offload()
             if self.vae is not None:
                 found.append(self.vae.decode(torch.ones(1, self.vae.config.z_dim, 2, 2, 2)).sample)
         return found
@@ -150,8 +150,8 @@ class Kit:
 
     def gradients(self) -> list[torch.Tensor]:
         """Return velocities and the gradients of what enters, of one step."""
-        if self._sleeper:
-            self._sleeper.wake()
+        if self._offloaded:
+            self._offloaded.onload()
         values = [value.requires_grad_(index in (0, 1, 4)) for index, value in enumerate(inputs(0))]
         velocities = self.model(*values, frame_rate=24.0)
         (velocities.video.square().mean() + 0.3 * (velocities.audio - 1).square().mean()).backward()
@@ -198,17 +198,17 @@ class Kit:
         tensors = [tensor for tensor in frozen_tensors(self.model) if tensor.is_floating_point()]
         for tensor in tensors:
             tensor.data = tensor.data.double()
-        self._sleeper = Sleeper(tensors, CPU, lambda _: torch.float32)
+        self._offloaded = OffloadedWeights(tensors, CPU, lambda _: torch.float32)
 
     def _streaming(self) -> None:
-        if self._sleeper:
+        if self._offloaded:
             # As a placement does: blocks are streamed, the rest is offloaded by phases.
-            self._sleeper.wake()
-            self._sleeper = None
+            self._offloaded.onload()
+            self._offloaded = None
             rest = [tensor for part in self.parts.values() for tensor in outside_blocks(part)]
             for tensor in rest:
                 tensor.data = tensor.data.double()
-            self._sleeper = Sleeper(rest, CPU, lambda _: torch.float32)
+            self._offloaded = OffloadedWeights(rest, CPU, lambda _: torch.float32)
         streamer = BlockStreamer(self.parts.values(), CPU)
         self._stack.callback(streamer.remove)
 
