@@ -71,7 +71,7 @@ def plan_random(dims: ModelDims, geometry: ClipGeometry, room: Room, runtime: Ru
 
 
 def random_pipeline(
-    configs: Mapping[str, Mapping[str, Any]],
+    configs: Mapping[str, Mapping[str, object]],
     *,
     dtype: torch.dtype,
     device: torch.device,

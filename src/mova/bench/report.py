@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from mova.bench.measure import Bench
 
@@ -13,7 +12,7 @@ GB = 1e9
 GIGA, TERA = 1e9, 1e12
 
 
-def to_record(made: Bench, command_line: Sequence[str], day: datetime.date) -> dict[str, Any]:
+def to_record(made: Bench, command_line: Sequence[str], day: datetime.date) -> dict[str, object]:
     """Return a measurement as plain values: seconds, bytes, operations and operations per second."""
     geometry = made.settings.geometry
     return {

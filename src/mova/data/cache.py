@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -122,7 +121,7 @@ class LatentCache:
             return False
         return True
 
-    def settings(self) -> list[dict[str, Any]]:
+    def settings(self) -> list[dict[str, object]]:
         """Return the settings that the cache was filled with, in words, oldest first."""
         try:
             noted = read_json(self.folder / _INDEX, error=DataError)
@@ -130,7 +129,7 @@ class LatentCache:
             return []
         return [settings for settings in noted if isinstance(settings, dict)] if isinstance(noted, list) else []
 
-    def note(self, settings: Mapping[str, Any]) -> None:
+    def note(self, settings: Mapping[str, object]) -> None:
         """Add settings to the index, once."""
         present = self.settings()
         if dict(settings) in present:

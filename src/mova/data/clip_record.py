@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from mova.data.batch import ClipFacts
 from mova.errors import DataError
@@ -18,7 +18,7 @@ _NAMED: Final = 5
 _MOST_NAMES_BYTES: Final = 4 * 2**20
 
 
-def record_of(facts: Sequence[ClipFacts]) -> dict[str, Any]:
+def record_of(facts: Sequence[ClipFacts]) -> dict[str, object]:
     """Return contents, captions and names of clips in their order, as JSON values."""
     names = [fact.key for fact in facts]
     return {
@@ -28,7 +28,7 @@ def record_of(facts: Sequence[ClipFacts]) -> dict[str, Any]:
     }
 
 
-def joined(saved: Sequence[object], where: str) -> dict[str, Any]:
+def joined(saved: Sequence[object], where: str) -> dict[str, object]:
     """Return the record of several lists of clips, one after the other.
 
     Args:
@@ -45,7 +45,7 @@ def joined(saved: Sequence[object], where: str) -> dict[str, Any]:
 
 
 def check_same_clips(
-    saved: Mapping[str, Any], facts: Sequence[ClipFacts], where: str, which: str = "learned from"
+    saved: Mapping[str, object], facts: Sequence[ClipFacts], where: str, which: str = "learned from"
 ) -> None:
     """Refuse other clips than a run learned from; what they are called and where they are does not matter.
 

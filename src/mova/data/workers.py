@@ -10,7 +10,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 
-def start_workers(count: int, initializer: Any = None, arguments: tuple[Any, ...] = ()) -> ProcessPoolExecutor:
+def start_workers(count: int, initializer: object = None, arguments: tuple[object, ...] = ()) -> ProcessPoolExecutor:
     """Return a pool of processes.
 
     Args:

@@ -53,7 +53,7 @@ class _Worker:
     pipe: Connection
 
 
-def launch(num_processes: int, entry: Callable[..., Any], *arguments: Any) -> Any:
+def launch(num_processes: int, entry: Callable[..., object], *arguments: object) -> Any:
     """Call `entry(*arguments)` in so many worker processes that form one process group.
 
     Args:

@@ -82,7 +82,7 @@ class ReportFolder:
 
 
 @contextmanager
-def open_report(folder: Path, run: Mapping[str, Any]) -> Iterator[ReportFolder]:
+def open_report(folder: Path, run: Mapping[str, object]) -> Iterator[ReportFolder]:
     """Hold a report folder: a new one, or that of the same run, which goes on.
 
     Args:

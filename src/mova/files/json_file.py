@@ -155,7 +155,7 @@ def read_object(path: Path, *, error: type[MovaError], most_bytes: int = MOST_BY
     return as_fields(read_json(path, error=error, most_bytes=most_bytes), str(path), error=error)
 
 
-def as_fields(value: Any, where: str, *, error: type[MovaError]) -> Fields:
+def as_fields(value: object, where: str, *, error: type[MovaError]) -> Fields:
     """Wrap a parsed value that must be an object.
 
     Raises:
@@ -204,7 +204,7 @@ def parse_json(content: bytes | str, where: str, *, error: type[MovaError]) -> A
         raise error(f"{where} must be JSON: {shorten_text(str(problem))}") from problem
 
 
-def shorten(value: Any) -> str:
+def shorten(value: object) -> str:
     """Return a value for an error text: at most some 200 characters, however large or nested it is."""
     return shorten_text(_REPR.repr(value))
 

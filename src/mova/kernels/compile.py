@@ -54,7 +54,7 @@ def check_compiler(device: torch.device, *, num_sharing: int = 1) -> None:
         raise ConfigError(f"compile needs {needed}, got: {reason}; nearest is no compile") from error
 
 
-def compile_blocks(components: Iterable[nn.Module], *, backend: str | Callable[..., Any] = "inductor") -> int:
+def compile_blocks(components: Iterable[nn.Module], *, backend: str | Callable[..., object] = "inductor") -> int:
     """Let the blocks of towers and the conditioners of bridges compute compiled code, made at the first call of a kind.
 
     A call with gradients computes as before. Blocks that are compiled already stay as they are.

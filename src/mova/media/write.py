@@ -84,7 +84,7 @@ def write_clip(
     path: str | os.PathLike[str],
     clip: Clip,
     *,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     crf: float = 18.0,
     preset: str = "medium",
     allow_silent: bool = False,
@@ -129,7 +129,7 @@ def write_clip(
         raise MuxError(f"a clip must be written whole, got stopped at {path}: {reason}; nothing was kept") from error
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
     """Return what `write_clip` was given as metadata, JSON values by name; empty for a file that has none.
 
     Raises:

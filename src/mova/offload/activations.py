@@ -73,6 +73,6 @@ def _to_device(kept: tuple[torch.device, torch.Tensor]) -> torch.Tensor:
     return copy.to(device, non_blocking=True, copy=True)
 
 
-def ask_for_gradients(_module: nn.Module, _inputs: Any, tokens: torch.Tensor) -> torch.Tensor:
+def ask_for_gradients(_module: nn.Module, _inputs: object, tokens: torch.Tensor) -> torch.Tensor:
     """Forward hook of what makes tokens: let gradients flow back to them, though nothing before them learns."""
     return tokens.requires_grad_() if torch.is_grad_enabled() and not tokens.requires_grad else tokens

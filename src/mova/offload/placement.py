@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
@@ -84,7 +84,7 @@ class Placement:
             yield
 
     @contextmanager
-    def denoising(self, models: Iterable[Any]) -> Iterator[None]:
+    def denoising(self, models: Iterable[object]) -> Iterator[None]:
         """Onload audio tower and bridge, and the expert that is called; the other expert is offloaded."""
         names = {id(self._components[name]): name for name in VIDEO_TOWERS if name in self._components}
         with ExitStack() as stack:
@@ -97,7 +97,7 @@ class Placement:
             stack.enter_context(self._onloaded(SHARED_COMPONENTS, "towers"))
             yield
 
-    def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    def decode(self, vae: object, latents: torch.Tensor) -> torch.Tensor:
         """Decode normalised latents to frames on the host, band by band where that was planned."""
         bands = self.plan.bands if can_decode_bands(vae) else 1
         return decode_in_bands(vae, latents, bands, output_device=torch.device("cpu"))

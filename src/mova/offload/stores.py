@@ -178,7 +178,9 @@ class Reader:
         self._sent = [torch.cuda.Event() for _ in self._staging]
         self._turn = 0
 
-    def read(self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> Any:
+    def read(
+        self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: object, arrived: object
+    ) -> object:
         """Begin to fill a slot's buffer; return a future.
 
         Args:

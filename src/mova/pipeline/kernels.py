@@ -41,7 +41,7 @@ def check_kernels(
 
 
 def check_kernels_of(
-    runtime: Runtime, configs: Mapping[str, Mapping[str, Any]], device: torch.device, dtype: torch.dtype
+    runtime: Runtime, configs: Mapping[str, Mapping[str, object]], device: torch.device, dtype: torch.dtype
 ) -> None:
     """Make sure, as `check_kernels` does, for one process and a model that is known by its configs.
 

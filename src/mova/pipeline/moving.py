@@ -54,7 +54,7 @@ class MovingMixin:
 
     def to(
         self,
-        *args: Any,
+        *args: object,
         dtype: torch.dtype | None = None,
         device: torch.device | str | int | None = None,
         silence_dtype_warnings: bool = False,  # noqa: ARG002 - a word of diffusers; there is nothing to silence
@@ -111,7 +111,7 @@ class MovingMixin:
         *,
         offload_to_disk_path: str | None = None,
         exclude_modules: str | Sequence[str] | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Offload blocks to the host ("stream"), or where they were loaded from with `offload_to_disk_path` ("disk").
 

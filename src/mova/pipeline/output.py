@@ -70,7 +70,7 @@ class MovaPipelineOutput(BaseOutput):
         path: str | Path,
         index: int | None = None,
         *,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
         crf: float = 18.0,
     ) -> tuple[Path, ...]:
         """Write clips as mp4 files that say how they were made, as the command does.
@@ -129,7 +129,7 @@ def check_output_type(output_type: str) -> None:
         raise ConfigError(f"output_type must be one of {', '.join(get_args(OutputType))}; got {shorten(output_type)}")
 
 
-def format_frames(frames: torch.Tensor, output_type: OutputType) -> Any:
+def format_frames(frames: torch.Tensor, output_type: OutputType) -> object:
     """Turn frames (B, 3, F, H, W) in [-1, 1] into the form of `MovaPipelineOutput.frames`."""
     if output_type == "pil":
         return [[Image.fromarray(frame) for frame in clip] for clip in tensor_to_frames(frames)]
@@ -137,6 +137,6 @@ def format_frames(frames: torch.Tensor, output_type: OutputType) -> Any:
     return unit if output_type == "pt" else unit.movedim(2, -1).contiguous().cpu().numpy()
 
 
-def format_audio(waveform: torch.Tensor, output_type: OutputType) -> Any:
+def format_audio(waveform: torch.Tensor, output_type: OutputType) -> object:
     """Turn a waveform (B, 1, S) into the form of `MovaPipelineOutput.audio`."""
     return waveform if output_type == "pt" else waveform.cpu().numpy()

@@ -136,7 +136,7 @@ class PhasesMixin:
                 is_stopped=lambda: self._interrupt,
             )
 
-    def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[Any, Any]:
+    def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[object, object]:
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
         if plan.output_type == "latent":
             return latents.video, latents.audio

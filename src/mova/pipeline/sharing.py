@@ -168,14 +168,14 @@ class SharingMixin:
         self.defaults = defaults
 
     @property
-    def components(self) -> dict[str, Any]:
+    def components(self) -> dict[str, object]:
         """Components by name, for another pipeline: `MovaPipeline(**pipe.components)` recommends what this one does."""
         self._state.recommended = {name: getattr(self, name) for name in self._passed_on}
         found: dict[str, Any] = super().components  # type: ignore[misc]
         return found
 
     @classmethod
-    def from_pipe(cls, pipeline: Any, **changes: Any) -> Self:
+    def from_pipe(cls, pipeline: object, **changes: object) -> Self:
         """Return another pipeline of the same components, with what it recommends and its LoRAs.
 
         Args:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
@@ -69,7 +68,7 @@ def find_defaults(model: str, speed: str = "exact") -> ModelDefaults:
     return with_recommended(defaults, read_recommended(few_steps), few_steps.name)
 
 
-def find_configs(model: str) -> Mapping[str, Mapping[str, Any]]:
+def find_configs(model: str) -> Mapping[str, Mapping[str, object]]:
     """Return the published keys of each component's config.json, by folder; names and errors as in `find_dims`."""
     model = _known(model)
     if model in _PRESETS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from mova.plan.cost import Plan, cpu_estimate, in_words, memory_plans, seconds, time_estimates
 from mova.plan.gpus import CPU_TFLOPS_PER_CORE, Gpu
@@ -14,7 +13,7 @@ from mova.settings.speed import speed_named
 TERA = 1e12
 
 
-def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, Any]:
+def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, object]:
     """Return the plan as plain values; operations are whole numbers, times are in seconds by GPU and assumed rate.
 
     Args:

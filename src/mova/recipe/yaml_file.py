@@ -15,7 +15,7 @@ _MOST_VALUES: Final = 100_000
 _MOST_DEPTH: Final = 40
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> object:
     """Read a YAML file; see `parse_yaml`.
 
     Raises:
@@ -38,7 +38,7 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(text, f"{path} cannot be read as a recipe")
 
 
-def parse_yaml(text: str, complaint: str) -> Any:
+def parse_yaml(text: str, complaint: str) -> object:
     """Parse YAML into plain values that share nothing.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 # A bounce needs some outgoing frames and a note some samples before a clip ends to be recovered from it.
 UNCOUNTED_TAIL_S: Final = 0.15
@@ -41,7 +41,7 @@ class Event:
     end_s: float | None = None
     side: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the fields as JSON values."""
         return asdict(self)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mova.errors import ConfigError, MediaError
 from mova.toyworld.render import RenderedClip, render
@@ -68,7 +67,7 @@ def render_clips(
     return paths
 
 
-def truth(rendered: RenderedClip) -> dict[str, Any]:
+def truth(rendered: RenderedClip) -> dict[str, object]:
     """Return what is known of a rendered clip as JSON values: caption, scene, sizes, rates and events."""
     frames, waveform = rendered.clip.frames, rendered.clip.waveform
     return {

@@ -80,7 +80,7 @@ def published_class_name(component: nn.Module | type[nn.Module]) -> str:
     return next((name for name, ours in _OUR_CLASSES.items() if ours is cls), cls.__name__)
 
 
-def build_empty(class_name: str, config: Mapping[str, Any]) -> nn.Module:
+def build_empty(class_name: str, config: Mapping[str, object]) -> nn.Module:
     """Build a component on the meta device: all names and shapes, no memory.
 
     Args:
@@ -126,7 +126,7 @@ def _construct(cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
         raise ConfigError(f"{cls.__name__} cannot be built: {reason}") from error
 
 
-def stored_quantization(config: Mapping[str, Any]) -> Method | None:
+def stored_quantization(config: Mapping[str, object]) -> Method | None:
     """Return how a component's config says that its weights are quantised; None where they are plain.
 
     Raises:
@@ -156,7 +156,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     return dict(read_object(directory / _CONFIG_FILE, error=CheckpointError).values)
 
 
-def stored_class_name(config: Mapping[str, Any]) -> str:
+def stored_class_name(config: Mapping[str, object]) -> str:
     """Return the class that a config names (diffusers' `_class_name` or transformers' `architectures`).
 
     Raises:

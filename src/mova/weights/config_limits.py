@@ -32,7 +32,7 @@ class Rule:
     lengths: tuple[int, int] | None = None
     nullable: bool = False
 
-    def check(self, fields: Fields, key: str) -> Any:
+    def check(self, fields: Fields, key: str) -> object:
         """Return the value of a key, whole numbers as such.
 
         Raises:
@@ -181,7 +181,7 @@ _WITHOUT_EFFECT = ("architectures", "is_encoder_decoder", "model_type", "tokeniz
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-def checked_config(class_name: str, config: Fields) -> dict[str, Any]:
+def checked_config(class_name: str, config: Fields) -> dict[str, object]:
     """Return the keys of a config that build a component, each of the right type and inside its limits.
 
     Args:

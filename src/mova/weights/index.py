@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mova.errors import CheckpointError
 from mova.files.inside import check_plain_name
@@ -12,7 +11,7 @@ from mova.names import INDEX_FILE, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMP
 from mova.weights.config_limits import checked_config
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, object]:
     """Return `model_index.json`.
 
     Raises:
@@ -44,7 +43,7 @@ def named_classes(folder: Path) -> dict[str, str]:
     return classes
 
 
-def check_index(folder: Path, index: dict[str, Any]) -> tuple[str, ...]:
+def check_index(folder: Path, index: dict[str, object]) -> tuple[str, ...]:
     """Check that `model_index.json` names the published classes and that their folders exist.
 
     Returns:
@@ -70,7 +69,7 @@ def check_index(folder: Path, index: dict[str, Any]) -> tuple[str, ...]:
     return tuple(present)
 
 
-def read_configs(folder: Path) -> dict[str, dict[str, Any]]:
+def read_configs(folder: Path) -> dict[str, dict[str, object]]:
     """Return the config.json of every network that the index of a model names and whose folder has one.
 
     Raises:

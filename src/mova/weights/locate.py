@@ -231,7 +231,7 @@ def write_defaults(folder: Path, defaults: ModelDefaults) -> None:
     (folder / DEFAULTS_FILE).write_text(json.dumps(asdict(defaults), indent=2) + "\n", encoding="utf-8")
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, object]:
     """Return a JSON object from a file.
 
     Raises:

@@ -8,7 +8,6 @@ import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from mova.data.sources.items import (
     CAPTION_KEYS,
@@ -43,7 +42,7 @@ def read_shards(folder: Path) -> ListedClips:
     )
 
 
-def write_shard(path: Path, clips: Iterable[tuple[str, Path, dict[str, Any]]]) -> None:
+def write_shard(path: Path, clips: Iterable[tuple[str, Path, dict[str, object]]]) -> None:
     """Write a shard; the same clips make the same bytes, and the file appears when it is complete.
 
     Args:

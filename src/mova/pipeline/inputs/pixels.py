@@ -12,8 +12,6 @@ Everything else is refused: other types by name, values outside their range, NaN
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from PIL import Image
@@ -29,7 +27,7 @@ _TENSOR_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _AUDIO_SCALES = {"uint8": (128.0, 128.0), "int16": (0.0, 32_768.0), "int32": (0.0, 2_147_483_648.0)}
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """Name a value in an error: its shape and type, or its class."""
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else f"{tuple(shape)} {getattr(value, 'dtype', '')}".strip()
@@ -106,7 +104,7 @@ def pil_to_float(image: Image.Image, size: tuple[int, int], name: str) -> torch.
     return array_to_float(image_to_rgb(image, f"the {name} given")[None], size, name)
 
 
-def audio_to_float(audio: Any) -> torch.Tensor:
+def audio_to_float(audio: object) -> torch.Tensor:
     """Bring samples to [-1, 1] by their type.
 
     Args:

@@ -121,7 +121,7 @@ def read_model(
     geometry: ClipGeometry | None = None,
     on_bytes: Callable[[int, int], None] = lambda *_: None,
     hub: Hub | None = None,
-    given: Mapping[str, Any] | None = None,
+    given: Mapping[str, object] | None = None,
 ) -> LoadedModel:
     """Read what a pipeline is made of.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -109,7 +109,7 @@ def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
     _write_json(config_file, tokenizer_config(read_object(config_file, error=CheckpointError).values))
 
 
-def tokenizer_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def tokenizer_config(config: Mapping[str, object]) -> dict[str, Any]:
     """Return a tokenizer's configuration as every transformers reads it, 4.57 (of the official code) and 5.
 
     A tokenizer read from its tokenizer.json has a generic class; the files are those of a T5 tokenizer all the same.
@@ -121,7 +121,7 @@ def tokenizer_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(extra, dict):
         own["extra_special_tokens"] = {}
         if extra:
-            own["additional_special_tokens"] = list(extra)
+            own["additional_special_tokens"] = list(cast("Iterable[object]", extra))
     return {**own, "tokenizer_class": "T5Tokenizer"}
 
 

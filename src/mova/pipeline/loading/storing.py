@@ -64,7 +64,7 @@ class StoredMixin:
         loras: Sequence[tuple[str | Path, float]] = (),
         runtime: Runtime | None = None,
         variant: str | None = None,
-        **others: Any,
+        **others: object,
     ) -> MovaPipeline:
         """Load a shipped model by name, a directory in the published layout, or a hub id.
 
@@ -153,7 +153,7 @@ class StoredMixin:
         dtype: torch.dtype | None = None,
         torch_dtype: torch.dtype | None = None,
         max_shard_size: int | str = "10GB",
-        **words: Any,
+        **words: object,
     ) -> None:
         """Write the published layout with the official class names; see `mova.pipeline.loading.save`.
 

@@ -176,7 +176,7 @@ CALLBACK_INPUTS: Final = ("latents", "audio_latents")
 
 
 def step_callback(
-    pipeline: Any,
+    pipeline: object,
     plan: RunPlan,
     on_progress: Callable[[], object],
     on_step_end: StepCallback | None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +123,6 @@ class Scene(ABC):
         """Return the scene with other skins of its faces, one face with the left one; itself where there is none."""
         return self
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the scene as JSON values."""
         return {"kind": self.kind, **asdict(self)}

@@ -48,7 +48,7 @@ def save_state(
     folder: Path,
     step: int,
     tensors: Mapping[str, torch.Tensor],
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
     *,
     keep: int,
     parallel: Parallel = ALONE,

@@ -16,7 +16,7 @@ from mova.errors import ConfigError, MissingExtraError
 class Sink(Protocol):
     """One place that figures go to."""
 
-    def write(self, event: str, **values: Any) -> None:
+    def write(self, event: str, **values: object) -> None:
         """Take the figures of one event; numbers besides `step` are drawn or listed."""
 
     def begin(self, step: int) -> None:
@@ -63,7 +63,7 @@ class Metrics:
         for sink in self.sinks:
             sink.begin(step)
 
-    def write(self, event: str, **values: Any) -> None:
+    def write(self, event: str, **values: object) -> None:
         """Send one event everywhere."""
         for sink in self.sinks:
             sink.write(event, **values)
@@ -81,7 +81,7 @@ class JsonlLog:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def write(self, event: str, **values: Any) -> None:
+    def write(self, event: str, **values: object) -> None:
         """Append one line; numbers keep four significant digits."""
         line = {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         line |= {key: _short(value) for key, value in values.items()}

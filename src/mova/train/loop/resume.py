@@ -66,8 +66,8 @@ ABSENT: Final = "(absent)"
 
 
 def changed_keys(
-    saved: Mapping[str, Any], present: Mapping[str, Any], *, weights_known: bool = False
-) -> list[tuple[str, Any, Any]]:
+    saved: Mapping[str, object], present: Mapping[str, object], *, weights_known: bool = False
+) -> list[tuple[str, object, object]]:
     """Return (dotted key, value then, value now) of every difference that a run cannot go on over.
 
     Args:
@@ -86,7 +86,7 @@ def changed_keys(
     ]
 
 
-def with_later_keys(saved: Mapping[str, Any], kind: type[BaseModel]) -> Mapping[str, Any]:
+def with_later_keys(saved: Mapping[str, object], kind: type[BaseModel]) -> Mapping[str, object]:
     """Return a saved recipe in which keys that came with a later version have their defaults, as they had in effect.
 
     Args:
@@ -101,7 +101,7 @@ def with_later_keys(saved: Mapping[str, Any], kind: type[BaseModel]) -> Mapping[
 
 
 def check_same_recipe(
-    name: str, saved: Mapping[str, Any], present: Mapping[str, Any], *, weights_known: bool = False
+    name: str, saved: Mapping[str, object], present: Mapping[str, object], *, weights_known: bool = False
 ) -> None:
     """Refuse to go on with another recipe; see `changed_keys`.
 

@@ -64,7 +64,7 @@ class StepSampler:
         offset = first - rounds.start * size
         return [int(index) for index in dealt[offset : offset + self.batch_size]]
 
-    def state_dict(self, step: int) -> dict[str, Any]:
+    def state_dict(self, step: int) -> dict[str, object]:
         """Return where a run stands after `step` steps, and in which clips, as JSON values."""
         epoch, place = divmod(step, self.steps_per_epoch)
         return {

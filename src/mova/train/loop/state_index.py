@@ -105,7 +105,7 @@ class IndexedReader(FileSystemReader):
         super().__init__(path)
         self._index = index
 
-    def read_metadata(self, *_args: Any, **_kwargs: Any) -> Metadata:
+    def read_metadata(self, *_args: object, **_kwargs: object) -> Metadata:
         """Return the index."""
         self._index.storage_meta = StorageMeta(load_id=self.load_id)
         return self._index

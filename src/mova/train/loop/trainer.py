@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -53,10 +53,10 @@ class Stage(Protocol):
     def samples(self, step: int, /) -> Sequence[str]:
         """Return the names of what a step learns from, for messages."""
 
-    def position(self, step: int, /) -> Mapping[str, Any]:
+    def position(self, step: int, /) -> Mapping[str, object]:
         """Return where in its data a run stands after so many steps, as JSON values that `resume_at` understands."""
 
-    def resume_at(self, position: Mapping[str, Any], /) -> None:
+    def resume_at(self, position: Mapping[str, object], /) -> None:
         """Check that the data is what a saved run learned from.
 
         Raises:

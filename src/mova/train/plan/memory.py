@@ -143,7 +143,7 @@ def plan_lora(config: LoraConfig, *, is_gpu: bool = True, clips_bytes: int = 0) 
 
 
 def plan_model(
-    config: LoraConfig, model: Mapping[str, Mapping[str, Any]], dims: ModelDims, *, is_gpu: bool
+    config: LoraConfig, model: Mapping[str, Mapping[str, object]], dims: ModelDims, *, is_gpu: bool
 ) -> TrainingMemory:
     """Count what a recipe takes with a model that is known by its configs.
 

@@ -84,7 +84,7 @@ def cast_weights(component: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def measure_units(
-    configs: Mapping[Component, Mapping[str, Any]],
+    configs: Mapping[Component, Mapping[str, object]],
     adapters: Mapping[Component, AdapterConfig],
     sizes: UnitSizes,
     method: Method | None,

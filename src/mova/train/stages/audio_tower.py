@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -86,11 +86,11 @@ class AudioTowerStage:
         """Names of a step's clips."""
         return self.data.parts.keys(step)
 
-    def position(self, step: int, /) -> Mapping[str, Any]:
+    def position(self, step: int, /) -> Mapping[str, object]:
         """Where in its clips the run stands."""
         return self.data.position(step)
 
-    def resume_at(self, position: Mapping[str, Any], /) -> None:
+    def resume_at(self, position: Mapping[str, object], /) -> None:
         """Refuse other clips than the run learned from."""
         self.data.check(position)
 

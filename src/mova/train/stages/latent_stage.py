@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -149,14 +148,14 @@ class OpenSplits:
         self.parts = StepParts(self.train, config.run, parallel)
         self._micro_batch = config.run.micro_batch
 
-    def position(self, step: int) -> dict[str, Any]:
+    def position(self, step: int) -> dict[str, object]:
         """Return where a run stands in these clips after so many steps, as JSON values."""
         return self.parts.sampler.state_dict(step) | {
             "encoders": self._encoders,
             "validation": record_of(self.validation.facts),
         }
 
-    def check(self, position: Mapping[str, Any]) -> None:
+    def check(self, position: Mapping[str, object]) -> None:
         """Refuse to go on with other clips, or clips encoded otherwise, than those of a saved position.
 
         Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 
 class SeededStage:
@@ -13,9 +12,9 @@ class SeededStage:
         """Name a step's samples by what they are drawn from."""
         return [f"the samples drawn for step {step}"]
 
-    def position(self, _step: int, /) -> Mapping[str, Any]:
+    def position(self, _step: int, /) -> Mapping[str, object]:
         """The step is the position."""
         return {}
 
-    def resume_at(self, _position: Mapping[str, Any], /) -> None:
+    def resume_at(self, _position: Mapping[str, object], /) -> None:
         """Nothing can have changed but the recipe, which is compared apart."""
