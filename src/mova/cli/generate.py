@@ -78,10 +78,11 @@ def generate(
     ] = None,
     audio_guidance_scale: Annotated[
         NumberOption,
-        typer.Option(help="Classifier-free guidance scale for the audio alone; default: --guidance-scale."),
+        typer.Option(help="Classifier-free guidance scale for the audio alone; default: that of the video."),
     ] = None,
     audio_modality_scale: Annotated[
-        NumberOption, typer.Option(help="Cross-modal guidance scale for the audio alone; default: --modality-scale.")
+        NumberOption,
+        typer.Option(help="Cross-modal (bridge) guidance scale for the audio alone; default: that of the video."),
     ] = None,
     video_shift: Annotated[
         NumberOption, typer.Option(help="Shift of the video's noise schedule; larger spends more steps at high noise.")
