@@ -34,12 +34,17 @@ TRAINED = [
 ]
 
 
+# Hooks inside of what is compiled: every layer is traced by itself.
+SLOW = [(T.CASTING, T.COMPILED)]
+TESTED_HERE = [pytest.param(pair, marks=pytest.mark.slow if pair in SLOW else ()) for pair in HERE]
+
+
 def named(pair):
     return "-".join(one.name.lower() for one in pair)
 
 
 @pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
-@pytest.mark.parametrize("pair", HERE, ids=named)
+@pytest.mark.parametrize("pair", TESTED_HERE, ids=named)
 def test_an_allowed_pair_gives_what_the_plain_forward_gives(pair):
     with Kit() as kit:
         kit.apply(pair)
