@@ -65,7 +65,7 @@ class Row:
 
     Attributes:
         words: what it is.
-        pipeline: that is asked.
+        pipeline: pipeline that is asked.
         options: options of the pipeline.
         seconds: seconds of each clip, decoding included.
         calls: predictions of each clip.

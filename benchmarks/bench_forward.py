@@ -155,7 +155,7 @@ class Bench:
     Args:
         sizes: sizes of both.
         dtype: dtype of the weights.
-        device: that computes.
+        device: device that computes.
         steps: number of steps of the denoising loop.
     """
 

@@ -87,7 +87,7 @@ class Runner:
     Args:
         model: name or directory whose sizes are taken.
         dims: its dimensions.
-        device: that computes.
+        device: device that computes.
         is_cpu_time: count processor time per thread.
     """
 

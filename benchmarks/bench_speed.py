@@ -134,11 +134,11 @@ def make(
     """Make one clip as a row says and note what was found; return the exact clip, which is this one if there is none.
 
     Args:
-        pipeline: that makes it.
+        pipeline: pipeline that makes it.
         rendered: what is to be shown.
         seed: seed of the noise.
         row: its options, and where to note.
-        exact: to compare with.
+        exact: exact clips to compare with.
         parts: towers and bridge, for rows that emulate kernels.
     """
     with row.emulation(parts or []) if row.emulation else contextlib.nullcontext():

@@ -23,8 +23,8 @@ class Machine:
     Attributes:
         cpu: name of the processor.
         cpu_capability: vector instructions that torch uses.
-        cores: that this process may use.
-        threads: that torch computes with.
+        cores: number of cores that this process may use.
+        threads: number of threads that torch computes with.
         ram_bytes: memory of the host; None where the system does not tell.
         gpu: name of the graphics card, None without one.
         gpu_bytes: memory of the GPU.

@@ -47,7 +47,7 @@ class Command:
     """`mova generate` as a process of its own, medians over its runs.
 
     Attributes:
-        wall_s: from its start to its end.
+        wall_s: seconds from its start to its end.
         startup_s: what of that is not sampling, decoding or writing: the interpreter, imports, weights, its end.
         stages: seconds of each stage as the command reports them.
         peak_bytes: peak resident memory of the process.
@@ -240,8 +240,8 @@ def measure_pipeline(
         pipeline: loaded.
         settings: settings of the clip.
         inputs: inputs of a run that say what to generate.
-        device: that computes.
-        load_s: to be kept with the result.
+        device: device that computes.
+        load_s: seconds of loading, to be kept with the result.
         on_stage: told what is being measured.
     """
     import torch
@@ -283,7 +283,7 @@ def product_rate(dtype: torch.dtype, device: torch.device, now: Callable[[], flo
 
     Args:
         dtype: dtype of the matrices.
-        device: that computes.
+        device: device that computes.
         now: clock in seconds; None is the wall clock, once the device is done.
     """
     import torch

@@ -38,7 +38,7 @@ class CutPrompt:
     Attributes:
         index: index of the prompt in its batch.
         num_tokens: number of tokens of the whole prompt, end mark included.
-        max_tokens: that the model reads, end mark included.
+        max_tokens: number of tokens that the model reads, end mark included.
         removed_text: the end of the prompt, which has no effect.
     """
 

@@ -54,10 +54,10 @@ class CachePlan:
 
     Attributes:
         source: source of the clips.
-        cache: that holds them, or will.
+        cache: cache that holds them, or will.
         settings: what it is filled with, in words.
         clip_keys: keys of the source's entries.
-        text_keys: by caption.
+        text_keys: cache keys by caption.
         white_keys: keys of a white first frame, by size.
         sizes: how much what is encoded takes; None where the model does not say.
     """

@@ -67,7 +67,7 @@ class Encoding:
 
     Attributes:
         model: directory of the encoders.
-        device: that computes.
+        device: device that computes.
         compute: what the video autoencoder's products are computed in, as in `RunConfig`.
     """
 
@@ -143,7 +143,7 @@ class TextEncoder:
 
     Args:
         model: directory with `text_encoder` and `tokenizer`.
-        device: that computes.
+        device: device that computes.
     """
 
     def __init__(self, model: Path, device: torch.device) -> None:

@@ -60,7 +60,7 @@ def open_splits(
         splits: the encoded clips by split.
         model: directory with autoencoders, text encoder and tokenizer; of a full cache only their files are read.
         cache: folder of encoded clips.
-        device: that trains.
+        device: device that trains.
         compute: what the video autoencoder's products are computed in, as in `RunConfig`.
         online: encode at every step instead, with new random starts each time.
         on_progress: gives for a split what is called while its part of the cache is filled.

@@ -35,7 +35,7 @@ class ReportFolder:
     """A report on disk.
 
     Args:
-        folder: that `open_report` holds.
+        folder: folder that `open_report` holds.
         run: what is measured and how, as JSON values.
     """
 

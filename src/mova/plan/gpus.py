@@ -32,7 +32,7 @@ class Gpu:
         memory_gb: in 10^9 bytes, from the data sheet.
         peak_tflops: dense bfloat16 with float32 accumulation, from the data sheet; None where only the memory is known.
         achieved_tflops: rate of a published run of the official release on this GPU, where there is one.
-        achieved_in: that run.
+        achieved_in: description of that run.
     """
 
     name: str

@@ -28,7 +28,7 @@ class Viewport:
     """The map from the world's unit square to pixels: the largest square in the middle of the frame.
 
     Args:
-        height, width: of the frame in pixels, at least 16.
+        height, width: size of the frame in pixels, at least 16.
 
     Raises:
         GeometryError: a frame too small to show anything.
@@ -112,9 +112,9 @@ def rounded_box(
     """Return where a rounded box lies in a frame and its coverage there.
 
     Args:
-        height, width: of the frame in pixels.
+        height, width: size of the frame in pixels.
         box: left, top, right, bottom in pixels.
-        radius: of the corners, in pixels.
+        radius: radius of the corners, in pixels.
     """
     left, top, right, bottom = box
     rows = slice(max(0, int(top) - 1), min(height, int(bottom) + 2))

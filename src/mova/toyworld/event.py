@@ -21,7 +21,7 @@ class Event:
         kind: what happens, such as "bounce", "strike", "note" or "vowel".
         x, y: point of contact in units of the frame size, from the upper left corner.
         bar: index of the struck bar, the pressed key or the place on a board from the left, else None.
-        colour: of the ball, the bar, the face's hat or the ink; of a key the name of its note.
+        colour: colour of the ball, the bar, the face's hat or the ink; of a key the name of its note.
         timbre: the floor's material, "bar", "key", or what is said: a vowel or a digit.
         pitch_hz: fundamental of the sound.
         level: amplitude of the sound, in (0, 1).
@@ -51,8 +51,8 @@ class SeenEvent:
     """One event as it is seen.
 
     Attributes:
-        time_s: of the contact, of the lighting-up, or of the moment that a mouth begins to open.
-        x, y: of the contact in units of the frame size.
+        time_s: time of the contact, of the lighting-up, or of the moment that a mouth begins to open.
+        x, y: position of the contact in units of the frame size.
         bar: index of the bar or key that lights up, or of the place that is written on; else None.
         side: "left" or "right", which of two balls or faces it is; None where there is one.
         sign: the vowel whose shape the mouth takes, or the digit that is written; else None.

@@ -29,7 +29,7 @@ def render_clips(
 
     Args:
         count: number of clips, 1 or more.
-        seed: of the first scene.
+        seed: seed of the first scene.
         out: directory, made where it is missing.
         size, kind, num_frames, frame_rate, sample_rate: as for `render` and `sample_scene`.
         on_clip: called with the path of each finished clip.

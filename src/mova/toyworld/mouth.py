@@ -42,7 +42,7 @@ class Face:
 
     Attributes:
         x, y: middle of the face in units of the frame size.
-        radius: of the face.
+        radius: radius of the face.
         hat: its colour.
         skin: a key of `SKIN_RGB`.
     """

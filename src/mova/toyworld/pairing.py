@@ -20,7 +20,7 @@ def with_notes(scene: Scene, notes: Mapping[str, str]) -> Scene:
     """Return a ball scene that sounds the note of another colour; frames and the caption's first half stay.
 
     Args:
-        scene: of a ball.
+        scene: scene of a ball.
         notes: for each colour the colour whose note it sounds; colours that it leaves out keep theirs.
 
     Raises:
@@ -39,7 +39,7 @@ def with_skins(scene: Scene, skins: Sequence[str]) -> Scene:
     more often makes up for that.
 
     Args:
-        scene: of any kind.
+        scene: scene of any kind.
         skins: keys of `SKIN_RGB`, drawn equally often; one that is named twice twice as often.
 
     Raises:

@@ -33,7 +33,7 @@ class ClipScore:
     """One clip's measures. Booleans say whether the clip passes; a clip without the thing measured does not pass.
 
     Attributes:
-        kind, seed: of the scene.
+        kind, seed: kind and seed of the scene.
         seen_s, heard_s: times of all visible and all audible events.
         until_s: only events before it are counted.
         tolerance_s: one frame.
@@ -118,8 +118,9 @@ class EventCounts:
     """How many events of a clip count, and how many of them are seen and heard together.
 
     Attributes:
-        seen_matched, seen: of the visible ones; a clip in which nothing is seen counts as one that is missed.
-        heard_matched, heard: likewise of the audible ones.
+        seen_matched, seen: matched and all visible events; a clip in which nothing is seen counts as one that is
+            missed.
+        heard_matched, heard: the same for the audible ones.
     """
 
     seen_matched: int
@@ -132,7 +133,7 @@ def count_events(score: ClipScore, heard_s: Sequence[float] | None = None) -> Ev
     """Count what recall and precision are made of, everywhere: events before the clip's uncounted end.
 
     Args:
-        score: of the clip.
+        score: score of the clip.
         heard_s: ascending times of another sound that is laid under it; its own by default.
     """
     heard_s = score.heard_s if heard_s is None else heard_s

@@ -32,7 +32,7 @@ def vowel_sound(vowel: str, pitch_hz: float, since_s: FloatArray, duration_s: fl
 
     Args:
         vowel: a key of `FORMANT_HZ`.
-        pitch_hz: of the voice.
+        pitch_hz: pitch of the voice in Hz.
         since_s: (S,) seconds since the onset of voicing, all 0 or more.
         duration_s: seconds after which the voice fades.
 

@@ -56,9 +56,9 @@ class RemoteModel:
 
     Attributes:
         hub_id: OWNER/NAME.
-        revision: that was asked for; None is the main branch.
-        commit: that it stands for.
-        files: that the model needs, its index last.
+        revision: revision that was asked for; None is the main branch.
+        commit: commit that it stands for.
+        files: files that the model needs, its index last.
     """
 
     hub_id: str

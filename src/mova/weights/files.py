@@ -179,8 +179,8 @@ class OpenWeights:
     """A safetensors file that is open; tensors are read when they are asked for.
 
     Args:
-        file: that is open.
-        handle: of the library.
+        file: file that is open.
+        handle: the library's handle of the file.
         error: class of the errors.
         advice: what follows each error.
 
@@ -236,7 +236,7 @@ def open_weights(
     """Open a safetensors file: the one way of this package, with a bound on its header.
 
     Args:
-        file: to open.
+        file: file to open.
         device: where tensors are read to; None where the header alone is wanted (no torch then).
         error: class of the errors, here and when a tensor is read.
         advice: what follows each error, such as "remove it and it is made again".

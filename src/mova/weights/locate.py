@@ -138,7 +138,7 @@ def read_defaults(folder: Path, name: str | Path | None = None) -> ModelDefaults
 
     Args:
         folder: the model's directory. Its `mova_defaults.json` decides where there is one.
-        name: that the user called the model by, such as a hub id.
+        name: name that the user called the model by, such as a hub id.
 
     Returns:
         What the file says; without one, the values of the published model that the name, the folder, its place in the
@@ -159,7 +159,7 @@ def published_name(folder: Path, name: str | Path | None = None) -> str | None:
 
     Args:
         folder: folder of the model; where it is a link, what it points to counts as well.
-        name: that the user called it by.
+        name: name that the user called it by.
     """
     candidates = [] if name is None else [str(name).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]]
     for path in (folder.absolute(), folder.resolve()):

@@ -50,7 +50,7 @@ class ComponentReport:
 
     Attributes:
         name: folder in the model, or name of the file.
-        class_name: that its config names; empty for a bare file.
+        class_name: class that its config names; empty for a bare file.
         num_tensors: in all its files.
         num_parameters: values in all tensors.
         dtypes: number of tensors by dtype, in the words of safetensors.

@@ -46,8 +46,8 @@ def background_error(
         frames: (F, H, W, 3) uint8.
         first_frame: (H, W, 3) uint8.
         changing: what is not compared.
-        tracks: of the moving discs through the clip.
-        given: of the same discs in the first frame.
+        tracks: tracks of the moving discs through the clip.
+        given: the same discs in the first frame.
     """
     height, width = first_frame.shape[:2]
     viewport = Viewport(height, width)

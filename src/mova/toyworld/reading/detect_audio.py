@@ -45,7 +45,7 @@ class HeardEvent:
     """One blow as it is heard.
 
     Attributes:
-        time_s: of the onset.
+        time_s: time of the onset.
         level: largest absolute sample of the 30 ms after it.
         timbre: a material, "bar" or "key"; of a voice what it says.
         pitch_hz: measured fundamental.

@@ -23,7 +23,7 @@ def bounces(track: DiscTrack, times_s: FloatArray, gravity: float, side: str | N
     """Return the bounces of a disc, in the order of time.
 
     Args:
-        track: of the disc.
+        track: track of the disc.
         times_s: (F,) of the frames.
         gravity: in frame sizes per second squared.
         side: "left" or "right", which of two discs it is; None where there is one.

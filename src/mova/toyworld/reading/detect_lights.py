@@ -40,8 +40,8 @@ class Row:
         glow_rgb, glow_share: the light, and how much of it there is at first.
         decay_s: seconds in which the light falls to 1/e.
         is_dimmed: whether the light makes it darker.
-        strength_power: of the light's strength, by which frames weigh in its moment. An autoencoder that drags spoils
-            the first frame most; with a mallet its path makes up for that.
+        strength_power: power of the light's strength, by which frames weigh in its moment. An autoencoder that drags
+            spoils the first frame most; with a mallet its path makes up for that.
         head_acceleration: downwards, of the heads that strike, in frame sizes per second squared.
     """
 

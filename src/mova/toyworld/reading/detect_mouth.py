@@ -40,7 +40,7 @@ def spoken(frames: NDArray[np.uint8], times_s: FloatArray, places: Sequence[Plac
     Args:
         frames: (F, H, W, 3) uint8.
         times_s: (F,) of the frames.
-        places: of the faces.
+        places: places of the faces.
     """
     events = [event for place in places for event in _openings(frames, times_s, place)]
     return tuple(sorted(events, key=lambda event: event.time_s))

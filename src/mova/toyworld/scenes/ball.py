@@ -82,11 +82,11 @@ class BallScene(Scene):
     """A ball that is let go at time 0.
 
     Attributes:
-        colour: of the ball; decides the pitch.
-        material: of the floor; decides the timbre.
+        colour: colour of the ball; decides the pitch.
+        material: material of the floor; decides the timbre.
         size: a key of `BALL_RADIUS`.
         drop: distance from the ball's lowest point to the floor at the start.
-        start_x: of the centre.
+        start_x: horizontal place of the centre at the start.
         speed_x: constant, per second.
         restitution: share of the vertical speed that a bounce keeps.
         note: colour whose note the ball sounds; None is its own. See `mova.toyworld.pairing`.

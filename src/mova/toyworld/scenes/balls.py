@@ -60,8 +60,8 @@ class BallsScene(Scene):
     """Two balls, one let go at time 0 and the other one later; of every pair the left ball's value comes first.
 
     Attributes:
-        material: of the floor.
-        colours: of the balls, different.
+        material: material of the floor.
+        colours: colours of the balls, different.
         sizes: keys of `BALL_RADIUS`.
         drops, start_xs, speeds_x, restitutions: as for `BallScene`.
         waits_s: seconds until each ball is let go.

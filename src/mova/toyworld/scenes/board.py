@@ -169,7 +169,7 @@ class BoardScene(Scene):
     """A board on which digits are written from the left.
 
     Attributes:
-        colour: of the ink.
+        colour: colour of the ink.
         voice: a key of `VOICE_HZ`.
         digits: in order, "0" to "9".
         times_s: when each is begun, with pen and voice.

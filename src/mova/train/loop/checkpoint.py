@@ -61,7 +61,7 @@ def save_state(
     Args:
         folder: folder of the run's checkpoints.
         step: optimiser steps done.
-        tensors: by name.
+        tensors: tensors by name.
         values: what JSON can hold; the main process's are kept.
         keep: how many of the newest states stay.
         parallel: this process among the others.

@@ -101,7 +101,7 @@ class TrainingMemory:
         device: bytes at the peak.
         host: bytes.
         largest: name of the block that takes most.
-        units: by name, what one block takes.
+        units: what one block takes, by name.
     """
 
     geometry: ClipGeometry

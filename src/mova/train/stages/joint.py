@@ -38,7 +38,7 @@ class JointObjective:
         config: the recipe.
         data: the stage's clips.
         components: towers and bridge by name, where `placement.load_device` says.
-        device: that trains.
+        device: device that trains.
         parallel: this process among the others; tokens and weights are spread as it says.
         own: fills components on the meta device, once they are spread.
     """

@@ -116,7 +116,7 @@ class OpenSplits:
     Args:
         config: the recipe.
         cache: folder of encoded clips.
-        device: that trains.
+        device: device that trains.
         parallel: this process among the others; the main one scans and encodes the clips while the others wait.
         on_progress: called while clips are encoded.
     """

@@ -124,7 +124,7 @@ def sample_noise(
         step: optimiser steps done.
         places: places of the samples in the step, over all processes.
         stream: "video" or "audio"; they share no numbers.
-        device: that draws; an accelerator's numbers are not a CPU's.
+        device: device that draws; an accelerator's numbers are not a CPU's.
 
     Returns:
         (len(places), *shape) float32.

@@ -59,7 +59,7 @@ class GgufFile:
 
     Attributes:
         metadata: numbers, texts and lists by key.
-        tensors: by name, without the prefix that tools put before the names of a diffusion model.
+        tensors: tensors by name, without the prefix that tools put before the names of a diffusion model.
 
     Raises:
         CheckpointError: it is missing, no GGUF file, damaged or cut short, or holds a format that is not known here.

@@ -98,13 +98,13 @@ class Lora:
     """The content of a LoRA file.
 
     Attributes:
-        layers: by component (`UNNAMED` where the file names none) and path of the linear layer in it.
+        layers: layers by component (`UNNAMED` where the file names none) and path of the linear layer in it.
         origin: where it comes from.
         style: key style that it was read from.
         strays: keys that are no part of an adapter.
         name: name of the file, for errors.
         recommended: settings of sampling that it was made for, by their names in a pipeline's call; empty where any do.
-        differences: by component and name of the tensor in it, such as blocks.0.norm3.weight: what is added to it as a
+        differences: by component and tensor name in it, such as blocks.0.norm3.weight: what is added to the tensor as a
             whole. Of the tensor's shape.
     """
 

@@ -22,7 +22,7 @@ class LoraReport:
         name: name of the file.
         style: style of its keys.
         components: what is adapted; the name is empty where the keys name no component.
-        base_model: that it was trained on; empty where the file does not say.
+        base_model: model that it was trained on; empty where the file does not say.
         strays: keys that are no part of an adapter.
     """
 
@@ -69,7 +69,7 @@ def convert_lora(source: Path, target: Path, style: str | None = None, component
         source: a file or folder of any style that can be read. Of a pickled one only tensors are read; nothing runs.
         target: a safetensors file that must not exist yet. See `write_lora` for styles with one file per component.
         style: one of `WRITTEN_STYLES`; None takes mova, or comfyui where no component is named.
-        components: that a file is for whose keys name none.
+        components: components that a file is for whose keys name none.
 
     Returns:
         The files.

@@ -72,7 +72,7 @@ def make_lora(
 
     Args:
         file: for errors and the name.
-        tensors: by key, of any style.
+        tensors: tensors by key, of any style.
         metadata: metadata of the header.
         config: PEFT's settings.
 

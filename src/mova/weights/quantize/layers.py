@@ -143,7 +143,7 @@ class Quantizer:
 
     Args:
         method: how weights are quantised.
-        device: that quantises; the result goes back to where the tensor was. By default where the tensor is.
+        device: device that quantises; the result goes back to where the tensor was. By default where the tensor is.
 
     Attributes:
         errors: relative error of each weight that was quantised, by key.

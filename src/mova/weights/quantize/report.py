@@ -92,7 +92,7 @@ def write_report(method: Method, errors: Mapping[str, float], source: Path, targ
     """Write the report of a component beside its weights.
 
     Args:
-        method: by which its weights were quantised.
+        method: method by which its weights were quantised.
         errors: relative error of each, by key.
         source: folder of the plain component, or the file that it came from.
         target: folder of the quantised one.

@@ -142,7 +142,7 @@ def build_tokenizer(texts: Sequence[str], max_tokens: int) -> T5TokenizerFast:
     that any English prompt can be written. (A trained unigram model of this few words splits most of them.)
 
     Args:
-        texts: to take the words from.
+        texts: texts to take the words from.
         max_tokens: rows of a prompt embedding, end mark included.
     """
     from transformers import T5TokenizerFast
