@@ -225,7 +225,7 @@ def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank:
 
 
 def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
-    """Make clips; only the main one of several processes speaks."""
+    """Make clips; only rank 0 of several processes writes to the terminal."""
     from mova.cli.clips import note_other_weights
     from mova.cli.terminal.progress import StageBar
     from mova.cli.terminal.quick_start import UNASKED, quick_start
@@ -278,7 +278,7 @@ def _note(text: str) -> None:
 
 
 def _say_nothing(*_: object) -> None:
-    """Stand in for what only the main process says."""
+    """Stand in for what only rank 0 says."""
 
 
 def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:

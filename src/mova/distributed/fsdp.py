@@ -86,7 +86,7 @@ def all_reduce_gradients(parameters: Iterable[torch.Tensor], parallel: Parallel)
 
 
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a module's whole tensors on the CPU of the main process, nothing on the others; all must call this."""
+    """Return a module's whole tensors on the CPU of rank 0, nothing on the others; all must call this."""
     is_main = not distributed.is_initialized() or distributed.get_rank() == 0
     state = {}
     for name, tensor in module.state_dict().items():

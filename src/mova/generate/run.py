@@ -147,7 +147,7 @@ def generate_file(
         request: checked.
         folder: the model's directory.
         output: an .mp4 file; appears only when it is complete.
-        processes: how this process shares the work with others, all of which make this call; the main one writes.
+        processes: how this process shares the work with others, all of which make this call; rank 0 writes.
         runtime: memory, quantisation and kernels.
         on_progress: told about each stage.
 

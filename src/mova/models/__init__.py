@@ -4,7 +4,7 @@ Files are known to `convert` and what stands under it (`weight_files`, `stored_r
 and `gguf_file`.
 
 `dual_tower.DualTower` is the joint forward; it is made of a `tower.VideoTower`, a `tower.AudioTower` (both from one
-block) and a `bridge.CrossModalBridge`. `audio_vae.AudioAutoencoder` turns sound into latents and back; the video
+block) and a `bridge.CrossModalBridge`. `audio_vae.AudioAutoencoder` turns audio into latents and back; the video
 autoencoder and the text encoder come from diffusers and transformers. Attribute names are the published state-dict
 names.
 """

@@ -241,7 +241,7 @@ class Decoder(nn.Module):
 
 
 class AudioAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Autoencoder of mono sound, published as `DAC`. Arguments are the keys of its config.json.
+    """Autoencoder of mono audio, published as `DAC`. Arguments are the keys of its config.json.
 
     Args:
         encoder_dim: channels after the first convolution; doubled at every rate.

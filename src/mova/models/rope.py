@@ -125,7 +125,7 @@ def audio_rotary(num_steps: int, head_dim: int, device: torch.device) -> RotaryT
 def aligned_video_positions(
     num_latent_frames: int, frame_rate: float, audio_latent_rate: float, first_frame_bias: bool
 ) -> torch.Tensor:
-    """Return where latent frames lie on the time axis of the sound, in audio latent steps (paper section 3.2).
+    """Return where latent frames lie on the time axis of the audio, in audio latent steps (paper section 3.2).
 
     Args:
         num_latent_frames: T.
@@ -157,7 +157,7 @@ def aligned_rotary(
 ) -> tuple[RotaryTable, RotaryTable]:
     """Return the tables of the bridge for video and audio, on one time axis.
 
-    All tokens of a latent frame share one position; the sound counts 0, 1, 2, ...
+    All tokens of a latent frame share one position; audio tokens count 0, 1, 2, ...
 
     Args:
         grid: video tokens along time, height and width (one token per latent frame in time).

@@ -132,7 +132,7 @@ def read_model(
         device: where everything goes.
         loras: LoRAs and their scales: files, folders or hub ids, as for `MovaPipeline.load_lora_weights`.
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
-            call. Only the main one loads the text encoder.
+            call. Only rank 0 loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
         runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of quantised weights are merged
             before quantisation and cannot be changed.

@@ -1,8 +1,8 @@
 """One generation on several processes: who prepares, who evaluates which branch of the guidance, who decodes what.
 
-The main process encodes texts and known frames and draws the noise, so that all start from the same numbers. All
+Rank 0 encodes texts and known frames and draws the noise, so that all start from the same numbers. All
 follow the same schedule on their part of tokens, weights and branches, and have the same latents after every step. Each
-decodes a band of the video; the main process puts the bands together.
+decodes a band of the video; rank 0 puts the bands together.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class Spread:
 
     @property
     def is_main(self) -> bool:
-        """Whether frames and sound are made here."""
+        """Whether frames and audio are made here."""
         return self.parallel.is_main
 
     def prepare(self, make: Callable[[], Prepared], device: torch.device) -> Prepared:
-        """Let the main process make what the loop starts from, and return the same on every process.
+        """Make what the loop starts from on rank 0, and broadcast it to every process.
 
         Args:
-            make: called on the main process; what it raises is raised on every process.
-            device: where the others want it. A video or audio that was given stays on the main process.
+            make: called on rank 0; what it raises is raised on every process.
+            device: where the others want it. A video or audio that was given stays on rank 0.
         """
         if self.parallel.mesh is None:
             return make()
@@ -89,12 +89,12 @@ class Spread:
 
         Args:
             vae: video autoencoder; every process has it.
-            start: may hold given frames, on the main process.
+            start: may hold given frames, on rank 0.
             latents: (B, C, T, h, w) normalised, the same on every process.
             decode: how one process alone decodes them.
 
         Returns:
-            (B, 3, F, H, W) in [-1, 1]; None on all processes but the main one.
+            (B, 3, F, H, W) in [-1, 1]; None on all processes but rank 0.
         """
         given = start.given_frames
         if not self.parallel.broadcast(lambda: given is None):
@@ -167,7 +167,7 @@ class SpreadPipelineMixin:
         The processes are those of the process group that there is, or those that `torchrun` started; neighbours in rank
         share a sample. Every process gives the same arguments to the pipeline. The main one encodes and draws the noise
         (other processes' generators are not used); with output_type "latent" all processes get all latents, with any
-        other the main one gets frames and sound and the others None. Callbacks are called on every process.
+        other rank 0 gets frames and audio and the others None. Callbacks are called on every process.
 
         Args:
             branches: groups of processes that evaluate different branches of the guidance.

@@ -181,7 +181,7 @@ class _Decide(ModelHook):  # type: ignore[misc]
 
 
 class _Repeat(ModelHook):  # type: ignore[misc]
-    """Around another block of a video tower, or what it hears of the sound at another layer.
+    """Around another block of a video tower, or its cross-attention to the audio at another layer.
 
     Args:
         cache: that decides.

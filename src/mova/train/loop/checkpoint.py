@@ -62,7 +62,7 @@ def save_state(
         folder: folder of the run's checkpoints.
         step: optimiser steps done.
         tensors: tensors by name.
-        values: what JSON can hold; the main process's are kept.
+        values: what JSON can hold; rank 0's are kept.
         keep: how many of the newest states stay.
         parallel: this process among the others.
 

@@ -44,7 +44,7 @@ class Metrics:
             folder: folder of the run's stage.
             names: "tensorboard", "wandb".
             run_name: what the run is called there.
-            enabled: false on all processes but the main one: nothing is opened or written.
+            enabled: false on all processes but rank 0: nothing is opened or written.
 
         Raises:
             MissingExtraError: a sink's package is not installed.

@@ -106,7 +106,7 @@ class Trainer:
         optimizer: rule and schedule.
         folder: folder of this stage's checkpoints and log.
         on_progress: called at every logged step.
-        parallel: this process among the others; only the main one writes logs and reports.
+        parallel: this process among the others; only rank 0 writes logs and reports.
         sample: makes clips at a validation; every process calls it.
 
     Raises:
@@ -202,7 +202,7 @@ class Trainer:
     def _agree(self, due: bool = False) -> bool:
         """Settle in one exchange what processes may see differently; return whether a state is due.
 
-        The clocks of several processes differ, so those of the main one count: its time of training, from which the
+        The clocks of several processes differ, so those of rank 0 count: its time of training, from which the
         schedule follows, and its time since the last state.
 
         Raises:

@@ -117,7 +117,7 @@ class OpenSplits:
         config: the recipe.
         cache: folder of encoded clips.
         device: device that trains.
-        parallel: this process among the others; the main one scans and encodes the clips while the others wait.
+        parallel: this process among the others; rank 0 scans and encodes the clips while the others wait.
         on_progress: called while clips are encoded.
     """
 
