@@ -24,7 +24,7 @@ from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tens
 from mova.pipeline.load import load_pipeline
 from mova.toyworld import DEFAULT_KINDS, RenderedClip, render, sample_scene, split_seed
 from mova.toyworld.scenes.ball import BallScene
-from mova.toyworld.score import match_events, score_clip
+from mova.toyworld.score import count_pairs, score_clip
 
 BOX_MARGIN = 3
 # How far a sound may move; the beginning of a voice is softer than a knock.
@@ -75,10 +75,10 @@ class Heard:
     def add(self, rendered: RenderedClip, heard_s: Sequence[float]) -> None:
         """Count a clip."""
         tolerance_s = TOLERANCE_S[family(rendered)]
-        matched = len(match_events([event.time_s for event in rendered.events], heard_s, tolerance_s))
-        self.events += len(rendered.events)
-        self.lost += len(rendered.events) - matched
-        self.added += len(heard_s) - matched
+        found = count_pairs([event.time_s for event in rendered.events], heard_s, tolerance_s)
+        self.events += found.seen
+        self.lost += found.seen - found.seen_matched
+        self.added += found.heard - found.heard_matched
 
     def rows(self, words: str) -> list[tuple[str, str, str]]:
         """Return rows of figure, value, bound."""

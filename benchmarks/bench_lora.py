@@ -41,7 +41,8 @@ def measure(pipeline: MovaPipeline, num_clips: int, notes: dict[str, str]) -> di
 
 
 def _measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[str, dict[str, Estimate]]:
-    from mova.evaluate.toyworld import run_benchmark, summarise
+    from mova.evaluate.subject import Generated
+    from mova.evaluate.toyworld import measure, summarise
     from mova.toyworld import first_frame, render, sample_scene, score_clip, split_seed, with_notes
 
     scores = []
@@ -55,7 +56,7 @@ def _measure(generate: Generate, num_clips: int, notes: dict[str, str]) -> dict[
         clip = generate(rendered, index)
         scores.append(score_clip(rendered.scene, clip, first_frame=first_frame(rendered.clip)))
     # The clips of the benchmark's seed 1: none of them is among the balls above.
-    known = run_benchmark(generate, num_clips=num_clips, seed=1)
+    known = measure(Generated(generate, num_clips, seed=1))
     return {"new pairing": summarise(scores), "known scenes": known.overall}
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mova.cli import evaluate
 from mova.cli.app import main
-from mova.cli.evaluate import Given, _generate, _load
+from mova.cli.evaluate import _load
+from mova.evaluate import subject
 from mova.media.read import read_clip
 from mova.settings.sampling import GivenSettings
 from mova.toyworld import render, sample_scene
@@ -68,8 +68,8 @@ def test_an_interrupted_report_goes_on_with_the_clips_that_it_has(reported, tmp_
     for path in (folder / "report.json", folder / "report.md", *(folder / "clips").glob("0001*")):
         path.unlink()
     made = []
-    generate = evaluate._generate
-    monkeypatch.setattr(evaluate, "_generate", lambda *args: made.append(1) or generate(*args))
+    generate = subject.generate
+    monkeypatch.setattr(subject, "generate", lambda *args: made.append(1) or generate(*args))
     assert main(["evaluate", "toyworld", *options[:-1], str(folder)]) == 0
     assert capsys.readouterr().out == table
     assert len(made) == 1
@@ -127,7 +127,7 @@ def test_what_a_model_is_given_comes_back_as_it_was(model, given):
     pipeline = _load(model, with_bridge=True)
     geometry = pipeline.codec_geometry
     rendered = render(sample_scene(3, kind="ball"), size=64, num_frames=9, sample_rate=geometry.sample_rate)
-    clip = _generate(pipeline, rendered, Given(given), 1, GivenSettings(num_inference_steps=1))
+    clip = subject.generate(pipeline, rendered, given, 1, GivenSettings(num_inference_steps=1), "exact")
     kept = [np.array_equal(clip.frames, rendered.clip.frames), np.allclose(clip.waveform, rendered.clip.waveform)]
     assert kept == [given == "video", given == "audio"]
 
@@ -146,12 +146,49 @@ def test_json_holds_every_clip(model, capsys):
 
 def test_the_bridge_can_be_switched_off(model):
     with_bridge, without = _load(model, with_bridge=True), _load(model, with_bridge=False)
-    assert any(with_bridge.dual_tower_bridge.interacts_at(layer) for layer in range(4))
-    assert not any(without.dual_tower_bridge.interacts_at(layer) for layer in range(4))
-    arguments = {"seed": 1, "output_type": "latent"}
+    arguments = {"seed": 1, "output_type": "latent", "modality_scale": 2.0}
     together, apart = (pipe("a red ball", **arguments).audio for pipe in (with_bridge, without))
     assert together.shape == apart.shape
     assert not together.equal(apart)
+    without.enable_bridge()
+    assert without("a red ball", **arguments).audio.equal(together)
+    # What a bridge without layers gives.
+    with_bridge.dual_tower_bridge.layers = ()
+    assert with_bridge("a red ball", **arguments).audio.equal(apart)
+
+
+@pytest.fixture(scope="module")
+def rendered_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rendered")
+    options = ["--count", "2", "--seed", "7", "--out", str(folder), "--size", "64", "--kind", "ball"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["toyworld", "render", *options]) == 0
+    return folder
+
+
+def test_clips_of_a_folder_are_measured_against_their_truth(rendered_folder, tmp_path, capsys):
+    report = tmp_path / "report"
+    options = ["--clips-from", str(rendered_folder), "--json", "--report", str(report)]
+    assert main(["evaluate", "toyworld", *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [clip["seed"] for clip in document["clips"]] == [7, 8]
+    assert document["overall"]["recall"]["value"] == document["overall"]["colour_right"]["value"] == 1
+    assert document["ceiling"] is None
+    assert json.loads((report / "run.json").read_text())["clips_from"] == str(rendered_folder)
+
+
+@pytest.mark.parametrize("options", [["--steps", "3"], ["--model", "mova-tiny"], ["--no-bridge", "--given", "video"]])
+def test_how_clips_are_made_is_no_option_for_those_that_exist(rendered_folder, capsys, options):
+    assert main(["evaluate", "toyworld", "--clips-from", str(rendered_folder), *options]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    named = ", ".join(option for option in options if option.startswith("--"))
+    assert all(option in said for option in named.split(", "))
+    assert "measures clips that exist already" in said
+
+
+def test_something_must_be_measured(capsys):
+    assert main(["evaluate", "toyworld", "--clips", "3"]) == 2
+    assert "needs --model, --clips and --seed, or --clips-from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

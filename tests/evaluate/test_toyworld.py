@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mova.errors import ConfigError
-from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, report_on, run_benchmark
+from mova.evaluate.subject import Generated, Shape
+from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, measure, report_on
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS
 from mova.toyworld.score import score_clip
@@ -23,12 +24,17 @@ def _truth(size=64):
     return generate
 
 
+def measured(generate, *, size=64, by_combination=False, on_clip=None, known=None, **options):
+    subject = Generated(generate, shape=Shape(size=size), **options)
+    return measure(subject, by_combination=by_combination, on_clip=on_clip, known=known)
+
+
 def _silent(clip):
     return Clip(clip.frames, None, clip.frame_rate, clip.sample_rate)
 
 
 def test_perfect_clips_reach_one_and_chance_stays_far_below():
-    report = run_benchmark(_truth(), num_clips=24, seed=3, size=64, kinds=BASIC_KINDS)
+    report = measured(_truth(), num_clips=24, seed=3, kinds=BASIC_KINDS)
     assert list(report.overall) == list(ROWS)
     for name, estimate in report.overall.items():
         if name in ("recall", "precision", *CLIP_MEASURES) and not name.startswith("nothing"):
@@ -47,7 +53,7 @@ def test_a_kind_that_is_in_no_default_is_measured_when_asked_for():
     def truth(asked, seed):
         return render(sample_scene(split_seed("heldout", seed), kind="board"), size=64).clip
 
-    report = run_benchmark(truth, num_clips=6, seed=0, size=64, kinds=("board",))
+    report = measured(truth, num_clips=6, seed=0, kinds=("board",))
     assert list(report.by_kind) == ["board"]
     for name in ("recall", "precision", "order_right", "vowel_right", "place_right", "pitch_right", "colour_right"):
         assert report.overall[name].value == 1.0
@@ -59,7 +65,7 @@ def test_all_default_kinds_are_measured_when_none_is_named():
     def truth(asked, seed):
         return render(sample_scene(split_seed("heldout", seed), kind=DEFAULT_KINDS[seed % 6]), size=64).clip
 
-    report = run_benchmark(truth, num_clips=18, seed=0, size=64, by_combination=True)
+    report = measured(truth, num_clips=18, seed=0, by_combination=True)
     assert set(report.by_kind) == set(DEFAULT_KINDS)
     for name in ("recall", "precision", "order_right", "vowel_right", "speaker_right", "pitch_right"):
         assert report.overall[name].value == 1.0
@@ -74,12 +80,12 @@ def test_all_default_kinds_are_measured_when_none_is_named():
 
 def test_no_kind_is_refused():
     with pytest.raises(ConfigError, match="at least one of ball, mallet"):
-        run_benchmark(_truth(), num_clips=1, seed=0, kinds=())
+        measured(_truth(), num_clips=1, seed=0, kinds=())
 
 
 def test_silent_clips_have_no_recall_and_are_counted():
     truth = _truth()
-    report = run_benchmark(lambda *request: _silent(truth(*request)), num_clips=6, seed=0, size=64, kinds=BASIC_KINDS)
+    report = measured(lambda *request: _silent(truth(*request)), num_clips=6, seed=0, kinds=BASIC_KINDS)
     assert report.overall["recall"].value == report.overall["precision"].value == 0
     assert report.overall["nothing_heard"].value == 1
     assert report.overall["offset_median_ms"].value is None
@@ -90,13 +96,13 @@ def test_still_clips_count_as_missed():
     def still(asked, seed):
         return Clip(asked.clip.frames[:1].repeat(49, axis=0), None, 24.0, 16_000)
 
-    report = run_benchmark(still, num_clips=4, seed=0, size=64, kinds=BASIC_KINDS)
+    report = measured(still, num_clips=4, seed=0, kinds=BASIC_KINDS)
     assert report.overall["recall"].value == 0
     assert report.overall["nothing_seen"].value == 1
 
 
 def test_ceiling_is_that_of_reencoded_rendered_clips():
-    report = run_benchmark(_truth(), num_clips=4, seed=0, size=64, kinds=BASIC_KINDS, reencode=_silent)
+    report = measured(_truth(), num_clips=4, seed=0, kinds=BASIC_KINDS, reencode=_silent)
     assert report.overall["recall"].value == 1
     assert report.ceiling["recall"].value == 0
     assert report.ceiling["recall"].num_clips == 4
@@ -104,7 +110,7 @@ def test_ceiling_is_that_of_reencoded_rendered_clips():
 
 def test_each_clip_is_reported_as_it_comes():
     seen = []
-    run_benchmark(_truth(), num_clips=3, seed=1, size=64, kinds=BASIC_KINDS, on_clip=lambda *args: seen.append(args))
+    measured(_truth(), num_clips=3, seed=1, kinds=BASIC_KINDS, on_clip=lambda *args: seen.append(args))
     assert [index for index, *_ in seen] == [0, 1, 2]
     for _, rendered, clip, scored in seen:
         assert scored.score.seed == rendered.scene.seed
@@ -113,11 +119,10 @@ def test_each_clip_is_reported_as_it_comes():
 
 def test_known_clips_are_counted_and_not_made_again():
     made = {}
-    whole = run_benchmark(
+    whole = measured(
         _truth(),
         num_clips=4,
         seed=1,
-        size=64,
         kinds=BASIC_KINDS,
         on_clip=lambda index, _, __, s: made.update({index: s}),
     )
@@ -128,7 +133,7 @@ def test_known_clips_are_counted_and_not_made_again():
         return _truth()(rendered, seed)
 
     first = {index: made[index] for index in (0, 2)}
-    again = run_benchmark(rest, num_clips=4, seed=1, size=64, kinds=BASIC_KINDS, known=first)
+    again = measured(rest, num_clips=4, seed=1, kinds=BASIC_KINDS, known=first)
     assert asked == [1, 3]
     assert again == whole
 
@@ -143,11 +148,11 @@ def test_known_clips_are_counted_and_not_made_again():
 )
 def test_what_cannot_be_measured_is_refused_before_the_first_clip(changes, text):
     with pytest.raises(ConfigError, match=text):
-        run_benchmark(lambda *_: pytest.fail("a clip was made"), **({"num_clips": 1, "seed": 0} | changes))
+        measured(lambda *_: pytest.fail("a clip was made"), **({"num_clips": 1, "seed": 0} | changes))
 
 
 def test_another_seed_means_other_held_out_scenes():
-    reports = [run_benchmark(_truth(), num_clips=2, seed=seed, size=64, kinds=BASIC_KINDS) for seed in (0, 1)]
+    reports = [measured(_truth(), num_clips=2, seed=seed, kinds=BASIC_KINDS) for seed in (0, 1)]
     assert not {score.seed for score in reports[0].scores} & {score.seed for score in reports[1].scores}
     assert min(score.seed for report in reports for score in report.scores) >= split_seed("heldout", 0)
 
@@ -174,4 +179,4 @@ def test_a_single_clip_has_no_chance_level():
 @pytest.mark.parametrize(("num_clips", "nearest"), [(0, 1), (20_000, 10_000)])
 def test_number_of_clips_out_of_range_is_refused(num_clips, nearest):
     with pytest.raises(ConfigError, match=f"got {num_clips}; nearest is {nearest}"):
-        run_benchmark(_truth(), num_clips=num_clips, seed=0)
+        measured(_truth(), num_clips=num_clips, seed=0)

@@ -37,7 +37,7 @@ def prepare():
     mova.bench.measure.measure = stop
     mova.distributed.launch.launch = stop
     mova.train.ladder.run_recipe = stop
-    mova.evaluate.toyworld.run_benchmark = stop
+    mova.evaluate.toyworld.measure = stop
     mova.media.write.write_clip = stop
 
 

@@ -50,6 +50,11 @@ def test_models_that_come_with_the_package_are_looked_up_in_one_place():
     assert found == {"weights/locate.py", "recipe/locate.py"}
 
 
+def test_events_of_the_toy_world_are_matched_and_counted_in_one_place():
+    assert users("match_events") == {"toyworld/score.py"}
+    assert users("count_events(") == {"toyworld/score.py", "evaluate/toyworld.py", "train/validation.py"}
+
+
 def test_parts_of_a_model_are_listed_in_one_place():
     found = {
         path.relative_to(SOURCES).as_posix(): lists

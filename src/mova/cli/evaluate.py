@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from mova.settings.size import parse_size
 
 if TYPE_CHECKING:
     from mova.evaluate.report import ReportFolder
+    from mova.evaluate.subject import Subject
     from mova.evaluate.toyworld import Scored, ToyworldReport
     from mova.generate.request import GenerateRequest
     from mova.pipeline.pipeline import MovaPipeline
@@ -50,9 +51,14 @@ def _group() -> None:
 
 
 def toyworld(
-    model: Annotated[str, typer.Option(help="Model: mova-tiny, a model directory or a hub id.")],
-    clips: Annotated[int, typer.Option(help="Number of clips to generate, the kinds of scene in turn.")],
-    seed: Annotated[int, typer.Option(help="Seed of the scenes and of the initial noise.")],
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="Model: mova-tiny, a model directory or a hub id.")] = None,
+    clips: Annotated[int | None, typer.Option(help="Number of clips to generate, the kinds of scene in turn.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the scenes and of the initial noise.")] = None,
+    clips_from: Annotated[
+        Path | None,
+        typer.Option(help="Folder of clips to measure instead, with their truth as `mova toyworld render` writes it."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
     guidance_scale: Annotated[
         float | None, typer.Option(help="Classifier-free guidance scale for the caption; 1 disables it.")
@@ -94,50 +100,134 @@ def toyworld(
     Beside the figures stand the ceiling (rendered clips sent through the autoencoders) and chance (audio exchanged
     between clips).
     """
-    from mova.evaluate.toyworld import check_benchmark
-    from mova.generate.request import ClipOptions, LoraChoice
-    from mova.generate.run import make_request
     from mova.settings.sampling import GivenSettings
-    from mova.toyworld.scenes.registry import DEFAULT_KINDS
 
-    kinds = kind or DEFAULT_KINDS
-    check_benchmark(clips, seed, kinds)
-    side = _side(size)
-    settings = GivenSettings(
-        height=side,
-        width=side,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        modality_scale=modality_scale,
-    )
-    folder, request = make_request(
-        model,
-        ClipOptions(prompt="a clip of the toy world", settings=settings),
-        loras=[LoraChoice(*parse_lora(text)) for text in lora or ()],
-        speed=speed,
-    )
-    _warn(folder, request, kinds)
-    task = _Task(
-        num_clips=clips,
-        seed=seed,
-        kinds=tuple(kinds),
-        by_combination=by_combination,
-        given=given,
-        size=side,
-        settings=settings,
-        speed=speed,
-        with_bridge=not no_bridge,
-    )
+    if clips_from is not None:
+        _refuse_besides(context, ("clips_from", "seed", "by_combination", "report", "as_json"))
+        task = _folder_task(clips_from, seed or 0, by_combination)
+    else:
+        if model is None or clips is None or seed is None:
+            raise ConfigError("evaluate toyworld needs --model, --clips and --seed, or --clips-from with a folder")
+        side = _side(size)
+        settings = GivenSettings(
+            height=side,
+            width=side,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            modality_scale=modality_scale,
+        )
+        asked = _Asked(clips, seed, tuple(kind or ()), given, settings, speed, with_bridge=not no_bridge)
+        task = _model_task(model, asked, loras=lora or (), by_combination=by_combination)
     if report is None:
-        result = _measure(task, folder, request, None)
+        result = _measure(task, None)
     else:
         from mova.evaluate.report import open_report
 
         # Before the work, so that a folder that cannot be written costs nothing.
-        with open_report(report, _describe(task, folder, request)) as kept:
-            result = _measure(task, folder, request, kept)
+        with open_report(report, task.describe()) as kept:
+            result = _measure(task, kept)
             kept.finish(result)
     typer.echo(result.to_json() if as_json else result.to_markdown().rstrip())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is measured.
+
+    Attributes:
+        num_clips: of it.
+        by_combination: whether combinations are reported apart.
+        open: makes the clips ready to be measured.
+        describe: what a report says of how they were made.
+    """
+
+    num_clips: int
+    by_combination: bool
+    open: Callable[[], Subject]
+    describe: Callable[[], dict[str, object]]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a model is asked for: arguments of the command."""
+
+    num_clips: int
+    seed: int
+    kinds: tuple[str, ...]
+    given: Given
+    settings: GivenSettings
+    speed: str
+    with_bridge: bool
+
+
+def _refuse_besides(context: typer.Context, allowed: Sequence[str]) -> None:
+    """Refuse options that say how clips are made, where they exist already."""
+    given = [
+        name
+        for name in context.params
+        if name not in allowed and str(getattr(context.get_parameter_source(name), "name", "")) == "COMMANDLINE"
+    ]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"--clips-from measures clips that exist already, got {options} besides; leave that out")
+
+
+def _folder_task(folder: Path, seed: int, by_combination: bool) -> _Task:
+    from mova.evaluate.subject import ClipFolder
+
+    subject = ClipFolder(folder, seed)
+
+    def describe() -> dict[str, object]:
+        told = {"clips_from": str(folder.resolve()), "num_clips": subject.num_clips, "seed": seed}
+        return told | _where_and_when()
+
+    return _Task(subject.num_clips, by_combination, lambda: subject, describe)
+
+
+def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combination: bool) -> _Task:
+    """Check all that can be checked before the weights are loaded."""
+    from mova.evaluate.subject import check_benchmark, of_model
+    from mova.generate.request import ClipOptions, LoraChoice
+    from mova.generate.run import make_request
+    from mova.toyworld.scenes.registry import DEFAULT_KINDS
+
+    kinds = asked.kinds or DEFAULT_KINDS
+    check_benchmark(asked.num_clips, asked.seed, kinds)
+    folder, request = make_request(
+        model,
+        ClipOptions(prompt="a clip of the toy world", settings=asked.settings),
+        loras=[LoraChoice(*parse_lora(text)) for text in loras],
+        speed=asked.speed,
+    )
+    _warn(folder, request, kinds)
+
+    def open_model() -> Subject:
+        return of_model(
+            _load(folder, loras=[(lora.path, lora.scale) for lora in request.loras], with_bridge=asked.with_bridge),
+            num_clips=asked.num_clips,
+            seed=asked.seed,
+            kinds=kinds,
+            given=asked.given.value,
+            settings=asked.settings,
+            speed=asked.speed,
+        )
+
+    def describe() -> dict[str, object]:
+        from mova.generate.record import describe as origin_of
+
+        origin = {key: value for key, value in origin_of(request, folder).items() if key in _ORIGIN}
+        return {
+            **origin,
+            "speed": asked.speed,
+            "num_clips": asked.num_clips,
+            "seed": asked.seed,
+            "kinds": list(kinds),
+            "given": asked.given.value,
+            "bridge": asked.with_bridge,
+            **_where_and_when(),
+        }
+
+    return _Task(asked.num_clips, by_combination, open_model, describe)
 
 
 def _warn(folder: Path, request: GenerateRequest, kinds: Sequence[str]) -> None:
@@ -154,27 +244,12 @@ def _warn(folder: Path, request: GenerateRequest, kinds: Sequence[str]) -> None:
             typer.echo(line, err=True)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is measured: arguments of the command, checked."""
-
-    num_clips: int
-    seed: int
-    kinds: tuple[str, ...]
-    by_combination: bool
-    given: Given
-    size: int | None
-    settings: GivenSettings
-    speed: str
-    with_bridge: bool
-
-
-def _measure(task: _Task, folder: Path, request: GenerateRequest, kept: ReportFolder | None) -> ToyworldReport:
-    """Generate and measure; what a report folder has is not made again."""
-    from mova.evaluate.toyworld import run_benchmark
+def _measure(task: _Task, kept: ReportFolder | None) -> ToyworldReport:
+    """Measure; what a report folder has is not made again."""
+    from mova.evaluate.toyworld import measure
 
     known = {} if kept is None else kept.known(task.num_clips)
-    pipeline = _load(folder, loras=[(lora.path, lora.scale) for lora in request.loras], with_bridge=task.with_bridge)
+    subject = task.open()
     with counting_bar("clips", task.num_clips) as advance:
         for _ in known:
             advance()
@@ -184,42 +259,20 @@ def _measure(task: _Task, folder: Path, request: GenerateRequest, kept: ReportFo
                 kept.add(index, rendered, clip, scored)
             advance()
 
-        return run_benchmark(
-            lambda rendered, clip_seed: _generate(pipeline, rendered, task.given, clip_seed, task.settings, task.speed),
-            num_clips=task.num_clips,
-            seed=task.seed,
-            kinds=task.kinds,
-            by_combination=task.by_combination,
-            reencode=lambda clip: _reencode(pipeline, clip),
-            on_clip=on_clip,
-            known=known,
-            size=task.size or pipeline.defaults.height,
-            num_frames=pipeline.defaults.num_frames,
-            frame_rate=pipeline.defaults.frame_rate,
-            sample_rate=pipeline.codec_geometry.sample_rate,
-        )
+        return measure(subject, by_combination=task.by_combination, on_clip=on_clip, known=known)
 
 
-def _describe(task: _Task, folder: Path, request: GenerateRequest) -> dict[str, object]:
-    """Return what a report says of how its clips were made."""
+def _where_and_when() -> dict[str, object]:
+    """Return what a report says of the run itself."""
     import shlex
     import sys
     from datetime import UTC, datetime
 
     from mova.bench.machine import describe_machine
     from mova.device import choose_device
-    from mova.generate.record import describe
 
-    origin = {key: value for key, value in describe(request, folder).items() if key in _ORIGIN}
     machine = describe_machine(choose_device())
     return {
-        **origin,
-        "speed": task.speed,
-        "num_clips": task.num_clips,
-        "seed": task.seed,
-        "kinds": list(task.kinds),
-        "given": task.given.value,
-        "bridge": task.with_bridge,
         "command": shlex.join(["mova", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": machine.python, **machine.packages},
@@ -244,51 +297,5 @@ def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | P
     pipeline = load_pipeline(model, device=choose_device(), loras=loras)
     pipeline.set_progress_bar_config(disable=True)
     if not with_bridge:
-        # Guidance stays as it is; only the towers do not meet.
-        pipeline.dual_tower_bridge.disconnect()
+        pipeline.disable_bridge()
     return pipeline
-
-
-def _generate(
-    pipeline: MovaPipeline,
-    rendered: RenderedClip,
-    given: Given,
-    seed: int,
-    settings: GivenSettings,
-    speed: str = "exact",
-) -> Clip:
-    from mova.pipeline.inputs.call import CallInputs
-    from mova.pipeline.inputs.media import GivenMedia, GivenNoise
-    from mova.toyworld import first_frame
-
-    media = GivenMedia(
-        image=None if given is Given.VIDEO else first_frame(rendered.clip),
-        video=rendered.clip.frames if given is Given.VIDEO else None,
-        audio=rendered.clip.waveform if given is Given.AUDIO else None,
-    )
-    height, width = rendered.clip.frames.shape[1:3]
-    wanted = replace(settings, height=height, width=width)
-    complete = pipeline.complete_settings(wanted, speed=speed, media=media)
-    inputs = CallInputs(prompt=rendered.caption, media=media, noise=GivenNoise(seed=seed), output_type="np")
-    return pipeline.run(complete, inputs).clip()
-
-
-def _reencode(pipeline: MovaPipeline, clip: Clip) -> Clip:
-    """Send a rendered clip through both autoencoders."""
-    import torch
-
-    from mova.codecs.audio import decode_audio, encode_audio
-    from mova.codecs.video import decode_video, encode_video, frames_to_tensor, tensor_to_frames
-    from mova.types import Clip as ClipRecord
-
-    assert clip.waveform is not None, "rendered clips have audio"
-    device = pipeline.device
-    with torch.no_grad():
-        video = decode_video(
-            pipeline.video_vae, encode_video(pipeline.video_vae, frames_to_tensor(clip.frames).to(device))
-        )
-        waveform = torch.from_numpy(clip.waveform).to(device)[None]
-        audio = decode_audio(
-            pipeline.audio_vae, encode_audio(pipeline.audio_vae, waveform), num_samples=clip.waveform.shape[-1]
-        )
-    return ClipRecord(tensor_to_frames(video)[0], audio[0].cpu().numpy(), clip.frame_rate, clip.sample_rate)

@@ -14,23 +14,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.errors import ConfigError
 from mova.evaluate.stats import Estimate, mean, of_pooled, ratio
-from mova.toyworld.render import RenderedClip, first_frame, render
-from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
-from mova.toyworld.scenes.registry import DEFAULT_KINDS, SCENES, check_kinds
+from mova.evaluate.subject import Subject
+from mova.toyworld.render import RenderedClip, first_frame
+from mova.toyworld.scenes.registry import SCENES
 from mova.toyworld.score import ClipScore, count_events, score_clip
 from mova.types import Clip
 
-MAX_CLIPS: Final = 10_000
-MAX_SEED: Final = SEEDS_PER_SPLIT // MAX_CLIPS - 1
 HELD_OUT_WORDS: Final = "with held-out combinations"
 TRAINED_WORDS: Final = "without"
 NUM_SHUFFLES: Final = 8
 
 FloatArray = NDArray[np.float64]
 Summary = dict[str, Estimate]
-Generate = Callable[[RenderedClip, int], Clip]
 OnClip = Callable[[int, RenderedClip, Clip, "Scored"], None]
 
 
@@ -187,74 +183,40 @@ def report_on(
     )
 
 
-def run_benchmark(
-    generate: Generate,
+def measure(
+    subject: Subject,
     *,
-    num_clips: int,
-    seed: int,
-    kinds: Sequence[str] = DEFAULT_KINDS,
     by_combination: bool = False,
-    reencode: Callable[[Clip], Clip] | None = None,
     on_clip: OnClip | None = None,
     known: Mapping[int, Scored] | None = None,
-    size: int = 128,
-    num_frames: int = 49,
-    frame_rate: float = 24.0,
-    sample_rate: int = 16_000,
 ) -> ToyworldReport:
-    """Generate from held-out captions and first frames, the kinds of scene in turn, and measure the clips.
+    """Measure clips against the scenes that they were asked for.
 
     Args:
-        generate: takes a rendered clip, of which it uses what a model may know (caption, first frame, or all of the
-            video or of the audio), and a seed; returns a clip of any length and rate.
-        num_clips: 1 to 10,000.
-        seed: 0 or more; another seed means other scenes and other noise.
-        kinds: kinds of scenes; by default those that the shipped model was trained on.
+        subject: the clips.
         by_combination: whether scenes with combinations that training can be kept from are also reported apart.
-        reencode: sends a clip through the autoencoders and back; gives the ceiling.
-        on_clip: called after each clip with its number, the rendered clip, the generated clip and the measures.
+        on_clip: called after each clip with its number, the rendered clip, the measured clip and the measures.
         known: measures of clips that need not be made again, by number; `on_clip` is not called for them.
-        size, num_frames, frame_rate, sample_rate: form of the rendered clips, from which the first frames are taken.
-
-    Raises:
-        ConfigError: number of clips or seed out of range, no kind or an unknown one.
     """
-    check_benchmark(num_clips, seed, kinds)
     scored: list[Scored] = []
-    for index in range(num_clips):
+    for index in range(subject.num_clips):
         if known is not None and index in known:
             scored.append(known[index])
             continue
-        clip_seed = seed * MAX_CLIPS + index
-        scene = sample_scene(split_seed("heldout", clip_seed), kind=kinds[index % len(kinds)])
-        rendered = render(scene, size=size, num_frames=num_frames, frame_rate=frame_rate, sample_rate=sample_rate)
-        clip = generate(rendered, clip_seed)
-        first = first_frame(rendered.clip)
-        ceiling = None if reencode is None else score_clip(scene, reencode(rendered.clip), first_frame=first)
-        scored.append(Scored(score_clip(scene, clip, first_frame=first), ceiling))
+        asked = subject.asked(index)
+        clip = subject.clip(index, asked)
+        first = first_frame(asked.clip)
+        best = subject.ceiling(asked)
+        ceiling = None if best is None else score_clip(asked.scene, best, first_frame=first)
+        scored.append(Scored(score_clip(asked.scene, clip, first_frame=first), ceiling))
         if on_clip is not None:
-            on_clip(index, rendered, clip, scored[-1])
+            on_clip(index, asked, clip, scored[-1])
     return report_on(
         [made.score for made in scored],
         ceiling=[made.ceiling for made in scored if made.ceiling is not None],
-        seed=seed,
+        seed=subject.seed,
         by_combination=by_combination,
     )
-
-
-def check_benchmark(num_clips: int, seed: int, kinds: Sequence[str]) -> None:
-    """Refuse what `run_benchmark` cannot measure.
-
-    Raises:
-        ConfigError: number of clips or seed out of range, no kind or an unknown one.
-    """
-    if not 1 <= num_clips <= MAX_CLIPS:
-        raise ConfigError(
-            f"clips must be 1 to {MAX_CLIPS}, got {num_clips}; nearest is {min(max(num_clips, 1), MAX_CLIPS)}"
-        )
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed must be 0 to {MAX_SEED}, got {seed}; nearest is {min(max(seed, 0), MAX_SEED)}")
-    check_kinds(kinds)
 
 
 def _counts(score: ClipScore, heard_s: Sequence[float] | None = None) -> FloatArray:

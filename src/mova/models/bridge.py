@@ -242,10 +242,6 @@ class CrossModalBridge(ModelMixin, ConfigMixin):  # type: ignore[misc]
             )
         self.condition_scale = nn.Parameter(torch.ones(1)) if trainable_condition_scale else None
 
-    def disconnect(self) -> None:
-        """Let the towers run apart from here on, as `use_bridge=False` of the joint forward lets them in one call."""
-        self.layers = ()
-
     def interacts_at(self, layer: int) -> bool:
         """Say whether the towers meet before block `layer`."""
         return layer in self.layers

@@ -46,6 +46,7 @@ class PhasesMixin:
     audio_vae: AudioAutoencoder
     placement: Placement | None
     _interrupt: bool = False
+    _use_bridge: bool = True
     _spread: Spread
     progress_bar: Callable[..., Any]
     _reading_text: Callable[[], Any]
@@ -64,6 +65,17 @@ class PhasesMixin:
     def interrupt(self) -> bool:
         """Whether the call that runs now ends before its next step; `_interrupt = True` asks for it."""
         return self._interrupt
+
+    def disable_bridge(self) -> None:
+        """Let the towers run apart in every later call: the video hears nothing, the audio sees nothing.
+
+        Guidance stays as it is: branches are evaluated as planned, all of them without the bridge.
+        """
+        self._use_bridge = False
+
+    def enable_bridge(self) -> None:
+        """Let the towers meet again."""
+        self._use_bridge = True
 
     def encode_prompt(
         self,
@@ -125,7 +137,7 @@ class PhasesMixin:
         ):
             return sample(
                 models,
-                Course.of(plan),
+                replace(Course.of(plan), use_bridge=self._use_bridge),
                 text,
                 start.latents,
                 start.condition,

@@ -7,8 +7,9 @@ compared with the scene's, except for a ball's first landing, which the first fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -118,8 +119,7 @@ class EventCounts:
     """How many events of a clip count, and how many of them are seen and heard together.
 
     Attributes:
-        seen_matched, seen: matched and all visible events; a clip in which nothing is seen counts as one that is
-            missed.
+        seen_matched, seen: matched and all visible events.
         heard_matched, heard: the same for the audible ones.
     """
 
@@ -132,16 +132,31 @@ class EventCounts:
 def count_events(score: ClipScore, heard_s: Sequence[float] | None = None) -> EventCounts:
     """Count what recall and precision are made of, everywhere: events before the clip's uncounted end.
 
+    A clip in which nothing is seen counts as one visible event that is missed, and likewise of what is heard.
+
     Args:
         score: score of the clip.
-        heard_s: ascending times of another sound that is laid under it; its own by default.
+        heard_s: ascending times of another audio that is laid under it; its own by default.
     """
     heard_s = score.heard_s if heard_s is None else heard_s
-    pairs = match_events(score.seen_s, heard_s, score.tolerance_s)
-    seen = [time_s < score.until_s for time_s in score.seen_s]
-    heard = [time_s < score.until_s for time_s in heard_s]
-    matched = sum(seen[i] for i, _ in pairs), sum(heard[j] for _, j in pairs)
-    return EventCounts(matched[0], max(1, sum(seen)), matched[1], max(1, sum(heard)))
+    found = count_pairs(score.seen_s, heard_s, score.tolerance_s, score.until_s)
+    return replace(found, seen=max(1, found.seen), heard=max(1, found.heard))
+
+
+def count_pairs(
+    seen_s: Sequence[float], heard_s: Sequence[float], tolerance_s: float, until_s: float = math.inf
+) -> EventCounts:
+    """Count events and those that belong together: the one way to count them.
+
+    Args:
+        seen_s, heard_s: ascending times in seconds.
+        tolerance_s: how far the two of a pair may be apart.
+        until_s: only events before it are counted; later ones may still be partners of those.
+    """
+    pairs = match_events(seen_s, heard_s, tolerance_s)
+    seen = [time_s < until_s for time_s in seen_s]
+    heard = [time_s < until_s for time_s in heard_s]
+    return EventCounts(sum(seen[i] for i, _ in pairs), sum(seen), sum(heard[j] for _, j in pairs), sum(heard))
 
 
 def match_events(first_s: Sequence[float], second_s: Sequence[float], tolerance_s: float) -> list[tuple[int, int]]:

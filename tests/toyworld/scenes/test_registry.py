@@ -9,7 +9,8 @@ import pytest
 
 from mova.cli.app import main
 from mova.errors import ConfigError
-from mova.evaluate.toyworld import run_benchmark
+from mova.evaluate.subject import Generated, Shape
+from mova.evaluate.toyworld import measure
 from mova.toyworld import Event, Scene, render, sample_scene, score_clip
 from mova.toyworld.caption import caption
 from mova.toyworld.event import SeenEvent
@@ -73,7 +74,7 @@ def test_a_registered_scene_is_drawn_described_and_measured():
     score = score_clip(scene, render(scene, size=32).clip)
     assert (score.kind, score.pitch_right, score.order_right, len(score.offsets_ms)) == ("lamp", True, None, 1)
     assert sample_scene(3, kind="lamp", combinations="training").background == "grey wall"
-    report = run_benchmark(lambda rendered, _: rendered.clip, num_clips=4, seed=0, kinds=("lamp", "ball"), size=32)
+    report = measure(Generated(lambda rendered, _: rendered.clip, 4, 0, ("lamp", "ball"), Shape(size=32)))
     assert list(report.by_kind) == ["ball", "lamp"]
     assert report.by_kind["lamp"]["recall"].value == 1
     assert "| lamp (2) |" in report.to_markdown()

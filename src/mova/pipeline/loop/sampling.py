@@ -41,6 +41,7 @@ class Course:
         sampler: "euler" or "unipc".
         boundary_ratio: where the experts change; None with one video tower.
         step_cache, step_cache_order: see `StepCache`; a threshold of 0 computes every step.
+        use_bridge: False lets the towers run apart in every branch.
     """
 
     schedule: PairedSchedule
@@ -50,6 +51,7 @@ class Course:
     boundary_ratio: float | None = None
     step_cache: float = 0.0
     step_cache_order: int = 0
+    use_bridge: bool = True
 
     @classmethod
     def of(cls, plan: RunPlan) -> Course:
@@ -123,6 +125,7 @@ def sample(
                     cache=cache,
                     clip=first,
                     fits=fits,
+                    use_bridge=course.use_bridge,
                 )
             )
         )

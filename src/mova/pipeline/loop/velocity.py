@@ -85,6 +85,7 @@ class VelocityModel:
         cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: keep what follows from the texts alone (text K/V cache) once per expert; the same bits.
         clip: number of the first clip in the whole batch; `cache` tells clips that are computed alone apart by it.
+        use_bridge: False lets the towers run apart in every branch.
         fits: whether so many branches fit in one call, as far as it is known; clips of a batch share it.
         free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
             of None, for no such rule.
@@ -100,6 +101,7 @@ class VelocityModel:
     remember_text: bool = True
     free_bytes: Callable[[torch.device], int | None] | None = free_gpu_bytes
     clip: int = 0
+    use_bridge: bool = True
     fits: dict[int, bool] = field(default_factory=dict, repr=False)
     _texts: dict[tuple[Branch, ...], TextCache] = field(default_factory=dict, repr=False)
 
@@ -152,7 +154,7 @@ class VelocityModel:
                 *(_repeat(value, count) for value in inputs),
                 prompt_embeds,
                 frame_rate=self.frame_rate,
-                use_bridge=group[0].bridge,
+                use_bridge=self.use_bridge and group[0].bridge,
             )
         parts = zip(together.video.chunk(count), together.audio.chunk(count), strict=True)
         return {branch: Velocities(*part) for branch, part in zip(group, parts, strict=True)}
