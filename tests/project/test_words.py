@@ -36,7 +36,6 @@ FOUND = {
     "backing store": ("offload/stores.py", "offload/residency.py"),
     "fake tensors": ("train/plan/unit_memory.py",),
     "speed preset": ("settings/speed.py",),
-    "quantised": ("weights/quantize/layers.py", "weights/quantize/codes.py"),
 }
 
 # What stands for the field's word of the right column, and where it may stand all the same.
@@ -56,8 +55,6 @@ HOME_MADE = {
         (
             "weights/gguf/blocks.py",
             "distributed/partial_attention.py",
-            "weights/quantize/layers.py",
-            "weights/quantize/codes.py",
             "media/provenance.py",
         ),
     ),

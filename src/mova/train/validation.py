@@ -49,7 +49,7 @@ class SampleSettings:
 
     Attributes:
         validation: how many, and how.
-        video_shift, audio_shift, boundary_ratio: of the training.
+        video_shift, audio_shift, boundary_ratio: schedule shifts and expert boundary of the training.
         encoders: model with the autoencoders and the text encoder.
     """
 
@@ -73,7 +73,7 @@ class _Made:
 class ClipSampler:
     """Makes the same few clips of the validation split at every call, from the weights that are in the towers then.
 
-    The main process reads, encodes, decodes and writes; its autoencoders and its text encoder are loaded for a call,
+    Rank 0 reads, encodes, decodes and writes; its autoencoders and its text encoder are loaded for a call,
     are offloaded to the host while they have nothing to do, and are let go after it. In between every process does the
     same steps on its part of the weights and tokens, in the sampling loop of every pipeline.
 
@@ -112,7 +112,7 @@ class ClipSampler:
 
         Args:
             step: optimiser steps done.
-            folder: of all validations.
+            folder: where the clips of all validations go.
             check: called after every step of a sampler; what it raises ends the call.
 
         Returns:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from mova.data.config import DataConfig
 from mova.files.json_file import shorten, shorten_text
 from mova.kernels.techniques import Technique, refusal
-from mova.names import BRIDGE, COMPONENTS, EXPERTS, Component, Expert
+from mova.names import AUDIO_TOWER, BRIDGE, COMPONENTS, EXPERTS, Component, Expert
 from mova.recipe.base import MOST_SCALE, Strict
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
@@ -33,17 +33,24 @@ def _check_changes(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-class StartConfig(Strict):
+if TYPE_CHECKING:
+    # Fields by the names of the components, which have their one place in `mova.names`; read with `getattr`.
+    class _Starts(Strict): ...
+
+    class _Adapters(Strict): ...
+
+else:
+    _begins = {name: (str, "model" if name == AUDIO_TOWER else "new") for name in COMPONENTS}
+    _Starts = create_model("_Starts", __base__=Strict, **_begins)
+
+
+class StartConfig(_Starts):
     """Where each component begins.
 
     `new` draws it at random, `model` reads it from the recipe's model directory, as an earlier stage left it; anything
     else is a model (a shipped name, a directory, a hub id) or the directory of a component.
     """
 
-    video_dit: str = "new"
-    video_dit_2: str = "new"
-    audio_dit: str = "model"
-    dual_tower_bridge: str = "new"
     sizes: Literal["tiny", "mova_360p"] = Field(default="tiny", description="Sizes of what is new.")
     changes: dict[Component, Annotated[dict[str, Any], AfterValidator(_check_changes)]] = Field(
         default_factory=dict, description="Keys of config.json that differ from these sizes, by component."
@@ -133,7 +140,7 @@ class AudioTowerConfig(LatentStageBase):
     """The audio tower alone, from text to audio (paper 4.1)."""
 
     stage: Literal["audio_tower"]
-    start: StartConfig = StartConfig(audio_dit="new")
+    start: StartConfig = StartConfig.model_validate({AUDIO_TOWER: "new"})
     shift: float = Field(1.0, gt=0, le=MOST_SCALE)
     text_dropout: float = Field(0.15, ge=0, lt=1)
 
@@ -219,13 +226,13 @@ class AdapterConfig(Strict):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout of what enters an adapter.")
 
 
-class AdaptersConfig(Strict):
-    """Adapters of every component that can have them."""
+if not TYPE_CHECKING:
+    _chosen = {name: (AdapterConfig, AdapterConfig()) for name in COMPONENTS}
+    _Adapters = create_model("_Adapters", __base__=Strict, **_chosen)
 
-    video_dit: AdapterConfig = AdapterConfig()
-    video_dit_2: AdapterConfig = AdapterConfig()
-    audio_dit: AdapterConfig = AdapterConfig()
-    dual_tower_bridge: AdapterConfig = AdapterConfig()
+
+class AdaptersConfig(_Adapters):
+    """Adapters of every component that can have them, by its name."""
 
     def chosen(self) -> dict[Component, AdapterConfig]:
         """Return the components that get adapters."""

@@ -161,8 +161,8 @@ class DistillStage(LoraStage):
         Args:
             part: clips.
             draws: what they are told.
-            noise: of their latents.
-            index: of the level.
+            noise: initial noise of their latents.
+            index: number of the noise level.
             source: that they come from.
             exact: against the teacher's own steps, whatever the recipe says, in squared errors.
         """

@@ -32,7 +32,7 @@ class PhaseGrid:
     """A fine schedule cut into phases of equally many steps.
 
     Attributes:
-        schedule: of the teacher, N steps.
+        schedule: noise levels of the teacher's N steps.
         num_phases: K, steps of the student; divides N.
     """
 
@@ -66,10 +66,10 @@ def phase_grid(
     """Return the teacher's schedule in phases that begin at the levels of the student's.
 
     Args:
-        scheduler: of the model.
+        scheduler: the model's, which makes the noise levels.
         steps: K.
         teacher_steps: N, a multiple of K.
-        video_shift, audio_shift: of both.
+        video_shift, audio_shift: shifts of both schedules.
 
     Raises:
         ConfigError: a scheduler whose schedule of K steps is no part of that of N steps, so that sampling in K steps

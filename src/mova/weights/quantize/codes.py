@@ -1,6 +1,6 @@
 """Weights quantised into one byte or half a byte each, and dequantised again; products of float8 matrices.
 
-The one place that knows bitsandbytes; what it is used for and why: docs/decisions/0002-packed-weights.md.
+The one place that knows bitsandbytes; what it is used for and why: docs/decisions/0002-quantised-weights.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only the large linear layers of blocks and of the bridge's attentions are quantised; norms, modulation, embeddings and
 heads stay as they are. They compute in floating point, but for float8_linear. Why each method is there:
-docs/decisions/0002-packed-weights.md.
+docs/decisions/0002-quantised-weights.md.
 """
 
 from __future__ import annotations
