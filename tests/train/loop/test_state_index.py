@@ -1,6 +1,7 @@
 """States that strangers made or changed: refused, and nothing of them acts."""
 
 import contextlib
+import enum
 import hashlib
 import io
 import json
@@ -55,6 +56,25 @@ def without_checksum(path):
 
 def left_out(path):
     return lambda files: files.pop(".metadata")
+
+
+class AsPythonBefore3114(pickle.Pickler):
+    """Pickles members of enumerations as Python 3.11.0 to 3.11.3 do: by `getattr`."""
+
+    def reducer_override(self, value):
+        return (getattr, (type(value), value.name)) if isinstance(value, enum.Enum) else NotImplemented
+
+
+def test_a_state_that_an_earlier_python_wrote_is_read(tmp_path):
+    state = save(tmp_path, 3)
+    path = tmp_path / "step_00000003"
+    with (path / ".metadata").open("rb") as file:
+        index = pickle.load(file)
+    with (path / ".metadata").open("wb") as file:
+        AsPythonBefore3114(file).dump(index)
+    assert b"getattr" in (path / ".metadata").read_bytes()
+    rewrite(path, made_anew(path))
+    assert torch.equal(read(newest_state(tmp_path))["weight"], tensors_of(3)["weight"]), state
 
 
 class Strike:

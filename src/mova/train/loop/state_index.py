@@ -40,6 +40,8 @@ _KINDS: Final = frozenset(
         *(f"{_HERE}{name}" for name in ("Metadata", "TensorStorageMetadata", "TensorProperties")),
         *(f"{_HERE}{name}" for name in ("ChunkStorageMetadata", "MetadataIndex", "StorageMeta")),
         f"{_HERE}_MEM_FORMAT_ENCODING",
+        # How Python before 3.11.4 pickles a member of an enumeration; nothing is called here, it makes a record only.
+        "builtins.getattr",
         "torch.distributed.checkpoint.filesystem._StorageInfo",
         "torch.serialization._get_layout",
         "torch.Size",
