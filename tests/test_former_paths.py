@@ -74,6 +74,7 @@ def test_a_name_that_left_its_module_is_found_where_it_was(forget, former, now):
             delattr(module, name)
 
 
+@pytest.mark.slow
 def test_the_warning_is_shown_for_the_line_that_imports(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(DOCUMENTED)

@@ -61,6 +61,7 @@ def test_an_allowed_pair_gives_the_gradients_of_the_plain_forward(pair):
     assert far(made, expected(pair, Kit.gradients)) < 1e-5
 
 
+@pytest.mark.slow
 def test_an_allowed_pair_on_two_processes_gives_what_one_process_gives(tmp_path):
     for found in run_processes(pairs_job, 2, tmp_path):
         assert {name for name, distance in found.items() if distance >= 1e-5} == set()
