@@ -29,31 +29,8 @@ from mova.weights.quantize.layers import Quantizer, quantized_method, quantized_
 from mova.weights.quantize.layout import FROZEN_METHODS
 from quantised import quantise
 
-AUDIO = {
-    "dim": 24,
-    "in_dim": 8,
-    "out_dim": 8,
-    "ffn_dim": 48,
-    "text_dim": 32,
-    "freq_dim": 32,
-    "num_heads": 1,
-    "num_layers": 2,
-}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 KEY = "blocks.1.self_attn.q.weight"
-
-
-@pytest.fixture
-def tower():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AudioTower(**AUDIO).eval()
-
-
-@pytest.fixture
-def stored(tower, tmp_path):
-    write_component(tower, tmp_path / "audio_dit")
-    return tmp_path / "audio_dit"
 
 
 def _edit(directory, change):

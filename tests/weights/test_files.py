@@ -10,35 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mova.errors import CheckpointError
-from mova.models.tower import AudioTower
 from mova.weights.components import load_component, write_component
 from mova.weights.files import StoredTensor, inspect_component, key_shape_md5, read_header, read_headers
 
-AUDIO = {
-    "dim": 24,
-    "in_dim": 8,
-    "out_dim": 8,
-    "ffn_dim": 48,
-    "text_dim": 32,
-    "freq_dim": 32,
-    "num_heads": 1,
-    "num_layers": 2,
-}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 KEY = "blocks.1.self_attn.q.weight"
-
-
-@pytest.fixture
-def tower():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AudioTower(**AUDIO).eval()
-
-
-@pytest.fixture
-def stored(tower, tmp_path):
-    write_component(tower, tmp_path / "audio_dit")
-    return tmp_path / "audio_dit"
 
 
 def test_inspection_lists_shapes_dtypes_and_files_without_reading_weights(tower, stored):

@@ -37,7 +37,7 @@ def bench(
         str, typer.Option(help="Offload of the weights: auto, resident, phases, stream or disk.")
     ] = "auto",
     quantize: Annotated[
-        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+        str | None, typer.Option(help="Quantisation of large weights: float8, float8_linear, int8 or nf4.")
     ] = None,
     attention: Annotated[str | None, typer.Option(help="Attention kernels, such as native_flash or flash_3.")] = None,
     compile_blocks: Annotated[

@@ -107,7 +107,7 @@ def generate(
         str, typer.Option(help="Offload of the weights: auto, resident, phases, stream or disk.")
     ] = "auto",
     quantize: Annotated[
-        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+        str | None, typer.Option(help="Quantisation of large weights: float8, float8_linear, int8 or nf4.")
     ] = None,
     attention: Annotated[
         str | None,

@@ -29,7 +29,7 @@ def plan(
         typer.Option(help="Cross-modal (bridge) guidance scale; 1 disables it."),
     ] = None,
     quantize: Annotated[
-        str | None, typer.Option(help="Quantization of large weights: float8, float8_linear, int8 or nf4.")
+        str | None, typer.Option(help="Quantisation of large weights: float8, float8_linear, int8 or nf4.")
     ] = None,
     speed: Annotated[str, typer.Option(help="Speed preset: exact, fast, fastest or distilled.")] = "exact",
     gpu: Annotated[str | None, typer.Option(help="Name of a GPU, such as rtx-4090; all known GPUs by default.")] = None,

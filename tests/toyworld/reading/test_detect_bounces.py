@@ -1,30 +1,16 @@
 import numpy as np
 import pytest
 
+from found_events import recall_and_precision
 from mova.toyworld import render, sample_scene, split_seed
 from mova.toyworld.scenes.registry import SCENES
-from mova.toyworld.score import match_events
-
-HALF_A_FRAME_S = 0.5 / 24
-
-
-def _recall_and_precision(clips, frames_of):
-    true = found = matched = bars = 0
-    for clip in clips:
-        events = clip.scene.read(frames_of(clip), 24.0).events
-        pairs = match_events(
-            [event.time_s for event in clip.events], [event.time_s for event in events], HALF_A_FRAME_S
-        )
-        true, found, matched = true + len(clip.events), found + len(events), matched + len(pairs)
-        bars += sum((clip.events[i].bar, clip.events[i].side) == (events[j].bar, events[j].side) for i, j in pairs)
-    return matched / true, matched / found, bars / matched
 
 
 @pytest.mark.parametrize(("kind", "count"), [("ball", 30), ("balls", 16)])
 def test_events_are_found_within_half_a_frame(rendered, worn, kind, count):
     clips = [rendered(index, kind) for index in range(count)]
-    assert min(_recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
-    assert min(_recall_and_precision(clips[:16], lambda clip: worn(clip.clip.frames, clip.scene.seed))) >= 0.95
+    assert min(recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
+    assert min(recall_and_precision(clips[:16], lambda clip: worn(clip.clip.frames, clip.scene.seed))) >= 0.95
 
 
 @pytest.mark.slow
@@ -32,7 +18,7 @@ def test_events_are_found_within_half_a_frame(rendered, worn, kind, count):
 @pytest.mark.parametrize("size", [64, 128])
 def test_events_of_500_held_out_clips_are_found(kind, size):
     clips = (render(sample_scene(split_seed("heldout", index), kind=kind), size=size) for index in range(500))
-    assert min(_recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
+    assert min(recall_and_precision(clips, lambda clip: clip.clip.frames)) >= 0.98
 
 
 def test_places_of_bounces_are_found(rendered):
