@@ -74,3 +74,32 @@ def test_the_backend_can_be_set_from_outside(tokens):
 def test_heads_must_divide_the_width():
     with pytest.raises(ConfigError, match="heads must divide the width 24, got 5"):
         Attention(24, 5, eps=1e-6)
+
+
+def test_projections_of_self_attention_may_be_taken_together(tokens):
+    torch.manual_seed(0)
+    layer, rotary, context = Attention(24, 2, eps=1e-6), audio_rotary(7, 12, torch.device("cpu")), torch.randn(2, 5, 24)
+    expected, expected_cross = layer(tokens, rotary=rotary), layer(tokens, context)
+    calls = []
+
+    def joined(x):
+        calls.append(tuple(x.shape))
+        product = torch.nn.functional.linear(
+            x,
+            torch.cat([layer.q.weight, layer.k.weight, layer.v.weight]),
+            torch.cat([layer.q.bias, layer.k.bias, layer.v.bias]),
+        )
+        return product.chunk(3, dim=-1)
+
+    layer.self_projections = joined
+    torch.testing.assert_close(layer(tokens, rotary=rotary), expected, atol=1e-6, rtol=1e-5)
+    assert torch.equal(layer(tokens, context), expected_cross)
+    assert calls == [(2, 7, 24)]
+
+
+def test_self_attention_calls_each_of_its_layers_once_so_that_hooks_and_adapters_act(tokens):
+    layer, called = Attention(24, 2, eps=1e-6), []
+    for name in ("q", "k", "v", "norm_q", "norm_k", "o"):
+        layer.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name))
+    layer(tokens)
+    assert sorted(called) == ["k", "norm_k", "norm_q", "o", "q", "v"]

@@ -146,23 +146,37 @@ class Attention(nn.Module, AttentionModuleMixin):
             (B, L, D).
         """
         is_self = context_BKC is None
-        q = self.norm_q(self.q(x_BLD)).unflatten(-1, (self.num_heads, -1))
-        if rotary is not None:
-            q = self.rotate(q, rotary)
-        key_rotary = rotary if is_self else context_rotary
-        k, v = self.keys_and_values(x_BLD if context_BKC is None else context_BKC, key_rotary)
-        attended = self.processor(q.to(v.dtype), k, v, is_self)
+        if context_BKC is None:
+            q, k, v = self.self_projections(x_BLD)
+            k, v = self._heads(k, self.norm_k, rotary).to(v.dtype), self._heads(v)
+        else:
+            q = self.q(x_BLD)
+            k, v = self.keys_and_values(context_BKC, context_rotary)
+        q = self._heads(q, self.norm_q, rotary).to(v.dtype)
+        attended = self.processor(q, k, v, is_self)
         output: torch.Tensor = self.o(attended.flatten(2))
         return output
+
+    def self_projections(self, x_BLD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Project the tokens (B, L, D) of self-attention to queries, keys and values, (B, L, D) each: no norm yet.
+
+        A technique that takes the three products of one input together may take this method's place on one attention
+        (decision 0001).
+        """
+        return self.q(x_BLD), self.k(x_BLD), self.v(x_BLD)
 
     def keys_and_values(self, context_BKC: torch.Tensor, rotary: RotaryTable | None = None) -> KeysAndValues:
         """Project a context (B, K, context_dim) to keys, with their positions, and values: (B, K, N, E) each.
 
         A technique may take this method's place on one attention (decision 0001).
         """
-        heads = (self.num_heads, -1)
-        k = self.norm_k(self.k(context_BKC)).unflatten(-1, heads)
-        v = self.v(context_BKC).unflatten(-1, heads)
-        if rotary is not None:
-            k = self.rotate(k, rotary)
-        return k.to(v.dtype), v
+        v = self.v(context_BKC)
+        return self._heads(self.k(context_BKC), self.norm_k, rotary).to(v.dtype), self._heads(v)
+
+    def _heads(
+        self, projected_BLD: torch.Tensor, norm: RMSNorm | None = None, rotary: RotaryTable | None = None
+    ) -> torch.Tensor:
+        """Split (B, L, D) into heads (B, L, N, E), normed over all of them and turned by its positions before."""
+        normed = projected_BLD if norm is None else norm(projected_BLD)
+        heads = normed.unflatten(-1, (self.num_heads, -1))
+        return heads if rotary is None else self.rotate(heads, rotary)
