@@ -5,7 +5,9 @@
 Writes a model with random weights, large enough that weights are most of the memory, and makes the same short clip from
 it with every placement, each in a process of its own. On a CPU memory is the peak of the resident set above that of a
 process that has imported everything; on a GPU the peak of what torch allocates. `--sizes full` has the towers, bridge
-and autoencoders of MOVA-360p with one expert (37 GB of files in bfloat16) and 352x640 with 193 frames.
+and autoencoders of MOVA-360p with one expert (37 GB of files in bfloat16, in the folder of `--scratch`, and as much of
+the host's memory while they are made) and 352x640 with 193 frames, two steps of one prediction. What the blocks of a
+forward cost alone, without files of a model, is in bench_streaming.py: minutes less.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -28,9 +32,19 @@ from typing import Any
 PLACEMENTS = ("resident", "phases", "stream", "disk")
 GB = 1e9
 CLIPS: dict[str, dict[str, Any]] = {
-    "wide": {"height": 96, "width": 96, "num_frames": 17, "num_inference_steps": 4},
-    "full": {"height": 352, "width": 640, "num_frames": 193, "num_inference_steps": 3},
+    "wide": {"height": 96, "width": 96, "num_frames": 17, "num_inference_steps": 4, "guidance_scale": 2.0},
+    # One prediction a step: what is measured is the way of the weights, which each prediction goes anew.
+    "full": {
+        "height": 352,
+        "width": 640,
+        "num_frames": 193,
+        "num_inference_steps": 2,
+        "guidance_scale": 1.0,
+        "modality_scale": 1.0,
+    },
 }
+# Of the files that are written, and of the tensors that they are made of, in bytes.
+MODEL_BYTES = {"wide": 2e9, "full": 38e9}
 
 
 def write_model(folder: Path, sizes: str) -> None:
@@ -91,7 +105,6 @@ def measure(folder: Path, placement: str, sizes: str, quantization: str | None) 
     result = pipeline(
         "a ball falls and rings",
         seed=0,
-        guidance_scale=2.0,
         output_type="np",
         callback_on_step_end=lambda *_: ends.append(time.perf_counter()),
         **CLIPS[sizes],
@@ -115,15 +128,31 @@ def _resident_bytes() -> int:
 
 
 def _forget_peak() -> None:
-    # Linux: what is noted as the peak becomes what is there now.
-    Path("/proc/self/clear_refs").write_text("5")
+    # Linux: what is noted as the peak becomes what is there now. Some containers do not allow it: then the peak of the
+    # imports counts too, which is less than that of any model here.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_bytes() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("the system does not say what the peak was")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def check_room(folder: Path, sizes: str) -> None:
+    """Say what is missing before anything is made.
+
+    Raises:
+        SystemExit: too little room in the folder, or too little free memory of the host.
+    """
+    from mova.plan.free import free_host_bytes
+
+    needed = MODEL_BYTES[sizes]
+    for what, free in ((f"room in {folder}", shutil.disk_usage(folder).free), ("host memory", free_host_bytes())):
+        if free < needed:
+            raise SystemExit(f"{needed / GB:.0f} GB of {what} are needed, {free / GB:.0f} GB are free")
 
 
 def planned(folder: Path, sizes: str, quantization: str | None) -> dict[str, Any]:
@@ -147,16 +176,24 @@ def main() -> None:
     parser.add_argument("--quantize", default=None, help="method of quantisation, as of `mova generate`")
     parser.add_argument("--placements", nargs="+", default=PLACEMENTS, choices=PLACEMENTS)
     parser.add_argument("--model", type=Path, help="a directory that this script wrote before; else written anew")
+    parser.add_argument("--scratch", type=Path, help="folder with room for the files; the system's by default")
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=2, metavar=("FOLDER", "PLACEMENT"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
         found = measure(Path(chosen.one[0]), chosen.one[1], chosen.sizes, chosen.quantize)
         sys.stdout.write(json.dumps(found))
         return
-    with tempfile.TemporaryDirectory() as temporary:
+    if chosen.write:
+        write_model(chosen.write, chosen.sizes)
+        return
+    with tempfile.TemporaryDirectory(dir=chosen.scratch) as temporary:
         folder = chosen.model or Path(temporary) / "model"
         if not folder.is_dir():
-            write_model(folder, chosen.sizes)
+            check_room(Path(temporary), chosen.sizes)
+            # In a process of its own: what the tensors took, of the host and of a GPU, is free again afterwards.
+            command = [sys.executable, __file__, "--sizes", chosen.sizes, "--write", str(folder)]
+            subprocess.run(command, check=True)
         rows = []
         plans = planned(folder, chosen.sizes, chosen.quantize)
         base: dict[str, Any] = {}
