@@ -1,5 +1,8 @@
 """Which files a cache must hold, and which of them are missing."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -45,3 +48,11 @@ def test_progress_is_that_of_different_files(plan):
     shown = []
     plan.fill(ENCODING, 1, lambda done, total: shown.append((done, total)))
     assert shown == [(3, 3)]
+
+
+def test_files_that_are_read_in_another_way_are_found_as_others(plan):
+    read = SimpleNamespace(**vars(plan.source))
+    read.entries = [replace(entry, reading=2) for entry in plan.source.entries]
+    others = CachePlan.of(read, MODEL, plan.cache)
+    assert not set(others.clip_keys) & set(plan.clip_keys)
+    assert others.white_keys == plan.white_keys

@@ -96,7 +96,7 @@ class CachePlan:
             source=source,
             cache=cache,
             settings=settings,
-            clip_keys=tuple(digest("clip", entry.identity, entry.content, weights) for entry in source.entries),
+            clip_keys=tuple(_clip_key(entry, weights) for entry in source.entries),
             text_keys={text: digest("text", text, texts) for text in captions},
             white_keys=tuple(digest("white", size, *shape, weights) for size in source.sizes),
             sizes=_sizes(model),
@@ -256,6 +256,11 @@ class CachePlan:
     def _clip_bytes(self, bucket: int) -> int:
         assert self.sizes is not None, "asked where sizes are known"
         return self.sizes.clip_bytes(self.source.sizes[bucket], self.source.num_frames, self.source.frame_rate)
+
+
+def _clip_key(entry: ClipEntry, weights: str) -> str:
+    version = (entry.reading,) if entry.reading else ()
+    return digest("clip", entry.identity, entry.content, weights, *version)
 
 
 def _sizes(model: Path) -> EncodedSizes | None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mova.errors import ReadError
 from mova.media import limits, media_file
-from mova.media.colour import ColourMap, colour_map, colour_tags
+from mova.media.colour import colour_map, colour_tags
 from mova.media.deinterlace import TimedFrame, deinterlaced
-from mova.media.frames import cover, display_size, orient
-from mova.media.images import over_white
+from mova.media.frames import display_size
+from mova.media.render import Renderer
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
     from av.container import InputContainer
-    from av.video.format import VideoFormat
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     PathArgument = str | os.PathLike[str]
@@ -32,10 +30,6 @@ _TIME_TOLERANCE_S = 0.0015
 # Below this, decoding from the start is as fast as seeking.
 _SEEK_FROM_S = 1.0
 _SECOND_TRY_S = 10.0
-# Untagged material: high definition is ITU-R BT.709, the rest BT.601, as players assume.
-_HD_HEIGHT, _UNSPECIFIED = 720, 2
-# PyAV's names by the numbers of ITU-T H.273.
-_SCALER_MATRICES = {1: "itu709", 4: "fcc", 5: "itu601", 6: "itu601", 7: "smpte240m", 9: "bt2020"}
 
 
 @dataclass(frozen=True)
@@ -63,62 +57,6 @@ class VideoSpan:
     def duration_s(self) -> float:
         """Length in seconds."""
         return float(len(self.frames) / self.frame_rate)
-
-
-@dataclass(frozen=True)
-class _Renderer:
-    """Turns source frames into upright RGB of one size, whatever the stream does on the way."""
-
-    path: PathArgument
-    size: tuple[int, int]
-    crop: tuple[float, float]
-    aspect: float
-    quarter_turns: int
-    is_mirrored: bool
-    colours: ColourMap | None
-    matrix: int
-
-    def __call__(self, frame: VideoFrame, time_s: float) -> np.ndarray:
-        if frame.is_corrupt:
-            raise ReadError(f"a video must be undamaged, got {self.path} with a broken frame at {time_s:.3f} s")
-        limits.check_video_size(frame.width, frame.height, self.path)
-        stored = self._stored(frame)
-        upright = orient(stored, self.quarter_turns, mirrored=self.is_mirrored)
-        return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
-
-    def _stored(self, frame: VideoFrame) -> np.ndarray:
-        """Return (h, w, 3) uint8 in BT.709 or BT.601, over white where there is transparency."""
-        space = None
-        if frame.colorspace == _UNSPECIFIED:
-            space = _SCALER_MATRICES.get(self.matrix) or ("itu709" if frame.height >= _HD_HEIGHT else "itu601")
-        options: dict[str, Any] = {
-            "src_colorspace": space,
-            "dst_color_range": "JPEG",
-            "interpolation": media_file.PRECISE,
-        }
-        if self.colours is not None:
-            # 16 bits, and no larger than needed: the mapping costs more than the scaling.
-            height, width = self._smallest(frame)
-            is_smaller = (height, width) != (frame.height, frame.width)
-            options["interpolation"] = media_file.DEEP_AREA if is_smaller else media_file.DEEP
-            return self.colours(frame.to_ndarray(format="rgb48le", width=width, height=height, **options))
-        if _has_alpha(frame.format):
-            return over_white(frame.to_ndarray(format="rgba", **options))
-        pixels: np.ndarray = frame.to_ndarray(format="rgb24", **options)
-        return pixels
-
-    def _smallest(self, frame: VideoFrame) -> tuple[int, int]:
-        """Return the (height, width) to which a stored frame may be reduced before it is cut to size."""
-        height, width = self.size if self.quarter_turns % 2 == 0 else self.size[::-1]
-        scale = max(height / frame.height, width / frame.width) * max(self.aspect, 1.0 / self.aspect)
-        return (
-            min(frame.height, math.ceil(frame.height * scale)),
-            min(frame.width, math.ceil(frame.width * scale)),
-        )
-
-
-def _has_alpha(pixel_format: VideoFormat) -> bool:
-    return bool(pixel_format.has_palette or any(part.is_alpha for part in pixel_format.components))
 
 
 def decode_frames(
@@ -153,7 +91,7 @@ def decode_frames(
         upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
         limits.check_video_size(upright[1], upright[0], path)
         shown_aspect = 1.0 / aspect if turns % 2 else aspect
-        render = _Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix)
+        render = Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix)
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
         shown, num_own, end_s = _place(beginning, sources, times, render)
         declared_s = media_file.declared_end_s(container, stream)
@@ -176,7 +114,7 @@ class _Times:
     def is_complete(self, num_shown: int) -> bool:
         return self.num_frames is not None and num_shown >= self.num_frames
 
-    def check_length(self, num_frames: int, render: _Renderer) -> None:
+    def check_length(self, num_frames: int, render: Renderer) -> None:
         """Refuse to go on for ever where no length was asked for."""
         if self.num_frames is None:
             limits.check_unasked_frames(num_frames, render.size, render.path)
@@ -251,7 +189,7 @@ def _decoded(container: InputContainer, stream: VideoStream, path: PathArgument)
 
 
 def _place(
-    first: TimedFrame, sources: Iterator[TimedFrame], times: _Times, render: _Renderer
+    first: TimedFrame, sources: Iterator[TimedFrame], times: _Times, render: Renderer
 ) -> tuple[list[np.ndarray], int, float | None]:
     """Return the frames that are due, how many are the file's own, and its end if it was read that far.
 

@@ -69,19 +69,35 @@ def cover(
     Raises:
         GeometryError: a size that is not positive, or a crop outside [0, 1].
     """
+    box = cover_box(image.shape[:2], size, crop=crop, pixel_aspect=pixel_aspect)
+    if image.shape[:2] == tuple(size) and pixel_aspect == 1.0:
+        return np.ascontiguousarray(image)
+    return scale_box(image, size, box)
+
+
+def scale_box(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """Scale a part of an image (H, W, 3) uint8, box (left, top, right, bottom) of its pixels, to (height, width)."""
+    scaled = Image.fromarray(np.ascontiguousarray(image))
+    return np.array(scaled.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+
+
+def cover_box(
+    given: tuple[int, ...], size: tuple[int, int], *, crop: tuple[float, float] = _CENTRE, pixel_aspect: float = 1.0
+) -> tuple[float, float, float, float]:
+    """Return what `cover` keeps of an image of (height, width) `given`: left, top, right and bottom in its pixels.
+
+    Raises:
+        GeometryError: as `cover`.
+    """
     if min(size) < 1:
         raise GeometryError(f"an image's size must be at least 1x1, got height {size[0]} and width {size[1]}")
     if not all(0.0 <= part <= 1.0 for part in crop):
         raise GeometryError(f"crop must lie in [0, 1] in both directions, got {crop}")
-    height, width = image.shape[:2]
-    if (height, width) == tuple(size) and pixel_aspect == 1.0:
-        return np.ascontiguousarray(image)
+    height, width = given
     wanted = size[1] / size[0] / pixel_aspect
     box_width, box_height = min(float(width), height * wanted), min(float(height), width / wanted)
     left, top = (width - box_width) * crop[1], (height - box_height) * crop[0]
-    box = (left, top, min(left + box_width, width), min(top + box_height, height))
-    scaled = Image.fromarray(np.ascontiguousarray(image))
-    return np.array(scaled.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+    return left, top, min(left + box_width, width), min(top + box_height, height)
 
 
 def display_size(height: int, width: int, *, pixel_aspect: float = 1.0, quarter_turns: int = 0) -> tuple[int, int]:

@@ -38,6 +38,8 @@ CLOCK_RATE = 1_000_000  # ticks per second of a container's own times
 PRECISE = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+# The same, where the size changes too: Lanczos, which averages over the right area when it shrinks.
+SHARP = Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 # To 16-bit RGB, where the two flags for chroma give wrong colours.
 DEEP, DEEP_AREA = (way | Interpolation.ACCURATE_RND for way in (Interpolation.BILINEAR, Interpolation.AREA))
 # FFmpeg's own decoders of these leave out the second stream that holds the transparency.

@@ -21,6 +21,8 @@ class ClipEntry:
         content: what is drawn at random for the clip follows from it: a hash of a file's bytes, the name of a scene.
         identity: hash of the content, the span and everything that shapes the pixels and samples.
         caption: what the text encoder reads.
+        reading: version of what turns the content into pixels, where there has been another; no part of the identity,
+            so that a run may go on with clips that are read better now.
         bucket: index of its size in the source's `sizes`.
         start_s: where the span begins, in seconds.
         has_video, has_audio: whether there is video, audio.
@@ -30,6 +32,7 @@ class ClipEntry:
     content: str
     identity: str
     caption: str
+    reading: int = 0
     bucket: int = 0
     start_s: float = 0.0
     has_video: bool = True

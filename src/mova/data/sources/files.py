@@ -18,6 +18,8 @@ from mova.media.read import read_audio, read_span
 from mova.media.waveform import loudness_lufs, peak
 
 _GREY = 128
+# Raised whenever the same file gives other pixels, so that encoded clips are made anew.
+_READING = 2
 
 
 @dataclass
@@ -116,6 +118,7 @@ class MediaSource:
             content=f"{found.sha256}#{view}" if data.views > 1 else found.sha256,
             identity=digest("file", found.sha256, round(start_s, 6), *shape),
             caption=caption,
+            reading=_READING if found.has_video else 0,
             bucket=bucket,
             start_s=start_s,
             has_video=found.has_video,
