@@ -130,14 +130,15 @@ TABLE = (
     Private(
         "torch",
         "torch.nn.Module._forward_hooks",
-        ("kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
-        "whether somebody listens to a module; the side stream belongs to the sampling loop that opens it",
+        ("codecs/video_repeats.py", "kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        "whether somebody listens to a module, of which calls are left out or joined: of the encoder where frames "
+        "repeat, of the loop that opens the side stream",
         lambda: "_forward_hooks" in vars(nn.Module()),
     ),
     Private(
         "torch",
         "torch.nn.Module._forward_pre_hooks",
-        ("kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        ("codecs/video_repeats.py", "kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
         "as above",
         lambda: "_forward_pre_hooks" in vars(nn.Module()),
     ),
@@ -225,15 +226,16 @@ TABLE = (
     Private(
         "diffusers",
         "module._diffusers_hook",
-        ("pipeline/loop/side_stream.py",),
+        ("codecs/video_repeats.py", "pipeline/loop/side_stream.py"),
         "whether a module has hooks of diffusers; asking the registry would make one",
         mentions(lazily("diffusers.hooks", "HookRegistry", "check_if_exists_or_initialize"), "_diffusers_hook"),
     ),
     Private(
         "accelerate",
         "module._hf_hook",
-        ("codecs/video.py",),
-        "whether the autoencoder is offloaded by its own `encode` and `decode`, past which bands would go",
+        ("codecs/video.py", "codecs/video_repeats.py"),
+        "whether the autoencoder is offloaded by its own `encode` and `decode`, past which bands would go, or a layer "
+        "of its encoder by itself",
         mentions(lazily("accelerate.hooks", "add_hook_to_module"), "_hf_hook"),
     ),
     Private(

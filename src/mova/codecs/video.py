@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mova.codecs.video_repeats import encode_parts
 from mova.errors import GeometryError
 from mova.geometry import nearest_multiples
 
@@ -65,13 +66,9 @@ def encode_posterior(vae: AutoencoderKLWan, frames: torch.Tensor) -> tuple[torch
     patched = _to_patches(frames, vae.config.patch_size)
     per_latent = _temporal_stride(vae)
     chunk = per_latent * _latent_frames_per_chunk(vae, frames)
-    cache: list[torch.Tensor | None] = [None] * _num_convolutions(vae, "encoder")
-    parts = [
-        vae.encoder(part, feat_cache=cache, feat_idx=[0])
-        for part in (patched[:, :, :1], *patched[:, :, 1:].split(chunk, dim=2))
-        if part.shape[2]
-    ]
-    mean, log_variance = vae.quant_conv(torch.cat(parts, dim=2)).float().chunk(2, dim=1)
+    parts = [part for part in (patched[:, :, :1], *patched[:, :, 1:].split(chunk, dim=2)) if part.shape[2]]
+    encoded = encode_parts(vae, parts, [None] * _num_convolutions(vae, "encoder"))
+    mean, log_variance = vae.quant_conv(torch.cat(encoded, dim=2)).float().chunk(2, dim=1)
     return mean, log_variance.clamp(-30.0, 20.0)
 
 

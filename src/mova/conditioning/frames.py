@@ -17,6 +17,7 @@ import einops
 import torch
 
 from mova.codecs.video import encode_video
+from mova.conditioning.remembered import remembered_latents
 from mova.errors import ConfigError, GeometryError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def known_images(
         mask = torch.zeros(1, geometry.codec.temporal_stride, num_latent_frames, device=device)
         return KnownFrames(mask, torch.zeros(1, channels, num_latent_frames, height, width, device=device))
     if not images:
-        images = {0: torch.ones(1, 3, geometry.height, geometry.width)}
+        return _white_frame(vae, geometry, torch.device(device))
     placed = _place(images, geometry)
     batch_size = max(image.shape[0] for image in placed.values())
     frames = torch.zeros(batch_size, 3, geometry.num_frames, geometry.height, geometry.width, device=device)
@@ -146,8 +147,22 @@ def known_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tenso
     known = known.to(frames.device).expand(frames.shape[0], -1)
     if known.shape[1] != frames.shape[2]:
         raise GeometryError(f"known must name {frames.shape[2]} frames, got {known.shape[1]}")
-    latents = encode_video(vae, frames * known[:, None, :, None, None])
+    # Zeros without a sign: frames that are all alike are encoded once.
+    latents = encode_video(vae, frames.masked_fill(~known[:, None, :, None, None], 0.0))
     latents = latents * known.any(1)[:, None, None, None, None]
+    return KnownFrames(fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents), latents)
+
+
+def _white_frame(vae: AutoencoderKLWan, geometry: ClipGeometry, device: torch.device) -> KnownFrames:
+    """Return what is known of a clip whose first frame is white: the same for every clip of a model and a size."""
+    known = torch.zeros(1, geometry.num_frames, dtype=torch.bool)
+    known[:, 0] = True
+    shape = (1, 3, geometry.num_frames, geometry.height, geometry.width)
+
+    def encode() -> torch.Tensor:
+        return known_frames(vae, torch.ones(shape, device=device), known).latents
+
+    latents = remembered_latents(vae, shape, device, encode)
     return KnownFrames(fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents), latents)
 
 
