@@ -21,10 +21,14 @@ TEST_PROCESSES ?= 2
 FUZZ_COUNT ?= 2000
 FUZZ_SECONDS ?= 1200
 
+# The interpreter of `make gpu`, with a build of torch for CUDA in it, and within how many minutes it ends.
+GPU_PYTHON ?= $(BIN)/python
+GPU_MINUTES ?= 13
+
 # A scene of the toy world that no training has seen.
 DEMO_SEED ?= 2000000007
 
-.PHONY: help demo test test-slow fuzz lint types imports check bench format map clean
+.PHONY: help demo test test-slow fuzz lint types imports check bench gpu format map clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -63,6 +67,9 @@ check: lint types imports test ## everything that a change must pass
 
 bench: .venv/base.stamp ## time and memory of `mova generate` on this machine
 	$(BIN)/python benchmarks/bench_clip.py
+
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp) ## every figure that needs a GPU, in 13 minutes: GPU_MINUTES=13 GPU_PYTHON=python3
+	$(GPU_PYTHON) benchmarks/bench_gpu.py --minutes $(GPU_MINUTES)
 
 format: .venv/dev.stamp ## rewrite the sources in the common style
 	$(BIN)/ruff check --fix $(SOURCES)
