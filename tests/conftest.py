@@ -11,6 +11,9 @@ os.environ["GOMP_SPINCOUNT"] = "0"
 # Beside other processes of pytest-xdist one thread each is fastest.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
+# What is fastest on this machine, measured while others use it, must not decide over bits.
+os.environ["MOVA_KERNELS"] = "plain"
+
 # A shell starts what runs in its background with Ctrl-C ignored, `nohup` what it starts with SIGHUP ignored, and
 # processes pass that on; some tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ import torch
 
 from mova.bench import machine
 from mova.bench.machine import describe_machine, num_cores
+from mova.kernels import calibration
 
 CPU = torch.device("cpu")
 
@@ -22,8 +23,8 @@ def test_the_machine_is_this_one():
 
 
 def test_what_a_system_does_not_tell_is_not_guessed(monkeypatch, tmp_path):
-    for name in ("_CPU_INFO", "_DRIVER"):
-        monkeypatch.setattr(machine, name, tmp_path / "absent")
+    monkeypatch.setattr(calibration, "_CPU_INFO", tmp_path / "absent")
+    monkeypatch.setattr(machine, "_DRIVER", tmp_path / "absent")
     assert describe_machine(CPU).cpu == (platform.processor() or platform.machine())
 
 
@@ -34,5 +35,5 @@ def test_driver_and_processor_are_read_from_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "_DRIVER", tmp_path / "version")
     assert machine._driver() == "535.104.05"
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: A quick one @ 3 GHz\nmodel name\t: another\n")
-    monkeypatch.setattr(machine, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(calibration, "_CPU_INFO", tmp_path / "cpuinfo")
     assert describe_machine(CPU).cpu == "A quick one @ 3 GHz"

@@ -1,6 +1,7 @@
 """Linear layers through oneDNN: the same sums, only where they may be."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mova.kernels import cpu_linear
-from mova.kernels.cpu_linear import MIN_ROWS, use_onednn_linears
+from mova.kernels.calibration import shape_classes
+from mova.kernels.cpu_linear import MIN_ROWS, linears_in_use, restore_onednn_linears, use_onednn_linears
+from mova.kernels.linear_choice import MANY_ROWS, LinearChoice
 from mova.models.modulation import Float32Linear
 
 
@@ -141,4 +144,54 @@ def test_compiled_code_calls_onednn_too_with_the_gelu():
     counts = {event.key: event.count for event in profile.key_averages()}
     assert counts["mkldnn::_linear_pointwise"] == 1
     assert "aten::gelu" not in counts
+    torch._dynamo.reset()
+
+
+def all_products(layers, product):
+    shapes = [str(one) for one in shape_classes(layers)]
+    return LinearChoice("here", dict.fromkeys(shapes, product))
+
+
+@torch.no_grad()
+def test_a_choice_says_which_products_go_to_onednn():
+    layer = nn.Linear(16, 8)
+    choice = LinearChoice("here", {"16x8 few": "torch", "16x8 many": "onednn"})
+    assert use_onednn_linears([layer], choice) == 1
+    few, many = torch.randn(MIN_ROWS, 16), torch.randn(MANY_ROWS, 16)
+    assert calls_of_onednn(lambda: layer(few)) == 0
+    assert calls_of_onednn(lambda: layer(many)) == 1
+    assert linears_in_use([layer], "here") == choice
+
+
+@torch.no_grad()
+def test_a_choice_without_onednn_gives_torchs_bits_and_takes_back_what_was_there():
+    sequence, x = nn.Sequential(nn.Linear(16, 8), nn.GELU(), nn.Linear(8, 8)), torch.randn(MANY_ROWS, 16)
+    plain = sequence(x)
+    assert use_onednn_linears([sequence]) == 2
+    assert calls_of_onednn(lambda: sequence(x)) == 2
+    assert use_onednn_linears([sequence], all_products([sequence], "torch")) == 0
+    assert torch.equal(sequence(x), plain)
+    assert linears_in_use([sequence], "here") == all_products([sequence], "torch")
+
+
+@torch.no_grad()
+def test_a_choice_serves_processors_without_avx512_and_survives_copies(monkeypatch):
+    monkeypatch.setattr(cpu_linear.torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    layer, x = nn.Linear(16, 8), torch.randn(MANY_ROWS, 16)
+    choice = LinearChoice("here", {"16x8 few": "torch", "16x8 many": "onednn"})
+    use_onednn_linears([layer], choice)
+    for copied in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        restore_onednn_linears([copied])
+        assert calls_of_onednn(lambda copied=copied: copied(x)) == 1
+        assert calls_of_onednn(lambda copied=copied: copied(x[:MIN_ROWS])) == 0
+
+
+@torch.no_grad()
+def test_compiled_code_follows_a_choice():
+    layer, x = nn.Linear(16, 8), torch.randn(MANY_ROWS, 16)
+    use_onednn_linears([layer], LinearChoice("here", {"16x8 few": "torch", "16x8 many": "onednn"}))
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda value: layer(value), backend="eager", fullgraph=True)
+    assert calls_of_onednn(lambda: compiled(x)) == 1
+    assert calls_of_onednn(lambda: compiled(x[:MIN_ROWS])) == 0
     torch._dynamo.reset()

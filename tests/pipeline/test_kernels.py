@@ -6,8 +6,11 @@ import torch
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError
 from mova.kernels import compile as compilation
+from mova.kernels.calibration import machine_name
+from mova.kernels.cpu_linear import plain_uses_onednn
+from mova.kernels.linear_choice import ChoiceFile, LinearChoice
 from mova.models.attention import Attention
-from mova.pipeline.kernels import check_kernels, head_dims, use_kernels
+from mova.pipeline.kernels import check_kernels, describe_linears, head_dims, use_kernels, use_linears
 from mova.pipeline.load import load_pipeline
 from mova.pipeline.loading import model as reading
 from mova.pipeline.runtime import Runtime
@@ -84,3 +87,61 @@ def test_a_choice_to_compile_reaches_all_blocks(pipe, monkeypatch):
     use_kernels(Runtime(), [pipe.audio_dit])
     assert len(asked) == 2
     assert compilation.compile_blocks([torch.nn.Linear(2, 2)]) == 0
+
+
+def linear_layers(pipeline):
+    return [pipeline.video_dit, pipeline.video_dit_2, pipeline.audio_dit, pipeline.dual_tower_bridge]
+
+
+@torch.no_grad()
+def test_plain_kernels_give_the_bits_of_the_fixed_rule():
+    layer, few, many = torch.nn.Linear(192, 768), torch.randn(1, 63, 192), torch.randn(1, 784, 192)
+    use_linears(Runtime(kernels="plain"), [layer], CPU, torch.float32)
+    assert describe_linears(Runtime(kernels="plain"), [layer]) == "plain"
+    assert torch.equal(layer(few), torch.nn.functional.linear(few, layer.weight, layer.bias))
+    by_rule = torch.nn.functional.linear(many, layer.weight, layer.bias)
+    if plain_uses_onednn():
+        by_rule = torch.ops.mkldnn._linear_pointwise(many, layer.weight, layer.bias, "none", [], "")
+    assert torch.equal(layer(many), by_rule)
+
+
+def test_kernels_that_were_measured_make_the_same_clip_and_the_record_repeats_it(
+    checkpoint, latents_of, short, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def make(**options):
+        runtime = Runtime(kernels="auto", **options)
+        pipeline = load_pipeline(checkpoint, runtime=runtime)
+        pipeline.set_progress_bar_config(disable=True)
+        record = describe_linears(runtime, [*linear_layers(pipeline), pipeline.text_encoder])
+        return pipeline("a dog", **short, seed=0, output_type="latent"), record
+
+    made, record = make()
+    for one, plain in zip((made.frames, made.audio), latents_of(), strict=True):
+        torch.testing.assert_close(one, plain, atol=1e-4, rtol=1e-4)
+    assert record["machine"] == machine_name()
+    assert record["products"] == ChoiceFile().read(machine_name())
+    ChoiceFile().path.unlink()
+    again, same = make(linears=LinearChoice(**record))
+    assert same == record
+    assert torch.equal(again.frames, made.frames)
+    assert torch.equal(again.audio, made.audio)
+
+
+def test_other_processes_take_the_choice_of_rank_0(monkeypatch):
+    def measure(*_):
+        raise AssertionError("only rank 0 measures")
+
+    monkeypatch.setattr("mova.kernels.calibration.choose_linears", measure)
+    chosen = LinearChoice("rank 0", {"64x64 few": "onednn", "64x64 many": "torch"})
+    monkeypatch.setattr(Parallel, "broadcast", lambda _, __: chosen)
+    layer = torch.nn.Linear(64, 64)
+    use_linears(Runtime(kernels="auto"), [layer], CPU, torch.float32, Parallel(replicate=2, rank=1))
+    assert describe_linears(Runtime(kernels="auto"), [layer])["products"] == chosen.products
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float32), ("cpu", torch.bfloat16)])
+def test_nothing_is_measured_where_there_is_no_choice(device, dtype, monkeypatch):
+    monkeypatch.setattr("mova.kernels.calibration.choose_linears", lambda *_: pytest.fail("measured"))
+    use_linears(Runtime(kernels="auto"), [torch.nn.Linear(4, 4)], torch.device(device), dtype)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from mova.kernels.calibration import processor_name
+
 PACKAGES = ("mova", "torch", "diffusers", "transformers")
-_CPU_INFO = Path("/proc/cpuinfo")
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -53,7 +54,7 @@ def describe_machine(device: torch.device) -> Machine:
     """Describe the machine; a graphics card only where `device` is one."""
     is_gpu = device.type == "cuda"
     return Machine(
-        cpu=_cpu_name(),
+        cpu=processor_name(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         cores=num_cores(),
         threads=torch.get_num_threads(),
@@ -71,14 +72,6 @@ def describe_machine(device: torch.device) -> Machine:
 def num_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu_name() -> str:
-    if _CPU_INFO.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", _CPU_INFO.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _ram_bytes() -> int | None:

@@ -18,12 +18,11 @@ from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.kernels.cpu_conv import fold_causal_convolutions
-from mova.kernels.cpu_linear import use_onednn_linears
 from mova.names import COMPONENTS, FLOAT32_NETWORKS, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMPONENTS, TEXT_ENCODER
 from mova.offload.placement import Placement
 from mova.pipeline.inputs.call import CallInputs
 from mova.pipeline.inputs.media import GivenNoise
-from mova.pipeline.kernels import use_kernels
+from mova.pipeline.kernels import use_kernels, use_linears
 from mova.pipeline.loading.model import LoadedModel
 from mova.pipeline.pipeline import MovaPipeline
 from mova.pipeline.runtime import Runtime
@@ -101,7 +100,7 @@ def random_pipeline(
             networks[name] = component.eval()
     fold_causal_convolutions(networks["video_vae"])
     towers = [networks[name] for name in COMPONENTS if networks[name] is not None]
-    use_onednn_linears(towers)
+    use_linears(runtime, towers, device, dtype)
     use_kernels(runtime, towers)
     present = {name: network for name, network in networks.items() if network is not None}
     parts = {"scheduler": PairedFlowMatchScheduler(), "tokenizer": None, **networks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from mova.cli.options import parse_lora
 from mova.errors import CheckpointError, ConfigError
@@ -13,6 +13,7 @@ from mova.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:
     from mova.generate.many import Job
     from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
+    from mova.kernels.linear_choice import LinearChoice
     from mova.pipeline.origin import Origin
 
 # What is given rules out what a clip was made from before.
@@ -24,6 +25,13 @@ _CONTRARY = {
 }
 
 
+class KernelOptions(TypedDict, total=False):
+    """Fields of `Runtime` that say how linear layers compute."""
+
+    kernels: str
+    linears: LinearChoice | None
+
+
 @dataclass(frozen=True)
 class Clips:
     """What a command is to make.
@@ -33,6 +41,7 @@ class Clips:
         jobs: requests and their files, one or more.
         are_several: whether more than one clip was asked for.
         quantization: of the weights: as given, else that of the clip that is made again.
+        kernels: of linear layers, for `Runtime`: as given, else those of the clip that is made again.
         origin: how that clip was made; None without `--from`.
     """
 
@@ -40,6 +49,7 @@ class Clips:
     jobs: Sequence[Job]
     are_several: bool
     quantization: str | None
+    kernels: KernelOptions
     origin: Origin | None
 
 
@@ -54,6 +64,7 @@ def plan_clips(
     prompts: Path | None,
     source: Path | None,
     quantize: str | None,
+    kernels: str | None,
     on_note: Callable[[str], None],
 ) -> Clips:
     """Complete what was given and check it, before anything is loaded.
@@ -68,6 +79,7 @@ def plan_clips(
         prompts: list of prompts, see `read_prompts`.
         source: a clip to make again; what is given beside it wins.
         quantize: of the large weights.
+        kernels: of linear layers on a CPU.
         on_note: told what differs from that clip.
 
     Raises:
@@ -76,9 +88,12 @@ def plan_clips(
     from mova.generate.many import make_jobs, read_prompts
     from mova.generate.request import LoraChoice
     from mova.generate.run import make_request
+    from mova.kernels.linear_choice import check_kernels_name
     from mova.pipeline.origin import read_origin
     from mova.weights.locate import find_model
 
+    if kernels is not None:
+        check_kernels_name(kernels)
     origin = None if source is None else read_origin(source)
     if prompts is not None and own.prompt is not None:
         raise ConfigError("prompt and prompts are both given; give one of them")
@@ -107,7 +122,14 @@ def plan_clips(
     wanted = [row.over(own) for row in listed] if listed is not None else [own]
     jobs = make_jobs(wanted, count, output, make, is_list=listed is not None)
     quantization = quantize or (origin.quantization if origin else None)
-    return Clips(folder, jobs, listed is not None or len(jobs) > 1, quantization, origin)
+    return Clips(folder, jobs, listed is not None or len(jobs) > 1, quantization, _kernels(kernels, origin), origin)
+
+
+def _kernels(given: str | None, origin: Origin | None) -> KernelOptions:
+    """Return how linear layers compute: as given, else as in the clip that is made again, else by default."""
+    if given is not None:
+        return {"kernels": given}
+    return {} if origin is None else {"kernels": origin.kernels, "linears": origin.linears}
 
 
 def note_other_weights(clips: Clips, on_note: Callable[[str], None]) -> None:

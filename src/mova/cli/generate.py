@@ -119,6 +119,12 @@ def generate(
     compile_blocks: Annotated[
         bool, typer.Option("--compile", help="Compile the transformer blocks first: slower start, faster steps.")
     ] = False,
+    kernels: Annotated[
+        str | None,
+        typer.Option(
+            help="Linear layers on a CPU: auto (default; the fastest, measured once per machine) or plain (fixed)."
+        ),
+    ] = None,
     gpus: Annotated[
         int | None, typer.Option(help="Number of processes that generate together, one for each GPU.")
     ] = None,
@@ -184,11 +190,12 @@ def generate(
         prompts=prompts,
         source=source,
         quantize=quantize,
+        kernels=kernels,
         on_note=_note if rank == 0 else _say_nothing,
     )
     if rank == 0:
         _warn(clips)
-    runtime = Runtime(memory, clips.quantization, attention, compile_blocks)
+    runtime = Runtime(memory, clips.quantization, attention, compile_blocks, **clips.kernels)
     made = _make_all(clips, processes, runtime, rank)
     if rank == 0:
         _close(made, speed)

@@ -219,7 +219,7 @@ def _make(
 
     pipeline, result = session.generate(job.request, inputs, clock)
     clock.begin(WRITING)
-    metadata = record | {"device": session.device}
+    metadata = record | session.circumstances()
 
     def write() -> GeneratedFile:
         clip = result.clip()

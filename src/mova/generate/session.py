@@ -51,6 +51,17 @@ class Session:
         self._folder, self._geometry, self._processes = folder, geometry, processes
         self._runtime, self._is_automatic = runtime, runtime.memory == "auto"
 
+    def circumstances(self) -> dict[str, object]:
+        """Return what a clip's record says of how it was computed, once it has been: device and kernels."""
+        from mova.names import COMPONENTS
+        from mova.pipeline.kernels import describe_linears
+
+        found: dict[str, object] = {"device": self.device}
+        if self.pipeline is not None and "cpu" in self.device:
+            networks = [getattr(self.pipeline, name) for name in (*COMPONENTS, "text_encoder")]
+            found["kernels"] = describe_linears(self._runtime, [one for one in networks if one is not None])
+        return found
+
     def generate(
         self, request: GenerateRequest, inputs: MediaArrays, clock: Clock
     ) -> tuple[MovaPipeline, MovaPipelineOutput]:

@@ -1,4 +1,4 @@
-"""Which kernels compute a loaded model: the choices of `Runtime` that concern attention and compilation."""
+"""Which kernels compute a loaded model: the choices of `Runtime` that concern attention, linear layers, compilation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.kernels.attention_backends import check_backend, use_backend
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_attention import use_cpu_attention
+from mova.kernels.cpu_linear import linears_in_use, use_onednn_linears
+from mova.kernels.linear_choice import AUTO
 from mova.names import BRIDGE, TOWERS
 from mova.pipeline.runtime import Runtime
 from mova.weights.index import checked_fields
@@ -58,6 +60,40 @@ def check_kernels_of(
         check_backend(runtime.attention, device, dtype, head_dims=_head_dims(configs), ring=1)
     if runtime.compile_blocks:
         check_compiler(device, num_sharing=1)
+
+
+def use_linears(
+    runtime: Runtime,
+    networks: Iterable[nn.Module],
+    device: torch.device,
+    dtype: torch.dtype,
+    parallel: Parallel | None = None,
+) -> None:
+    """Let linear layers compute as was chosen; with `auto` what is fastest is measured, once per machine.
+
+    Args:
+        runtime: the choices.
+        networks: changed in place, see `use_onednn_linears`.
+        device: that computes.
+        dtype: of the weights: in float32 alone there is a choice.
+        parallel: this process among others, all of which make this call: rank 0's choice counts for all (broadcast).
+    """
+    networks = list(networks)
+    choice = None
+    if runtime.kernels == AUTO and device.type == "cpu" and dtype is torch.float32:
+        from mova.kernels.calibration import choose_linears
+
+        choice = (parallel or ALONE).broadcast(lambda: choose_linears(networks, runtime.linears))
+    use_onednn_linears(networks, choice)
+
+
+def describe_linears(runtime: Runtime, networks: Iterable[nn.Module]) -> str | dict[str, object]:
+    """Return what a clip's record says of the linear layers that made it on a CPU: plain, or the choice with auto."""
+    if runtime.kernels != AUTO:
+        return runtime.kernels
+    from mova.kernels.calibration import machine_name
+
+    return linears_in_use(networks, machine_name()).to_record()
 
 
 def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:

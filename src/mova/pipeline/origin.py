@@ -10,13 +10,14 @@ from typing import Any
 
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
+from mova.kernels.linear_choice import AUTO, PLAIN, LinearChoice
 from mova.settings.sampling import GivenSettings
 from mova.version import package_version
 from mova.weights.lora.source import find_lora
 
 INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
-CIRCUMSTANCES = ("device", "mova", "versions")
+CIRCUMSTANCES = ("device", "kernels", "mova", "versions")
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -47,6 +48,8 @@ class Origin:
         inputs: files by the request's fields.
         loras: in their order, that of few steps included.
         quantization: of the large weights; None for none.
+        kernels: of linear layers on a CPU, auto or plain; clips of earlier releases were made with plain ones.
+        linears: what auto took there; None with plain.
     """
 
     path: Path
@@ -61,6 +64,8 @@ class Origin:
     inputs: Mapping[str, RecordedFile]
     loras: tuple[RecordedFile, ...]
     quantization: str | None
+    kernels: str = PLAIN
+    linears: LinearChoice | None = None
 
 
 def origin_of_versions() -> dict[str, object]:
@@ -126,6 +131,7 @@ def read_origin(path: Path) -> Origin:
             RecordedFile(_plain_name(one, "file"), one.text("sha256"), one.number("scale", 1.0)) for one in loras
         ),
         quantization=record.text("quantization") if "quantization" in record else None,
+        **_kernels(record),
     )
 
 
@@ -180,6 +186,14 @@ def _recorded(record: Fields, name: str) -> RecordedFile:
         return RecordedFile(_plain_name(record, name))
     inner = record.fields(name)
     return RecordedFile(_plain_name(inner, "file"), inner.text("sha256"))
+
+
+def _kernels(record: Fields) -> dict[str, Any]:
+    """Return the kernels that a clip says it was made with: a word, or with auto what was taken."""
+    found = record.values.get("kernels", PLAIN)
+    if found == PLAIN:
+        return {"kernels": PLAIN}
+    return {"kernels": AUTO, "linears": LinearChoice.read(record.fields("kernels"))}
 
 
 def _plain_name(record: Fields, key: str) -> str:

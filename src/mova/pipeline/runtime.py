@@ -5,9 +5,10 @@ None of it is part of a clip's settings: the same clip may be made anywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mova.kernels.attention_backends import find_backend
+from mova.kernels.linear_choice import LinearChoice, check_kernels_name, default_kernels
 from mova.plan.memory import check_memory
 from mova.weights.quantize.layout import check_method
 
@@ -22,15 +23,20 @@ class Runtime:
             `mova.weights.quantize.layout`; None leaves them as they are stored.
         attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.
         compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`).
+        kernels: products of linear layers on a CPU: auto takes what a short measurement found to be fastest there,
+            plain goes by a fixed rule. By default what MOVA_KERNELS says, else auto.
+        linears: a choice of those products to repeat with auto, such as that of a clip that is made again.
 
     Raises:
-        ConfigError: a placement, a method or a back-end that there is not.
+        ConfigError: a placement, a method, a back-end or a choice of kernels that there is not.
     """
 
     memory: str = "auto"
     quantization: str | None = None
     attention: str | None = None
     compile_blocks: bool = False
+    kernels: str = field(default_factory=default_kernels)
+    linears: LinearChoice | None = None
 
     def __post_init__(self) -> None:
         check_memory(self.memory)
@@ -38,3 +44,4 @@ class Runtime:
             check_method(self.quantization)
         if self.attention is not None:
             find_backend(self.attention)
+        check_kernels_name(self.kernels)

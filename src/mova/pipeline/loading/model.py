@@ -18,10 +18,9 @@ from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten, shorten_text
 from mova.geometry import ClipGeometry
 from mova.kernels.cpu_conv import fold_causal_convolutions
-from mova.kernels.cpu_linear import use_onednn_linears
 from mova.names import COMPONENTS, FEW_STEPS_FILE, FLOAT32_NETWORKS, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMPONENTS
 from mova.offload.placement import Placement
-from mova.pipeline.kernels import check_kernels, use_kernels
+from mova.pipeline.kernels import check_kernels, use_kernels, use_linears
 from mova.pipeline.loading.quantized import load_quantized, plan_quantization
 from mova.pipeline.loading.shard import ShardedComponents, WeightedLoras
 from mova.pipeline.lora import check_lora_scale
@@ -184,7 +183,8 @@ def read_model(
     networks |= {name: given[name] for name in NETWORKS if name in given}
     networks |= loading.networks([name for name in present if name in NETWORKS], on_bytes)
     fold_causal_convolutions(networks["video_vae"])
-    use_onednn_linears(networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None)
+    with_linears = [networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None]
+    use_linears(runtime, with_linears, device, dtype, parallel)
     use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None))
     settings: dict[str, Any] = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     present_networks = {name: network for name, network in networks.items() if network is not None}

@@ -41,6 +41,11 @@ class RunConfig(Strict):
     compile: bool = Field(
         False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
     )
+    kernels: Literal["auto", "plain"] | None = Field(
+        None,
+        description="Linear layers on a CPU where no gradient is wanted: auto takes the fastest products, measured "
+        "once per machine, plain those of torch; by default what MOVA_KERNELS says, else auto.",
+    )
     log_every: int = Field(20, ge=1, le=MOST_STEPS, description="Steps between lines in the log.")
     validate_every: int = Field(200, ge=1, le=MOST_STEPS, description="Steps between validations; one more at the end.")
     checkpoint_every_s: float = Field(

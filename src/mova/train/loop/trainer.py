@@ -22,6 +22,8 @@ from mova.train.config import OptimizerConfig, RunConfig
 from mova.train.loop.average import WeightAverage
 from mova.train.loop.checkpoint import list_states, newest_state, save_state
 from mova.train.loop.interrupt import Interrupts
+from mova.train.loop.kernels import KEY as KERNELS
+from mova.train.loop.kernels import RunKernels
 from mova.train.loop.metrics import Metrics
 from mova.train.loop.optimizer import OptimizerSet, ParameterGroup, lr_factor
 from mova.train.loop.state import TrainingState
@@ -137,6 +139,7 @@ class Trainer:
             self.average.parameters if self.average else (),
             parallel,
         )
+        self.kernels = RunKernels(run.kernels, stage.modules.values(), self.device, parallel)
         self.sample = sample
         self.interrupts = Interrupts(several=parallel.mesh is not None)
         self.step = 0
@@ -314,6 +317,7 @@ class Trainer:
             raise self._not_finite("weights")
         tensors, values = self.state.collect()
         values |= {"trained_s": self.trained_s, "position": dict(self.stage.position(self.step))}
+        values |= {KERNELS: self.kernels.record()}
         save_state(
             self.folder / "checkpoints",
             self.step,
@@ -326,6 +330,7 @@ class Trainer:
     def _resume(self) -> None:
         stored = newest_state(self.folder / "checkpoints")
         if stored is None:
+            self.kernels.begin()
             self.log.begin(0)
             return
         values = as_fields(stored.values, str(stored.path), error=CheckpointError)
@@ -335,6 +340,7 @@ class Trainer:
             self.state.restore(stored)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; remove {self.folder} to begin anew") from error
+        self.kernels.resume(self.stage.name, values)
         self.step, self.trained_s = stored.step, trained_s
         self.log.begin(self.step)
         self.log.write("resume", step=self.step)
