@@ -26,6 +26,7 @@ FLAGS = {
     "--quantize",
     "--attention",
     "--compile",
+    "--no-compile",
     "--runs",
     "--json",
     "--help",

@@ -57,6 +57,7 @@ FLAGS = [
     "--quantize",
     "--attention",
     "--compile",
+    "--no-compile",
     "--kernels",
     "--gpus",
     "--layout",

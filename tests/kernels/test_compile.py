@@ -5,13 +5,15 @@ Most tests let `torch.compile` trace and run the graphs as they are ("eager"), w
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch._dynamo.utils import counters
 
 from mova.errors import ConfigError
 from mova.kernels import cpu_linear
-from mova.kernels.compile import check_compiler, compile_blocks
+from mova.kernels.compile import check_compiler, compile_blocks, is_compiled, missing_tool
 from mova.kernels.cpu_linear import use_onednn_linears
 from mova.kernels.text_cache import TextCache
 from mova.models.bridge import CrossModalBridge
@@ -174,9 +176,63 @@ def test_calls_with_gradients_compute_as_before(experts):
 def test_a_missing_compiler_is_found_beforehand():
     with (
         torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")}),
-        pytest.raises(ConfigError, match=r"compile needs a C\+\+ compiler .*no-such-compiler.*; nearest is no compile"),
+        pytest.raises(ConfigError, match=r"compile needs a C\+\+ compiler .*no-such-compiler; nearest is no compile"),
     ):
         check_compiler(CPU)
+
+
+def test_a_failure_with_a_compiler_at_hand_is_shown_as_what_it_is(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no room\nfor this")
+
+    monkeypatch.setattr("mova.kernels.compile._compile_trifle", fail)
+    monkeypatch.setattr("mova.kernels.compile.missing_tool", lambda _: None)
+    with pytest.raises(ConfigError, match="failed for a trifle with RuntimeError: no room; nearest is no compile"):
+        check_compiler(CPU)
+
+
+def test_what_is_missing_is_looked_for(monkeypatch, tmp_path):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert "Triton" in missing_tool(gpu)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "a C compiler" in missing_tool(gpu)
+    assert "no-such-compiler" in missing_tool(gpu)
+    monkeypatch.setenv("CC", sys.executable)
+    monkeypatch.setattr("mova.kernels.compile._header_folders", lambda: [tmp_path])
+    assert f"found no Python.h in {tmp_path}" in missing_tool(gpu)
+    (tmp_path / "Python.h").touch()
+    assert missing_tool(gpu) is None
+
+
+@torch.no_grad()
+def test_blocks_that_cannot_be_compiled_are_computed_plainly_where_nobody_asked_for_it(experts, caplog):
+    def refuse(graph, inputs):
+        raise RuntimeError("no kernel for this")
+
+    model = experts[0]
+    expected = step(model, prompt_of())
+    compile_blocks(components(model), backend=refuse, or_plain=True)
+    for _ in range(2):
+        assert_near(step(model, prompt_of()), expected)
+    assert not is_compiled(model.video_tower)
+    assert [record.getMessage() for record in caplog.records if record.name == "mova.kernels.compile"] == [
+        "blocks are computed plainly, as compiling them failed with RuntimeError: no kernel for this"
+    ]
+
+
+@torch.no_grad()
+def test_blocks_that_were_to_be_compiled_and_cannot_be_are_an_error(experts):
+    def refuse(graph, inputs):
+        raise RuntimeError("no kernel for this")
+
+    model = experts[0]
+    assert not is_compiled(model.bridge)
+    compile_blocks(components(model), backend=refuse)
+    assert is_compiled(model.bridge)
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="no kernel for this"):
+        step(model, prompt_of())
 
 
 def test_processes_that_share_tokens_cannot_compile():

@@ -61,3 +61,25 @@ def test_without_gradients_the_results_are_those_with_them(batch, dtype):
         torch.testing.assert_close(modulate(norm, x, shift, scale), modulated, atol=atol, rtol=rtol)
         torch.testing.assert_close(add_gated(x, update, gate), added, atol=atol, rtol=rtol)
     assert torch.equal(x, kept)
+
+
+def _gated_in_copies(x, update, gate):
+    return torch.addcmul(x.float(), update.float(), gate).to(x.dtype)
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16),
+                                    (torch.float32, torch.bfloat16), (torch.float16, torch.float16)])  # fmt: skip
+def test_the_gated_sum_and_its_gradients_are_those_of_float32_copies_to_the_bit(dtypes):
+    torch.manual_seed(0)
+    found = []
+    inputs = torch.randn(2, 33, 40).to(dtypes[0]), torch.randn(2, 33, 40).to(dtypes[1]), torch.randn(2, 1, 40)
+    weight = torch.randn(2, 33, 40)
+    for form in (add_gated, _gated_in_copies):
+        given = [tensor.clone().requires_grad_() for tensor in inputs]
+        added = form(*given)
+        (added.float() * weight).sum().backward()
+        with torch.no_grad():
+            found.append([added.detach(), form(*inputs), *(tensor.grad for tensor in given)])
+    for made, expected in zip(*found, strict=True):
+        assert made.dtype == expected.dtype
+        assert torch.equal(made, expected)

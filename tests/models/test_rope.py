@@ -71,6 +71,19 @@ def test_the_two_conventions_pair_different_channels():
     torch.testing.assert_close(halves[4], 0 * sin[0] + 4 * cos[0])
 
 
+@pytest.mark.parametrize("rotate", [rotate_pairs, rotate_halves])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rotation_is_rounded_once_and_the_same_with_gradients_and_without(rotate, dtype):
+    table, tokens = audio_rotary(9, 48, CPU), _draw(1, 2, 9, 3, 48)
+    kept = tokens.clone()
+    turned = rotate(tokens, table, dtype)
+    assert turned.dtype == dtype
+    assert torch.equal(turned, rotate(tokens, table).to(dtype))
+    with torch.no_grad():
+        assert torch.equal(rotate(tokens, table, dtype), turned)
+    assert torch.equal(tokens, kept)
+
+
 def test_the_form_for_compilers_gives_the_same_rotation_and_gradients(monkeypatch):
     table = audio_rotary(9, 48, CPU)
     results = []

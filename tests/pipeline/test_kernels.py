@@ -10,7 +10,7 @@ from mova.kernels.calibration import machine_name
 from mova.kernels.cpu_linear import plain_uses_onednn
 from mova.kernels.linear_choice import ChoiceFile, LinearChoice
 from mova.models.attention import Attention
-from mova.pipeline.kernels import check_kernels, describe_linears, head_dims, use_kernels, use_linears
+from mova.pipeline.kernels import check_kernels, compiles_unasked, describe_linears, head_dims, use_kernels, use_linears
 from mova.pipeline.load import load_pipeline
 from mova.pipeline.loading import model as reading
 from mova.pipeline.runtime import Runtime
@@ -81,10 +81,10 @@ def test_a_loaded_model_computes_with_the_chosen_attention(checkpoint, latents_o
 
 def test_a_choice_to_compile_reaches_all_blocks(pipe, monkeypatch):
     asked = []
-    monkeypatch.setattr("mova.pipeline.kernels.compile_blocks", lambda parts: asked.extend(parts))
-    use_kernels(Runtime(compile_blocks=True), [pipe.video_dit, pipe.dual_tower_bridge])
+    monkeypatch.setattr("mova.pipeline.kernels.compile_blocks", lambda parts, **_: asked.extend(parts))
+    use_kernels(Runtime(compile_blocks=True), [pipe.video_dit, pipe.dual_tower_bridge], CPU)
     assert asked == [pipe.video_dit, pipe.dual_tower_bridge]
-    use_kernels(Runtime(), [pipe.audio_dit])
+    use_kernels(Runtime(token_forwards=10**9), [pipe.audio_dit], CPU)
     assert len(asked) == 2
     assert compilation.compile_blocks([torch.nn.Linear(2, 2)]) == 0
 
@@ -145,3 +145,38 @@ def test_other_processes_take_the_choice_of_rank_0(monkeypatch):
 def test_nothing_is_measured_where_there_is_no_choice(device, dtype, monkeypatch):
     monkeypatch.setattr("mova.kernels.calibration.choose_linears", lambda *_: pytest.fail("measured"))
     use_linears(Runtime(kernels="auto"), [torch.nn.Linear(4, 4)], torch.device(device), dtype)
+
+
+GPU = torch.device("cuda")
+LONG = 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("runtime", "parallel", "expected"),
+    [
+        (Runtime(token_forwards=LONG), None, True),
+        (Runtime(token_forwards=50 * 2 * 43_120), None, False),
+        (Runtime(token_forwards=50 * 2 * 43_120, quantization="float8_linear"), None, True),
+        (Runtime(), None, False),
+        (Runtime(token_forwards=LONG, compile_blocks=False), None, False),
+        (Runtime(token_forwards=LONG), Parallel(ulysses=2), False),
+        (Runtime(token_forwards=LONG), Parallel(replicate=2), False),
+        (Runtime(token_forwards=2 * LONG), Parallel(replicate=2), True),
+    ],
+)
+def test_on_a_gpu_a_run_that_is_long_enough_compiles_unasked(monkeypatch, runtime, parallel, expected):
+    monkeypatch.setattr("mova.pipeline.kernels.check_compiler", lambda _: None)
+    assert compiles_unasked(runtime, GPU, parallel) is expected
+    assert not compiles_unasked(runtime, CPU, parallel)
+
+
+def test_what_nobody_asked_for_is_left_out_with_one_note_where_nothing_compiles(monkeypatch, caplog):
+    def refuse(device):
+        raise ConfigError("compile needs a C compiler, and found no gcc; nearest is no compile")
+
+    monkeypatch.setattr("mova.pipeline.kernels.check_compiler", refuse)
+    assert not compiles_unasked(Runtime(token_forwards=LONG), GPU)
+    assert [record.getMessage() for record in caplog.records] == [
+        "blocks are not compiled, which would pay here: compile needs a C compiler, and found no gcc; nearest is no "
+        "compile"
+    ]

@@ -130,15 +130,25 @@ TABLE = (
     Private(
         "torch",
         "torch.nn.Module._forward_hooks",
-        ("codecs/video_repeats.py", "kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        (
+            "codecs/video_repeats.py",
+            "kernels/cpu_linear.py",
+            "pipeline/loop/side_stream.py",
+            "weights/quantize/layers.py",
+        ),
         "whether somebody listens to a module, of which calls are left out or joined: of the encoder where frames "
-        "repeat, of the loop that opens the side stream",
+        "repeat, of the loop that opens the side stream, of layers that round one input",
         lambda: "_forward_hooks" in vars(nn.Module()),
     ),
     Private(
         "torch",
         "torch.nn.Module._forward_pre_hooks",
-        ("codecs/video_repeats.py", "kernels/cpu_linear.py", "pipeline/loop/side_stream.py"),
+        (
+            "codecs/video_repeats.py",
+            "kernels/cpu_linear.py",
+            "pipeline/loop/side_stream.py",
+            "weights/quantize/layers.py",
+        ),
         "as above",
         lambda: "_forward_pre_hooks" in vars(nn.Module()),
     ),

@@ -93,8 +93,8 @@ def test_nothing_is_printed():
 
 
 def test_only_the_command_line_and_the_choice_of_kernels_read_environment_variables():
-    # A default for the commands, for Python and for recipes alike, and the folder of the user's caches.
-    allowed = {"cli/app.py", "cli/terminal/log.py", "kernels/linear_choice.py"}
+    # A default for the commands, for Python and for recipes alike, and the folder of the user's caches; compilers.
+    allowed = {"cli/app.py", "cli/terminal/log.py", "kernels/compile.py", "kernels/linear_choice.py"}
     for path in SOURCES:
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert name_of(path) in allowed or not names & {"environ", "getenv", "putenv"}, path

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from mova.errors import StageError
 from mova.files.unfinished import temporary_folder
 from mova.pipeline.runtime import Runtime
-from mova.plan.cost import forward_cost
+from mova.plan.cost import forward_cost, token_forwards
 from mova.plan.published import find_configs
 from mova.settings.sampling import SamplingSettings
 from mova.weights.dims import ModelDims
@@ -158,9 +158,11 @@ def measure(
     from mova.bench.machine import describe_machine
     from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.inputs.media import GivenNoise
+    from mova.pipeline.kernels import with_compile_settled
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    runtime = with_compile_settled(replace(runtime, token_forwards=token_forwards(settings)), device)
     before = _load()
     command, plan, inputs = None, None, CallInputs(prompt=PROMPT, noise=GivenNoise(seed=0))
     if options is None:

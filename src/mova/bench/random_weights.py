@@ -101,7 +101,7 @@ def random_pipeline(
     fold_causal_convolutions(networks["video_vae"])
     towers = [networks[name] for name in COMPONENTS if networks[name] is not None]
     use_linears(runtime, towers, device, dtype)
-    use_kernels(runtime, towers)
+    use_kernels(runtime, towers, device)
     present = {name: network for name, network in networks.items() if network is not None}
     parts = {"scheduler": PairedFlowMatchScheduler(), "tokenizer": None, **networks}
     placement = Placement(present, device, plan, dtype) if plan is not None and is_placed else None

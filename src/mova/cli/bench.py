@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     output: Annotated[Path, typer.Option(help="The note to write, a new .md file.")],
     model: Annotated[
-        str, typer.Option(help="Model: mova-tiny or a directory; with --random-weights also mova-360p.")
+        str, typer.Option(help="Model: mova-tiny or a directory; of random weights also mova-360p.")
     ] = "mova-tiny",
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Random weights of the model's sizes: nothing is downloaded.")
@@ -41,8 +41,13 @@ def bench(
     ] = None,
     attention: Annotated[str | None, typer.Option(help="Attention kernels, such as native_flash or flash_3.")] = None,
     compile_blocks: Annotated[
-        bool, typer.Option("--compile", help="Compile the transformer blocks first: slower start, faster steps.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the transformer blocks first: slower start, faster steps. By default on CUDA where the run "
+            "is long enough to gain by it.",
+        ),
+    ] = None,
     runs: Annotated[int, typer.Option(help=f"Times that the command is run, 1 to {MAX_RUNS}; the median counts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
@@ -146,7 +151,8 @@ def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runti
         "--attention": runtime.attention,
     }
     given = [text for name, value in values.items() if value is not None for text in (name, str(value))]
-    return [*given, "--compile"] if runtime.compile_blocks else given
+    compiles = {None: [], True: ["--compile"], False: ["--no-compile"]}
+    return [*given, *compiles[runtime.compile_blocks]]
 
 
 def _line(model: str, random_weights: bool, speed: str) -> list[str]:

@@ -117,8 +117,13 @@ def generate(
         ),
     ] = None,
     compile_blocks: Annotated[
-        bool, typer.Option("--compile", help="Compile the transformer blocks first: slower start, faster steps.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the transformer blocks first: slower start, faster steps. By default on CUDA where the run "
+            "is long enough to gain by it.",
+        ),
+    ] = None,
     kernels: Annotated[
         str | None,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
 from mova.pipeline.origin import INPUTS, is_same_clip
 from mova.pipeline.runtime import Runtime
+from mova.plan.cost import token_forwards
 from mova.settings.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
 from mova.settings.sampling import SamplingSettings
 from mova.weights.dims import dims_from_directory
@@ -200,6 +201,8 @@ def generate_files(
     records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]
     kept = [keeps and _is_there(job, record) for job, record in zip(jobs, records, strict=True)]
     largest = max(jobs, key=lambda job: job.request.settings.geometry.num_video_tokens)
+    work = sum(token_forwards(job.request.settings) for job, is_kept in zip(jobs, kept, strict=True) if not is_kept)
+    runtime = replace(runtime, token_forwards=work)
     session = Session(folder, largest.request.settings.geometry, processes, runtime)
     made: list[GeneratedFile | KeptFile] = []
     for job, target, record, is_kept in zip(jobs, targets, records, kept, strict=True):

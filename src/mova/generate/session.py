@@ -53,6 +53,7 @@ class Session:
 
     def circumstances(self) -> dict[str, object]:
         """Return what a clip's record says of how it was computed, once it has been: device and kernels."""
+        from mova.kernels.compile import is_compiled
         from mova.names import COMPONENTS
         from mova.pipeline.kernels import describe_linears
 
@@ -60,6 +61,8 @@ class Session:
         if self.pipeline is not None and "cpu" in self.device:
             networks = [getattr(self.pipeline, name) for name in (*COMPONENTS, "text_encoder")]
             found["kernels"] = describe_linears(self._runtime, [one for one in networks if one is not None])
+        if self.pipeline is not None and is_compiled(self.pipeline.video_dit):
+            found["compiled"] = True
         return found
 
     def generate(

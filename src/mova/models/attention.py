@@ -112,7 +112,7 @@ class Attention(nn.Module, AttentionModuleMixin):
         *,
         eps: float,
         context_dim: int | None = None,
-        rotate: Callable[[torch.Tensor, RotaryTable], torch.Tensor] = rotate_pairs,
+        rotate: Callable[[torch.Tensor, RotaryTable, torch.dtype], torch.Tensor] = rotate_pairs,
     ) -> None:
         super().__init__()
         if num_heads < 1 or dim % num_heads:
@@ -148,11 +148,11 @@ class Attention(nn.Module, AttentionModuleMixin):
         is_self = context_BKC is None
         if context_BKC is None:
             q, k, v = self.self_projections(x_BLD)
-            k, v = self._heads(k, self.norm_k, rotary).to(v.dtype), self._heads(v)
+            k, v = self._heads(k, self.norm_k, rotary, v.dtype), v.unflatten(-1, (self.num_heads, -1))
         else:
             q = self.q(x_BLD)
             k, v = self.keys_and_values(context_BKC, context_rotary)
-        q = self._heads(q, self.norm_q, rotary).to(v.dtype)
+        q = self._heads(q, self.norm_q, rotary, v.dtype)
         attended = self.processor(q, k, v, is_self)
         output: torch.Tensor = self.o(attended.flatten(2))
         return output
@@ -170,13 +170,12 @@ class Attention(nn.Module, AttentionModuleMixin):
 
         A technique may take this method's place on one attention (decision 0001).
         """
-        v = self.v(context_BKC)
-        return self._heads(self.k(context_BKC), self.norm_k, rotary).to(v.dtype), self._heads(v)
+        k, v = self.k(context_BKC), self.v(context_BKC)
+        return self._heads(k, self.norm_k, rotary, v.dtype), v.unflatten(-1, (self.num_heads, -1))
 
     def _heads(
-        self, projected_BLD: torch.Tensor, norm: RMSNorm | None = None, rotary: RotaryTable | None = None
+        self, projected_BLD: torch.Tensor, norm: RMSNorm, rotary: RotaryTable | None, dtype: torch.dtype
     ) -> torch.Tensor:
-        """Split (B, L, D) into heads (B, L, N, E), normed over all of them and turned by its positions before."""
-        normed = projected_BLD if norm is None else norm(projected_BLD)
-        heads = normed.unflatten(-1, (self.num_heads, -1))
-        return heads if rotary is None else self.rotate(heads, rotary)
+        """Norm (B, L, D) over all heads, split it into (B, L, N, E), and turn these by their positions."""
+        heads = norm(projected_BLD).unflatten(-1, (self.num_heads, -1))
+        return heads.to(dtype) if rotary is None else self.rotate(heads, rotary, dtype)

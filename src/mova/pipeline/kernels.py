@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,18 @@ import torch
 from torch import nn
 
 from mova.distributed.mesh import ALONE, Parallel
+from mova.errors import ConfigError
 from mova.kernels.attention_backends import check_backend, use_backend
 from mova.kernels.compile import check_compiler, compile_blocks
+from mova.kernels.compile_rule import compiling_pays
 from mova.kernels.cpu_attention import use_cpu_attention
 from mova.kernels.cpu_linear import linears_in_use, use_onednn_linears
 from mova.kernels.linear_choice import AUTO
 from mova.names import BRIDGE, TOWERS
 from mova.pipeline.runtime import Runtime
 from mova.weights.index import checked_fields
+
+logger = logging.getLogger(__name__)
 
 
 def check_kernels(
@@ -96,14 +102,43 @@ def describe_linears(runtime: Runtime, networks: Iterable[nn.Module]) -> str | d
     return linears_in_use(networks, machine_name()).to_record()
 
 
-def use_kernels(runtime: Runtime, components: Iterable[nn.Module]) -> None:
-    """Let towers and bridge compute with the chosen kernels, which were checked."""
+def use_kernels(
+    runtime: Runtime, components: Iterable[nn.Module], device: torch.device, parallel: Parallel | None = None
+) -> None:
+    """Let towers and bridge compute with the chosen kernels, which were checked.
+
+    Args:
+        runtime: the choices.
+        components: towers and bridge, changed in place.
+        device: that computes.
+        parallel: this process among others.
+    """
     components = list(components)
     use_cpu_attention()
     if runtime.attention is not None:
         use_backend(runtime.attention, components)
-    if runtime.compile_blocks:
-        compile_blocks(components)
+    if runtime.compile_blocks or compiles_unasked(runtime, device, parallel):
+        compile_blocks(components, or_plain=runtime.compile_blocks is None)
+
+
+def compiles_unasked(runtime: Runtime, device: torch.device, parallel: Parallel | None = None) -> bool:
+    """Say whether blocks are compiled where nobody says it: on CUDA, where it pays and is possible."""
+    if runtime.compile_blocks is not None or device.type != "cuda":
+        return False
+    shares_tokens, processes = (False, 1) if parallel is None else (parallel.context_size > 1, parallel.world_size)
+    if shares_tokens or not compiling_pays(runtime.token_forwards // processes, runtime.quantization):
+        return False
+    try:
+        check_compiler(device)
+    except ConfigError as error:
+        logger.warning("blocks are not compiled, which would pay here: %s", error)
+        return False
+    return True
+
+
+def with_compile_settled(runtime: Runtime, device: torch.device) -> Runtime:
+    """Return choices that say whether blocks are compiled; a failure is an error then."""
+    return replace(runtime, compile_blocks=bool(runtime.compile_blocks) or compiles_unasked(runtime, device))
 
 
 def head_dims(folder: Path) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from mova.weights.lora.source import find_lora
 
 INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
-CIRCUMSTANCES = ("device", "kernels", "mova", "versions")
+CIRCUMSTANCES = ("compiled", "device", "kernels", "mova", "versions")
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 

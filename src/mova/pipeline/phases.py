@@ -142,6 +142,7 @@ class PhasesMixin:
                 start.latents,
                 start.condition,
                 batch_branches=batch_branches,
+                placement="resident" if self.placement is None else self.placement.plan.placement,
                 spread=self._spread.velocities,
                 broadcast_flag=self.parallel.broadcast_flag,
                 on_step=step_callback(self, plan, bar.update, on_step_end, callback_inputs),

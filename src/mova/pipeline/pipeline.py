@@ -220,7 +220,7 @@ class MovaPipeline(
             generator: instead of a seed: one, or one per clip. latents, audio_latents: initial noise, used exactly.
             prompt_embeds, negative_prompt_embeds: (B, P, C) instead of texts.
             batch_branches: evaluate guidance branches in one call where they allow it (same numbers up to rounding);
-                None: where the calls are small.
+                None: where the calls are small, or bring the weights anew.
             speed: "exact", "fast" or "fastest": what is recommended for steps, guidance and step cache; what is given
                 here counts all the same (see `mova.settings.speed`). "distilled": what the acting LoRA recommends.
             adaptive_guidance: in [0, 1]; cosine distance of the predictions with and without the text below which

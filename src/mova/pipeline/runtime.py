@@ -22,10 +22,12 @@ class Runtime:
         quantization: how the large linear layers are quantised while they are loaded, one of the methods in
             `mova.weights.quantize.layout`; None leaves them as they are stored.
         attention: back-end of the attention, a name of `mova.kernels.attention_backends`; None leaves it to torch.
-        compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`).
+        compile_blocks: compile the repeated blocks before the first step (see `mova.kernels.compile`); None: on CUDA
+            where `token_forwards` pay for it (`mova.kernels.compile_rule`) and it is possible.
         kernels: products of linear layers on a CPU: auto takes what a short measurement found to be fastest there,
             plain goes by a fixed rule. By default what MOVA_KERNELS says, else auto.
         linears: a choice of those products to repeat with auto, such as that of a clip that is made again.
+        token_forwards: video tokens x forwards that are to come, as far as they are known.
 
     Raises:
         ConfigError: a placement, a method, a back-end or a choice of kernels that there is not.
@@ -34,9 +36,10 @@ class Runtime:
     memory: str = "auto"
     quantization: str | None = None
     attention: str | None = None
-    compile_blocks: bool = False
+    compile_blocks: bool | None = None
     kernels: str = field(default_factory=default_kernels)
     linears: LinearChoice | None = None
+    token_forwards: int = 0
 
     def __post_init__(self) -> None:
         check_memory(self.memory)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields
 from mova.checks import check_scale, check_steps
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
+from mova.kernels.compile_rule import compiling_pays
 from mova.plan.gpus import CPU_TFLOPS_PER_CORE, MAX_GPUS, Gpu
 from mova.plan.memory import MemoryPlan, plan_memory, plan_shared_memory
+from mova.settings.sampling import SamplingSettings
 from mova.settings.speed import speed_named
 from mova.weights.dims import BridgeDims, ModelDims, TowerDims
 
@@ -131,6 +133,21 @@ class Plan:
         )
 
     @property
+    def token_forwards(self) -> int:
+        """Video tokens x forwards of the whole denoising loop."""
+        return self.num_steps * self.calls.total * self.geometry.num_video_tokens
+
+    @property
+    def shares_tokens(self) -> bool:
+        """Whether more GPUs than there are branches share the tokens of a clip."""
+        return self.num_gpus > 1 and self.num_gpus != self.calls.total
+
+    @property
+    def compiles(self) -> bool:
+        """Whether `mova generate` compiles the blocks on a GPU where nobody says it."""
+        return not self.shares_tokens and compiling_pays(self.token_forwards // self.num_gpus, self.quantization)
+
+    @property
     def total_operations(self) -> int:
         """Operations of the whole denoising loop."""
         return self.num_steps * self.step_operations
@@ -215,6 +232,12 @@ def calls_per_step(guidance_scale: float, modality_scale: float) -> Calls:
     check_scale("modality_scale", modality_scale)
     with_bridge = (guidance_scale != 0) + (modality_scale != guidance_scale)
     return Calls(with_bridge=with_bridge, without_bridge=int(modality_scale != 1))
+
+
+def token_forwards(settings: SamplingSettings) -> int:
+    """Return video tokens x forwards of a clip, at most: adaptive guidance and caches spare some."""
+    calls = calls_per_step(settings.guidance_scale, settings.modality_scale).total
+    return settings.num_inference_steps * calls * settings.geometry.num_video_tokens
 
 
 def seconds(operations: float, tflops: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from mova.kernels.compile_rule import COMPILE_S, compiling_saves
 from mova.plan.cost import Plan, cpu_estimate, in_words, memory_plans, seconds, time_estimates
 from mova.plan.gpus import CPU_TFLOPS_PER_CORE, Gpu
 from mova.plan.memory import GB, USABLE_SHARE, MemoryPlan
@@ -39,6 +40,7 @@ def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, obje
         "steps": made.num_steps,
         "step_operations": made.step_operations,
         "total_operations": made.total_operations,
+        "compiled_by_default": made.compiles,
         "memory_estimates": [{**asdict(memory), "total_bytes": memory.total_bytes} for memory in made.memory],
         "denoising_seconds": {gpu.name: time_estimates(made, gpu) for gpu in gpus},
         "denoising_is_upper_bound": made.is_upper_bound,
@@ -64,6 +66,7 @@ def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
             f"{_tera(made.step_operations)} TFLOP",
             f"{made.num_steps} steps{_speed_words(made)}: {_tera(made.total_operations)} TFLOP"
             + (" at most, as classifier-free guidance ends earlier" if made.is_upper_bound else ""),
+            _compiled_line(made),
             f"memory at the peak{' of each GPU' if made.num_gpus > 1 else ''}, one clip (weights are counted, the rest "
             "is estimated; the program itself adds 0.5 GB)",
             *(_memory_line(memory) for memory in made.memory),
@@ -117,6 +120,16 @@ def _memory_line(memory: MemoryPlan) -> str:
     return (
         f"  {memory.name:<18}{memory.total_bytes / GB:>8.2f} GB = {memory.weights_bytes / GB:.2f} of weights + "
         f"{memory.activations_bytes / GB:.2f} while {memory.phase}{more}"
+    )
+
+
+def _compiled_line(made: Plan) -> str:
+    saved = compiling_saves(made.token_forwards // made.num_gpus, made.quantization)
+    if made.shares_tokens:
+        return "blocks: not compiled, as GPUs that share a clip exchange tokens inside of them"
+    return (
+        f"blocks: {'compiled' if made.compiles else 'not compiled'} by default on a GPU (saves about {saved:.2g} s on "
+        f"an H200, more where memory is slower, and takes about {COMPILE_S:g} s the first time)"
     )
 
 

@@ -188,6 +188,25 @@ def test_on_a_gpu_branches_share_a_call_where_half_of_the_free_memory_holds_them
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    ("placement", "limit", "calls"),
+    [("resident", 16, 1), ("resident", 15, 2), ("phases", 15, 2), ("stream", 15, 1), ("disk", 15, 1)],
+)
+def test_on_a_gpu_large_calls_are_shared_only_where_each_call_brings_the_weights(
+    pipe, model_and_arguments, monkeypatch, placement, limit, calls
+):
+    make, arguments = model_and_arguments
+    # Two clips of eight tokens each.
+    monkeypatch.setattr(velocity, "SMALL_CALL_TOKENS", limit)
+    counted = []
+    handle = pipe.audio_dit.head.register_forward_hook(lambda *_: counted.append(1))
+    make(None, placement=placement, free_bytes=lambda _: 10**12)((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+    make(None, placement=placement, free_bytes=lambda _: 0)((CONDITIONAL, TEXTLESS), *arguments, "low_noise")
+    handle.remove()
+    assert len(counted) == calls + 2
+
+
+@torch.no_grad()
 def test_branches_that_do_not_fit_after_all_take_turns_from_then_on(pipe, model_and_arguments, caplog):
     make, arguments = model_and_arguments
     batches = []

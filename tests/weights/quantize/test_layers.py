@@ -1,16 +1,21 @@
 """Quantised weights: small, close to the original, and learnable through."""
 
+import copy
 import sys
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from mova.errors import ConfigError, MissingExtraError
+from mova.kernels.compile import compile_blocks
+from mova.models.attention import Attention
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 from mova.weights.lora.merge import _check_weight
-from mova.weights.quantize.codes import multiply_float8, quantize_weight, relative_error
+from mova.weights.quantize import layers
+from mova.weights.quantize.codes import multiply_float8, quantize_weight, relative_error, round_to_float8
 from mova.weights.quantize.layers import (
     QuantizedLinear,
     Quantizer,
@@ -115,6 +120,62 @@ def test_a_component_is_quantized_while_it_is_read_and_its_other_tensors_stay_as
     stays = [path for path, module in quantized.named_modules() if type(module) is nn.Linear]
     assert all(not path.startswith("blocks.") for path in stays)
     assert f"{len(paths)} weights, relative error 0." in summarise_errors(quantizer.errors)
+
+
+@pytest.fixture(scope="module")
+def eight_bit_audio():
+    return load_component(find_model("mova-tiny") / "audio_dit", quantizer=Quantizer("float8_linear")).eval()
+
+
+@torch.no_grad()
+def test_self_attention_rounds_its_input_once_for_three_products_of_the_same_bits(eight_bit_audio, monkeypatch):
+    attention, x, rounded = eight_bit_audio.blocks[0].self_attn, torch.randn(2, 7, 144), []
+    expected = Attention.self_projections(attention, x)
+
+    def count(rows):
+        rounded.append(rows.shape)
+        return round_to_float8(rows)
+
+    monkeypatch.setattr(layers, "round_to_float8", count)
+    for made, one in zip(attention.self_projections(x), expected, strict=True):
+        assert torch.equal(made, one)
+    assert rounded == [(14, 144)]
+    assert all(map(torch.equal, copy.deepcopy(attention).self_projections(x), expected))
+    assert len(rounded) == 2
+
+
+@torch.no_grad()
+def test_who_listens_to_a_projection_hears_it_and_other_layers_keep_their_place(eight_bit_audio):
+    attention, x, heard = copy.deepcopy(eight_bit_audio.blocks[0].self_attn), torch.randn(2, 7, 144), []
+    expected = attention.self_projections(x)
+    handle = attention.k.register_forward_hook(lambda *_: heard.append("k"))
+    assert all(map(torch.equal, attention.self_projections(x), expected))
+    assert heard == ["k"]
+    handle.remove()
+    attention.k = nn.Linear(144, 144)
+    q, k, v = attention.self_projections(x)
+    assert torch.equal(q, expected[0])
+    assert torch.equal(k, attention.k(x))
+    assert torch.equal(v, expected[2])
+
+
+def test_gradients_are_refused_by_the_projections_too(eight_bit_audio):
+    with pytest.raises(ConfigError, match="got float8_linear, which rounds its input too"):
+        eight_bit_audio.blocks[0].self_attn(torch.randn(1, 2, 144, requires_grad=True))
+
+
+@torch.no_grad()
+def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio):
+    torch._dynamo.reset()
+    counters.clear()
+    tower = copy.deepcopy(eight_bit_audio)
+    inputs = torch.randn(1, 32, 9), torch.tensor([500.0]), torch.randn(1, 4, 192)
+    expected = tower(*inputs)
+    compile_blocks([tower], backend="eager")
+    torch.testing.assert_close(tower(*inputs), expected, atol=1e-4, rtol=1e-4)
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
 
 
 def test_what_is_measured_is_the_error_of_each_weight():

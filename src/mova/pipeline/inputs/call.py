@@ -22,7 +22,7 @@ class CallInputs:
         media: images, video and audio.
         noise: initial noise, or the seeds that it is drawn from.
         per_prompt: clips per prompt.
-        batch_branches: evaluate guidance branches in one forward; None: where the forwards are small.
+        batch_branches: evaluate guidance branches in one forward; None: where they are small or bring weights.
         output_type: form of the result, see `MovaPipelineOutput`.
         on_step_end: called after each step, see `StepCallback`.
         callback_inputs: what it is shown, of `CALLBACK_INPUTS`.

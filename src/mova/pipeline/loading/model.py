@@ -185,7 +185,7 @@ def read_model(
     fold_causal_convolutions(networks["video_vae"])
     with_linears = [networks[name] for name in (*COMPONENTS, "text_encoder") if networks[name] is not None]
     use_linears(runtime, with_linears, device, dtype, parallel)
-    use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None))
+    use_kernels(runtime, (networks[name] for name in COMPONENTS if networks[name] is not None), device, parallel)
     settings: dict[str, Any] = {key: index[key] for key in ("audio_vae_type", "boundary_ratio") if key in index}
     present_networks = {name: network for name, network in networks.items() if network is not None}
     logger.debug("loaded %s: %s in %s on %s, %s", folder, ", ".join(networks), dtype, device, plan.placement)

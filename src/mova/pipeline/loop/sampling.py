@@ -75,6 +75,7 @@ def sample(
     condition: torch.Tensor,
     *,
     batch_branches: bool | None = None,
+    placement: str = "resident",
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
     broadcast_flag: BroadcastFlag = lambda flag, _: flag,
@@ -92,7 +93,7 @@ def sample(
         text: embeddings of B clips.
         latents: of B clips at the first noise level: noise, or clean where a modality is held.
         condition: (B, 4 + C, T, h, w) of the known frames.
-        batch_branches: see `VelocityModel`.
+        batch_branches, placement: see `VelocityModel`.
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
@@ -122,6 +123,7 @@ def sample(
                     condition=condition[first : first + size],
                     frame_rate=course.frame_rate,
                     batch_branches=batch_branches,
+                    placement=placement,
                     cache=cache,
                     clip=first,
                     fits=fits,

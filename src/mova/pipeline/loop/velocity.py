@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 
@@ -22,9 +22,12 @@ from mova.types import LatentPair, Velocities
 
 logger = logging.getLogger(__name__)
 
-# Video tokens of one call up to which branches share a call on a CPU. Small calls are bound by overhead, large ones
-# gain nothing there.
+# Video tokens of one call up to which branches share a call. Small calls are bound by overhead; large ones gain
+# nothing, and two of them at once take twice the memory.
 SMALL_CALL_TOKENS = 4096
+# Where weights are brought for each call, a shared one brings them once: from host memory that takes as long as
+# computing about so many tokens of a published model; from files longer than computing any clip.
+_JOINED_TOKENS: Final = {"stream": 16_384, "disk": None}
 # Of the free memory of a GPU that branches in one call may take: the estimate leaves out what kernels need beside.
 MEMORY_SHARE = 0.5
 
@@ -80,12 +83,13 @@ class VelocityModel:
         text: embeddings.
         condition: (B, 4 + C, T, h, w) of the known frames, in every branch.
         frame_rate: frames per second.
-        batch_branches: evaluate branches with the same bridge setting in one call; None: on a GPU where memory allows
-            it, elsewhere where calls are small.
+        batch_branches: evaluate branches with the same bridge setting in one call; None: where calls are small, or
+            weights are brought anew for each; on a GPU where memory allows it.
         cache: repeats what video blocks added at an earlier step; None computes all of them.
         remember_text: keep what follows from the texts alone (text K/V cache) once per expert; the same bits.
         clip: number of the first clip in the whole batch; `cache` tells clips that are computed alone apart by it.
         use_bridge: False lets the towers run apart in every branch.
+        placement: where weights are offloaded to, one of `mova.plan.memory.PLACEMENTS`.
         fits: whether so many branches fit in one call, as far as it is known; clips of a batch share it.
         free_bytes: free memory of the device of the latents, asked once for each number of branches; None, or an answer
             of None, for no such rule.
@@ -102,6 +106,7 @@ class VelocityModel:
     free_bytes: Callable[[torch.device], int | None] | None = free_gpu_bytes
     clip: int = 0
     use_bridge: bool = True
+    placement: str = "resident"
     fits: dict[int, bool] = field(default_factory=dict, repr=False)
     _texts: dict[tuple[Branch, ...], TextCache] = field(default_factory=dict, repr=False)
 
@@ -186,8 +191,11 @@ class VelocityModel:
         patch_t, patch_h, patch_w = tower.patch_size
         num_tokens = video.shape[0] * video[0, 0].numel() // (patch_t * patch_h * patch_w)
         free = self.free_bytes(video.device) if self.free_bytes else None
+        most = SMALL_CALL_TOKENS if free is None else _JOINED_TOKENS.get(self.placement, SMALL_CALL_TOKENS)
+        if most is not None and num_tokens > most:
+            return False
         if free is None:
-            return num_tokens <= SMALL_CALL_TOKENS
+            return True
         needed = count * num_tokens * token_bytes(tower.config.dim, tower.config.ffn_dim, tower.dtype.itemsize)
         return needed <= MEMORY_SHARE * free
 

@@ -122,11 +122,28 @@ def multiply_float8(
         bias: (out,) or None.
         dtype: dtype of the result, (..., out).
     """
-    rows, row_scales = round_to_float8(x.reshape(-1, x.shape[-1]))
+    rounded = round_to_float8(x.reshape(-1, x.shape[-1]))
+    return multiply_rounded(*rounded, weight, scales, bias, dtype).view(*x.shape[:-1], len(weight))
+
+
+def multiply_rounded(
+    rows: torch.Tensor,
+    row_scales: torch.Tensor,
+    weight: torch.Tensor,
+    scales: torch.Tensor,
+    bias: torch.Tensor | None,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Return a linear layer's output (N, out) from an input that was rounded before, for one layer or several.
+
+    Args:
+        rows, row_scales: from `round_to_float8`, (N, in) and (N,).
+        weight, scales, bias, dtype: see `multiply_float8`.
+    """
     bias = None if bias is None else bias.to(dtype)
     if dtype == torch.bfloat16 and _has_float8_products(weight):
         # The shorter sums of fast accumulation are off by far less than the rounding to 3 bits of mantissa.
-        output: torch.Tensor = torch._scaled_mm(
+        product: torch.Tensor = torch._scaled_mm(
             rows,
             weight.t(),
             scale_a=row_scales.unsqueeze(1),
@@ -135,11 +152,10 @@ def multiply_float8(
             out_dtype=dtype,
             use_fast_accum=True,
         )
-        return output.view(*x.shape[:-1], len(weight))
+        return product
     working = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
     (left, left_factor), (right, right_factor) = (_from_float8(tensor, working) for tensor in (rows, weight))
-    output = (left @ right.t()).mul_((row_scales * left_factor).unsqueeze(1)).mul_(scales * right_factor)
-    output = output.to(dtype).view(*x.shape[:-1], len(weight))
+    output = (left @ right.t()).mul_((row_scales * left_factor).unsqueeze(1)).mul_(scales * right_factor).to(dtype)
     return output if bias is None else output + bias
 
 

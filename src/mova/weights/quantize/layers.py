@@ -7,14 +7,16 @@ docs/decisions/0002-quantised-weights.md.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from mova.errors import CheckpointError, ConfigError
+from mova.models.attention import Attention
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 from mova.weights.lora.adapters import BRIDGE_TARGETS, TOWER_TARGETS, select_layers
@@ -22,11 +24,16 @@ from mova.weights.quantize.codes import (
     CODE_DTYPES,
     dequantize_weight,
     multiply_float8,
+    multiply_rounded,
     quantize_weight,
     relative_error,
     require_method,
+    round_to_float8,
 )
 from mova.weights.quantize.layout import FROZEN_METHODS, Method, check_method, quantized_layout, storage_method
+
+# Queries, keys and values.
+_NUM_PROJECTIONS: Final = 3
 
 
 class QuantizedLinear(nn.Linear):
@@ -67,11 +74,7 @@ class QuantizedLinear(nn.Linear):
             ConfigError: a gradient is wanted through float8_linear.
         """
         if self.method == "float8_linear":
-            if torch.is_grad_enabled() and x.requires_grad:
-                raise ConfigError(
-                    f"gradients pass through {' and '.join(FROZEN_METHODS)}, got float8_linear, which rounds its input "
-                    "too; nearest is float8"
-                )
+            _refuse_gradients(x)
             return multiply_float8(x, self.weight, self.get_buffer("scales"), self.bias, _working_dtype(x))
         shape = (self.out_features, self.in_features)
         output: torch.Tensor = _DequantizedLinear.apply(
@@ -178,6 +181,7 @@ class Quantizer:
             )
         for layer in quantized_layers(component).values():
             layer.method = self.method
+        _round_inputs_once(component)
         return component
 
     def quantize(self, key: str, tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
@@ -225,6 +229,7 @@ def install_quantized_layers(component: nn.Module, method: Method) -> dict[str, 
             quantized.bias.data = quantized.bias.data.to(layer.bias.dtype)
         layers[path] = quantized
         _replace(component, path, quantized)
+    _round_inputs_once(component)
     return layers
 
 
@@ -235,6 +240,51 @@ def summarise_errors(errors: Mapping[str, float]) -> str:
     worst = max(errors, key=lambda key: errors[key])
     mean = sum(errors.values()) / len(errors)
     return f"{len(errors)} weights, relative error {mean:.4f} on average, {errors[worst]:.4f} at most ({worst})"
+
+
+def _round_inputs_once(component: nn.Module) -> None:
+    """Let self-attentions round their input to float8 once for queries, keys and values: the same bits."""
+    for attention in component.modules():
+        if isinstance(attention, Attention) and len(_rounding_projections(attention)) == _NUM_PROJECTIONS:
+            # A bound method, for the compiler (`mova.kernels.text_cache`).
+            setattr(attention, "self_projections", types.MethodType(self_projections, attention))  # noqa: B010
+
+
+def self_projections(attention: Attention, x_BLD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Take the place of `Attention.self_projections`, by whose name pickle finds that of the class again."""
+    layers = _rounding_projections(attention)
+    if len(layers) < _NUM_PROJECTIONS:
+        return Attention.self_projections(attention, x_BLD)
+    _refuse_gradients(x_BLD)
+    rows, row_scales = round_to_float8(x_BLD.reshape(-1, x_BLD.shape[-1]))
+    dtype, lead = _working_dtype(x_BLD), x_BLD.shape[:-1]
+    q, k, v = (
+        multiply_rounded(rows, row_scales, layer.weight, layer.get_buffer("scales"), layer.bias, dtype).unflatten(
+            0, lead
+        )
+        for layer in layers
+    )
+    return q, k, v
+
+
+def _rounding_projections(attention: Attention) -> list[QuantizedLinear]:
+    return [layer for layer in (attention.q, attention.k, attention.v) if _rounds_its_input(layer)]
+
+
+def _rounds_its_input(layer: nn.Module) -> TypeGuard[QuantizedLinear]:
+    """Say whether a layer computes in float8 as here, and nobody listens to its call or stands before it."""
+    if not isinstance(layer, QuantizedLinear) or layer.method != "float8_linear":
+        return False
+    is_plain = getattr(layer.forward, "__func__", None) is QuantizedLinear.forward
+    return is_plain and not (layer._forward_hooks or layer._forward_pre_hooks)
+
+
+def _refuse_gradients(x: torch.Tensor) -> None:
+    if torch.is_grad_enabled() and x.requires_grad:
+        raise ConfigError(
+            f"gradients pass through {' and '.join(FROZEN_METHODS)}, got float8_linear, which rounds its input too; "
+            "nearest is float8"
+        )
 
 
 def _working_dtype(x: torch.Tensor) -> torch.dtype:
