@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from mova.offload.stores import FileStore, HostStore, Pieces, Reader, _own_pages, layout, make_store
+from mova.offload.stores import FileStore, HostStore, Pieces, Reader, layout, make_store
 
 CPU = torch.device("cpu")
 
@@ -76,12 +76,3 @@ def test_pieces_begin_at_aligned_places_and_do_not_overlap():
     places, total = layout([1, 256, 257, 0, 3])
     assert places == [0, 256, 512, 1024, 1024]
     assert total == 1280
-
-
-@pytest.mark.parametrize("num_bytes", [1, 4095, 4096, 4097, 100_000])
-def test_host_buffers_share_no_page(num_bytes):
-    buffers = [_own_pages(num_bytes) for _ in range(5)]
-    pages = [range(one.data_ptr() // 4096, (one.data_ptr() + num_bytes - 1) // 4096 + 1) for one in buffers]
-    assert {one.data_ptr() % 4096 for one in buffers} == {0}
-    assert {one.numel() for one in buffers} == {num_bytes}
-    assert len(set().union(*pages)) == sum(map(len, pages))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 
 from mova.offload.mapped_pages import MappedFiles
+from mova.offload.pinned import own_pages, pin
 
 StoreKind = Literal["host", "files"]
 
 # Tensors begin at multiples of this many bytes: enough for every dtype and for wide loads on a GPU.
 _ALIGNMENT = 256
-# Bytes of a page of host memory, and CUDA's flag for memory that is pinned for every context.
-_PAGE, _PORTABLE = 4096, 1
 
 
 def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
@@ -68,8 +66,8 @@ class HostStore:
             pairs = zip(dtypes, tensors, strict=True)
             dtypes = [min(wanted, tensor.dtype, key=lambda dtype: dtype.itemsize) for wanted, tensor in pairs]
         self._pieces, self._slot_pieces = Pieces(pieces.shapes, dtypes), pieces
-        self.buffer = _own_pages(self._pieces.total)
-        self._unpin = _pin(self.buffer) if device.type == "cuda" else None
+        self.buffer = own_pages(self._pieces.total)
+        self._unpin = pin(self.buffer) if device.type == "cuda" else None
         self._stored = self._pieces.views(self.buffer)
         mapped = MappedFiles()
         for view, tensor in zip(self._stored, tensors, strict=True):
@@ -144,21 +142,6 @@ def make_store(
 ) -> HostStore | FileStore:
     """Return a backing store of the kind that is asked for; see the classes."""
     return HostStore(tensors, pieces, device) if kind == "host" else FileStore(tensors, pieces)
-
-
-def _own_pages(num_bytes: int) -> torch.Tensor:
-    """Return a buffer that shares no page of memory with another: pages are pinned as a whole, and once."""
-    room = -(-num_bytes // _PAGE) * _PAGE
-    buffer = torch.empty(room + _PAGE, dtype=torch.uint8)
-    start = -buffer.data_ptr() % _PAGE
-    return buffer[start : start + num_bytes]
-
-
-def _pin(buffer: torch.Tensor) -> Callable[[], Any]:
-    """Pin a buffer where it is; return what undoes it. torch's own pinned memory comes in powers of two bytes."""
-    runtime = torch.cuda.cudart()
-    torch.cuda.check_error(int(runtime.cudaHostRegister(buffer.data_ptr(), buffer.numel(), _PORTABLE)))
-    return weakref.finalize(buffer, runtime.cudaHostUnregister, buffer.data_ptr())
 
 
 class Reader:
