@@ -174,7 +174,9 @@ def plan_model(
     sizes = UnitSizes(batch, grid, geometry.num_audio_latents, dims.num_prompt_tokens, dtype, autocast=is_gpu)
     units = measure_units(configs, adapters, sizes, method)
     calls = _calls(configs)
-    working = {name: _working(units[name], is_back=memory.offload_activations) for name in calls}
+    # What waited on the host has come back for the block that needs it; a GPU fetches that of the next one beside it.
+    num_back = (2 if is_gpu else 1) if memory.offload_activations else 0
+    working = {name: _working(units[name], num_back) for name in calls}
     largest = max(working, key=lambda name: working[name])
     idle_expert = _outside(components, config) if memory.one_expert else 0
     weights, slots, stored = _frozen_bytes(components, config)
@@ -219,9 +221,8 @@ def _calls(configs: Mapping[Component, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def _working(unit: UnitMemory, *, is_back: bool) -> int:
-    # What waited on the host has come back for the block that needs it.
-    return unit.peak + (unit.inputs + unit.shared if is_back else 0)
+def _working(unit: UnitMemory, num_back: int) -> int:
+    return unit.peak + num_back * (unit.inputs + unit.shared)
 
 
 def _kept(
