@@ -2,10 +2,14 @@
 
     .venv/bin/python benchmarks/bench_streaming.py --sizes full
     .venv/bin/python benchmarks/bench_streaming.py --sizes full --layers 8 --placements resident disk
+    .venv/bin/python benchmarks/bench_streaming.py --reading 2
 
 Random weights are made on the device, so nothing is loaded. MOVA-360p with one expert has 33 GB in bfloat16: `stream`
 copies them to pinned memory of the host, `disk` writes what it reads (7 GB with `--layers 8`, whose blocks are as large
 as those of 40). The text K/V cache is filled first, as in every step after the first.
+
+`--reading GB` measures what `disk` reads with instead, in turns: one thread that copies from mapped pages, and several
+that ask the file; from the system's cache, and from the disk (pages dropped with posix_fadvise).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -34,6 +39,8 @@ from mova.kernels.text_cache import TextCache
 from mova.models.dual_tower import DualTower
 from mova.models.presets import mova_360p, tiny
 from mova.names import AUDIO_TOWER, BRIDGE, PUBLISHED_COMPONENTS
+from mova.offload.mapped_pages import MappedFiles
+from mova.offload.readers import WeightReaders, num_readers
 from mova.offload.streaming import BlockStreamer
 from mova.pipeline.loop.side_stream import beside_video
 from mova.plan.free import free_host_bytes
@@ -234,6 +241,56 @@ def _to_files(part: torch.nn.Module, file: Path) -> None:
             tensor.data = mapped.get_tensor(name)
 
 
+def time_reading(gigabytes: float, folder: Path | None = None, rounds: int = 5) -> Iterator[dict[str, Any]]:
+    """Measure how fast blocks of a file come into memory; yields a row for the system's cache and one for the disk.
+
+    Args:
+        gigabytes: size of the file, in 10^9 bytes.
+        folder: where it is written; a temporary folder by default.
+        rounds: of each way, in turns.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        file, blocks = Path(temporary) / "blocks.safetensors", max(1, round(gigabytes * GB / 1e8))
+        save_file(
+            {f"{block}": torch.randint(0, 256, (100_000_000,), dtype=torch.uint8) for block in range(blocks)}, file
+        )
+        with safe_open(file, "pt") as opened:
+            tensors = [opened.get_tensor(key) for key in opened.keys()]  # noqa: SIM118 - no mapping
+        buffer, mapped, readers = torch.empty(100_000_000, dtype=torch.uint8), MappedFiles(), WeightReaders()
+
+        def copied() -> None:
+            for tensor in tensors:
+                buffer.copy_(tensor)
+                mapped.forget([tensor])
+
+        def asked() -> None:
+            for tensor in tensors:
+                readers.fill([(buffer, tensor)], mapped)
+
+        for state in ("cached", "dropped"):
+            seconds: dict[str, list[float]] = {"one": [], "several": []}
+            for _ in range(rounds):
+                for name, way in (("one", copied), ("several", asked)):
+                    if state == "dropped":
+                        mapped.forget(tensors)
+                        with file.open("rb") as opened_file:
+                            os.fsync(opened_file.fileno())
+                            os.posix_fadvise(opened_file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    since = time.perf_counter()
+                    way()
+                    seconds[name].append(time.perf_counter() - since)
+            medians = {name: statistics.median(values) for name, values in seconds.items()}
+            yield {
+                "pages": state,
+                "threads": num_readers(),
+                **{f"{name}_gb_per_s": blocks / 10 / value for name, value in medians.items()},
+                "ratio": statistics.median(
+                    several / one for one, several in zip(seconds["one"], seconds["several"], strict=True)
+                ),
+            }
+        readers.close()
+
+
 def main() -> None:
     """Measure and print a row per placement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -242,7 +299,12 @@ def main() -> None:
     parser.add_argument("--layers", type=int, help="blocks of each tower; all by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where disk writes its files")
+    parser.add_argument("--reading", type=float, metavar="GB", help="measure the reading of files alone")
     chosen = parser.parse_args()
+    if chosen.reading:
+        for found in time_reading(chosen.reading, chosen.folder, chosen.rounds):
+            sys.stdout.write(json.dumps(found) + "\n")
+        return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = time_forwards(
         chosen.sizes,

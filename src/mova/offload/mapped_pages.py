@@ -1,4 +1,4 @@
-"""Weights that are looked at in their files: which tensors are, and how the memory behind them is given back.
+"""Weights that are looked at in their files: which tensors are, where in the file, and how memory is given back.
 
 A tensor that safetensors maps from a file costs memory only for the pages that were read, and these stay with the
 process until it lets go of them. `MappedFiles.forget` lets go at once; the system may keep the pages as its cache.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,19 +21,56 @@ _MAPS = Path("/proc/self/maps")
 _SUFFIX = ".safetensors"
 
 
+@dataclass(frozen=True)
+class MappedFile:
+    """A piece of a file that is mapped into memory.
+
+    Attributes:
+        start, end: addresses.
+        offset: byte of the file at the first address.
+        inode: number of the file; its path may have become that of another one.
+        path: of the file.
+    """
+
+    start: int
+    end: int
+    offset: int
+    inode: int
+    path: str
+
+    def open(self) -> int | None:
+        """Return a descriptor of the file for reading; None if its path is gone or leads to another file."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError:
+            return None
+        # The number of the device says nothing: layered file systems show another one here than there.
+        if os.fstat(descriptor).st_ino == self.inode:
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
 class MappedFiles:
     """The places in this process's memory where files of weights are mapped, as they are now."""
 
     def __init__(self) -> None:
-        self._ranges = sorted(_read_ranges())
+        self._files = sorted(_read_files(), key=lambda file: file.start)
+        self._starts = [file.start for file in self._files]
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Say whether a tensor lies in a mapped file, as a whole."""
+        return self.find(tensor) is not None
+
+    def find(self, tensor: torch.Tensor) -> MappedFile | None:
+        """Return the piece of a file that a tensor lies in, as a whole; None elsewhere."""
         if tensor.device.type != "cpu" or not tensor.numel():
-            return False
+            return None
         start = tensor.data_ptr()
-        index = bisect_right(self._ranges, (start, sys.maxsize)) - 1
-        return index >= 0 and start + tensor.numel() * tensor.element_size() <= self._ranges[index][1]
+        index = bisect_right(self._starts, start) - 1
+        if index >= 0 and start + tensor.numel() * tensor.element_size() <= self._files[index].end:
+            return self._files[index]
+        return None
 
     def forget(self, tensors: Iterable[torch.Tensor]) -> int:
         """Give back the memory behind tensors that lie in mapped files; reading them again reads the file again.
@@ -57,22 +96,24 @@ class MappedFiles:
         return forgotten
 
 
-def _read_ranges() -> list[tuple[int, int]]:
+def _read_files() -> list[MappedFile]:
     if not _MAPS.is_file():
         return []
-    ranges = []
+    pieces = []
     for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        # Addresses, rights, offset in the file, device, inode, path.
         parts = line.split(maxsplit=5)
         if len(parts) == 6 and parts[5].removesuffix(" (deleted)").endswith(_SUFFIX):
             start, end = (int(number, 16) for number in parts[0].split("-"))
-            ranges.append((start, end))
+            pieces.append(MappedFile(start, end, int(parts[2], 16), int(parts[4]), parts[5]))
     # A file that was changed in places is listed in several pieces.
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], end)
+    joined: list[MappedFile] = []
+    for piece in sorted(pieces, key=lambda piece: piece.start):
+        last = joined[-1] if joined else None
+        if last and last.end == piece.start and (last.inode, last.path) == (piece.inode, piece.path):
+            joined[-1] = MappedFile(last.start, piece.end, last.offset, last.inode, last.path)
         else:
-            joined.append((start, end))
+            joined.append(piece)
     return joined
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import torch
 
 from mova.offload.mapped_pages import MappedFiles
 from mova.offload.pinned import own_pages, pin
+from mova.offload.readers import WeightReaders
 
 StoreKind = Literal["host", "files"]
 
@@ -122,11 +124,9 @@ class FileStore:
         """Return the tensors in the backing store."""
         return self._tensors
 
-    def fill(self, buffer: torch.Tensor) -> None:
-        """Read the tensors into a buffer on the host, and let go of the pages that were read."""
-        for view, tensor in zip(self._pieces.views(buffer), self._tensors, strict=True):
-            view.copy_(tensor)
-            self._mapped.forget([tensor])
+    def fill(self, buffer: torch.Tensor, readers: WeightReaders) -> None:
+        """Read the tensors into a buffer on the host, by several threads."""
+        readers.fill(zip(self._pieces.views(buffer), self._tensors, strict=True), self._mapped)
 
     def make_writable(self, index: int) -> None:
         """Give a tensor memory of its own, in the dtype that is computed in, to be changed."""
@@ -145,7 +145,9 @@ def make_store(
 
 
 class Reader:
-    """Prefetches: one thread reads weights from files while others compute, through buffers that are pinned on CUDA.
+    """Prefetches blocks from files while others compute, one after the other, through buffers that are pinned on CUDA.
+
+    A thread keeps the order; several read the parts of the block whose turn it is (see `WeightReaders`).
 
     Args:
         stream: CUDA stream of the copies to the device; None on a CPU, where files are read into the slot itself.
@@ -153,17 +155,16 @@ class Reader:
     """
 
     def __init__(self, stream: Any, num_bytes: int) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="weights")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="weights")
+        self._readers = WeightReaders()
         self._stream = stream
         self._staging = [torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True) for _ in range(2 if stream else 0)]
         self._sent = [torch.cuda.Event() for _ in self._staging]
         self._turn = 0
 
     def read(
-        self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: object, arrived: object
-    ) -> object:
+        self, store: FileStore, buffer: torch.Tensor, num_bytes: int, left: object, arrived: object
+    ) -> Future[None]:
         """Begin to fill a slot's buffer; return a future.
 
         Args:
@@ -174,28 +175,21 @@ class Reader:
             arrived: event that is recorded when the copy is under way.
         """
         if self._stream is None:
-            return self._threads.submit(_fill, store, buffer)
-        return self._threads.submit(self._send, store, buffer, num_bytes, left, arrived)
+            return self._thread.submit(store.fill, buffer, self._readers)
+        return self._thread.submit(self._send, store, buffer, num_bytes, left, arrived)
 
     def close(self) -> None:
-        """End the thread; what was begun is finished first."""
-        self._threads.shutdown()
+        """End the threads; what was begun is finished first."""
+        self._thread.shutdown()
+        self._readers.close()
 
-    def _send(
-        self, store: HostStore | FileStore, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any
-    ) -> None:
+    def _send(self, store: FileStore, buffer: torch.Tensor, num_bytes: int, left: Any, arrived: Any) -> None:
         turn, self._turn = self._turn, 1 - self._turn
         # The copy that used this buffer last must have left it.
         self._sent[turn].synchronize()
-        _fill(store, self._staging[turn])
+        store.fill(self._staging[turn], self._readers)
         self._stream.wait_event(left)
         with torch.cuda.stream(self._stream):
             buffer[:num_bytes].copy_(self._staging[turn][:num_bytes], non_blocking=True)
             self._sent[turn].record(self._stream)
             arrived.record(self._stream)
-
-
-def _fill(store: HostStore | FileStore, buffer: torch.Tensor) -> None:
-    # Gradient mode belongs to a thread.
-    with torch.no_grad():
-        store.fill(buffer)

@@ -10,8 +10,8 @@ A block's weights stay from the moment its gradient arrives until the gradients 
 the block is computed again, so it needs activation checkpointing (`recompute_blocks`) wherever gradients are wanted:
 what a plain forward leaves for its backward pass would be overwritten. Hooks sit on the blocks (decision 0001).
 
-The backing store may also be the files (`store="files"`): a thread prefetches the next block while this one computes,
-and hardly any host memory is taken. Both stores may keep another dtype than is computed in, on a CPU.
+The backing store may also be the files (`store="files"`): threads prefetch the next block while this one computes, and
+hardly any host memory is taken. Both stores may keep another dtype than is computed in, on a CPU.
 
 On a CPU slots are memory of their own too: everything but the overlap in time is as on a GPU, and can be tested.
 """
@@ -19,6 +19,7 @@ On a CPU slots are memory of their own too: everything but the overlap in time i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from mova.models.bridge import CrossModalBridge
 from mova.models.tower import DiTTower
 from mova.offload.activations import ask_for_gradients
 from mova.offload.residency import frozen_tensors
-from mova.offload.stores import Pieces, Reader, StoreKind, layout, make_store
+from mova.offload.stores import FileStore, Pieces, Reader, StoreKind, layout, make_store
 
 FORWARD, BACKWARD = 1, -1
 NUM_SLOTS: Final = 2
@@ -195,7 +196,7 @@ class BlockStreamer:
             # Kernels that read the former content may still be waiting for their turn on the computing stream.
             slot.left.record(torch.cuda.current_stream(self.device))
         slot.take(block)
-        if self._store == "files":
+        if isinstance(block.store, FileStore):
             self._reader = self._reader or Reader(self.stream, max(one.num_bytes for one in self._pools.values()))
             slot.reading = self._reader.read(block.store, slot.buffer, block.pieces.total, slot.left, slot.arrived)
         elif self.stream:
@@ -252,7 +253,7 @@ class _Slot:
     left: Any
     block: _Block | None = None
     is_held: bool = False
-    reading: Any = None
+    reading: futures.Future[None] | None = None
 
     def take(self, block: _Block) -> None:
         self.block = block
@@ -260,12 +261,15 @@ class _Slot:
 
     def wait(self) -> None:
         """Wait for the file of the block; what went wrong with it is raised here."""
-        reading, self.reading = self.reading, None
-        if reading:
-            reading.result()
+        if self.reading:
+            self.reading.result()
+        self.reading = None
 
     def vacate(self) -> None:
-        self.wait()
+        if self.reading:
+            # A block that nobody waited for: nobody misses it either.
+            futures.wait([self.reading])
+        self.reading = None
         if self.block:
             self.block.offload()
         self.block, self.is_held = None, False
