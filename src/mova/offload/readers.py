@@ -53,14 +53,14 @@ class WeightReaders:
         Raises:
             CheckpointError: a file that has become shorter, or cannot be read any more.
         """
-        futures = [self._threads.submit(self._copy, task, mapped) for task in _tasks(pairs)]
+        failed = threading.Event()
+        futures = [self._threads.submit(self._copy_unless, failed, task, mapped) for task in _tasks(pairs)]
         try:
             for future in futures:
                 future.result()
         finally:
             # After an error, or an interrupt of the caller: what has not begun is left out, and nobody writes any more.
-            for future in futures:
-                future.cancel()
+            failed.set()
             wait(futures)
 
     def close(self) -> None:
@@ -70,6 +70,15 @@ class WeightReaders:
             if descriptor is not None:
                 os.close(descriptor)
         self._descriptors.clear()
+
+    def _copy_unless(self, failed: threading.Event, pairs: list[Pair], mapped: MappedFiles) -> None:
+        if failed.is_set():
+            return
+        try:
+            self._copy(pairs, mapped)
+        except BaseException:
+            failed.set()
+            raise
 
     def _copy(self, pairs: list[Pair], mapped: MappedFiles) -> None:
         # Gradient mode belongs to a thread.
