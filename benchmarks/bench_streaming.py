@@ -265,7 +265,7 @@ def time_reading(gigabytes: float, folder: Path | None = None, rounds: int = 5) 
 
         def asked() -> None:
             for tensor in tensors:
-                readers.fill([(buffer, tensor)], mapped)
+                readers.fill([(buffer, tensor, mapped.find(tensor))])
 
         for state in ("cached", "dropped"):
             seconds: dict[str, list[float]] = {"one": [], "several": []}

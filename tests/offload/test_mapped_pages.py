@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from mova.offload import mapped_pages
 from mova.offload.mapped_pages import MappedFiles
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mappings are listed on Linux only")
@@ -49,6 +50,36 @@ def test_only_tensors_in_files_of_weights_are_found_there(mapped, tmp_path):
     (tmp_path / "other.bin").write_bytes(bytes(4096))
     other = torch.from_file(str(tmp_path / "other.bin"), size=4096, dtype=torch.uint8)
     assert not MappedFiles().holds(other)
+
+
+@linux
+def test_a_tensor_is_found_where_it_lies_in_its_file(mapped, tmp_path):
+    tensors, values = mapped
+    # Mapped once more, most likely beside the first time.
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        again = {key: file.get_tensor(key) for key in values}
+    contents = (tmp_path / "model.safetensors").read_bytes()
+    files = MappedFiles()
+    for found in (tensors, again):
+        for key, tensor in found.items():
+            piece = files.find(tensor)
+            start = piece.offset + tensor.data_ptr() - piece.start
+            assert contents[start : start + tensor.numel() * 4] == values[key].numpy().tobytes()
+
+
+@linux
+def test_only_what_comes_next_in_a_file_is_joined(monkeypatch, tmp_path):
+    lines = (
+        "1000-2000 r--p 00000000 fd:01 7 /m/a.safetensors",
+        "2000-3000 rw-p 00001000 fd:01 7 /m/a.safetensors",
+        "3000-5000 r--p 00000000 fd:01 7 /m/a.safetensors",
+        "5000-6000 r--p 00002000 fd:01 8 /m/a.safetensors (deleted)",
+        "7000-8000 r--p 00000000 fd:01 9 /m/b.bin",
+    )
+    (tmp_path / "maps").write_text("\n".join(lines))
+    monkeypatch.setattr(mapped_pages, "_MAPS", tmp_path / "maps")
+    found = [(file.start, file.end, file.offset) for file in mapped_pages._read_files()]
+    assert found == [(0x1000, 0x3000, 0), (0x3000, 0x5000, 0), (0x5000, 0x6000, 0x2000)]
 
 
 @linux

@@ -1,5 +1,7 @@
 """Offloaded weights: the same clips as with all of them on the device, and as little of them there as was planned."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -99,6 +101,64 @@ def test_one_expert_is_there_at_a_time_and_changes_once(checkpoint, short):
     assert set(seen) == {("video_dit", *shared), ("video_dit_2", *shared)}
     assert sorted(seen) == seen
     assert not any(weights.is_onloaded for weights in offloaded.values())
+
+
+def fetching_ahead(folder):
+    pipeline = load(folder, "phases")
+    pipeline.placement.plan = replace(pipeline.placement.plan, fetches_ahead=True)
+    return pipeline
+
+
+def test_the_second_expert_is_fetched_while_the_first_one_still_computes(checkpoint, short, expected):
+    pipeline = fetching_ahead(checkpoint)
+    offloaded = pipeline.placement._offloaded
+    parts = component_bytes(dims_from_directory(checkpoint), 4)
+    both = sum(parts[name].total for name in COMPONENTS)
+    for _ in range(2):
+        seen = []
+
+        def look(_, step, *__, seen=seen):
+            first, second = (offloaded[name] for name in ("video_dit", "video_dit_2"))
+            seen.append((first.is_onloaded, first.is_fetched_ahead, second.is_onloaded, second.is_fetched_ahead))
+            if seen[-1][3]:
+                assert pipeline.placement.resident_bytes() == pytest.approx(both, rel=0.12)
+
+        found = clip(pipeline, short, callback_on_step_end=look)
+        assert_same(found, expected)
+        assert (True, False, False, True) in seen, "both are there before the switch"
+        assert seen[-1] == (False, False, True, False)
+        assert sorted(seen, reverse=True) == seen
+        assert pipeline.placement.resident_bytes() == 0
+    highest = max(both, parts["text_encoder"].total, parts["video_vae"].total + parts["audio_vae"].total)
+    assert pipeline.placement.peak_weights_bytes == pytest.approx(highest, rel=0.12)
+
+
+def test_a_run_that_breaks_off_before_the_switch_gives_up_what_it_fetched(checkpoint, short, expected):
+    pipeline = fetching_ahead(checkpoint)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clip(pipeline, short, callback_on_step_end=stop)
+    assert pipeline.placement.resident_bytes() == 0
+    assert_same(clip(pipeline, short), expected)
+
+
+def test_far_from_the_switch_nothing_is_fetched_ahead(checkpoint, short, monkeypatch):
+    from mova.offload import placement
+
+    monkeypatch.setattr(placement, "FETCH_AHEAD_STEPS", 1)
+    pipeline = fetching_ahead(checkpoint)
+    seen = []
+
+    def look(*_):
+        offloaded = pipeline.placement._offloaded
+        seen.append((offloaded["video_dit"].is_onloaded, offloaded["video_dit_2"].is_fetched_ahead))
+
+    clip(pipeline, short, callback_on_step_end=look, num_inference_steps=12)
+    steps_with_first = sum(is_first for is_first, _ in seen)
+    assert [is_ahead for is_first, is_ahead in seen if is_first].index(True) == steps_with_first - 2
 
 
 def test_a_run_that_breaks_off_leaves_all_weights_offloaded(checkpoint, short, expected):

@@ -39,6 +39,11 @@ def room_for(tensors, dtype=None):
     ]
 
 
+def parts_of(targets, sources):
+    files = MappedFiles()
+    return [(target, source, files.find(source)) for target, source in zip(targets, sources, strict=True)]
+
+
 def same(one, other):
     return torch.equal(one.view(-1).view(torch.uint8), other.to(one.dtype).view(-1).view(torch.uint8))
 
@@ -57,7 +62,7 @@ def test_what_is_read_in_parts_is_what_was_stored(monkeypatch, stored, several, 
     mapped, values, _ = stored
     for _ in range(2):
         targets = room_for(mapped, dtype)
-        several.fill(zip(targets, mapped, strict=True), MappedFiles())
+        several.fill(parts_of(targets, mapped))
         assert all(same(target, value) for target, value in zip(targets, values, strict=True))
 
 
@@ -75,7 +80,7 @@ def test_files_are_asked_by_several_threads_for_parts_in_their_order(monkeypatch
         read(descriptor, into, offset, path)
 
     monkeypatch.setattr(readers, "_read", note)
-    several.fill(zip(room_for(mapped[:1]), mapped[:1], strict=True), MappedFiles())
+    several.fill(parts_of(room_for(mapped[:1]), mapped[:1]))
     assert len(asked) == -(-mapped[0].numel() * 2 // (1 << 12))
     assert 2 <= len(threads) <= 4
     # No part is asked for before the parts that come first, but for those that the other threads have.
@@ -85,7 +90,7 @@ def test_files_are_asked_by_several_threads_for_parts_in_their_order(monkeypatch
 def test_memory_that_lies_in_no_file_or_is_strided_is_copied(several):
     plain = [torch.randn(50, 30), torch.randn(30, 50).T]
     targets = room_for(plain)
-    several.fill(zip(targets, plain, strict=True), MappedFiles())
+    several.fill(parts_of(targets, plain))
     assert all(torch.equal(target, value) for target, value in zip(targets, plain, strict=True))
 
 
@@ -95,21 +100,20 @@ def test_a_file_that_was_replaced_is_read_where_it_is_mapped(stored, several, tm
     save_file({"large": torch.zeros(3000, 70)}, other)
     other.replace(file)
     targets = room_for(mapped)
-    several.fill(zip(targets, mapped, strict=True), MappedFiles())
+    several.fill(parts_of(targets, mapped))
     assert all(same(target, value) for target, value in zip(targets, values, strict=True))
 
 
 def test_a_file_that_became_shorter_is_an_error_of_the_caller_and_the_threads_go_on(stored, several):
     mapped, values, file = stored
-    places = MappedFiles()
     size = file.stat().st_size
     contents = file.read_bytes()
     os.truncate(file, size - 1000)
     with pytest.raises(CheckpointError, match=r"w.safetensors must stay as it is .* ends \d+ bytes too early"):
-        several.fill(zip(room_for(mapped), mapped, strict=True), places)
+        several.fill(parts_of(room_for(mapped), mapped))
     file.write_bytes(contents)
     targets = room_for(mapped)
-    several.fill(zip(targets, mapped, strict=True), places)
+    several.fill(parts_of(targets, mapped))
     assert all(same(target, value) for target, value in zip(targets, values, strict=True))
 
 
@@ -130,7 +134,7 @@ def test_after_an_error_nobody_writes_any_more(monkeypatch, stored, several):
 
     monkeypatch.setattr(readers, "_read", fails_first)
     with pytest.raises(OSError, match="the disk is gone"):
-        several.fill(zip(room_for(mapped[:1]), mapped[:1], strict=True), MappedFiles())
+        several.fill(parts_of(room_for(mapped[:1]), mapped[:1]))
     began = len(running)
     assert began - len(done) >= 1
     assert began < mapped[0].numel() * 2 // (1 << 12), "what had not begun is left out"

@@ -49,6 +49,46 @@ def test_weights_are_onloaded_in_the_dtype_of_computing_and_the_original_stays()
         assert torch.equal(layer.weight, values)
 
 
+def test_weights_that_were_fetched_ahead_are_onloaded_without_another_copy(monkeypatch):
+    layer = nn.Linear(4, 4).requires_grad_(False).to(torch.bfloat16)
+    values = layer.weight.data.clone()
+    weights = OffloadedWeights(layer.parameters(), CPU, lambda _: torch.float32)
+    for _ in range(2):
+        weights.fetch_ahead(None)
+        weights.fetch_ahead(None)
+        assert weights.is_fetched_ahead
+        assert not weights.is_onloaded
+        assert layer.weight.dtype is torch.bfloat16, "until it is wanted the module keeps what is stored"
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.Tensor, "to", lambda *_: pytest.fail("what is there is not copied again"))
+            weights.onload()
+        assert (weights.is_onloaded, weights.is_fetched_ahead) == (True, False)
+        assert torch.equal(layer.weight, values.float())
+        weights.offload()
+    weights.fetch_ahead(None)
+    weights.offload()
+    assert not weights.is_fetched_ahead
+    weights.fetch_ahead(None)
+    weights.make_writable([id(layer.weight)])
+    weights.onload()
+    assert torch.equal(layer.weight, values.float())
+
+
+def test_where_the_device_has_no_room_nothing_is_fetched_ahead(monkeypatch):
+    layer = nn.Linear(4, 4).requires_grad_(False).to(torch.bfloat16)
+    weights = OffloadedWeights(layer.parameters(), CPU, lambda _: torch.float32)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "empty_like", full)
+        weights.fetch_ahead(None)
+    assert not weights.is_fetched_ahead
+    weights.onload()
+    assert layer.weight.dtype is torch.float32
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_only_the_one_in_use_takes_room_and_what_is_trained_stays():

@@ -1,6 +1,7 @@
 """Which placement fits, what is said where none does, and the figures that plans rest on."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.models.presets import mova_360p
+from mova.plan.component_bytes import component_bytes
 from mova.plan.memory import (
     GB,
     PLACEMENTS,
+    USABLE_SHARE,
     Room,
     check_memory,
     choose_placement,
@@ -53,6 +56,21 @@ def test_the_full_size_streams_through_a_gpu_of_14_gb_and_in_float8_through_40_g
 )
 def test_the_fastest_placement_that_fits_is_chosen(gigabytes, placement):
     assert choose_placement(DIMS, clip(), gpu(gigabytes)).placement == placement
+
+
+def test_the_second_expert_is_fetched_ahead_only_where_both_have_room():
+    for gigabytes, is_ahead in ((80, True), (48, False), (24, False)):
+        assert choose_placement(DIMS, clip(), gpu(gigabytes)).fetches_ahead is is_ahead
+    (phases,) = (plan for plan in plan_memory(DIMS, clip(), is_gpu=True) if plan.placement == "phases")
+    expert = component_bytes(DIMS, 2)["video_dit"].total
+    assert phases.ahead.weights_bytes - phases.weights_bytes == expert
+    assert (phases.fetches_ahead, phases.ahead.fetches_ahead) == (False, True)
+    least = phases.ahead.total_bytes / USABLE_SHARE
+    assert choose_placement(DIMS, clip(), gpu(least / GB + 0.01)).fetches_ahead
+    assert not choose_placement(DIMS, clip(), gpu(least / GB - 0.01)).fetches_ahead
+    assert all(plan.ahead is None for plan in plan_memory(DIMS, clip(), is_gpu=False))
+    alone = replace(DIMS, num_experts=1)
+    assert all(plan.ahead is None for plan in plan_memory(alone, clip(), is_gpu=True))
 
 
 def test_a_host_that_cannot_hold_the_blocks_leaves_them_on_disk():

@@ -6,6 +6,7 @@ Whoever reads a copy before the stream in use has waited for it reads what was t
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +15,18 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 
+class LateEvent:
+    """A mark behind what had been queued on a stream when it was made."""
+
+    def __init__(self, stream: LateStream) -> None:
+        self.stream, self.number = stream, stream.num_queued
+
+    def synchronize(self) -> None:
+        self.stream.run(self.number)
+
+
 class LateStream:
-    """A queue of copies; an event is the number of copies that were queued before it.
+    """A queue of copies.
 
     Attributes:
         queued: copies to be done, in their order.
@@ -24,22 +35,22 @@ class LateStream:
 
     def __init__(self) -> None:
         self.queued: list[Any] = []
-        self.done = 0
-        self.num_queued = 0
+        self.done = self.num_queued = 0
+        self._turn = threading.RLock()
 
-    def record_event(self) -> tuple[LateStream, int]:
-        return self, self.num_queued
+    def record_event(self) -> LateEvent:
+        return LateEvent(self)
 
-    def wait_event(self, event: tuple[LateStream, int]) -> None:
-        stream, number = event
-        if stream is not self:
-            stream.run(number)
+    def wait_event(self, event: LateEvent) -> None:
+        if event.stream is not self:
+            event.synchronize()
 
     def run(self, number: int) -> None:
         """Do what was queued, up to a number of copies since the beginning."""
-        while self.done < number:
-            self.queued.pop(0)()
-            self.done += 1
+        with self._turn:
+            while self.done < number:
+                self.queued.pop(0)()
+                self.done += 1
 
 
 class LateStreams:
@@ -52,20 +63,22 @@ class LateStreams:
 
     def __init__(self) -> None:
         self.main, self.side = LateStream(), LateStream()
-        self.now = self.main
         self.freed: list[tuple[int, ...]] = []
+        # Which stream is in use belongs to a thread.
+        self._now = threading.local()
 
     def current(self) -> LateStream:
-        return self.now
+        stream: LateStream = getattr(self._now, "stream", self.main)
+        return stream
 
     @contextlib.contextmanager
     def use(self, stream: LateStream) -> Iterator[None]:
-        before, self.now = self.now, stream
+        before, self._now.stream = self.current(), stream
         try:
             with _Queued(stream, self.freed):
                 yield
         finally:
-            self.now = before
+            self._now.stream = before
 
 
 class _Queued(TorchFunctionMode):

@@ -38,6 +38,11 @@ class MappedFile:
     inode: int
     path: str
 
+    def precedes(self, other: MappedFile) -> bool:
+        """Say whether another piece holds what comes next in the same file."""
+        is_next = other.offset == self.offset + self.end - self.start
+        return is_next and (self.inode, self.path) == (other.inode, other.path)
+
     def open(self) -> int | None:
         """Return a descriptor of the file for reading; None if its path is gone or leads to another file."""
         try:
@@ -52,7 +57,11 @@ class MappedFile:
 
 
 class MappedFiles:
-    """The places in this process's memory where files of weights are mapped, as they are now."""
+    """The places in this process's memory where files of weights are mapped, as they are when this is made.
+
+    Ask at once: what is mapped may be let go of, and other memory come to lie there. What lies in a file then stays
+    there as long as the tensor does.
+    """
 
     def __init__(self) -> None:
         self._files = sorted(_read_files(), key=lambda file: file.start)
@@ -80,20 +89,19 @@ class MappedFiles:
         Returns:
             Bytes that were given back at most; 0 where the system cannot.
         """
-        library = _library()
-        if library is None:
-            return 0
-        forgotten = 0
-        for tensor in tensors:
-            if not self.holds(tensor):
-                continue
-            # Whole pages only: the rest of the first and the last may belong to another tensor.
-            start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-            end = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // mmap.PAGESIZE * mmap.PAGESIZE
-            advice = ctypes.c_void_p(start), ctypes.c_size_t(max(end - start, 0)), ctypes.c_int(mmap.MADV_DONTNEED)
-            if end > start and library.madvise(*advice) == 0:
-                forgotten += end - start
-        return forgotten
+        return sum(give_back(tensor) for tensor in tensors if self.holds(tensor))
+
+
+def give_back(mapped: torch.Tensor) -> int:
+    """Give back the memory behind a tensor that is known to lie in a mapped file; see `MappedFiles.forget`."""
+    library = _library()
+    if library is None:
+        return 0
+    # Whole pages only: the rest of the first and the last may belong to another tensor.
+    start = -(-mapped.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (mapped.data_ptr() + mapped.numel() * mapped.element_size()) // mmap.PAGESIZE * mmap.PAGESIZE
+    advice = ctypes.c_void_p(start), ctypes.c_size_t(max(end - start, 0)), ctypes.c_int(mmap.MADV_DONTNEED)
+    return end - start if end > start and library.madvise(*advice) == 0 else 0
 
 
 def _read_files() -> list[MappedFile]:
@@ -110,7 +118,8 @@ def _read_files() -> list[MappedFile]:
     joined: list[MappedFile] = []
     for piece in sorted(pieces, key=lambda piece: piece.start):
         last = joined[-1] if joined else None
-        if last and last.end == piece.start and (last.inode, last.path) == (piece.inode, piece.path):
+        # A file may also be mapped twice, side by side.
+        if last and last.end == piece.start and last.precedes(piece):
             joined[-1] = MappedFile(last.start, piece.end, last.offset, last.inode, last.path)
         else:
             joined.append(piece)

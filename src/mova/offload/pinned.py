@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -21,7 +20,7 @@ def own_pages(num_bytes: int) -> torch.Tensor:
     return buffer[start : start + num_bytes]
 
 
-def pin(buffer: torch.Tensor) -> Callable[[], Any]:
+def pin(buffer: torch.Tensor) -> Callable[[], object]:
     """Pin a buffer where it is; return what undoes it. torch's own pinned memory comes in powers of two bytes."""
     runtime = torch.cuda.cudart()
     torch.cuda.check_error(int(runtime.cudaHostRegister(buffer.data_ptr(), buffer.numel(), _PORTABLE)))

@@ -6,16 +6,19 @@ the weights are frozen, so nothing is ever copied back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Final
 
 import torch
 from torch import nn
 
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
+from mova.kernels.streams import streams_of
 from mova.models.dual_tower import DualTower
-from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, SHARED_COMPONENTS, TEXT_ENCODER
+from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, SHARED_COMPONENTS, TEXT_ENCODER, Expert
 from mova.offload.residency import OffloadedWeights, frozen_tensors
 from mova.offload.stores import StoreKind
 from mova.offload.streaming import BlockStreamer, outside_blocks
@@ -24,6 +27,9 @@ from mova.weights.components import kept_in_float32
 
 VIDEO_TOWERS: Final = tuple(EXPERTS.values())
 TEXT: Final = (TEXT_ENCODER,)
+
+FETCH_AHEAD_STEPS: Final = 4
+"""Steps before the first one of another expert at which it begins to be fetched, where there is room for both."""
 
 Computing = Callable[[torch.Tensor], torch.dtype]
 
@@ -69,6 +75,9 @@ class Placement:
             )
             for name, component in self._components.items()
         }
+        self._streams = streams_of(device) if plan.fetches_ahead else None
+        # Experts of the steps to come, the next one first.
+        self._coming: deque[str] = deque()
         self.peak_weights_bytes = 0
 
     @contextmanager
@@ -84,8 +93,19 @@ class Placement:
             yield
 
     @contextmanager
-    def denoising(self, models: Iterable[object]) -> Iterator[None]:
-        """Onload audio tower and bridge, and the expert that is called; the other expert is offloaded."""
+    def denoising(self, models: Iterable[object], experts: Sequence[Expert] = ()) -> Iterator[Callable[[], None]]:
+        """Onload audio tower and bridge, and the expert that is called; the other expert is offloaded.
+
+        Where that was planned, the expert of later steps is fetched ahead: it is on its way, or there, when its first
+        step begins.
+
+        Args:
+            models: joint models that are called inside.
+            experts: of each step; without them nothing is fetched ahead.
+
+        Yields:
+            What to call after each step.
+        """
         names = {id(self._components[name]): name for name in VIDEO_TOWERS if name in self._components}
         with ExitStack() as stack:
             for model in models:
@@ -95,7 +115,9 @@ class Placement:
             for name in names.values():
                 stack.callback(self._offloaded[name].offload)
             stack.enter_context(self._onloaded(SHARED_COMPONENTS, "towers"))
-            yield
+            self._coming = deque(EXPERTS[expert] for expert in experts)
+            stack.callback(self._coming.clear)
+            yield self._end_step
 
     def decode(self, vae: object, latents: torch.Tensor) -> torch.Tensor:
         """Decode normalised latents to frames on the host, band by band where that was planned."""
@@ -104,7 +126,11 @@ class Placement:
 
     def resident_bytes(self) -> int:
         """Return the bytes of weights on the device now, free slots included."""
-        onloaded = sum(weights.device_bytes for weights in self._offloaded.values() if weights.is_onloaded)
+        onloaded = sum(
+            weights.device_bytes
+            for weights in self._offloaded.values()
+            if weights.is_onloaded or weights.is_fetched_ahead
+        )
         return onloaded + sum(streamer.slot_bytes() for streamer in self._streamers.values())
 
     def host_bytes(self) -> int:
@@ -133,7 +159,20 @@ class Placement:
             if name != expert and name in self._offloaded:
                 self._offloaded[name].offload()
         self._offloaded[expert].onload()
+        self._fetch_ahead(expert)
         self._note()
+
+    def _end_step(self) -> None:
+        if self._coming:
+            self._fetch_ahead(self._coming.popleft())
+            self._note()
+
+    def _fetch_ahead(self, present: str) -> None:
+        """Begin to fetch the expert that follows the present one, if its first step is near."""
+        soon = islice(self._coming, FETCH_AHEAD_STEPS + 1) if self.plan.fetches_ahead else ()
+        following = next((name for name in soon if name != present), None)
+        if following is not None:
+            self._offloaded[following].fetch_ahead(self._streams)
 
     @contextmanager
     def _onloaded(self, names: Iterable[str], streamer: str = "") -> Iterator[None]:

@@ -15,10 +15,10 @@ from typing import Final
 import torch
 
 from mova.errors import CheckpointError
-from mova.offload.mapped_pages import MappedFile, MappedFiles
+from mova.offload.mapped_pages import MappedFile, give_back
 
-Pair = tuple[torch.Tensor, torch.Tensor]
-"""Where to, contiguous and on the host, and where from: as many numbers, perhaps of another dtype."""
+Part = tuple[torch.Tensor, torch.Tensor, MappedFile | None]
+"""Where to; where from, as many numbers, perhaps of another dtype; the file that the latter lies in, if any."""
 
 PART_BYTES: Final = 16 << 20
 """Bytes that one thread reads at a time, at most; what has to be cast needs as much memory again."""
@@ -43,18 +43,14 @@ class WeightReaders:
         self._opening = threading.Lock()
         self._own = threading.local()
 
-    def fill(self, pairs: Iterable[Pair], mapped: MappedFiles) -> None:
+    def fill(self, parts: Iterable[Part]) -> None:
         """Copy tensors, and return when all of it is done.
-
-        Args:
-            pairs: where to, and where from.
-            mapped: files that some of them lie in.
 
         Raises:
             CheckpointError: a file that has become shorter, or cannot be read any more.
         """
         failed = threading.Event()
-        futures = [self._threads.submit(self._copy_unless, failed, task, mapped) for task in _tasks(pairs)]
+        futures = [self._threads.submit(self._copy_unless, failed, task) for task in grouped(parts, PART_BYTES)]
         try:
             for future in futures:
                 future.result()
@@ -71,29 +67,29 @@ class WeightReaders:
                 os.close(descriptor)
         self._descriptors.clear()
 
-    def _copy_unless(self, failed: threading.Event, pairs: list[Pair], mapped: MappedFiles) -> None:
+    def _copy_unless(self, failed: threading.Event, parts: list[Part]) -> None:
         if failed.is_set():
             return
         try:
-            self._copy(pairs, mapped)
+            # Gradient mode belongs to a thread.
+            with torch.no_grad():
+                for part in parts:
+                    self._copy(*part)
         except BaseException:
             failed.set()
             raise
 
-    def _copy(self, pairs: list[Pair], mapped: MappedFiles) -> None:
-        # Gradient mode belongs to a thread.
-        with torch.no_grad():
-            for target, source in pairs:
-                file = mapped.find(source)
-                descriptor = self._descriptor(file) if file and source.is_contiguous() else None
-                if file is None or descriptor is None:
-                    target.copy_(source)
-                    mapped.forget([source])
-                    continue
-                raw = target if target.dtype == source.dtype else self._scratch(source)
-                _read(descriptor, _bytes(raw), file.offset + source.data_ptr() - file.start, file.path)
-                if raw is not target:
-                    target.copy_(raw)
+    def _copy(self, target: torch.Tensor, source: torch.Tensor, file: MappedFile | None) -> None:
+        descriptor = self._descriptor(file) if file and source.is_contiguous() else None
+        if file is None or descriptor is None:
+            target.copy_(source)
+            if file:
+                give_back(source)
+            return
+        raw = target if target.dtype == source.dtype else self._scratch(source)
+        _read(descriptor, _bytes(raw), file.offset + source.data_ptr() - file.start, file.path)
+        if raw is not target:
+            target.copy_(raw)
 
     def _descriptor(self, file: MappedFile) -> int | None:
         key = file.path, file.inode
@@ -111,28 +107,34 @@ class WeightReaders:
         return buffer[:size].view(like.dtype).view(like.shape)
 
 
-def _tasks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    """Group and cut tensors into what one thread does at a time, in their order."""
-    task: list[Pair] = []
+def grouped(parts: Iterable[Part], most_bytes: int) -> Iterator[list[Part]]:
+    """Cut and group tensors, in their order, into lists of so many bytes at most; what is strided stays whole."""
+    group: list[Part] = []
     size = 0
-    for target, source in pairs:
-        for part in _parts(target, source):
-            part_bytes = part[1].numel() * part[1].element_size()
-            if task and size + part_bytes > PART_BYTES:
-                yield task
-                task, size = [], 0
-            task.append(part)
-            size += part_bytes
-    if task:
-        yield task
+    for whole in parts:
+        for part in _cut(*whole, most_bytes):
+            if group and size + _size(part) > most_bytes:
+                yield group
+                group, size = [], 0
+            group.append(part)
+            size += _size(part)
+    if group:
+        yield group
 
 
-def _parts(target: torch.Tensor, source: torch.Tensor) -> Iterator[Pair]:
-    if not (source.is_contiguous() and source.numel() * source.element_size() > PART_BYTES):
-        yield target, source
+def _size(part: Part) -> int:
+    """Return the bytes of a part where it takes more: as it is stored, or as it is wanted."""
+    return part[1].numel() * max(part[0].element_size(), part[1].element_size())
+
+
+def _cut(target: torch.Tensor, source: torch.Tensor, file: MappedFile | None, most_bytes: int) -> Iterator[Part]:
+    whole = target, source, file
+    if _size(whole) <= most_bytes or not (source.is_contiguous() and target.is_contiguous()):
+        yield whole
         return
-    length = PART_BYTES // source.element_size()
-    yield from zip(target.view(-1).split(length), source.view(-1).split(length), strict=True)
+    length = most_bytes // max(target.element_size(), source.element_size())
+    for to, of in zip(target.view(-1).split(length), source.view(-1).split(length), strict=True):
+        yield to, of, file
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from mova.offload.mapped_pages import MappedFiles
+from mova.kernels.streams import Streams
+from mova.offload.ahead import FetchAhead
+from mova.offload.mapped_pages import MappedFile, MappedFiles, give_back
+
+logger = logging.getLogger(__name__)
 
 
 class OneAtATime:
@@ -55,6 +61,16 @@ class OneAtATime:
             tensor.data = stored.pin_memory() if pinned else stored
 
 
+@dataclass(eq=False)
+class _Stored:
+    """A tensor, where it is stored, in which file that lies, and the dtype in which it is computed with."""
+
+    tensor: torch.Tensor
+    stored: torch.Tensor
+    file: MappedFile | None
+    dtype: torch.dtype
+
+
 class OffloadedWeights:
     """Frozen weights whose backing store is where they were loaded, host memory or mapped files; onloaded as a whole.
 
@@ -70,38 +86,81 @@ class OffloadedWeights:
         self, tensors: Iterable[torch.Tensor], device: torch.device, computing: Callable[[torch.Tensor], torch.dtype]
     ) -> None:
         self._device = device
-        self._stored = [(tensor, tensor.data, computing(tensor)) for tensor in tensors]
-        self._mapped = MappedFiles()
+        mapped = MappedFiles()
+        self._stored = [_Stored(tensor, tensor.data, mapped.find(tensor), computing(tensor)) for tensor in tensors]
+        self._ahead: tuple[FetchAhead, list[torch.Tensor]] | None = None
         self.is_onloaded = False
 
     @property
     def device_bytes(self) -> int:
         """Bytes on the device while the weights are onloaded."""
-        return sum(stored.numel() * dtype.itemsize for _, stored, dtype in self._stored)
+        return sum(one.stored.numel() * one.dtype.itemsize for one in self._stored)
+
+    @property
+    def is_fetched_ahead(self) -> bool:
+        """Whether the weights are on their way to the device, or there already, without being onloaded."""
+        return self._ahead is not None
+
+    def fetch_ahead(self, streams: Streams | None) -> None:
+        """Begin to bring the weights to the device, beside what computes there, for the `onload` that follows.
+
+        Args:
+            streams: of the device; None for a CPU.
+        """
+        if self.is_onloaded or self._ahead:
+            return
+        try:
+            targets = [
+                torch.empty_like(one.stored, dtype=one.dtype, device=self._device) if self._moves(one) else one.stored
+                for one in self._stored
+            ]
+        except torch.OutOfMemoryError:
+            logger.info("weights are not fetched ahead: the device has no room for them yet")
+            return
+        pairs = zip(targets, self._stored, strict=True)
+        parts = [(target, one.stored, one.file) for target, one in pairs if target is not one.stored]
+        self._ahead = FetchAhead(parts, streams), targets
 
     def onload(self) -> None:
-        """Bring the weights to the device; nothing happens where they are there already."""
+        """Bring the weights to the device; nothing happens where they are there already.
+
+        Raises:
+            CheckpointError: weights that were fetched ahead from a file that cannot be read any more.
+        """
         if self.is_onloaded:
             return
-        for tensor, stored, dtype in self._stored:
-            tensor.data = stored.to(self._device, dtype)
-            if tensor.data.data_ptr() != stored.data_ptr():
-                self._mapped.forget([stored])
+        if self._ahead:
+            fetching, targets = self._ahead
+            fetching.finish()
+            self._ahead = None
+            for one, target in zip(self._stored, targets, strict=True):
+                one.tensor.data = target
+        else:
+            for one in self._stored:
+                one.tensor.data = one.stored.to(self._device, one.dtype)
+                if one.file and self._moves(one):
+                    give_back(one.stored)
         self.is_onloaded = True
 
     def make_writable(self, wanted: Collection[int]) -> None:
         """Give tensors (by identity) memory of their own on the host, in the dtype of computing, to be changed."""
         self.offload()
-        for index, (tensor, stored, dtype) in enumerate(self._stored):
-            if id(tensor) in wanted and self._mapped.holds(stored):
-                self._stored[index] = (tensor, stored.to(dtype, copy=True), dtype)
+        for one in self._stored:
+            if id(one.tensor) in wanted and one.file:
+                one.stored, one.file = one.stored.to(one.dtype, copy=True), None
         self.offload()
 
     def offload(self) -> None:
-        """Let go of what is on the device."""
-        for tensor, stored, _ in self._stored:
-            tensor.data = stored
+        """Let go of what is on the device, or on its way there."""
+        if self._ahead:
+            self._ahead[0].abandon()
+            self._ahead = None
+        for one in self._stored:
+            one.tensor.data = one.stored
         self.is_onloaded = False
+
+    def _moves(self, one: _Stored) -> bool:
+        return one.stored.device != self._device or one.stored.dtype != one.dtype
 
 
 def frozen_tensors(module: nn.Module) -> list[torch.Tensor]:

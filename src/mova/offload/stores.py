@@ -112,13 +112,14 @@ class FileStore:
 
     def __init__(self, tensors: Sequence[torch.Tensor], pieces: Pieces) -> None:
         self._tensors, self._pieces = list(tensors), pieces
-        self._mapped = MappedFiles()
+        mapped = MappedFiles()
+        self._files = [mapped.find(tensor) for tensor in self._tensors]
 
     @property
     def num_bytes(self) -> int:
         """Bytes of host memory in use: those of tensors that lie in no file."""
-        kept = [tensor for tensor in self._tensors if not self._mapped.holds(tensor)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
+        pairs = zip(self._tensors, self._files, strict=True)
+        return sum(tensor.numel() * tensor.element_size() for tensor, file in pairs if file is None)
 
     def tensors(self) -> list[torch.Tensor]:
         """Return the tensors in the backing store."""
@@ -126,12 +127,13 @@ class FileStore:
 
     def fill(self, buffer: torch.Tensor, readers: WeightReaders) -> None:
         """Read the tensors into a buffer on the host, by several threads."""
-        readers.fill(zip(self._pieces.views(buffer), self._tensors, strict=True), self._mapped)
+        readers.fill(zip(self._pieces.views(buffer), self._tensors, self._files, strict=True))
 
     def make_writable(self, index: int) -> None:
         """Give a tensor memory of its own, in the dtype that is computed in, to be changed."""
-        if self._mapped.holds(self._tensors[index]):
+        if self._files[index]:
             self._tensors[index] = self._tensors[index].to(self._pieces.dtypes[index], copy=True)
+            self._files[index] = None
 
     def close(self) -> None:
         """Nothing is held."""

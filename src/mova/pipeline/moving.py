@@ -221,8 +221,9 @@ class MovingMixin:
         dims = dims_from_configs("the pipeline", configs, {"text_encoder": 0} | counted, bridge_layers=layers)
         chosen = self.defaults
         geometry = ClipGeometry(chosen.height, chosen.width, chosen.num_frames, chosen.frame_rate, dims.codec)
-        plans = plan_memory(dims, geometry, is_gpu=room_of(device).is_gpu)
-        return next(plan for plan in plans if plan.placement == placement)
+        room = room_of(device)
+        plans = plan_memory(dims, geometry, is_gpu=room.is_gpu)
+        return room.ahead_where_it_fits(next(plan for plan in plans if plan.placement == placement))
 
 
 def _arguments(args: tuple[Any, ...], dtype: Any, device: Any) -> tuple[Any, torch.dtype | None]:

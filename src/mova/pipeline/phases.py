@@ -7,6 +7,7 @@ bounds the memory by one clip; texts that clips share are read once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ class PhasesMixin:
     progress_bar: Callable[..., Any]
     _reading_text: Callable[[], Any]
     _coding: Callable[[], Any]
-    _denoising: Callable[[Iterable[Any]], Any]
+    _denoising: Callable[[Iterable[Any], Sequence[Expert]], AbstractContextManager[Callable[[], None]]]
     _joint_models: Callable[[], Mapping[Expert, JointModel]]
     if TYPE_CHECKING:
 
@@ -131,10 +132,16 @@ class PhasesMixin:
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model."""
         models = self._joint_models()
+        experts = [step.expert for step in plan.steps]
         with (
-            self._denoising(models.values()),
+            self._denoising(models.values(), experts) as end_step,
             self.progress_bar(total=plan.settings.num_inference_steps) as bar,
         ):
+
+            def on_progress() -> None:
+                end_step()
+                bar.update()
+
             return sample(
                 models,
                 replace(Course.of(plan), use_bridge=self._use_bridge),
@@ -145,7 +152,7 @@ class PhasesMixin:
                 placement="resident" if self.placement is None else self.placement.plan.placement,
                 spread=self._spread.velocities,
                 broadcast_flag=self.parallel.broadcast_flag,
-                on_step=step_callback(self, plan, bar.update, on_step_end, callback_inputs),
+                on_step=step_callback(self, plan, on_progress, on_step_end, callback_inputs),
                 is_stopped=lambda: self._interrupt,
             )
 

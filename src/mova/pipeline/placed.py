@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from mova.distributed.mesh import Parallel
 from mova.models.experts import Experts
+from mova.names import Expert
 from mova.offload.placement import Placement
 from mova.pipeline.sharing import WeightState
 from mova.plan.memory import check_memory
@@ -48,8 +49,10 @@ class PlacedPipelineMixin:
     def _coding(self) -> Any:
         return nullcontext() if self.placement is None else self.placement.coding()
 
-    def _denoising(self, models: Iterable[Any]) -> Any:
-        return nullcontext() if self.placement is None else self.placement.denoising(models)
+    def _denoising(
+        self, models: Iterable[Any], experts: Sequence[Expert]
+    ) -> AbstractContextManager[Callable[[], None]]:
+        return nullcontext(_nothing) if self.placement is None else self.placement.denoising(models, experts)
 
     def _act(self, adapters: Mapping[str, Any], factor: float = 1.0, *, is_on: bool = True) -> None:
         """Let adapters act (see `LoraPipelineMixin`) on offloaded weights, which have memory of their own then."""
@@ -62,3 +65,7 @@ class PlacedPipelineMixin:
                     for key in entry.lora.changes(component)
                 )
             super()._act(adapters, factor, is_on=is_on)  # type: ignore[misc]
+
+
+def _nothing() -> None:
+    """Be called after each step where no weights are placed."""

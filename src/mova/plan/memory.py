@@ -7,6 +7,8 @@
 | stream | of towers and bridge two blocks of each kind at a time, the next one prefetched | host memory |
 | disk | the same | files, read for every forward |
 
+With `phases` a GPU that has room for both experts fetches the second one ahead of its first step (`MemoryPlan.ahead`).
+
 Weights are counted, activations are estimates: those of the towers are 0 to 12 % above what the real forward allocates
 (counted), those of the autoencoder on a GPU were counted on the real decoder and encoder, on a CPU measured.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
@@ -49,6 +51,9 @@ class MemoryPlan:
         host_bytes: weights that must be in the host's memory; on a CPU they are part of `weights_bytes`.
         bands: parts of the frames that are decoded one after the other.
         read_bytes: bytes read from files for every forward.
+        fetches_ahead: whether the second expert is fetched ahead of its first step, while the first one is there too;
+            `weights_bytes` counts both.
+        ahead: the same placement with that; None where there is nothing to fetch ahead.
     """
 
     name: str
@@ -59,6 +64,8 @@ class MemoryPlan:
     host_bytes: int = 0
     bands: int = 1
     read_bytes: int = 0
+    fetches_ahead: bool = False
+    ahead: MemoryPlan | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -84,6 +91,10 @@ class Room:
         """Say whether a plan fits with a margin."""
         needs_host = plan.host_bytes if self.is_gpu else 0
         return plan.total_bytes <= USABLE_SHARE * self.device_bytes and needs_host <= USABLE_SHARE * self.host_bytes
+
+    def ahead_where_it_fits(self, plan: MemoryPlan) -> MemoryPlan:
+        """Return a plan with the second expert fetched ahead where there is room for both experts, else as it is."""
+        return plan.ahead if plan.ahead is not None and self.fits(plan.ahead) else plan
 
 
 def check_memory(name: str, num_processes: int = 1) -> None:
@@ -169,7 +180,7 @@ def choose_placement(
     plans = plan_memory(model, geometry, is_gpu=room.is_gpu, quantization=quantization, batch_size=batch_size)
     for plan in plans:
         if room.fits(plan):
-            return plan
+            return room.ahead_where_it_fits(plan)
     least = min(plans, key=lambda plan: plan.total_bytes)
     what = "GPU" if room.is_gpu else "memory"
     raise ConfigError(
@@ -260,8 +271,15 @@ class _Need:
         return self._plan("resident", phases, 1)
 
     def phases(self, parts: Mapping[str, ComponentBytes]) -> MemoryPlan:
+        text = parts["text_encoder"].total
         expert = parts["video_dit"].total + parts["audio_dit"].total + parts["dual_tower_bridge"].total
-        return self._in_phases("phases", parts, parts["text_encoder"].total, expert)
+        plan = self._in_phases("phases", parts, text, expert)
+        second = parts.get("video_dit_2")
+        if second is None or not self.is_gpu:
+            # What a CPU casts in the background it would miss in the foreground.
+            return plan
+        both = self._in_phases("phases", parts, text, expert + second.total)
+        return replace(plan, ahead=replace(both, fetches_ahead=True))
 
     def stream(self, parts: Mapping[str, ComponentBytes], stored_parts: Mapping[str, ComponentBytes]) -> MemoryPlan:
         host = sum(part.blocks for name, part in stored_parts.items() if name not in ENCODERS)

@@ -41,12 +41,17 @@ def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, obje
         "step_operations": made.step_operations,
         "total_operations": made.total_operations,
         "compiled_by_default": made.compiles,
-        "memory_estimates": [{**asdict(memory), "total_bytes": memory.total_bytes} for memory in made.memory],
+        "memory_estimates": [_memory_record(memory) for memory in made.memory],
         "denoising_seconds": {gpu.name: time_estimates(made, gpu) for gpu in gpus},
         "denoising_is_upper_bound": made.is_upper_bound,
         "fits": {gpu.name: fit.placement if (fit := _fitting(made.memory, gpu)) else None for gpu in gpus},
         "cpu": {"cores": num_cores, "denoising_seconds": cpu_estimate(made, num_cores)},
     }
+
+
+def _memory_record(memory: MemoryPlan) -> dict[str, object]:
+    ahead = None if memory.ahead is None else memory.ahead.total_bytes
+    return {**asdict(memory), "ahead": ahead, "total_bytes": memory.total_bytes}
 
 
 def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
@@ -115,6 +120,8 @@ def _memory_line(memory: MemoryPlan) -> str:
         more += f"; {memory.host_bytes / GB:.2f} GB of host memory"
     if memory.read_bytes:
         more += f"; {memory.read_bytes / GB:.2f} GB read from files for each forward"
+    if memory.ahead is not None:
+        more += f"; {memory.ahead.total_bytes / GB:.2f} GB with the second expert fetched ahead, where that fits"
     if memory.bands > 1:
         more += f"; decoded in {memory.bands} bands"
     return (

@@ -274,7 +274,7 @@ def _choose_memory(
             logger.warning(
                 "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
             )
-        return plan
+        return room.ahead_where_it_fits(plan)
     plan = choose_placement(dims, geometry, room, quantization=quantization)
     if plan.placement != "resident":
         logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
