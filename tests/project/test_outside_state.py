@@ -35,6 +35,7 @@ ALLOWED = (
     # Records of one file's own, which have no behaviour.
     ("distributed/context_parallel.py", "processor.lengths", "a hook tells its own processor before each call"),
     ("offload/streaming.py", "*", "slots, pools and blocks are records of the streamer"),
+    ("offload/residency.py", "one.*", "where each tensor is stored is a record of those weights"),
     ("pipeline/loop/step_cache.py", "now.*", "what is kept of a kind of call is a record of the cache"),
     ("pipeline/sharing.py", "self._state.recommended", "the state that pipelines share is their record"),
 )

@@ -85,7 +85,7 @@ class FetchAhead:
             with streams.use(side):
                 for view, (target, _, _) in zip(staged, group, strict=True):
                     target.copy_(view, non_blocking=True)
-            staging.sent = side.record_event()
+            staging.note_sent(side.record_event())
         for staging in buffers:
             staging.wait()
 
@@ -96,7 +96,11 @@ class _Staging:
     def __init__(self, is_pinned: bool) -> None:
         self._is_pinned = is_pinned
         self._buffer = torch.empty(0, dtype=torch.uint8)
-        self.sent: Any = None
+        self._sent: Any = None
+
+    def note_sent(self, event: Any) -> None:
+        """Note the event behind the copies out of here."""
+        self._sent = event
 
     def views(self, group: Sequence[Part]) -> list[torch.Tensor]:
         """Return room for a group, once what was here has been copied."""
@@ -110,6 +114,6 @@ class _Staging:
 
     def wait(self) -> None:
         """Wait until the last copy from here is done."""
-        if self.sent is not None:
-            self.sent.synchronize()
-        self.sent = None
+        if self._sent is not None:
+            self._sent.synchronize()
+        self._sent = None

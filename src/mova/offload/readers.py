@@ -41,7 +41,8 @@ class WeightReaders:
         self._threads = ThreadPoolExecutor(num_threads or num_readers(), thread_name_prefix="weights part")
         self._descriptors: dict[tuple[str, int], int | None] = {}
         self._opening = threading.Lock()
-        self._own = threading.local()
+        # By thread.
+        self._scratches: dict[int, torch.Tensor] = {}
 
     def fill(self, parts: Iterable[Part]) -> None:
         """Copy tensors, and return when all of it is done.
@@ -101,9 +102,9 @@ class WeightReaders:
     def _scratch(self, like: torch.Tensor) -> torch.Tensor:
         """Return memory of this thread, for what has another dtype in its file."""
         size = like.numel() * like.element_size()
-        buffer = getattr(self._own, "buffer", None)
+        buffer = self._scratches.get(threading.get_ident())
         if buffer is None or buffer.numel() < size:
-            self._own.buffer = buffer = torch.empty(max(size, 1 << 20), dtype=torch.uint8)
+            buffer = self._scratches[threading.get_ident()] = torch.empty(max(size, 1 << 20), dtype=torch.uint8)
         return buffer[:size].view(like.dtype).view(like.shape)
 
 
