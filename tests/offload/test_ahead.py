@@ -65,12 +65,12 @@ def test_nothing_is_written_after_it_was_given_up(stored, monkeypatch, is_late):
 
     def slowly(*arguments):
         began.set()
-        go_on.wait(20)
+        go_on.wait(300)
         read(*arguments)
 
     monkeypatch.setattr(readers, "_read", slowly)
     fetching, targets = begin(tensors, LateStreams() if is_late else None)
-    assert began.wait(20)
+    assert began.wait(300)
     threading.Timer(0.05, go_on.set).start()
     fetching.abandon()
     assert not all(target.isfinite().all() for target in targets)

@@ -70,12 +70,14 @@ def test_files_are_asked_by_several_threads_for_parts_in_their_order(monkeypatch
     monkeypatch.setattr(readers, "PART_BYTES", 1 << 12)
     mapped, _, _ = stored
     asked, threads, read = [], set(), readers._read
-    both = threading.Barrier(2, timeout=20)
+    both, turn = threading.Barrier(2, timeout=300), threading.Lock()
 
     def note(descriptor, into, offset, path):
-        asked.append(offset)
-        threads.add(threading.get_ident())
-        if len(asked) <= 2:
+        with turn:
+            asked.append(offset)
+            threads.add(threading.get_ident())
+            is_early = len(asked) <= 2
+        if is_early:
             both.wait()
         read(descriptor, into, offset, path)
 
@@ -127,7 +129,7 @@ def test_after_an_error_nobody_writes_any_more(monkeypatch, stored, several):
         if offset == min(running):
             lost.set()
             raise OSError("the disk is gone")
-        lost.wait(20)
+        lost.wait(300)
         time.sleep(0.05)
         read(descriptor, into, offset, path)
         done.append(offset)
