@@ -93,7 +93,7 @@ def by_mova(heads: Heads, backward: bool, *, ring: bool) -> list[torch.Tensor]:
     def attend(*own: torch.Tensor) -> torch.Tensor:
         if ring:
             return ring_attention(own[0], own[1], own[2], lengths, group)
-        q, k, v = (heads_for_tokens(tensor, lengths, group) for tensor in own)
+        q, k, v = heads_for_tokens(own, lengths, group)
         return tokens_for_heads(attend_whole(q, k, v), lengths, group, rank)
 
     return learnt(attend, [take_part(tensor, lengths, rank) for tensor in heads], backward)

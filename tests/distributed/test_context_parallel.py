@@ -14,6 +14,7 @@ from processes import run_processes
 def test_shared_tokens_give_what_one_process_gives(tmp_path, world):
     for found in run_processes(shared_forward.shared_job, world, tmp_path):
         assert found.pop("collectives")["wrong"] < 1e-6
+        assert [name for name, holds in found.pop("exchanges").items() if not holds] == []
         assert found.pop("too few")["refused"] == 1.0
         assert found.pop("two sizes")["gradients"] < 1e-6
         assert len(found) == {2: 8, 3: 4, 4: 4}[world]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import shared_exchanges
 from mova.distributed.collectives import gather_outputs, heads_for_tokens, part_lengths, take_part, tokens_for_heads
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.mesh import Parallel, start_parallel
@@ -85,6 +86,7 @@ def shared_job(rank: int, _folder: Path) -> dict[str, dict[str, float]]:
     found["two sizes"] = {"gradients": _two_sizes(parallel)}
     found["too few"] = {"refused": _too_few(parallel)}
     found["collectives"] = {"wrong": _collectives(rank, world)}
+    found["exchanges"] = shared_exchanges.compare(rank, world)
     return found
 
 
@@ -138,7 +140,7 @@ def _collectives(rank: int, world: int) -> float:
     group = torch.distributed.group.WORLD
     part = take_part(whole, lengths, rank).clone().requires_grad_()
     gathered = gather_outputs(part, lengths, group)
-    heads = heads_for_tokens(part, lengths, group)
+    (heads,) = heads_for_tokens([part], lengths, group)
     back = tokens_for_heads(heads, lengths, group, rank)
     (back.square().sum() + gathered.sum()).backward()
     errors = [gathered - whole, heads - whole[:, :, 2 * rank : 2 * rank + 2], back - part, part.grad - 2 * part - 1]

@@ -1,7 +1,7 @@
 """Collectives of processes that share a sample (all-gather, all-to-all, gather to rank 0, ring), with gradients.
 
-Parts may have different lengths. Where a transport wants equal ones, zeros fill the message and are cut off on arrival:
-no computation ever sees them.
+Parts may have different lengths. Where a transport wants equal ones (all-gather, ring), zeros fill the message and are
+cut off on arrival: no computation ever sees them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, cast
 import torch
 from torch import distributed
 from torch.distributed import ProcessGroup
-from torch.nn import functional
 
 
 def part_lengths(total: int, parts: int) -> list[int]:
@@ -64,41 +63,71 @@ def gather_on_first(part: torch.Tensor, lengths: Sequence[int], group: ProcessGr
     return torch.cat(parts, dim)
 
 
-def heads_for_tokens(part: torch.Tensor, lengths: Sequence[int], group: ProcessGroup) -> torch.Tensor:
-    """All-to-all: exchange all heads of a part (B, L_rank, N, E) for some heads of all parts (B, L, N / size, E)."""
-    size, longest = len(lengths), max(lengths)
-    # (size, B, longest, N / size, E): one message for each process.
-    split = functional.pad(part, (0, 0, 0, 0, 0, longest - part.shape[1])).unflatten(2, (size, -1)).movedim(2, 0)
-    received = _Exchange.apply(split.contiguous(), group)
-    return torch.cat([received[rank, :, :length] for rank, length in enumerate(lengths)], dim=1)
+def heads_for_tokens(
+    parts: Sequence[torch.Tensor], lengths: Sequence[int], group: ProcessGroup
+) -> tuple[torch.Tensor, ...]:
+    """All-to-all: exchange all heads of parts (B, L_rank, N, E) for some heads of all parts (B, L, N / size, E).
+
+    Several tensors go in one message to each process. What comes back are views of what was received: one token after
+    the other, each with its heads of every tensor, so that tokens of all processes follow each other as they are.
+
+    Args:
+        parts: of the same shape, such as queries, keys and values.
+        lengths: L_rank of each process; they need not be equal, and nothing is filled up.
+        group: processes.
+    """
+    size = len(lengths)
+    # (size, L_rank, parts, B, N / size, E): the only copy.
+    split = torch.stack([part.unflatten(2, (size, -1)).permute(2, 1, 0, 3, 4) for part in parts], dim=2)
+    received = _Exchange.apply(split.flatten(0, 1), [parts[0].shape[1]] * size, list(lengths), group)
+    return tuple(one.transpose(0, 1) for one in received.unbind(1))
 
 
 def tokens_for_heads(heads: torch.Tensor, lengths: Sequence[int], group: ProcessGroup, rank: int) -> torch.Tensor:
-    """Undo `heads_for_tokens`: (B, L, N / size, E) to (B, L_rank, N, E)."""
-    longest = max(lengths)
-    parts = [functional.pad(part, (0, 0, 0, 0, 0, longest - part.shape[1])) for part in heads.split(list(lengths), 1)]
-    received = _Exchange.apply(torch.stack(parts).contiguous(), group)
-    whole: torch.Tensor = received[:, :, : lengths[rank]].movedim(0, 2).flatten(2, 3)
+    """Undo `heads_for_tokens` for one tensor: (B, L, N / size, E) to (B, L_rank, N, E)."""
+    size = len(lengths)
+    received = _Exchange.apply(heads.transpose(0, 1).contiguous(), list(lengths), [lengths[rank]] * size, group)
+    whole: torch.Tensor = received.unflatten(0, (size, -1)).permute(2, 1, 0, 3, 4).flatten(2, 3)
     return whole
+
+
+class RingExchange:
+    """Tensors on their way around a ring: to the next rank, and those of the previous one to here.
+
+    What is sent must not be changed before `wait`.
+
+    Args:
+        tensors: of the same shapes on all processes.
+        group: the ring; all of its processes begin the same exchanges in the same order.
+        tag: tells exchanges apart that are under way at once.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor], group: ProcessGroup, tag: int = 0) -> None:
+        rank, size = distributed.get_rank(group), distributed.get_world_size(group)
+        following, before = (distributed.get_global_rank(group, (rank + step) % size) for step in (1, -1))
+        self._sent = [tensor.contiguous() for tensor in tensors]
+        self._received = [torch.empty_like(tensor) for tensor in self._sent]
+        operations = [
+            distributed.P2POp(function, tensor, peer, group, tag)
+            for mine, theirs in zip(self._sent, self._received, strict=True)
+            for function, tensor, peer in (
+                (distributed.isend, mine, following),
+                (distributed.irecv, theirs, before),
+            )
+        ]
+        self._works = distributed.batch_isend_irecv(operations)
+
+    def wait(self) -> list[torch.Tensor]:
+        """Return the tensors of the previous rank; on a GPU later work of the stream in use waits for them."""
+        for work in self._works:
+            work.wait()
+        self._sent.clear()
+        return self._received
 
 
 def ring_exchange(tensors: Sequence[torch.Tensor], group: ProcessGroup) -> list[torch.Tensor]:
     """Send tensors to the next rank of a ring and return those of the previous one; all have the same shapes."""
-    rank, size = distributed.get_rank(group), distributed.get_world_size(group)
-    following, before = (distributed.get_global_rank(group, (rank + step) % size) for step in (1, -1))
-    tensors = [tensor.contiguous() for tensor in tensors]
-    received = [torch.empty_like(tensor) for tensor in tensors]
-    operations = [
-        distributed.P2POp(function, tensor, peer, group)
-        for mine, theirs in zip(tensors, received, strict=True)
-        for function, tensor, peer in (
-            (distributed.isend, mine, following),
-            (distributed.irecv, theirs, before),
-        )
-    ]
-    for work in distributed.batch_isend_irecv(operations):
-        work.wait()
-    return received
+    return RingExchange(tensors, group).wait()
 
 
 class _Gather(torch.autograd.Function):
@@ -121,18 +150,20 @@ class _Gather(torch.autograd.Function):
 
 
 class _Exchange(torch.autograd.Function):
-    """Slice i of process j becomes slice j of process i; its own transpose."""
+    """All-to-all of rows: so many to each process, so many from each; backwards the other way."""
 
     @staticmethod
-    def forward(ctx: Any, sent: torch.Tensor, group: ProcessGroup) -> torch.Tensor:
-        ctx.group = group
-        received = torch.empty_like(sent)
-        distributed.all_to_all_single(received, sent, group=group)
-        return received
+    def forward(ctx: Any, sent: torch.Tensor, out: list[int], back: list[int], group: ProcessGroup) -> torch.Tensor:
+        ctx.splits, ctx.group = (out, back), group
+        return _exchange(sent, out, back, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        sent = grads[0].contiguous()
-        received = torch.empty_like(sent)
-        distributed.all_to_all_single(received, sent, group=ctx.group)
-        return received, None
+        out, back = ctx.splits
+        return _exchange(grads[0].contiguous(), back, out, ctx.group), None, None, None
+
+
+def _exchange(sent: torch.Tensor, out: list[int], back: list[int], group: ProcessGroup) -> torch.Tensor:
+    received = sent.new_empty(sum(back), *sent.shape[1:])
+    distributed.all_to_all_single(received, sent, back, out, group=group)
+    return received

@@ -189,7 +189,7 @@ class _SharedSelfAttention(_SharedAttention):
         near = lengths[group * size : (group + 1) * size]
         q, k, v = q_BLNE, k_BKNE, v_BKNE
         if size > 1:
-            q, k, v = (heads_for_tokens(tensor, near, groups.ulysses) for tensor in (q, k, v))
+            q, k, v = heads_for_tokens((q, k, v), near, groups.ulysses)
         if groups.num_ring > 1:
             sums = [sum(lengths[one * size : (one + 1) * size]) for one in range(groups.num_ring)]
             attended = ring_attention(q, k, v, sums, groups.ring)

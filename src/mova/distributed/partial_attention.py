@@ -16,8 +16,10 @@ from torch import distributed
 from torch.distributed import ProcessGroup
 from torch.nn import functional
 
-from mova.distributed.collectives import ring_exchange
+from mova.distributed.collectives import RingExchange
 
+# Two exchanges of a ring that are under way at once.
+_KEYS, _GRADIENTS = 0, 1
 _HALF = (torch.float16, torch.bfloat16)
 Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -142,10 +144,12 @@ class _Ring(torch.autograd.Function):
         block = torch.stack((_filled(k, max(lengths)), _filled(v, max(lengths))))
         joined: tuple[torch.Tensor, torch.Tensor] | None = None
         for step in range(size):
+            # The next keys travel while these are attended to.
+            moving = RingExchange([block], group, _KEYS) if step < size - 1 else None
             length = lengths[(rank - step) % size]
             joined = _join(joined, attend(q, block[0, :, :length], block[1, :, :length]))
-            if step < size - 1:
-                (block,) = ring_exchange([block], group)
+            if moving:
+                (block,) = moving.wait()
         assert joined is not None
         output, lse = joined[0].to(q.dtype), joined[1]
         ctx.save_for_backward(q, k, v, output, lse)
@@ -160,14 +164,23 @@ class _Ring(torch.autograd.Function):
         block = torch.stack((_filled(k, max(lengths)), _filled(v, max(lengths))))
         collected = torch.zeros_like(block, dtype=torch.float32)
         grad_q = torch.zeros_like(q, dtype=torch.float32)
+        collecting: RingExchange | None = None
         for step in range(size):
+            moving = RingExchange([block], group, _KEYS) if step < size - 1 else None
             length = lengths[(rank - step) % size]
             parts = attend_backward(grads[0], q, block[0, :, :length], block[1, :, :length], output, lse)
+            # Gradients follow their keys one step behind, while the next ones are computed.
+            if collecting:
+                (collected,) = collecting.wait()
             grad_q += parts[0]
             collected[0, :, :length] += parts[1]
             collected[1, :, :length] += parts[2]
-            # After as many steps as there are processes the gradients are back with their keys.
-            block, collected = ring_exchange([block, collected], group)
+            collecting = RingExchange([collected], group, _GRADIENTS)
+            if moving:
+                (block,) = moving.wait()
+        assert collecting is not None
+        # After as many steps as there are processes the gradients are back with their keys.
+        (collected,) = collecting.wait()
         own = lengths[rank]
         return grad_q.to(q.dtype), collected[0, :, :own].to(k.dtype), collected[1, :, :own].to(v.dtype), None, None
 
@@ -197,4 +210,6 @@ class _Spread(torch.autograd.Function):
 
 
 def _filled(tensor: torch.Tensor, length: int) -> torch.Tensor:
+    if tensor.shape[1] == length:
+        return tensor
     return functional.pad(tensor, (0, 0, 0, 0, 0, length - tensor.shape[1]))
