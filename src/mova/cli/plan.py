@@ -36,6 +36,10 @@ def plan(
     gpu_memory: Annotated[
         float | None, typer.Option(metavar="GB", help="Memory of a GPU, for one that has no name here; in 10^9 bytes.")
     ] = None,
+    step_cache_order: Annotated[
+        int | None,
+        typer.Option(help="Count the memory of a step cache of this order, 0, 1 or 2; without one by default."),
+    ] = None,
     gpus: Annotated[int, typer.Option(help="Number of GPUs that generate the clip together.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -75,6 +79,7 @@ def plan(
         quantization=quantize,
         num_gpus=gpus,
         speed=speed,
+        step_cache_order=step_cache_order,
     )
     cores = os.cpu_count() or 1
     typer.echo(json.dumps(to_record(made, chosen, cores), indent=2) if as_json else to_text(made, chosen, cores))

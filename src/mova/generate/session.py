@@ -91,6 +91,7 @@ class Session:
     def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
         from mova.device import choose_device
         from mova.pipeline.load import load_pipeline
+        from mova.plan.cost import step_cache_use
 
         options: dict[str, Any] = {
             "loras": [(lora.path, lora.scale) for lora in request.loras],
@@ -99,7 +100,8 @@ class Session:
         }
         if self._processes is None:
             self.device = choose_device().type
-            pipeline = load_pipeline(self._folder, device=self.device, geometry=self._geometry, **options)
+            options |= {"geometry": self._geometry, "step_cache": step_cache_use(request.settings)}
+            pipeline = load_pipeline(self._folder, device=self.device, **options)
         else:
             parallel, own = join(self._processes, request, self._folder)
             self.device = f"{parallel.world_size} x {own.type}"

@@ -361,6 +361,7 @@ class MovaPipeline(
         texts = inputs.prompt, inputs.prompt_embeds
         plan = self.check_inputs(settings, inputs.media, inputs.noise, *texts, per_prompt, inputs.output_type)
         check_rest(plan, inputs, CALLBACK_INPUTS)
+        self._check_cache_room(plan)
         return plan
 
     def check_inputs(

@@ -9,10 +9,15 @@ from typing import Any
 import torch
 
 from mova.distributed.mesh import Parallel
+from mova.models.bridge import CrossModalBridge
 from mova.models.experts import Experts
+from mova.models.tower import VideoTower
 from mova.names import Expert
 from mova.offload.placement import Placement
+from mova.pipeline.cache_room import check_cache_room
+from mova.pipeline.run_plan import RunPlan
 from mova.pipeline.sharing import WeightState
+from mova.plan.free import room_of
 from mova.plan.memory import check_memory
 
 
@@ -20,6 +25,8 @@ class PlacedPipelineMixin:
     """What a pipeline does with a placement: its phases, or nothing where all components are on the device."""
 
     placement: Placement | None = None
+    video_dit: VideoTower
+    dual_tower_bridge: CrossModalBridge
     _state: WeightState
 
     @property
@@ -42,6 +49,12 @@ class PlacedPipelineMixin:
         """
         check_memory(self.placement_name, parallel.world_size)
         super().spread_over(parallel, experts)  # type: ignore[misc]
+
+    def _check_cache_room(self, plan: RunPlan) -> None:
+        """Refuse a step cache that does not fit beside the model, see `check_cache_room`."""
+        if plan.settings.step_cache:
+            placed = None if self.placement is None else self.placement.plan
+            check_cache_room(plan, self.video_dit, self.dual_tower_bridge, room_of(self._execution_device), placed)
 
     def _reading_text(self) -> Any:
         return nullcontext() if self.placement is None else self.placement.reading_text()

@@ -13,6 +13,11 @@ FLOAT32_BYTES = 4
 BFLOAT16_BYTES = 2
 
 
+def element_bytes_on(*, is_gpu: bool) -> int:
+    """Return the bytes of a number that towers compute with: bfloat16 on a GPU, float32 on a CPU."""
+    return BFLOAT16_BYTES if is_gpu else FLOAT32_BYTES
+
+
 @dataclass(frozen=True)
 class Precision:
     """In how many bytes weights are kept.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from mova.checks import check_scale, check_steps
+from mova.checks import check_cache, check_scale, check_steps
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.kernels.compile_rule import compiling_pays
+from mova.kernels.techniques import Technique, check_together
 from mova.plan.gpus import CPU_TFLOPS_PER_CORE, MAX_GPUS, Gpu
 from mova.plan.memory import MemoryPlan, plan_memory, plan_shared_memory
+from mova.plan.step_cache import StepCacheUse
 from mova.settings.sampling import SamplingSettings
 from mova.settings.speed import speed_named
 from mova.weights.dims import BridgeDims, ModelDims, TowerDims
@@ -108,6 +110,8 @@ class Plan:
         quantization: method for the weights of towers and bridge; None for bfloat16.
         num_gpus: number of GPUs that make the clip together.
         speed: speed preset that `num_steps` and `calls` follow from.
+        step_cache: how a step cache is used; None without one. Its operations are not counted off: how many it spares
+            is seen while it runs.
     """
 
     model: ModelDims
@@ -119,6 +123,7 @@ class Plan:
     quantization: str | None = None
     num_gpus: int = 1
     speed: str = "exact"
+    step_cache: StepCacheUse | None = None
 
     @property
     def is_upper_bound(self) -> bool:
@@ -163,6 +168,7 @@ def make_plan(
     quantization: str | None = None,
     num_gpus: int = 1,
     speed: str = "exact",
+    step_cache_order: int | None = None,
 ) -> Plan:
     """Count what a run costs.
 
@@ -175,39 +181,56 @@ def make_plan(
         quantization: method for the weights of towers and bridge; None for bfloat16.
         num_gpus: number of GPUs that make the clip together, 1 to 4096.
         speed: speed preset that steps and scales follow from.
+        step_cache_order: order of a step cache (see `StepCacheUse`); None without one.
 
     Raises:
-        ConfigError: a number of steps or of GPUs, a scale, or a speed that no request may have.
+        ConfigError: a number of steps or of GPUs, a scale, a speed or a step cache that no request may have.
     """
     check_steps(num_steps)
     speed_named(speed)
     if not 1 <= num_gpus <= MAX_GPUS:
         raise ConfigError(f"gpus must be 1 to {MAX_GPUS}, got {num_gpus}; nearest is {min(max(num_gpus, 1), MAX_GPUS)}")
     calls = calls_per_step(guidance_scale, modality_scale)
+    step_cache = None
+    if step_cache_order is not None:
+        check_cache(0.0, step_cache_order)
+        if num_gpus > 1:
+            check_together({Technique.STEP_CACHE: step_cache_order, Technique.BRANCH_PARALLEL: num_gpus})
+        step_cache = StepCacheUse(step_cache_order, calls.with_bridge, calls.without_bridge)
     return Plan(
         model=model,
         geometry=geometry,
         num_steps=num_steps,
         calls=calls,
         forward=forward_cost(model, geometry),
-        memory=memory_plans(model, geometry, quantization, num_gpus=num_gpus, num_branches=calls.total),
+        memory=memory_plans(
+            model, geometry, quantization, num_gpus=num_gpus, num_branches=calls.total, step_cache=step_cache
+        ),
         quantization=quantization,
         num_gpus=num_gpus,
         speed=speed,
+        step_cache=step_cache,
     )
 
 
 def memory_plans(
-    model: ModelDims, geometry: ClipGeometry, quantization: str | None, *, num_gpus: int = 1, num_branches: int = 1
+    model: ModelDims,
+    geometry: ClipGeometry,
+    quantization: str | None,
+    *,
+    num_gpus: int = 1,
+    num_branches: int = 1,
+    step_cache: StepCacheUse | None = None,
 ) -> tuple[MemoryPlan, ...]:
     """Return the peak memory of each placement, of GPUs first; several GPUs hold weights whole or share them."""
     if num_gpus == 1:
-        on_gpu = plan_memory(model, geometry, is_gpu=True, quantization=quantization)
+        on_gpu = plan_memory(model, geometry, is_gpu=True, quantization=quantization, step_cache=step_cache)
     else:
         on_gpu = plan_shared_memory(
             model, geometry, num_gpus=num_gpus, num_branches=num_branches, quantization=quantization
         )
-    return (*on_gpu, *plan_memory(model, geometry, is_gpu=False, quantization=quantization))
+    on_cpu = plan_memory(model, geometry, is_gpu=False, quantization=quantization, step_cache=step_cache)
+    return (*on_gpu, *on_cpu)
 
 
 def forward_cost(model: ModelDims, geometry: ClipGeometry) -> ForwardCost:
@@ -238,6 +261,14 @@ def token_forwards(settings: SamplingSettings) -> int:
     """Return video tokens x forwards of a clip, at most: adaptive guidance and caches spare some."""
     calls = calls_per_step(settings.guidance_scale, settings.modality_scale).total
     return settings.num_inference_steps * calls * settings.geometry.num_video_tokens
+
+
+def step_cache_use(settings: SamplingSettings) -> StepCacheUse | None:
+    """Return how settings use a step cache; None where they do not."""
+    if not settings.step_cache:
+        return None
+    calls = calls_per_step(settings.guidance_scale, settings.modality_scale)
+    return StepCacheUse(settings.step_cache_order, calls.with_bridge, calls.without_bridge)
 
 
 def seconds(operations: float, tflops: float) -> float:

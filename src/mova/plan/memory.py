@@ -18,12 +18,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.kernels.techniques import Technique, check_together
 from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, OPTIONAL_COMPONENTS
-from mova.plan.component_bytes import BFLOAT16_BYTES, FLOAT32_BYTES, ComponentBytes, component_bytes
+from mova.plan.component_bytes import BFLOAT16_BYTES, FLOAT32_BYTES, ComponentBytes, component_bytes, element_bytes_on
+from mova.plan.step_cache import StepCacheUse
 from mova.weights.dims import ModelDims
 
 PLACEMENTS = ("resident", "phases", "stream", "disk")
@@ -118,6 +120,7 @@ def plan_memory(
     is_gpu: bool,
     quantization: str | None = None,
     batch_size: int = 1,
+    step_cache: StepCacheUse | None = None,
 ) -> tuple[MemoryPlan, ...]:
     """Estimate the peak memory of each placement, those that take most first.
 
@@ -127,12 +130,14 @@ def plan_memory(
         is_gpu: bfloat16 on a GPU, float32 on a CPU.
         quantization: method for the weights of towers and bridge; None for bfloat16.
         batch_size: clips at once; one prediction is made at a time, clips are decoded one by one.
+        step_cache: how a step cache is used; None without one.
     """
-    element_bytes = BFLOAT16_BYTES if is_gpu else FLOAT32_BYTES
+    element_bytes = element_bytes_on(is_gpu=is_gpu)
     parts = component_bytes(model, element_bytes, quantization)
     # On a CPU offloaded weights keep the dtype of their files.
     stored_parts = parts if is_gpu else component_bytes(model, BFLOAT16_BYTES, quantization, stored=True)
-    denoising = batch_size * (denoising_bytes(model, geometry, element_bytes) + text_bytes(model, element_bytes))
+    kept = 0 if step_cache is None else step_cache.num_bytes(model, geometry, element_bytes)
+    denoising = batch_size * (denoising_bytes(model, geometry, element_bytes) + text_bytes(model, element_bytes) + kept)
     need = _Need(model, geometry, is_gpu, denoising)
     return need.resident(parts), need.phases(parts), need.stream(parts, stored_parts), need.disk(parts, stored_parts)
 
@@ -170,19 +175,36 @@ def plan_shared_memory(
 
 
 def choose_placement(
-    model: ModelDims, geometry: ClipGeometry, room: Room, *, quantization: str | None = None, batch_size: int = 1
+    model: ModelDims,
+    geometry: ClipGeometry,
+    room: Room,
+    *,
+    quantization: str | None = None,
+    batch_size: int = 1,
+    step_cache: StepCacheUse | None = None,
 ) -> MemoryPlan:
     """Return the fastest placement that fits.
 
     Raises:
-        ConfigError: none does; the text says what would: quantised weights, fewer frames or a smaller size.
+        ConfigError: none does; the text says what would: no step cache, quantised weights, fewer frames, less pixels.
     """
-    plans = plan_memory(model, geometry, is_gpu=room.is_gpu, quantization=quantization, batch_size=batch_size)
+    options: dict[str, Any] = {"is_gpu": room.is_gpu, "batch_size": batch_size}
+    plans = plan_memory(model, geometry, quantization=quantization, step_cache=step_cache, **options)
     for plan in plans:
         if room.fits(plan):
             return room.ahead_where_it_fits(plan)
     least = min(plans, key=lambda plan: plan.total_bytes)
     what = "GPU" if room.is_gpu else "memory"
+    if step_cache is not None:
+        without = plan_memory(model, geometry, quantization=quantization, **options)
+        fitting = next((plan for plan in without if room.fits(plan)), None)
+        if fitting is not None:
+            kept = batch_size * step_cache.num_bytes(model, geometry, element_bytes_on(is_gpu=room.is_gpu))
+            raise ConfigError(
+                f"step_cache keeps {kept / GB:.1f} GB for {geometry.width}x{geometry.height}, {geometry.num_frames} "
+                f"frames, got {room.device_bytes / GB:.1f} GB of free {what}, which weights and activations share; "
+                f"nearest is 0, which is off: then memory={fitting.placement} fits"
+            )
     raise ConfigError(
         f"{geometry.width}x{geometry.height}, {geometry.num_frames} frames need {least.total_bytes / GB:.1f} GB with "
         f"memory={least.placement} ({least.phase}), got {room.device_bytes / GB:.1f} GB of free {what}; "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from mova.kernels.compile_rule import COMPILE_S, compiling_saves
+from mova.plan.component_bytes import element_bytes_on
 from mova.plan.cost import Plan, cpu_estimate, in_words, memory_plans, seconds, time_estimates
 from mova.plan.gpus import CPU_TFLOPS_PER_CORE, Gpu
 from mova.plan.memory import GB, USABLE_SHARE, MemoryPlan
@@ -41,6 +42,8 @@ def to_record(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> dict[str, obje
         "step_operations": made.step_operations,
         "total_operations": made.total_operations,
         "compiled_by_default": made.compiles,
+        "step_cache_order": None if made.step_cache is None else made.step_cache.order,
+        "step_cache_bytes": round(_kept_gb(made, is_gpu=True) * GB),
         "memory_estimates": [_memory_record(memory) for memory in made.memory],
         "denoising_seconds": {gpu.name: time_estimates(made, gpu) for gpu in gpus},
         "denoising_is_upper_bound": made.is_upper_bound,
@@ -75,6 +78,7 @@ def to_text(made: Plan, gpus: Sequence[Gpu], num_cores: int) -> str:
             f"memory at the peak{' of each GPU' if made.num_gpus > 1 else ''}, one clip (weights are counted, the rest "
             "is estimated; the program itself adds 0.5 GB)",
             *(_memory_line(memory) for memory in made.memory),
+            *_step_cache_lines(made),
             "time of the denoising loop (an estimate for a GPU that is kept busy, which tiny models cannot do; "
             "loading, text and decoding come on top)",
             *(line for gpu in gpus for line in _time_lines(made, gpu)),
@@ -130,6 +134,23 @@ def _memory_line(memory: MemoryPlan) -> str:
     )
 
 
+def _step_cache_lines(made: Plan) -> list[str]:
+    """Say how much of the activations a step cache keeps."""
+    if made.step_cache is None:
+        return []
+    kept = [_kept_gb(made, is_gpu=is_gpu) for is_gpu in (True, False)]
+    return [
+        f"  of the activations while denoising the step cache (order {made.step_cache.order}, {made.calls.total} "
+        f"predictions) keeps {kept[0]:.2f} GB on a GPU, {kept[1]:.2f} on a CPU"
+    ]
+
+
+def _kept_gb(made: Plan, *, is_gpu: bool) -> float:
+    if made.step_cache is None:
+        return 0.0
+    return made.step_cache.num_bytes(made.model, made.geometry, element_bytes_on(is_gpu=is_gpu)) / GB
+
+
 def _compiled_line(made: Plan) -> str:
     saved = compiling_saves(made.token_forwards // made.num_gpus, made.quantization)
     if made.shares_tokens:
@@ -158,10 +179,20 @@ def _fit_words(made: Plan, gpu: Gpu) -> str:
         return f"{option} fits{host}"
     for method in ("float8", "nf4"):
         quantized = memory_plans(
-            made.model, made.geometry, method, num_gpus=made.num_gpus, num_branches=made.calls.total
+            made.model,
+            made.geometry,
+            method,
+            num_gpus=made.num_gpus,
+            num_branches=made.calls.total,
+            step_cache=made.step_cache,
         )
         if _fitting(quantized, gpu):
             return f"too small as it is; --quantize {method} fits"
+    if made.step_cache is not None:
+        without = memory_plans(made.model, made.geometry, made.quantization)
+        fit = _fitting(without, gpu)
+        if fit is not None:
+            return f"too small for the step cache; without it memory={fit.placement} fits"
     return "too small for any placement; fewer frames or a smaller size take less"
 
 

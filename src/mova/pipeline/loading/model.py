@@ -27,6 +27,7 @@ from mova.pipeline.lora import check_lora_scale
 from mova.pipeline.runtime import Runtime
 from mova.plan.free import room_of
 from mova.plan.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
+from mova.plan.step_cache import StepCacheUse
 from mova.weights.agreement import check_agreement
 from mova.weights.components import key_shapes, load_component, verify_component
 from mova.weights.config_limits import Rule
@@ -72,6 +73,7 @@ class LoadOptions(TypedDict, total=False):
     shard_weights: bool
     runtime: Runtime | None
     geometry: ClipGeometry | None
+    step_cache: StepCacheUse | None
     on_bytes: Callable[[int, int], None]
     hub: Hub | None
     given: Mapping[str, Any] | None
@@ -118,6 +120,7 @@ def read_model(
     shard_weights: bool = False,
     runtime: Runtime | None = None,
     geometry: ClipGeometry | None = None,
+    step_cache: StepCacheUse | None = None,
     on_bytes: Callable[[int, int], None] = lambda *_: None,
     hub: Hub | None = None,
     given: Mapping[str, object] | None = None,
@@ -136,6 +139,7 @@ def read_model(
         runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of quantised weights are merged
             before quantisation and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
+        step_cache: that memory is chosen for too; none by default.
         on_bytes: called with (done, in all), bytes of weight files, when a component is loaded.
         hub: how a repository of the hub is asked for.
         given: components that take the place of those of the model, by name; None for `video_dit_2` leaves it out.
@@ -175,7 +179,7 @@ def read_model(
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     check_kernels(runtime, folder, device, dtype, parallel)
     quantization = next(iter(methods.values()), None)
-    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, quantization, parallel)
+    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, quantization, parallel, step_cache)
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     is_placed = plan.placement != "resident"
     loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
@@ -258,6 +262,7 @@ def _choose_memory(
     memory: str,
     quantization: str | None,
     parallel: Parallel | None,
+    step_cache: StepCacheUse | None,
 ) -> MemoryPlan:
     """Return the placement that was asked for, or the fastest that fits."""
     dims = dims_from_directory(folder)
@@ -266,7 +271,7 @@ def _choose_memory(
         geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
     check_memory(memory, 1 if parallel is None else parallel.world_size)
     room = room_of(device)
-    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=quantization)
+    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=quantization, step_cache=step_cache)
     if memory != "auto" or parallel is not None:
         name = "resident" if parallel is not None else memory
         plan = next(plan for plan in plans if plan.placement == name)
@@ -275,7 +280,7 @@ def _choose_memory(
                 "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
             )
         return room.ahead_where_it_fits(plan)
-    plan = choose_placement(dims, geometry, room, quantization=quantization)
+    plan = choose_placement(dims, geometry, room, quantization=quantization, step_cache=step_cache)
     if plan.placement != "resident":
         logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
     return plan

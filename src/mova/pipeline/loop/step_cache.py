@@ -26,6 +26,7 @@ from diffusers.hooks.hooks import HookRegistry, ModelHook
 from torch import nn
 
 from mova.errors import ConfigError
+from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 
 _NAME = "mova_step_cache"
@@ -80,11 +81,10 @@ class StepCache:
         seen: set[int] = set()
         for model in models:
             blocks = list(model.video_tower.blocks)
-            listeners = model.bridge.audio_to_video_conditioners.named_children()
             # The first block decides, so it and the cross-attention before it are always computed.
             parts: list[tuple[nn.Module, ModelHook]] = [(blocks[0], _Decide(self))]
             parts += [(block, _Repeat(self, adds_input=True)) for block in blocks[1:]]
-            parts += [(part, _Repeat(self, adds_input=False)) for layer, part in listeners if int(layer) > 0]
+            parts += [(part, _Repeat(self, adds_input=False)) for part in listening_layers(model.bridge)]
             for module, hook in parts:
                 if id(module) not in seen:
                     seen.add(id(module))
@@ -122,7 +122,7 @@ class StepCache:
     def size_bytes(self) -> int:
         """Return the bytes that are kept: additions of each video block and bridge layer, for each kind of call.
 
-        With order 0 that is one addition of each, with order 1 two and with order 2 three.
+        With order 0 that is one addition of each, with order 1 two and with order 2 three (`mova.plan.step_cache`).
         """
         return sum(
             addition.numel() * addition.element_size()
@@ -164,6 +164,12 @@ class StepCache:
     def _push(self, history: list[_T], newest: _T) -> None:
         history.insert(0, newest)
         del history[self.order + 1 :]
+
+
+def listening_layers(bridge: CrossModalBridge) -> list[nn.Module]:
+    """Return the layers of a bridge by which video blocks behind the first one hear the audio."""
+    layers = bridge.audio_to_video_conditioners.named_children()
+    return [layer for place, layer in layers if int(place) > 0]
 
 
 class _Decide(ModelHook):  # type: ignore[misc]
