@@ -11,6 +11,7 @@ from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
 from mova.models.rope import (
     RotaryTable,
+    _write_halves,
     aligned_rotary,
     aligned_video_positions,
     audio_rotary,
@@ -82,6 +83,14 @@ def test_a_rotation_is_rounded_once_and_the_same_with_gradients_and_without(rota
     with torch.no_grad():
         assert torch.equal(rotate(tokens, table, dtype), turned)
     assert torch.equal(tokens, kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_halves_that_a_gpu_writes_in_their_places_have_the_same_bits(dtype):
+    table, tokens = audio_rotary(9, 48, CPU), _draw(1, 2, 9, 3, 48)
+    written = _write_halves(*tokens.chunk(2, dim=-1), table, torch.empty(tokens.shape, dtype=dtype))
+    assert torch.equal(written, rotate_halves(tokens, table, dtype))
 
 
 def test_the_form_for_compilers_gives_the_same_rotation_and_gradients(monkeypatch):

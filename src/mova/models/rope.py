@@ -66,13 +66,17 @@ def rotate_halves(x_BLNE: torch.Tensor, table: RotaryTable, dtype: torch.dtype =
     """
     first, second = x_BLNE.chunk(2, dim=-1)
     cos, sin = table
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    # A CPU gains nothing by writing halves in their places, and with few channels it loses.
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or x_BLNE.device.type == "cpu":
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(dtype)
-    # Each half is written where it belongs, in its dtype.
-    turned = torch.empty(x_BLNE.shape, dtype=dtype, device=x_BLNE.device)
+    return _write_halves(first, second, table, torch.empty(x_BLNE.shape, dtype=dtype, device=x_BLNE.device))
+
+
+def _write_halves(first: torch.Tensor, second: torch.Tensor, table: RotaryTable, turned: torch.Tensor) -> torch.Tensor:
+    """Write the rotation of two halves (B, L, N, E / 2) where they belong, rounded to the dtype there; return it."""
     low, high = turned.chunk(2, dim=-1)
-    torch.sub(first * cos, second * sin, out=low)
-    torch.add(second * cos, first * sin, out=high)
+    torch.sub(first * table.cos, second * table.sin, out=low)
+    torch.add(second * table.cos, first * table.sin, out=high)
     return turned
 
 
