@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from mova.models.modulation import Float32LayerNorm, Float32Linear, add_gated, modulate, timestep_embedding
+from mova.models.modulation import (
+    Float32LayerNorm,
+    Float32Linear,
+    add_gated,
+    initial_modulation,
+    modulate,
+    timestep_embedding,
+)
 
 
 def test_timestep_embedding_is_cosines_then_sines_of_falling_frequencies():
@@ -83,3 +90,14 @@ def test_the_gated_sum_and_its_gradients_are_those_of_float32_copies_to_the_bit(
     for made, expected in zip(*found, strict=True):
         assert made.dtype == expected.dtype
         assert torch.equal(made, expected)
+
+
+def test_initial_modulation_is_drawn_as_ever_and_has_no_values_without_a_device():
+    torch.manual_seed(3)
+    expected = torch.randn(1, 6, 48) / 48**0.5
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(initial_modulation(6, 48), expected)
+    assert torch.equal(torch.rand(1), after), "the numbers after it are the same too"
+    with torch.device("meta"):
+        assert initial_modulation(2, 16).shape == (1, 2, 16)

@@ -283,7 +283,7 @@ TABLE = (
         "diffusers",
         "diffusers.ModelMixin._keep_in_fp32_modules",
         (
-            *("models/audio_vae.py", "models/bridge.py", "models/tower.py"),
+            *("models/audio_vae.py", "models/bridge.py", "models/text_encoder.py", "models/tower.py"),
             *("train/plan/unit_memory.py", "weights/components.py", "weights/rows.py"),
         ),
         "parts that stay in float32; read where weights are loaded or counted, of transformers' models too",

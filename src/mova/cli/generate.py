@@ -240,7 +240,7 @@ def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int
     """Make clips; only rank 0 of several processes writes to the terminal."""
     from mova.cli.clips import note_other_weights
     from mova.cli.terminal.progress import StageBar
-    from mova.cli.terminal.quick_start import UNASKED, quick_start
+    from mova.cli.terminal.quick_start import UNASKED, light_loading, quick_start
     from mova.generate.run import generate_files
     from mova.weights.locate import has_quantized_weights
 
@@ -248,6 +248,7 @@ def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int
     with StageBar(len(clips.jobs)) if is_main else nullcontext() as bar:
         show = bar.show if bar else _say_nothing
         is_quantized = runtime.quantization is not None or has_quantized_weights(clips.folder)
+        is_plain = not is_quantized and processes is None and runtime.attention is None and not runtime.compile_blocks
         with quick_start(show, needed=UNASKED if is_quantized else ()) as report:
             if is_main:
                 note_other_weights(clips, _note)
@@ -257,6 +258,7 @@ def _make(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int
                 processes=processes,
                 runtime=runtime,
                 keeps=clips.are_several,
+                loading=light_loading if is_plain else nullcontext,
                 on_progress=report,
                 on_clip=(lambda _: bar.next_clip()) if bar else _say_nothing,
                 on_note=_note if is_main else _say_nothing,

@@ -13,12 +13,14 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
+from mova.codecs.tokenizer import read_file_tokenizer
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import MOST_BYTES, Fields, read_object, shorten_text
+from mova.models.text_encoder import is_own_text_encoder_wanted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
@@ -85,20 +87,15 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     Args:
         directory: the `tokenizer` folder of a model.
 
+    Returns:
+        One of transformers; inside `own_text_encoder` a `FileTokenizer` where that gives the same.
+
     Raises:
         CheckpointError: the folder holds no usable tokenizer, or one that is made by code of its own.
     """
     _check_tokenizer_files(directory)
-    # transformers 5 rebuilds a T5 tokenizer with a fixed pre-tokenizer and other special ids than the file says; the
-    # generic class takes `tokenizer.json` as it was published.
-    if (directory / "tokenizer.json").is_file():
-        from transformers import PreTrainedTokenizerFast as loader  # noqa: N813
-    else:
-        from transformers import AutoTokenizer as loader  # noqa: N813
     try:
-        tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False
-        )
+        tokenizer = _read_tokenizer(directory)
         tokenizer("a", truncation=False, verbose=False)
         is_usable = isinstance(tokenizer.pad_token_id, int) and max_prompt_tokens(tokenizer) >= 1
     except (KeyboardInterrupt, SystemExit):
@@ -108,6 +105,23 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(f"tokenizer cannot be loaded from {directory}: {reason}") from error
     if not is_usable:
         raise CheckpointError(f"{directory} must hold a tokenizer with a pad_token of its vocabulary, got one without")
+    return tokenizer
+
+
+def _read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    own = read_file_tokenizer(directory) if is_own_text_encoder_wanted() else None
+    if own is not None:
+        # It has all that is asked of a tokenizer here.
+        return cast("PreTrainedTokenizerBase", own)
+    # transformers 5 rebuilds a T5 tokenizer with a fixed pre-tokenizer and other special ids than the file says; the
+    # generic class takes `tokenizer.json` as it was published.
+    if (directory / "tokenizer.json").is_file():
+        from transformers import PreTrainedTokenizerFast as loader  # noqa: N813
+    else:
+        from transformers import AutoTokenizer as loader  # noqa: N813
+    tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
+        directory, local_files_only=True, trust_remote_code=False
+    )
     return tokenizer
 
 

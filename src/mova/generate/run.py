@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from mova.generate.many import Job
 from mova.generate.processes import Processes
 from mova.generate.record import describe
 from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
-from mova.generate.session import LOADING, WRITING, Clock, OnProgress, Session
+from mova.generate.session import LOADING, WRITING, Clock, Loading, OnProgress, Session
 from mova.pipeline.origin import INPUTS, is_same_clip
 from mova.pipeline.runtime import Runtime
 from mova.plan.cost import token_forwards
@@ -169,6 +170,7 @@ def generate_files(
     processes: Processes | None = None,
     runtime: Runtime | None = None,
     keeps: bool = False,
+    loading: Loading = nullcontext,
     on_progress: OnProgress = lambda *_: None,
     on_clip: Callable[[GeneratedFile | KeptFile], None] = lambda _: None,
     on_note: Callable[[str], None] = logger.info,
@@ -180,6 +182,7 @@ def generate_files(
         folder: the model's directory.
         processes, runtime, on_progress: as for `generate_file`.
         keeps: leave files alone that hold the clip that is asked for, and refuse to replace others.
+        loading: surroundings in which the model is loaded.
         on_clip: called with each clip when its file is there.
         on_note: told in words what of the given media is used.
 
@@ -203,7 +206,7 @@ def generate_files(
     largest = max(jobs, key=lambda job: job.request.settings.geometry.num_video_tokens)
     work = sum(token_forwards(job.request.settings) for job, is_kept in zip(jobs, kept, strict=True) if not is_kept)
     runtime = replace(runtime, token_forwards=work)
-    session = Session(folder, largest.request.settings.geometry, processes, runtime)
+    session = Session(folder, largest.request.settings.geometry, processes, runtime, loading)
     made: list[GeneratedFile | KeptFile] = []
     for job, target, record, is_kept in zip(jobs, targets, records, kept, strict=True):
         if is_kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ OnProgress = Callable[[str, int, int], None]
 """Called with (stage, done, in all) when a stage begins and whenever it has moved: loading in megabytes, sampling in
 steps, decoding in latent frames."""
 
+Loading = Callable[[], AbstractContextManager[None]]
+"""Opened around everything that loads a model, also the imports that this needs."""
+
 LOADING, SAMPLING, DECODING, WRITING = "loading", "sampling", "decoding", "writing"
 _MB = 10**6
 
@@ -39,17 +42,25 @@ class Session:
         geometry: of the largest clip; memory is chosen for it.
         processes: how this process shares the work with others; None where it is alone.
         runtime: memory, quantisation and kernels.
+        loading: surroundings in which the model is loaded.
 
     Attributes:
         pipeline: once it is loaded.
         device: that computes, in words.
     """
 
-    def __init__(self, folder: Path, geometry: ClipGeometry, processes: Processes | None, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        geometry: ClipGeometry,
+        processes: Processes | None,
+        runtime: Runtime,
+        loading: Loading = nullcontext,
+    ) -> None:
         self.pipeline: MovaPipeline | None = None
         self.device = ""
         self._folder, self._geometry, self._processes = folder, geometry, processes
-        self._runtime, self._is_automatic = runtime, runtime.memory == "auto"
+        self._runtime, self._is_automatic, self._loading = runtime, runtime.memory == "auto", loading
 
     def circumstances(self) -> dict[str, object]:
         """Return what a clip's record says of how it was computed, once it has been: device and kernels."""
@@ -74,7 +85,8 @@ class Session:
         while True:
             try:
                 if self.pipeline is None:
-                    self.pipeline = self._load(request, clock)
+                    with self._loading():
+                        self.pipeline = self._load(request, clock)
                 clock.begin(SAMPLING, request.settings.num_inference_steps)
                 with _decoding_shown(self.pipeline, request, clock):
                     return self.pipeline, _run(self.pipeline, request, inputs, clock)

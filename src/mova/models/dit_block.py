@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mova.models.attention import Attention
-from mova.models.modulation import Float32LayerNorm, add_gated, modulate
+from mova.models.modulation import Float32LayerNorm, add_gated, initial_modulation, modulate
 from mova.models.rope import RotaryTable
 
 
@@ -35,7 +35,7 @@ class DiTBlock(nn.Module):
         self.norm2 = Float32LayerNorm(dim, eps=eps, elementwise_affine=False)
         self.norm3 = Float32LayerNorm(dim, eps=eps)
         self.ffn = nn.Sequential(nn.Linear(dim, ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(ffn_dim, dim))
-        self.modulation = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+        self.modulation = initial_modulation(6, dim)
 
     def forward(
         self,

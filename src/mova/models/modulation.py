@@ -55,6 +55,15 @@ def timestep_embedding(timestep: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.cat((angles.cos(), angles.sin()), dim=-1).float()
 
 
+def initial_modulation(num_rows: int, dim: int) -> nn.Parameter:
+    """Return (1, num_rows, dim) of normal numbers with a standard deviation of 1 / sqrt(dim).
+
+    Without values where the default device has none: to draw nothing there, torch imports its whole compiler.
+    """
+    values = torch.empty(1, num_rows, dim)
+    return nn.Parameter(values if values.is_meta else values.normal_().div_(dim**0.5))
+
+
 def modulate(
     norm: Float32LayerNorm, x_BLD: torch.Tensor, shift_B1D: torch.Tensor, scale_B1D: torch.Tensor
 ) -> torch.Tensor:

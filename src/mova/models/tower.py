@@ -18,7 +18,13 @@ from torch import nn
 
 from mova.errors import ConfigError, GeometryError
 from mova.models.dit_block import DiTBlock
-from mova.models.modulation import Float32LayerNorm, Float32Linear, modulate, timestep_embedding
+from mova.models.modulation import (
+    Float32LayerNorm,
+    Float32Linear,
+    initial_modulation,
+    modulate,
+    timestep_embedding,
+)
 from mova.models.patchify import PatchEmbedding, token_grid, unpatchify
 from mova.models.rope import RotaryTable, audio_rotary, split_head_dim, video_rotary
 
@@ -57,7 +63,7 @@ class Head(nn.Module):
         super().__init__()
         self.norm = Float32LayerNorm(dim, eps=eps, elementwise_affine=False)
         self.head = nn.Linear(dim, out_features)
-        self.modulation = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.modulation = initial_modulation(2, dim)
 
     def forward(self, tokens_BLD: torch.Tensor, time_embedding_BD: torch.Tensor) -> torch.Tensor:
         """Map tokens (B, L, D) and time embedding (B, D) float32 to (B, L, out_features)."""

@@ -25,6 +25,7 @@ from mova.files.json_file import Fields, read_object, shorten, shorten_text
 from mova.files.staging import give_usual_mode, staging_folder
 from mova.models.audio_vae import AudioAutoencoder
 from mova.models.bridge import CrossModalBridge
+from mova.models.text_encoder import TextEncoder, is_own_text_encoder_wanted
 from mova.models.tower import AudioTower, VideoTower
 from mova.weights.config_limits import checked_config
 from mova.weights.files import (
@@ -45,7 +46,8 @@ _OUR_CLASSES: dict[str, type[nn.Module]] = {
     "DualTowerConditionalBridge": CrossModalBridge,
     "DAC": AudioAutoencoder,
 }
-_LIBRARY_CLASSES = {"AutoencoderKLWan": "diffusers", "UMT5EncoderModel": "transformers"}
+_TEXT_ENCODER_CLASS = "UMT5EncoderModel"
+_LIBRARY_CLASSES = {"AutoencoderKLWan": "diffusers", _TEXT_ENCODER_CLASS: "transformers"}
 _CONFIG_FILE = "config.json"
 # Keys of Wan's own config.json that say nothing about the network; the keys of its weights are ours.
 _WITHOUT_EFFECT = {"WanModel": ("model_type", "text_len")}
@@ -77,11 +79,12 @@ def component_class(name: str) -> type[nn.Module]:
 def published_class_name(component: nn.Module | type[nn.Module]) -> str:
     """Return the published name of a component's class (its own name where it is not one of ours)."""
     cls = component if isinstance(component, type) else type(component)
-    return next((name for name, ours in _OUR_CLASSES.items() if ours is cls), cls.__name__)
+    ours = {one: name for name, one in _OUR_CLASSES.items()} | {TextEncoder: _TEXT_ENCODER_CLASS}
+    return ours.get(cls, cls.__name__)
 
 
 def build_empty(class_name: str, config: Mapping[str, object]) -> nn.Module:
-    """Build a component on the meta device: all names and shapes, no memory.
+    """Build a component on the meta device: all names and shapes, no memory. See also `own_text_encoder`.
 
     Args:
         class_name: published or ours.
@@ -92,19 +95,20 @@ def build_empty(class_name: str, config: Mapping[str, object]) -> nn.Module:
         CheckpointError: an unknown class, a key that the class does not take, or an unknown method of quantisation.
         ConfigError: values that the class refuses.
     """
-    cls = component_class(class_name)
-    published = published_class_name(cls)
+    # Without importing a library for its class.
+    published = class_name if class_name in _LIBRARY_CLASSES else published_class_name(component_class(class_name))
     method = stored_quantization(config)
     skipped = (*_WITHOUT_EFFECT.get(published, ()), _QUANTIZATION_KEY)
     plain = {key: value for key, value in config.items() if key not in skipped}
     arguments = checked_config(published, Fields(plain, published, ConfigError))
-    if published != "UMT5EncoderModel":
-        accepted = inspect.signature(cls.__init__).parameters
-        unknown = [key for key in arguments if key not in accepted]
-        if unknown:
-            raise CheckpointError(
-                f"{class_name} takes no {shorten_text(unknown[0])!r} ({len(unknown)} unknown keys in its config)"
-            )
+    is_own = published == _TEXT_ENCODER_CLASS and is_own_text_encoder_wanted() and TextEncoder.can_be(arguments)
+    cls = TextEncoder if is_own else component_class(class_name)
+    accepted = inspect.signature(cls.__init__).parameters
+    unknown = [key for key in arguments if key not in accepted]
+    if unknown and published != _TEXT_ENCODER_CLASS:
+        raise CheckpointError(
+            f"{class_name} takes no {shorten_text(unknown[0])!r} ({len(unknown)} unknown keys in its config)"
+        )
     component = _construct(cls, arguments)
     if method:
         install_quantized_layers(component, method)
@@ -114,7 +118,7 @@ def build_empty(class_name: str, config: Mapping[str, object]) -> nn.Module:
 def _construct(cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     try:
         with torch.device("meta"):
-            if cls.__name__ == "UMT5EncoderModel":
+            if cls.__name__ == _TEXT_ENCODER_CLASS:
                 from transformers import UMT5Config
 
                 return cls(UMT5Config(**arguments))
@@ -187,7 +191,8 @@ def verify_component(directory: Path | str, expected_class: str | None = None) -
     config = read_config(directory)
     try:
         name = stored_class_name(config)
-        if expected_class is not None and component_class(name) is not component_class(expected_class):
+        is_expected = name == expected_class or expected_class is None
+        if not is_expected and component_class(name) is not component_class(str(expected_class)):
             raise CheckpointError(f"{directory} must hold a {expected_class}, its {_CONFIG_FILE} says {name}")
         component = build_empty(name, config)
     except (ConfigError, CheckpointError) as error:

@@ -9,25 +9,32 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from mova.cli.terminal.quick_start import UNASKED, quick_start
+from mova.cli.terminal import quick_start as module
+from mova.cli.terminal.quick_start import POSTPONED, UNASKED, light_loading, quick_start
 from mova.generate.session import DECODING, LOADING, SAMPLING
+from mova.models.text_encoder import is_own_text_encoder_wanted
 from mova.weights.rewrite import convert_weights
 
 CHECKPOINT = Path(__file__).parents[2] / "numerics" / "records" / "pipeline_checkpoint"
 # Seconds of imports that a clip does not need; each of them has been, or nearly been, on the way at some time.
 UNNEEDED = {
     *UNASKED,
+    *POSTPONED,
     "ftfy",
     "matplotlib",
     "mova.evaluate",
     "mova.toyworld",
     "mova.train",
     "networkx",
+    "onnx",
     "pandas",
+    "sympy",
     "tensorboard",
-    "torch._inductor.compile_fx",
-    "torch._inductor.lowering",
+    "torch._inductor",
+    "torch.distributed.fsdp",
+    "torch.distributed.tensor",
     "torchvision",
     "triton",
     "wandb",
@@ -36,17 +43,17 @@ GENERATE = """
 import gc, json, sys
 from mova.cli.app import main
 assert main(sys.argv[1:]) == 0
-print(json.dumps({"modules": sorted(sys.modules), "frozen": gc.get_freeze_count(), "collects": gc.isenabled()}))
+modules = sorted(name for name, module in sys.modules.items() if module is not None)
+left = {"modules": modules, "hidden": len(sys.modules) - len(modules)}
+print(json.dumps(left | {"frozen": gc.get_freeze_count(), "collects": gc.isenabled()}))
 """
 
 
-@pytest.fixture(scope="module")
-def after(tmp_path_factory):
-    """What a process holds that has made a short clip."""
-    output = tmp_path_factory.mktemp("quick") / "a.mp4"
-    short = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "5", "--steps", "1"]
+def generate(output, *options):
+    """Make a short clip in a process; return what that holds in the end."""
+    short = ["--size", "64x32", "--frames", "5", "--steps", "1", "--output", str(output), "--prompt", "a dog"]
     made = subprocess.run(
-        [sys.executable, "-c", GENERATE, "generate", "--prompt", "a dog", "--output", str(output), *short],
+        [sys.executable, "-c", GENERATE, "generate", *short, *options],
         capture_output=True,
         text=True,
         check=True,
@@ -55,9 +62,24 @@ def after(tmp_path_factory):
     return json.loads(made.stdout.splitlines()[-1])
 
 
+@pytest.fixture(scope="module", params=["exact", "distilled"])
+def after(request, tmp_path_factory):
+    """What a process holds that has made a short clip with the shipped model."""
+    return generate(tmp_path_factory.mktemp("quick") / "a.mp4", "--speed", request.param)
+
+
 def test_a_clip_imports_nothing_that_it_does_not_need(after):
-    assert {"torch", "diffusers", "transformers", "av"} <= set(after["modules"]), "nothing was generated"
+    """Also the adapters of the distilled one are merged without peft."""
+    assert {"torch", "diffusers", "tokenizers", "av"} <= set(after["modules"]), "nothing was generated"
     assert UNNEEDED & set(after["modules"]) == set()
+    assert after["hidden"] == 0
+
+
+def test_a_model_with_another_tokenizer_or_text_encoder_gets_those_of_transformers(tmp_path):
+    """Its config leaves open what ours has to know."""
+    modules = set(generate(tmp_path / "a.mp4", "--model", str(CHECKPOINT))["modules"])
+    assert "transformers" in modules
+    assert set(UNASKED) & modules == set()
 
 
 def test_a_model_that_is_stored_quantized_finds_what_dequantizes_it(tmp_path):
@@ -153,3 +175,49 @@ def test_a_failure_leaves_the_collector_as_it_was():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_light_start_is_none_where_libraries_have_looked_already():
+    importlib.import_module("diffusers")
+    with light_loading():
+        assert not is_own_text_encoder_wanted()
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """As if nothing had been imported."""
+    monkeypatch.setattr(module, "ASKING", ())
+    monkeypatch.setattr(module, "POSTPONED", ("mova_no_such_compiler",))
+
+
+def test_a_light_start_imports_without_the_compiler_and_leaves_no_mark(fresh, monkeypatch):
+    seen = []
+
+    def look(name):
+        disable = torch.compiler.disable
+        seen.extend([name, disable(len), disable()(len), "mova_no_such_compiler" in sys.modules])
+
+    disable = torch.compiler.disable
+    monkeypatch.setattr(module, "import_module", look)
+    monkeypatch.setattr(module, "LIGHT_MODULES", ("one",))
+    with light_loading():
+        assert is_own_text_encoder_wanted()
+        assert torch.compiler.disable is disable
+        assert "mova_no_such_compiler" not in sys.modules
+    assert seen == ["one", len, len, True]
+    assert not is_own_text_encoder_wanted()
+
+
+def test_a_light_start_that_fails_is_a_usual_one(fresh, monkeypatch):
+    """Something insists on what is hidden: diffusers forgets that it has looked."""
+    disable = torch.compiler.disable
+
+    def fail(name):
+        monkeypatch.setitem(sys.modules, "diffusers.half_imported", torch)
+        raise ImportError(name)
+
+    monkeypatch.setattr(module, "import_module", fail)
+    with light_loading():
+        assert not is_own_text_encoder_wanted()
+        assert "diffusers.half_imported" not in sys.modules
+    assert torch.compiler.disable is disable

@@ -1,6 +1,7 @@
 """Words with which diffusers' users load and save a pipeline: each takes effect or is refused by name."""
 
 import shutil
+import sys
 from fnmatch import fnmatch
 
 import pytest
@@ -156,3 +157,14 @@ def test_what_saving_cannot_do_is_refused_before_anything_is_written(pipe, tmp_p
 def test_the_model_is_a_name_or_a_path():
     with pytest.raises(ConfigError, match="given by name or path, got None"):
         MovaPipeline.from_pretrained(None)
+
+
+def test_classes_of_components_are_noted_alike_whether_or_not_the_compiler_is_imported(pipe, monkeypatch):
+    noted = dict(MovaPipeline(**pipe.components).config)
+    monkeypatch.delitem(sys.modules, "torch._dynamo")
+    made = MovaPipeline(**pipe.components)
+    assert dict(made.config) == noted
+    assert made.video_dit is pipe.video_dit
+    assert "torch._dynamo" not in sys.modules
+    without = MovaPipeline(**{**pipe.components, "video_dit_2": None})
+    assert without.config["video_dit_2"] == (None, None)

@@ -3,24 +3,41 @@
 Three habits of Python and its libraries cost a third of the processor time of a short clip. diffusers imports
 bitsandbytes and peft wherever they are installed, though nothing here goes through its quantisers or its adapters, and
 transformers does the same with others. The garbage collector searches a million new objects again and again while
-modules are imported. At the end of the process it searches all of them once more. None of this may be changed in
-somebody else's process: only the command line, whose process ends with the command, uses this file.
+modules are imported. At the end of the process it searches all of them once more.
+
+Two libraries cost as much again: torch's compiler, which diffusers imports for the case that somebody compiles its
+classes, and transformers, of which a prompt needs a small encoder. diffusers works without either, and says so.
+
+None of this may be changed in somebody else's process: only the command line, whose process ends with the command, uses
+this file.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mova.generate.session import OnProgress
 
+Function = Callable[..., Any]
 # What diffusers and transformers import for themselves if they can: nothing that a base installation brings.
 UNASKED = ("bitsandbytes", "peft", "scipy", "sklearn")
 ASKING = ("diffusers", "transformers")
+# What diffusers imports for those who compile its classes, and for pipelines with encoders of transformers.
+POSTPONED = ("torch._dynamo", "transformers")
+# Everything of diffusers that a clip needs.
+LIGHT_MODULES = (
+    "diffusers.pipelines.pipeline_utils",
+    "diffusers.schedulers.scheduling_utils",
+    "diffusers.models.attention_dispatch",
+    "diffusers.models.autoencoders.autoencoder_kl_wan",
+    "diffusers.hooks.hooks",
+)
 
 
 @contextmanager
@@ -52,6 +69,48 @@ def quick_start(on_progress: OnProgress, *, needed: Collection[str] = ()) -> Ite
     finally:
         if was_collecting:
             gc.enable()
+
+
+@contextmanager
+def light_loading() -> Iterator[None]:
+    """Load a model in the block without the compiler of torch and without transformers.
+
+    Both are there again in the block for who needs them after all: a text encoder that is not ours, compiled blocks.
+    Where libraries have looked already, or cannot do without, the model is loaded as always.
+    """
+    if any(name in sys.modules for name in (*ASKING, *POSTPONED)) or not _import_lightly():
+        yield
+        return
+    from mova.models.text_encoder import own_text_encoder
+
+    with own_text_encoder():
+        yield
+
+
+def _import_lightly() -> bool:
+    """Import what loads a model while `POSTPONED` cannot be found; say whether that was possible."""
+    import torch
+
+    disable, before = torch.compiler.disable, set(sys.modules)
+    # Functions of diffusers that say they are not to be compiled: nothing that calls them is, blocks of towers do not.
+    vars(torch.compiler)["disable"] = _unmarked
+    try:
+        with _hidden((*POSTPONED, *UNASKED)):
+            for name in LIGHT_MODULES:
+                import_module(name)
+    except Exception:
+        # Something that is installed here insists. Nothing of ours has been imported by diffusers, so it starts anew.
+        for name in sys.modules.keys() - before:
+            if name.partition(".")[0] == "diffusers":
+                del sys.modules[name]
+        return False
+    finally:
+        vars(torch.compiler)["disable"] = disable
+    return True
+
+
+def _unmarked(function: Function | None = None, **_: object) -> Function | Callable[[Function], Function]:
+    return (lambda given: given) if function is None else function
 
 
 @contextmanager

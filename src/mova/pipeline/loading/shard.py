@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from mova.distributed.fsdp import shard_model
 from mova.distributed.mesh import Parallel
-from mova.distributed.sharded_init import ReadRows, ShardedInit
 from mova.models.experts import Experts, pair_towers
 from mova.weights.components import kept_in_float32
 from mova.weights.lora.adapters import Lora
 from mova.weights.lora.merge import MergeWhileReading
 from mova.weights.rows import StoredRows, empty_component
+
+if TYPE_CHECKING:
+    from mova.distributed.sharded_init import ReadRows
 
 WeightedLoras = Sequence[tuple[Lora, float]]
 
@@ -32,6 +33,9 @@ class ShardedComponents:
     """
 
     def __init__(self, parallel: Parallel, device: torch.device, dtype: torch.dtype, loras: WeightedLoras) -> None:
+        # FSDP and the tensors that it is made of take a second to import.
+        from mova.distributed.sharded_init import ShardedInit
+
         self.parallel, self.dtype, self.loras = parallel, dtype, loras
         self._rows = ShardedInit(parallel, device)
 
@@ -61,6 +65,8 @@ class ShardedComponents:
         Returns:
             The joint models with one root, by which they must be called.
         """
+        from mova.distributed.fsdp import shard_model
+
         experts = Experts(pair_towers(components))
         shard_model(experts, components, self.parallel)
         self._rows.fill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ _DTYPE_NAMES: Final = {str(dtype).removeprefix("torch."): dtype for dtype in DTY
 _STORED_NAMES: Final = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _HUB_WORDS: Final = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 _OWN_WORDS: Final = ("dtype", "torch_dtype", "device", "device_map", "loras", "runtime", "variant", *_HUB_WORDS)
+# Of their classes a pipeline's config names the library only.
+_LIBRARIES: Final = ("diffusers", "transformers")
 # Words of diffusers that ask for what is done anyway.
 _SETTLED: Final[Mapping[str, tuple[object, ...]]] = {
     "use_safetensors": (True, None),
@@ -131,6 +134,27 @@ class StoredMixin:
         if loaded.parallel is not None:
             pipeline.spread_over(loaded.parallel, experts)
         return pipeline
+
+    if TYPE_CHECKING:
+
+        def register_to_config(self, **values: object) -> None: ...
+
+    def register_modules(self, **modules: object) -> None:
+        """Take components, and note the class of each for `model_index.json`, as diffusers does.
+
+        diffusers imports torch's compiler to ask whether a component is compiled. Where it is not imported, none is.
+        """
+        if "torch._dynamo" in sys.modules:
+            super().register_modules(**modules)  # type: ignore[misc]
+            return
+        for name, module in modules.items():
+            entry: tuple[str | None, str | None] = (None, None)
+            if module is not None:
+                path = type(module).__module__
+                library = path.partition(".")[0]
+                entry = (library if library in _LIBRARIES else path, type(module).__name__)
+            self.register_to_config(**{name: entry})
+            setattr(self, name, module)
 
     def _take(self, loaded: LoadedModel) -> None:
         """Keep what a model brings along besides its components."""
