@@ -133,7 +133,7 @@ def time_forwards(
     Raises:
         RuntimeError: the host has too little memory for "stream", or the folder too little room for "disk".
     """
-    model = model or random_model(sizes, device, num_layers=num_layers)
+    model = (model or random_model(sizes, device, num_layers=num_layers)).requires_grad_(False)
     inputs, text = _inputs(sizes, model, device)
     base: tuple[float, Velocities] | None = None
     for placement in placements:
