@@ -1,6 +1,7 @@
 """The joint forward and a clip's denoising loop, tuned against the straightforward path and diffusers' own tower.
 
     .venv/bin/python benchmarks/bench_forward.py --threads 2 > benchmarks/results/forward_<machine>_<yyyymm>.md
+    .venv/bin/python benchmarks/bench_forward.py --threads 1 --clock processor --official ../MOVA
     .venv/bin/python benchmarks/bench_forward.py --sizes full --device cuda --dtype bfloat16 --rounds 5 --steps 4
 
 Everything is measured in turns in one process, so that a busy machine slows all of it alike; a figure is the median of
@@ -11,6 +12,12 @@ The straightforward path: positions made anew at each call and applied as comple
 modulation as separate operations, linear layers as PyTorch computes them by itself, texts embedded and projected to
 keys and values in every call, guidance branches one after the other.
 
+Plain kernels: everything tuned, but for the products of linear layers on a CPU, which go by the fixed rule of `mova
+generate --kernels plain`. All tuned rows compute with `auto`, what a short measurement found to be fastest here.
+
+With `--official DIR` the joint model of the official repository, imported from a clone of it (OpenMOSS/MOVA), computes
+the same forward with the same weights in the same rounds (`official_forward.py`); nothing of it is copied in.
+
 The full sizes are those of the published model with 193 frames of 640x352, random weights; they need a GPU of 80 GB.
 """
 
@@ -18,42 +25,48 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import datetime
 import os
-import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from statistics import median
 from typing import Any
 from unittest import mock
 
 import torch
+from official_forward import OfficialForward
 from rich.console import Console
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
 from mova.diffusion.denoise import denoise
-from mova.diffusion.guidance import Guidance
+from mova.diffusion.guidance import Branch, Guidance
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
 from mova.kernels.attention_backends import BACKENDS, check_backend, use_backend
+from mova.kernels.calibration import choose_linears, processor_name
 from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.cpu_linear import use_onednn_linears
+from mova.kernels.cpu_memory import keep_freed_memory
 from mova.kernels.text_cache import TextCache
 from mova.models import attention, dit_block, rope, tower
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
 from mova.models.tower import AudioTower, VideoTower
 from mova.pipeline.loop.velocity import TextConditions, VelocityModel
-from mova.types import LatentPair
+from mova.types import LatentPair, Velocities
 
 FRAME_RATE = 24.0
 HEAD_DIM = 128
 PLAIN, TUNED, COMPILED = "plain", "tuned", "compiled"
+PLAIN_KERNELS, OFFICIAL = "plain kernels", "official"
 
 
 @dataclass(frozen=True)
@@ -97,9 +110,25 @@ def build(sizes: Sizes, dtype: torch.dtype, device: torch.device) -> DualTower:
         bridge = CrossModalBridge(**layers, **widths, head_dim=HEAD_DIM)
         model = DualTower(VideoTower(**sizes.video, **common), AudioTower(**sizes.audio, **common), bridge)
     torch.set_default_dtype(default)
-    model = model.eval().requires_grad_(False)
-    use_onednn_linears([model])
-    return model
+    return model.eval().requires_grad_(False)
+
+
+def choose_kernels(model: DualTower, dtype: torch.dtype, device: torch.device) -> tuple[DualTower | None, str]:
+    """Let the linear layers of a model compute as `auto` does.
+
+    Returns:
+        A twin with the same weights that computes with plain kernels, or None where there is no choice, and what auto
+        took, in words.
+    """
+    if device.type != "cpu" or dtype is not torch.float32:
+        return None, "torch's own"
+    twin = copy.deepcopy(model, memo={id(parameter): parameter for parameter in model.parameters()})
+    use_onednn_linears([twin])
+    keep_freed_memory()
+    choice = choose_linears([model])
+    use_onednn_linears([model], choice)
+    by_onednn = sum(product == "onednn" for product in choice.products.values())
+    return twin, f"oneDNN for {by_onednn} of {len(choice.products)} classes of shapes"
 
 
 def rotate_in_float64(x: torch.Tensor, table: rope.RotaryTable) -> torch.Tensor:
@@ -157,10 +186,15 @@ class Bench:
         dtype: dtype of the weights.
         device: device that computes.
         steps: number of steps of the denoising loop.
+        official: clone of the official repository, or None.
     """
 
-    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device, steps: int) -> None:
+    def __init__(
+        self, sizes: Sizes, dtype: torch.dtype, device: torch.device, steps: int, official: Path | None = None
+    ) -> None:
         self.sizes, self.device, self.steps, self.model = sizes, device, steps, build(sizes, dtype, device)
+        self.official = None if official is None else OfficialForward(official, self.model)
+        self.twin, self.kernels = choose_kernels(self.model, dtype, device)
         self.parts = [self.model.video_tower, self.model.audio_tower, self.model.bridge]
         self._compiled: dict[torch.nn.Module, Any] = {}
         generator = torch.Generator().manual_seed(1)
@@ -172,7 +206,7 @@ class Bench:
         self.audio = draw(1, sizes.audio["in_dim"], sizes.audio_steps)
         self.text, self.null = draw(1, *sizes.text), draw(1, *sizes.text)
         self.time = torch.full((1,), 500.0, device=device)
-        self.cache = TextCache(self.text)
+        self.cache, self.twin_cache = TextCache(self.text), TextCache(self.text)
 
     def forward(self) -> torch.Tensor:
         """Call the joint forward once."""
@@ -182,6 +216,19 @@ class Bench:
         """Call it once with the text K/V cache."""
         with self.cache.applied(self.model.video_tower, self.model.audio_tower):
             return self.forward()
+
+    def forward_with_plain_kernels(self) -> torch.Tensor:
+        """Call it once with the text K/V cache and plain kernels."""
+        assert self.twin is not None, "asked for only where there is one"
+        inputs = (self.video, self.audio, self.time, self.time, self.text)
+        with self.twin_cache.applied(self.twin.video_tower, self.twin.audio_tower):
+            return self.twin(*inputs, frame_rate=FRAME_RATE).video
+
+    def official_forward(self) -> torch.Tensor:
+        """Call the official model once."""
+        assert self.official is not None, "asked for only where there is one"
+        inputs = (self.video, self.audio, self.time, self.time, self.text)
+        return self.official(*inputs, frame_rate=FRAME_RATE).video
 
     def plain_forward(self) -> torch.Tensor:
         """Call it once on the straightforward path."""
@@ -210,21 +257,39 @@ class Bench:
             del block.forward
         return velocity
 
-    def clip(self, *, tuned: bool) -> torch.Tensor:
+    def clip(self, *, tuned: bool, model: DualTower | None = None) -> torch.Tensor:
         """Follow a schedule with text guidance."""
+        model = model or self.model
         velocity = VelocityModel(
-            self.model,
-            self.model,
+            model,
+            model,
             TextConditions(self.text, self.null),
             self.video[:, 16:],
             FRAME_RATE,
             batch_branches=tuned,
             remember_text=tuned,
         )
+        with contextlib.nullcontext() if tuned else straightforward(model):
+            return self._denoised(velocity)
+
+    def official_clip(self) -> torch.Tensor:
+        """Follow the same schedule with two calls of the official model per step, as its pipeline does."""
+        official, texts = self.official, {True: self.text, False: self.null}
+        assert official is not None, "asked for only where there is one"
+
+        def velocity(
+            branches: list[Branch], latents: LatentPair, video_time: torch.Tensor, audio_time: torch.Tensor, _: str
+        ) -> list[Velocities]:
+            video = torch.cat([latents.video, self.video[:, 16:]], dim=1)
+            inputs = (video, latents.audio, video_time, audio_time)
+            return [official(*inputs, texts[branch.text], frame_rate=FRAME_RATE) for branch in branches]
+
+        return self._denoised(velocity)
+
+    def _denoised(self, velocity: Any) -> torch.Tensor:
         start = LatentPair(self.video[:, :16], self.audio)
         schedule = PairedFlowMatchScheduler().make_schedule(self.steps)
-        with contextlib.nullcontext() if tuned else straightforward(self.model):
-            return denoise(velocity, start, schedule, guidance=Guidance(guidance_scale=3.0)).video
+        return denoise(velocity, start, schedule, guidance=Guidance(guidance_scale=3.0)).video
 
     def diffusers_tower(self) -> Callable[[], torch.Tensor]:
         """Return a call of diffusers' own video tower of the same size."""
@@ -319,6 +384,10 @@ def check_equal(bench: Bench, names: list[str], dtype: torch.dtype) -> None:
     }
     if bench._compiled:
         ways[COMPILED] = bench.compiled_forward
+    if bench.twin is not None:
+        ways[PLAIN_KERNELS] = bench.forward_with_plain_kernels
+    if bench.official is not None:
+        ways[OFFICIAL] = bench.official_forward
     limit = 1e-4 if dtype is torch.float32 else 5e-2
     for name, way in ways.items():
         if (difference := (plain - way()).abs().max() / plain.std()) > limit:
@@ -345,6 +414,10 @@ def measure(
         "joint " + TUNED: bench.cached_forward,
         "tower own": bench.own_tower,
     }
+    if bench.twin is not None:
+        calls["joint " + PLAIN_KERNELS] = bench.forward_with_plain_kernels
+    if bench.official is not None:
+        calls["joint " + OFFICIAL] = bench.official_forward
     if bench._compiled:
         calls["joint " + COMPILED] = bench.compiled_forward
     if not is_full:  # Beside the full model there is no room for it.
@@ -352,19 +425,52 @@ def measure(
     calls |= {name: partial(bench.forward_with, name) for name in names}
     product, ways = products(dtype, device)
     times = in_turns(calls | ways, rounds, device, clock)
-    both = {PLAIN: lambda: bench.clip(tuned=False), TUNED: lambda: bench.clip(tuned=True)}
-    clips = in_turns(both, max(1, rounds // 5), device, clock)
+    made: dict[str, Callable[[], object]] = {
+        PLAIN: lambda: bench.clip(tuned=False),
+        TUNED: lambda: bench.clip(tuned=True),
+    }
+    if bench.twin is not None:
+        made[PLAIN_KERNELS] = lambda: bench.clip(tuned=True, model=bench.twin)
+    if bench.official is not None:
+        made[OFFICIAL] = bench.official_clip
+    clips = in_turns(made, max(1, rounds // 5), device, clock)
+    rows = _rows(bench, times, clips, names, operations, tower_operations)
+    return rows, {name: product / times[name] for name in ways}
+
+
+def _rows(
+    bench: Bench,
+    times: dict[str, float],
+    clips: dict[str, float],
+    backend_names: list[str],
+    operations: int,
+    tower_operations: int,
+) -> list[Row]:
+    """Return the lines of the note, from the seconds of each call."""
     joint, own = times["joint " + TUNED], times["tower own"]
     rows = [Row("joint forward, against the straightforward path", joint, times["joint " + PLAIN], operations)]
+    if bench.twin is not None:
+        rows.append(Row("joint forward, against plain kernels", joint, times["joint " + PLAIN_KERNELS], operations))
+    if bench.official is not None:
+        rows.append(Row("joint forward, against the official code", joint, times["joint " + OFFICIAL], operations))
     if bench._compiled:
         what = "joint forward with compiled blocks, against it without"
         rows.append(Row(what, times["joint " + COMPILED], joint, operations))
-    rows += [Row(f"joint forward, attention {name}, against native", times[name], joint, operations) for name in names]
-    if not is_full:
+    rows += [
+        Row(f"joint forward, attention {name}, against native", times[name], joint, operations)
+        for name in backend_names
+    ]
+    if "tower diffusers" in times:
         rows.append(Row("video tower alone, against diffusers'", own, times["tower diffusers"], tower_operations))
     what = f"{bench.steps} steps with text guidance, against two plain forwards per step"
-    rows.append(Row(what, clips[TUNED], clips[PLAIN], 2 * bench.steps * operations))
-    return rows, {name: product / times[name] for name in ways}
+    guided, all_operations = clips[TUNED], 2 * bench.steps * operations
+    rows.append(Row(what, guided, clips[PLAIN], all_operations))
+    what = f"{bench.steps} steps with text guidance, against"
+    if bench.twin is not None:
+        rows.append(Row(f"{what} plain kernels", guided, clips[PLAIN_KERNELS], all_operations))
+    if bench.official is not None:
+        rows.append(Row(f"{what} the official code", guided, clips[OFFICIAL], all_operations))
+    return rows
 
 
 def main() -> None:
@@ -377,21 +483,33 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--sizes", choices=tuple(SIZES), default="small")
     parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="the latter on a busy CPU")
+    parser.add_argument(
+        "--official", type=Path, metavar="DIR", help="clone of the official repository, measured in the same rounds"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device, dtype = torch.device(chosen.device), getattr(torch, chosen.dtype)
     if chosen.sizes == "full" and (device.type, chosen.dtype) != ("cuda", "bfloat16"):
         parser.error(f"--sizes full needs --device cuda --dtype bfloat16, got {chosen.device} and {chosen.dtype}")
     clock = {"wall": time.perf_counter, "processor": time.process_time}[chosen.clock]
-    rows, rates = measure(Bench(SIZES[chosen.sizes], dtype, device, chosen.steps), chosen.rounds, dtype, device, clock)
+    # Of the official code on a CPU: its autocast names a GPU.
+    warnings.filterwarnings("ignore", message=".*autocast.*")
+    try:
+        bench = Bench(SIZES[chosen.sizes], dtype, device, chosen.steps, chosen.official)
+    except ConfigError as error:
+        parser.error(str(error))
+    rows, rates = measure(bench, chosen.rounds, dtype, device, clock)
     versions = ", ".join(f"{package} {version(package)}" for package in ("mova", "torch", "diffusers"))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     products_text = ", ".join(f"{product} {rate / 1e9:.0f} GFLOP/s" for product, rate in rates.items())
     lines = [
         f"# Joint forward, {name}, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",
         f"{versions}; {chosen.threads} threads, {chosen.dtype}, {chosen.clock} time; "
         f"load of the machine {os.getloadavg()[0]:.1f}; `benchmarks/bench_forward.py {' '.join(sys.argv[1:])}`",
+        "",
+        f"Kernels of linear layers: {bench.kernels}."
+        + ("" if bench.official is None else f" Official: {bench.official.words}."),
         "",
         f"Large matrix products in the same rounds: {products_text}; the fastest one is the ceiling.",
         "",

@@ -18,6 +18,7 @@ from mova.kernels.compile import check_compiler, compile_blocks
 from mova.kernels.compile_rule import compiling_pays
 from mova.kernels.cpu_attention import use_cpu_attention
 from mova.kernels.cpu_linear import linears_in_use, use_onednn_linears
+from mova.kernels.cpu_memory import keep_freed_memory
 from mova.kernels.linear_choice import AUTO
 from mova.names import BRIDGE, TOWERS
 from mova.pipeline.runtime import Runtime
@@ -77,6 +78,8 @@ def use_linears(
 ) -> None:
     """Let linear layers compute as was chosen; with `auto` what is fastest is measured, once per machine.
 
+    With `auto` a process that computes on a CPU also keeps the memory that it frees (`mova.kernels.cpu_memory`).
+
     Args:
         runtime: the choices.
         networks: changed in place, see `use_onednn_linears`.
@@ -86,6 +89,8 @@ def use_linears(
     """
     networks = list(networks)
     choice = None
+    if runtime.kernels == AUTO and device.type == "cpu":
+        keep_freed_memory()
     if runtime.kernels == AUTO and device.type == "cpu" and dtype is torch.float32:
         from mova.kernels.calibration import choose_linears
 
