@@ -5,7 +5,9 @@
 Every clip is made in every row of the table from the same caption, first frame and noise, one row after the other, so
 that a busy machine slows all alike. Beside what was asked of the model stand the toy world's figures and the distance
 from the exact clip. The arithmetic of 8-bit kernels is emulated (`eight_bit.py`), so those rows have no time. Other
-values than those of the table are tried with --try steps=10,interval=0.4,adaptive=0.01,cache=0.1,order=1.
+values than those of the table are tried with --try steps=10,interval=0.4,adaptive=0.01,cache=0.1,order=1, or with
+--try speed=fast. With --precision bfloat16 every row is made in float32 and in bfloat16, and compared with itself in
+float32.
 """
 
 from __future__ import annotations
@@ -28,16 +30,21 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
+from mova.codecs.video import decode_video
 from mova.evaluate.toyworld import summarise
+from mova.geometry import ClipGeometry
+from mova.models.dual_tower import DualTower
 from mova.names import COMPONENTS
 from mova.pipeline.load import load_pipeline
 from mova.pipeline.pipeline import MovaPipeline
-from mova.settings.few_steps import DISTILLED
+from mova.pipeline.runtime import Runtime
+from mova.settings.few_steps import DISTILLED, find_few_steps
 from mova.settings.speed import SPEEDS
 from mova.toyworld import RenderedClip, first_frame, render, sample_scene, split_seed
 from mova.toyworld.scenes.registry import DEFAULT_KINDS
 from mova.toyworld.score import ClipScore, score_clip
 from mova.types import Clip
+from mova.weights.locate import find_model
 
 COLUMNS = ("recall", "precision", "offset_median_abs_ms", "pitch_right", "colour_right")
 HEAD = ("events with a sound", "sounds with an event", "offset, ms", "note right", "colour right")
@@ -49,6 +56,7 @@ OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "adaptive": ("adaptive_guidance", float),
     "cache": ("step_cache", float),
     "order": ("step_cache_order", int),
+    "speed": ("speed", str),
 }
 Emulation = Callable[[list[nn.Module]], contextlib.AbstractContextManager[None]]
 
@@ -61,6 +69,8 @@ class Row:
         words: what it is.
         options: options of the pipeline.
         emulation: changes towers and bridge while clips are made; None leaves them as they are.
+        precision: what is computed in.
+        base: the row that it is compared with; None is the first of the table.
         seconds: CPU time of each clip, decoding included. A machine that others use spoils wall time, less so this.
         computed, predictions: numbers of each clip: predictions that were computed whole, and those that were made.
         scores: scores of the toy world.
@@ -71,6 +81,8 @@ class Row:
     words: str
     options: Mapping[str, Any]
     emulation: Emulation | None = None
+    precision: str = "float32"
+    base: Row | None = None
     seconds: list[float] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
     predictions: list[int] = field(default_factory=list)
@@ -115,12 +127,44 @@ def parse_trial(text: str) -> Row:
     return Row(text, options)
 
 
-def run(pipeline: MovaPipeline, rendered: RenderedClip, seed: int, rows: list[Row]) -> None:
+def in_both(rows: list[Row], precision: str) -> list[Row]:
+    """Return every row in float32 and in another precision."""
+    pairs = [(row, Row(row.words, row.options, row.emulation, precision, row)) for row in rows if row.emulation is None]
+    return [row for pair in pairs for row in pair]
+
+
+class Pipelines:
+    """A model's pipelines, loaded when a row needs one.
+
+    Args:
+        model: name or directory.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self._loaded: dict[tuple[str, bool], MovaPipeline] = {}
+
+    def of(self, row: Row) -> MovaPipeline:
+        """Return the one that makes a row's clips."""
+        is_distilled = row.options.get("speed") == DISTILLED
+        if (row.precision, is_distilled) not in self._loaded:
+            loras = [(find_few_steps(self.model, find_model(self.model)), 1.0)] if is_distilled else []
+            pipeline = load_pipeline(self.model, loras=loras, runtime=Runtime(precision=row.precision))
+            pipeline.set_progress_bar_config(disable=True)
+            self._loaded[row.precision, is_distilled] = pipeline
+        return self._loaded[row.precision, is_distilled]
+
+
+def run(pipelines: Pipelines, rendered: RenderedClip, seed: int, rows: list[Row]) -> None:
     """Make one clip in every row."""
     exact: Clip | None = None
-    parts = [getattr(pipeline, name) for name in COMPONENTS if getattr(pipeline, name) is not None]
+    made: dict[int, Clip] = {}
     for row in rows:
-        exact = make(pipeline, rendered, seed, row, exact, parts)
+        pipeline = pipelines.of(row)
+        parts = [getattr(pipeline, name) for name in COMPONENTS if getattr(pipeline, name) is not None]
+        clip = made[id(row)] = generate(pipeline, rendered, seed, row, parts)
+        exact = exact or clip
+        note_distance(row, clip, made[id(row.base)] if row.base else exact)
 
 
 def make(
@@ -141,6 +185,15 @@ def make(
         exact: exact clips to compare with.
         parts: towers and bridge, for rows that emulate kernels.
     """
+    clip = generate(pipeline, rendered, seed, row, parts)
+    note_distance(row, clip, exact or clip)
+    return exact or clip
+
+
+def generate(
+    pipeline: MovaPipeline, rendered: RenderedClip, seed: int, row: Row, parts: list[nn.Module] | None = None
+) -> Clip:
+    """Make one clip as a row says, and note its time and its score; arguments as for `make`."""
     with row.emulation(parts or []) if row.emulation else contextlib.nullcontext():
         started = time.process_time()
         made = pipeline(rendered.caption, image=rendered.clip.frames[0], seed=seed, output_type="np", **row.options)
@@ -149,12 +202,15 @@ def make(
     row.computed.append(made.calls.predictions - made.calls.repeated)
     clip = made.clip()
     row.scores.append(score_clip(rendered.scene, clip, first_frame=first_frame(rendered.clip)))
-    exact = exact or clip
+    return clip
+
+
+def note_distance(row: Row, clip: Clip, exact: Clip) -> None:
+    """Note how far a clip is from the one that it is compared with."""
     error = np.square(clip.frames.astype(np.float32) - exact.frames).mean()
     row.psnr.append(10 * np.log10(255**2 / error) if error else np.inf)
     loudness = np.sqrt(np.square(exact.waveform).mean())
     row.sound_errors.append(float(np.sqrt(np.square(clip.waveform - exact.waveform).mean()) / loudness))
-    return exact
 
 
 def cells(row: Row, exact: Row) -> list[str]:
@@ -165,11 +221,48 @@ def cells(row: Row, exact: Row) -> list[str]:
         estimate = summary[name]
         digits = 1 if name.endswith("_ms") else 3
         found.append("-" if estimate.value is None else f"{estimate.value:.{digits}f}")
+    exact = row.base or exact
     distance = ["-", "-"] if row is exact else [f"{median(row.psnr):.1f}", f"{median(row.sound_errors):.2f}"]
     # Each clip is compared with the exact one made seconds before: what slows the machine slows both.
     pace = median(one / other for one, other in zip(row.seconds, exact.seconds, strict=True))
     taken = "-" if row.emulation else f"{pace:.2f}"
-    return [row.words, f"{mean(row.predictions):.1f}", f"{mean(row.computed):.1f}", taken, *found, *distance]
+    words = row.words if row.base is None else f"the same in {row.precision}"
+    return [words, f"{mean(row.predictions):.1f}", f"{mean(row.computed):.1f}", taken, *found, *distance]
+
+
+def times_of_parts(pipelines: Pipelines, precision: str, rounds: int = 15) -> list[str]:
+    """Return rows of a table: one forward and one decoding in float32 and in another precision, in turns."""
+    rows = [Row("", {}), Row("", {}, precision=precision)]
+    config = pipelines.of(rows[0]).video_dit.config
+    chosen = pipelines.of(rows[0]).defaults
+    codec = pipelines.of(rows[0]).codec_geometry
+    geometry = ClipGeometry(chosen.height, chosen.width, chosen.num_frames, chosen.frame_rate, codec)
+    shape = (geometry.num_latent_frames, geometry.latent_height, geometry.latent_width)
+    generator = torch.Generator().manual_seed(0)
+
+    def forward(pipeline: MovaPipeline, batch: int) -> None:
+        model = DualTower(pipeline.video_dit, pipeline.audio_dit, pipeline.dual_tower_bridge)
+        video = torch.randn(batch, config.in_dim, *shape, generator=generator)
+        audio = torch.randn(batch, pipeline.audio_dit.config.in_dim, geometry.num_audio_latents, generator=generator)
+        text = torch.randn(batch, pipeline.tokenizer.model_max_length, config.text_dim, generator=generator)
+        times = torch.full((batch,), 500.0)
+        model(video, audio, times, times, text, frame_rate=geometry.frame_rate)
+
+    def decode(pipeline: MovaPipeline, _: int) -> None:
+        decode_video(pipeline.video_vae, torch.randn(1, pipeline.video_vae.config.z_dim, *shape, generator=generator))
+
+    lines = []
+    for words, work, batch in (("forward, 1 clip", forward, 1), ("forward, 3", forward, 3), ("decoding", decode, 1)):
+        seconds: list[list[float]] = [[], []]
+        for _ in range(rounds):
+            for row, taken in zip(rows, seconds, strict=True):
+                started = time.process_time()
+                with torch.no_grad():
+                    work(pipelines.of(row), batch)
+                taken.append(time.process_time() - started)
+        ratio = median(other / plain for plain, other in zip(*seconds, strict=True))
+        lines.append(f"| {words} | {' | '.join(f'{1000 * median(taken):.0f}' for taken in seconds)} | {ratio:.2f} |")
+    return ["", f"| CPU time, ms | float32 | {precision} | ratio |", "| --- | --- | --- | --- |", *lines]
 
 
 def main() -> None:
@@ -181,16 +274,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only-tried", action="store_true", help="exact and what --try names, not the table")
     parser.add_argument("--try", action="append", default=[], dest="trials", type=parse_trial, help="another row")
+    parser.add_argument("--precision", choices=["bfloat16"], help="every row in this precision as well")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    pipeline = load_pipeline(chosen.model)
-    pipeline.set_progress_bar_config(disable=True)
+    pipelines = Pipelines(chosen.model)
     rows = (make_rows()[:1] if chosen.only_tried else make_rows()) + chosen.trials
+    size = pipelines.of(rows[0]).defaults.height
+    if chosen.precision:
+        rows = in_both(rows, chosen.precision)
     started = time.perf_counter()
     for index in track(range(chosen.clips), "clips", console=Console(stderr=True)):
         kind = DEFAULT_KINDS[index % len(DEFAULT_KINDS)]
         scene = sample_scene(split_seed("heldout", chosen.first + index), kind=kind)
-        run(pipeline, render(scene, size=pipeline.defaults.height), index, rows)
+        run(pipelines, render(scene, size=size), index, rows)
     num_events = sum(second < score.until_s for score in rows[0].scores for second in score.seen_s)
     minutes = (time.perf_counter() - started) / 60
     day = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
@@ -207,6 +303,8 @@ def main() -> None:
         f"|{' --- |' * len(heads)}",
     ]
     lines += [f"| {' | '.join(cells(row, rows[0]))} |" for row in rows]
+    if chosen.precision:
+        lines += times_of_parts(pipelines, chosen.precision)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

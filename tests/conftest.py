@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 
 # What is fastest on this machine, measured while others use it, must not decide over bits.
 os.environ["MOVA_KERNELS"] = "plain"
+# The bits of a test do not depend on the processor: what chooses by itself takes float32 on any CPU.
+os.environ["MOVA_PRECISION"] = "float32"
 
 # A shell starts what runs in its background with Ctrl-C ignored, `nohup` what it starts with SIGHUP ignored, and
 # processes pass that on; some tests send them.

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from typing import Final
+from typing import Final, Literal, get_args
 
 from mova.errors import ConfigError
 
 MAX_STEPS: Final = 1000
 """Steps of a sampling run."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""In which dtype a model computes; what "auto" takes depends on the device, the processor and the model."""
+
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
+
+
+def check_precision(name: str, what: str = "precision") -> Precision:
+    """Refuse a precision that there is not.
+
+    Raises:
+        ConfigError: with the name that is nearest.
+    """
+    for known in PRECISIONS:
+        if name == known:
+            return known
+    close = difflib.get_close_matches(str(name).lower(), PRECISIONS, n=1, cutoff=0.0)
+    raise ConfigError(f"{what} must be one of {', '.join(PRECISIONS)}; got {name!r}; nearest is {close[0]}")
 
 
 def check_steps(num_inference_steps: int) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
+from mova.checks import Precision
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 
 DEVICES = ("cpu", "cuda", "mps")
 
-Compute = Literal["auto", "float32", "bfloat16"]
+Compute = Precision
 """In which dtype matrix products are computed in mixed precision."""
 
 

@@ -25,9 +25,10 @@ SHARED_COMPONENTS: Final = (AUDIO_TOWER, BRIDGE)
 """What both experts compute with."""
 EXPERTS: Final[Mapping[Expert, Component]] = {"high_noise": "video_dit", "low_noise": "video_dit_2"}
 """In the order in which a clip is denoised."""
-AUTOENCODERS: Final = ("video_vae", "audio_vae")
+VIDEO_AUTOENCODER: Final = "video_vae"
+AUTOENCODERS: Final = (VIDEO_AUTOENCODER, "audio_vae")
 FLOAT32_NETWORKS: Final = AUTOENCODERS
-"""What stays in float32 on every device."""
+"""What stays in float32 on every device, but for the video decoder on a CPU (`mova.pipeline.precision`)."""
 TEXT_ENCODER: Final = "text_encoder"
 ENCODERS: Final = (TEXT_ENCODER, *AUTOENCODERS)
 """What stays frozen beside the components: it says nothing of the noise."""

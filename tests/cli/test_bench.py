@@ -25,6 +25,7 @@ FLAGS = {
     "--memory",
     "--quantize",
     "--attention",
+    "--precision",
     "--compile",
     "--no-compile",
     "--runs",

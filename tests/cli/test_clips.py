@@ -11,6 +11,7 @@ from mova.cli.app import main
 from mova.media.read import read_clip
 from mova.media.write import read_metadata, write_clip
 from mova.pipeline import load
+from mova.pipeline.load import load_pipeline
 from mova.types import Clip
 from mova.weights import fingerprint
 
@@ -49,6 +50,36 @@ def test_a_clip_is_made_again_from_its_own_metadata(made, tmp_path, capsys):
     options = ["--seed", 5, "--output", tmp_path / "c.mp4"]
     assert generate("--from", made / "a.mp4", "--model", CHECKPOINT, *options) == 0
     assert apart(tmp_path / "c.mp4", made / "a.mp4") > 5
+
+
+def test_a_clip_names_its_precision_and_is_made_again_in_it(made, tmp_path, capsys, monkeypatch):
+    assert read_metadata(made / "a.mp4")["precision"] == "float32"
+    asked = []
+
+    def loading(*arguments, runtime, **options):
+        asked.append(runtime.precision)
+        return load_pipeline(*arguments, runtime=runtime, **options)
+
+    monkeypatch.setattr(load, "load_pipeline", loading)
+    half = [*SHORT, "--prompt", "a dog", "--output", tmp_path / "half.mp4", "--precision", "bfloat16"]
+    assert generate(*half) == 0
+    assert read_metadata(tmp_path / "half.mp4")["precision"] == "bfloat16"
+    again = ["--from", tmp_path / "half.mp4", "--model", CHECKPOINT]
+    assert generate(*again, "--output", tmp_path / "again.mp4") == 0
+    assert read_metadata(tmp_path / "again.mp4") == read_metadata(tmp_path / "half.mp4")
+    assert generate(*again, "--output", tmp_path / "whole.mp4", "--precision", "float32") == 0
+    assert asked == ["bfloat16", "bfloat16", "float32"]
+    assert read_metadata(tmp_path / "whole.mp4")["precision"] == "float32"
+
+
+def test_a_kept_clip_counts_in_any_precision_but_another_that_was_asked_for(tmp_path, capsys):
+    command = [*SHORT, "--prompt", "a dog", "--count", 2, "--output", tmp_path / "clip.mp4"]
+    assert generate(*command, "--precision", "bfloat16") == 0
+    capsys.readouterr()
+    assert generate(*command) == 0
+    assert capsys.readouterr().err.count("is there already, kept") == 2
+    assert generate(*command, "--precision", "float32") == 2
+    assert "which holds another; choose another --output" in capsys.readouterr().err
 
 
 def test_options_beside_a_clip_win_and_other_files_are_named_by_hash(made, tmp_path, capsys):
@@ -126,6 +157,10 @@ def test_a_part_of_a_longer_video_is_used_and_said(tmp_path, capsys):
         (["--prompt", "a", "--prompts", "list.txt"], "prompt and prompts are both given"),
         (["--prompts", "none.txt"], "prompts must be a text file that can be read"),
         (["--from", "none.mp4"], "none.mp4"),
+        (
+            ["--prompt", "a dog", "--precision", "bf16"],
+            "precision must be one of auto, float32, bfloat16; got 'bf16'; nearest is bfloat16",
+        ),
         (["--prompt", "a", "--start", "1"], "start is for a video or audio that is given, got 1.0 without"),
         (["--prompt", "a", "--start", "-1"], "start must be finite and 0 or more seconds, got -1.0; nearest is 0"),
         (["--prompt", "a", "--count", "0"], "count must lie between 1 and 10000, got 0; nearest is 1"),

@@ -59,6 +59,7 @@ FLAGS = [
     "--compile",
     "--no-compile",
     "--kernels",
+    "--precision",
     "--gpus",
     "--layout",
     "--shard-weights",

@@ -1,4 +1,4 @@
-"""Written-out attention equals PyTorch's, forward and backward, and is taken for training in bfloat16 on a CPU only."""
+"""Written-out attention equals PyTorch's, forward and backward, and is taken in bfloat16 on a CPU only."""
 
 import pytest
 import torch
@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
+from mova.kernels import cpu_attention
 from mova.kernels.cpu_attention import (
+    BLOCK_WEIGHTS,
     MAX_WEIGHTS,
+    attention_in_blocks,
     multiplies_bfloat16,
     suits,
+    suits_inference,
     use_cpu_attention,
     written_out_attention,
 )
@@ -69,11 +73,49 @@ def test_a_training_step_in_bfloat16_takes_it(monkeypatch: pytest.MonkeyPatch) -
     torch.testing.assert_close(trained.float(), plain, rtol=0.05, atol=0.05)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("block", [1, 60, 200, 1000, BLOCK_WEIGHTS])
+def test_in_blocks_it_equals_the_fused_kernel(monkeypatch, block):
+    """Blocks of one query, of some queries of a head, of a whole head and of several."""
+    monkeypatch.setattr(cpu_attention, "BLOCK_WEIGHTS", block)
+    inputs = tensors((13, 20), torch.float32, heads=3)
+    torch.testing.assert_close(attention_in_blocks(*inputs), fused(*inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_are_taken_in_bfloat16_without_gradients_where_there_are_no_matrix_units(monkeypatch):
+    q, k, _ = tensors((8, 8), torch.bfloat16)
+    for has_vectors_only in (True, False):
+        monkeypatch.setattr(cpu_attention, "_has_vectors_only", lambda answer=has_vectors_only: answer)
+        with torch.no_grad():
+            assert suits_inference(q, k) == has_vectors_only
+            assert not suits_inference(q.float(), k.float())
+        assert not suits_inference(q, k)
+
+
+@pytest.mark.parametrize(
+    ("machine", "has_instructions", "answer"),
+    [
+        ("x86_64", True, True),
+        ("x86_64", False, False),
+        ("aarch64", False, True),
+    ],
+)
+def test_a_processor_that_only_stores_bfloat16_does_not_multiply_it(monkeypatch, machine, has_instructions, answer):
+    """oneDNN takes bfloat16 with any AVX-512."""
+    monkeypatch.setattr(cpu_attention.torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(cpu_attention.torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
+    monkeypatch.setattr(cpu_attention.platform, "machine", lambda: machine)
+    assert multiplies_bfloat16() == answer
+
+
 def test_it_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AttentionDispatch, "kernels", [])
     for _ in range(2):
         use_cpu_attention()
-    assert AttentionDispatch.kernels == [AttentionKernel(suits, written_out_attention)]
+    assert AttentionDispatch.kernels == [
+        AttentionKernel(suits, written_out_attention),
+        AttentionKernel(suits_inference, attention_in_blocks),
+    ]
 
 
 @needs_bfloat16

@@ -46,7 +46,7 @@ def test_the_sums_are_those_of_the_plain_layer(rows, width, out, bias, batch):
         torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
 
 
-def test_it_is_used_for_many_rows_in_float32_without_gradients_only():
+def test_it_is_used_for_many_rows_in_float32_and_bfloat16_without_gradients_only():
     layer = nn.Linear(16, 8)
     use_onednn_linears([layer])
     many, few = torch.randn(MIN_ROWS, 16), torch.randn(MIN_ROWS - 1, 16)
@@ -57,7 +57,8 @@ def test_it_is_used_for_many_rows_in_float32_without_gradients_only():
             assert calls_of_onednn(lambda: layer(many)) == 0
             assert layer(many).dtype == torch.bfloat16
         half = copy.deepcopy(layer).bfloat16()
-        assert calls_of_onednn(lambda: half(many.bfloat16())) == 0
+        assert calls_of_onednn(lambda: half(many.bfloat16())) == 1
+        assert calls_of_onednn(lambda: half.half()(many.half())) == 0
     assert calls_of_onednn(lambda: layer(many)) == 0
     layer(many).sum().backward()
     assert layer.weight.grad is not None

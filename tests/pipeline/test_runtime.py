@@ -11,7 +11,7 @@ from mova.weights.quantize.layout import METHODS
 
 
 def test_whatever_there_is_can_be_chosen():
-    assert Runtime() == Runtime(memory="auto", quantization=None, attention=None, compile_blocks=False)
+    assert Runtime() == Runtime(memory="auto", quantization=None, attention=None, compile_blocks=None)
     assert [Runtime(memory=name).memory for name in MEMORY_CHOICES] == list(MEMORY_CHOICES)
     assert [Runtime(quantization=method).quantization for method in METHODS] == list(METHODS)
     assert [Runtime(attention=name).attention for name in BACKENDS] == list(BACKENDS)
@@ -33,6 +33,7 @@ def test_the_environment_says_which_kernels_are_the_default(monkeypatch):
     [
         ({"memory": "small"}, "memory must be one of auto, resident, phases, stream, disk; got 'small'"),
         ({"quantization": "int4"}, "must be float8, float8_linear, int8 or nf4, got 'int4'"),
+        ({"precision": "half"}, "precision must be one of auto, float32, bfloat16; got 'half'"),
         ({"attention": "sage2"}, "got 'sage2'; nearest is sage"),
         ({"kernels": "plane"}, "kernels must be auto or plain, got 'plane'; nearest is plain"),
     ],

@@ -41,6 +41,11 @@ def gpu(gigabytes, host=128):
     return Room(int(gigabytes * GB), int(host * GB), is_gpu=True)
 
 
+def test_a_cpu_that_computes_in_bfloat16_needs_half_of_the_weights():
+    whole, half = (plan_memory(DIMS, clip(), is_gpu=False, element_bytes=count)[0] for count in (None, 2))
+    assert half.weights_bytes < 0.6 * whole.weights_bytes
+
+
 def test_the_full_size_streams_through_a_gpu_of_14_gb_and_in_float8_through_40_gb_of_host_memory():
     by_name = {plan.placement: plan for plan in plan_memory(DIMS, clip(), is_gpu=True)}
     assert tuple(by_name) == PLACEMENTS

@@ -102,8 +102,22 @@ TABLE = (
         "torch",
         "torch.ops.mkldnn._is_mkldnn_bf16_supported",
         ("kernels/cpu_attention.py",),
-        "whether a CPU multiplies bfloat16; torch has no public word for it",
+        "whether oneDNN takes bfloat16 on a CPU; torch has no public word for it",
         takes(lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported),
+    ),
+    Private(
+        "torch",
+        "torch.cpu._is_avx512_bf16_supported",
+        ("kernels/cpu_attention.py",),
+        "whether an x86 processor multiplies bfloat16, which oneDNN's word leaves open",
+        lambda: isinstance(torch.cpu._is_avx512_bf16_supported(), bool),
+    ),
+    Private(
+        "torch",
+        "torch.cpu._is_amx_tile_supported",
+        ("kernels/cpu_attention.py",),
+        "whether it does so by matrices, as torch's attention can",
+        lambda: isinstance(torch.cpu._is_amx_tile_supported(), bool),
     ),
     Private(
         "torch",

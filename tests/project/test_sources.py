@@ -92,9 +92,10 @@ def test_nothing_is_printed():
         assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"], path
 
 
-def test_only_the_command_line_and_the_choice_of_kernels_read_environment_variables():
+def test_only_the_command_line_and_the_choices_of_kernels_and_precision_read_environment_variables():
     # A default for the commands, for Python and for recipes alike, and the folder of the user's caches; compilers.
-    allowed = {"cli/app.py", "cli/terminal/log.py", "kernels/compile.py", "kernels/linear_choice.py"}
+    kernels = {"kernels/compile.py", "kernels/linear_choice.py"}
+    allowed = {"cli/app.py", "cli/terminal/log.py", "pipeline/precision.py", *kernels}
     for path in SOURCES:
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert name_of(path) in allowed or not names & {"environ", "getenv", "putenv"}, path

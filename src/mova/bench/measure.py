@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.output import CallCount, OutputType
     from mova.pipeline.pipeline import MovaPipeline
+    from mova.pipeline.precision import Dtypes
     from mova.plan.memory import MemoryPlan
 
 OnStage = Callable[[str], None]
@@ -144,7 +145,7 @@ def measure(
         dims: its dimensions.
         settings: settings of the clip, checked.
         options: the same as options of `mova generate`; None measures random weights, which no command can load.
-        runtime: memory, quantisation and kernels; random weights cannot be offloaded to disk.
+        runtime: memory, quantisation, kernels and precision; random weights cannot be offloaded to disk.
         runs: number of runs of the command.
         on_stage: told what is being measured.
 
@@ -159,9 +160,10 @@ def measure(
     from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.inputs.media import GivenNoise
     from mova.pipeline.kernels import with_compile_settled
+    from mova.pipeline.precision import choose_dtypes
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtypes = choose_dtypes(device, precision=runtime.precision, holds=runtime.quantization is None)
     runtime = with_compile_settled(replace(runtime, token_forwards=token_forwards(settings)), device)
     before = _load()
     command, plan, inputs = None, None, CallInputs(prompt=PROMPT, noise=GivenNoise(seed=0))
@@ -171,17 +173,17 @@ def measure(
         from mova.plan.free import room_of
 
         plan = plan_random(dims, settings.geometry, room_of(device), runtime)
-        check_kernels_of(runtime, find_configs(model), device, dtype)
-        inputs = random_inputs(dims, dtype, device)
+        check_kernels_of(runtime, find_configs(model), device, dtypes.towers)
+        inputs = random_inputs(dims, dtypes.towers, device)
     else:
         on_stage(f"the whole command, {runs} run{'s' if runs > 1 else ''}")
         command = run_command([*options, "--json"], runs)
     on_stage("random weights" if options is None else "weights")
-    pipeline, load_s = _pipeline(model, device, dtype, runtime, plan)
+    pipeline, load_s = _pipeline(model, device, dtypes, runtime, plan)
     speed = measure_pipeline(pipeline, settings, inputs, device, load_s, on_stage)
     on_stage("matrix products")
+    dtype = pipeline.dtype
     del pipeline
-    rate = product_rate(dtype, device)
     return Bench(
         model=model,
         has_random_weights=options is None,
@@ -191,7 +193,7 @@ def measure(
         command=command,
         speed=speed,
         forward_operations=forward_cost(dims, settings.geometry).total,
-        ceiling_rate=rate,
+        ceiling_rate=product_rate(dtype, device),
         peak_rss_bytes=_peak_rss(),
         machine=describe_machine(device),
         load=(before, _load()),
@@ -329,7 +331,7 @@ def _timed(
 
 
 def _pipeline(
-    model: str, device: torch.device, dtype: torch.dtype, runtime: Runtime, plan: MemoryPlan | None
+    model: str, device: torch.device, dtypes: Dtypes, runtime: Runtime, plan: MemoryPlan | None
 ) -> tuple[MovaPipeline, float]:
     """Return a pipeline and the seconds that it took, imports apart; with a plan one of random weights."""
     if plan is not None:
@@ -337,12 +339,13 @@ def _pipeline(
 
         configs = find_configs(model)
         start = time.perf_counter()
-        made = random_pipeline(configs, dtype=dtype, device=device, runtime=runtime, plan=plan)
+        chosen = {"dtype": dtypes.towers, "decoding": dtypes.decoding}
+        made = random_pipeline(configs, **chosen, device=device, runtime=runtime, plan=plan)
     else:
         from mova.pipeline.load import load_pipeline
 
         start = time.perf_counter()
-        made = load_pipeline(model, device=device, dtype=dtype, runtime=runtime)
+        made = load_pipeline(model, device=device, runtime=runtime)
     made.set_progress_bar_config(disable=True)
     return made, _now(device) - start
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mova.codecs.video import cast_decoder
 from mova.diffusion.schedule import PairedFlowMatchScheduler
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry
@@ -74,6 +75,7 @@ def random_pipeline(
     *,
     dtype: torch.dtype,
     device: torch.device,
+    decoding: torch.dtype = torch.float32,
     runtime: Runtime | None = None,
     plan: MemoryPlan | None = None,
 ) -> MovaPipeline:
@@ -82,6 +84,7 @@ def random_pipeline(
     Args:
         configs: published keys of each component's config.json, by folder.
         dtype: dtype of towers and bridge; the autoencoders are float32.
+        decoding: dtype that the video autoencoder decodes in.
         device: device that makes the weights, and holds those that are not offloaded.
         runtime: quantisation and kernels (see `check_kernels`, which is up to the caller).
         plan: where the weights are offloaded to; None keeps them on the device.
@@ -98,13 +101,14 @@ def random_pipeline(
             wanted = torch.float32 if name in FLOAT32_NETWORKS else dtype
             fill_randomly(component, wanted, generator, store_on=store_on, method=method)
             networks[name] = component.eval()
+    cast_decoder(networks["video_vae"], decoding)
     fold_causal_convolutions(networks["video_vae"])
     towers = [networks[name] for name in COMPONENTS if networks[name] is not None]
     use_linears(runtime, towers, device, dtype)
     use_kernels(runtime, towers, device)
     present = {name: network for name, network in networks.items() if network is not None}
     parts = {"scheduler": PairedFlowMatchScheduler(), "tokenizer": None, **networks}
-    placement = Placement(present, device, plan, dtype) if plan is not None and is_placed else None
+    placement = Placement(present, device, plan, dtype, decoding) if plan is not None and is_placed else None
     made: MovaPipeline = MovaPipeline.from_loaded(LoadedModel(parts, placement=placement))
     return made
 

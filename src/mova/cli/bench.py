@@ -48,6 +48,7 @@ def bench(
             "is long enough to gain by it.",
         ),
     ] = None,
+    precision: Annotated[str, typer.Option(help="Precision: auto, float32 or bfloat16.")] = "auto",
     runs: Annotated[int, typer.Option(help=f"Times that the command is run, 1 to {MAX_RUNS}; the median counts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
@@ -69,7 +70,7 @@ def bench(
         raise ConfigError(
             f"runs must lie between 1 and {MAX_RUNS}, got {runs}; nearest is {min(max(runs, 1), MAX_RUNS)}"
         )
-    runtime = Runtime(memory, quantize, attention, compile_blocks)
+    runtime = Runtime(memory, quantize, attention, compile_blocks, precision=precision)
     width, height = parse_size(size) if size else (None, None)
     given = GivenSettings(width=width, height=height, num_frames=frames, num_inference_steps=steps)
     dims = find_dims(model)
@@ -149,6 +150,7 @@ def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runti
         "--memory": None if runtime.memory == "auto" else runtime.memory,
         "--quantize": runtime.quantization,
         "--attention": runtime.attention,
+        "--precision": None if runtime.precision == "auto" else runtime.precision,
     }
     given = [text for name, value in values.items() if value is not None for text in (name, str(value))]
     compiles = {None: [], True: ["--compile"], False: ["--no-compile"]}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from mova.checks import check_precision
 from mova.cli.options import parse_lora
 from mova.errors import CheckpointError, ConfigError
 
@@ -42,6 +43,7 @@ class Clips:
         are_several: whether more than one clip was asked for.
         quantization: of the weights: as given, else that of the clip that is made again.
         kernels: of linear layers, for `Runtime`: as given, else those of the clip that is made again.
+        precision: that is computed in: as given, else that of the clip that is made again, else "auto".
         origin: how that clip was made; None without `--from`.
     """
 
@@ -50,6 +52,7 @@ class Clips:
     are_several: bool
     quantization: str | None
     kernels: KernelOptions
+    precision: str
     origin: Origin | None
 
 
@@ -65,6 +68,7 @@ def plan_clips(
     source: Path | None,
     quantize: str | None,
     kernels: str | None,
+    precision: str | None = None,
     on_note: Callable[[str], None],
 ) -> Clips:
     """Complete what was given and check it, before anything is loaded.
@@ -80,6 +84,7 @@ def plan_clips(
         source: a clip to make again; what is given beside it wins.
         quantize: of the large weights.
         kernels: of linear layers on a CPU.
+        precision: that is computed in.
         on_note: told what differs from that clip.
 
     Raises:
@@ -94,6 +99,8 @@ def plan_clips(
 
     if kernels is not None:
         check_kernels_name(kernels)
+    if precision is not None:
+        check_precision(precision)
     origin = None if source is None else read_origin(source)
     if prompts is not None and own.prompt is not None:
         raise ConfigError("prompt and prompts are both given; give one of them")
@@ -122,7 +129,9 @@ def plan_clips(
     wanted = [row.over(own) for row in listed] if listed is not None else [own]
     jobs = make_jobs(wanted, count, output, make, is_list=listed is not None)
     quantization = quantize or (origin.quantization if origin else None)
-    return Clips(folder, jobs, listed is not None or len(jobs) > 1, quantization, _kernels(kernels, origin), origin)
+    precision = precision or (origin.precision if origin else None) or "auto"
+    are_several = listed is not None or len(jobs) > 1
+    return Clips(folder, jobs, are_several, quantization, _kernels(kernels, origin), precision, origin)
 
 
 def _kernels(given: str | None, origin: Origin | None) -> KernelOptions:

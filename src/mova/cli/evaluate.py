@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from mova.checks import check_precision
 from mova.cli.options import parse_lora
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
@@ -89,6 +90,7 @@ def toyworld(
     size: Annotated[
         str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT; width and height are the same.")
     ] = None,
+    precision: Annotated[str, typer.Option(help="Precision: auto, float32 or bfloat16.")] = "auto",
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for the figures, every clip and how they were made; given again, the run goes on."),
@@ -116,7 +118,7 @@ def toyworld(
             guidance_scale=guidance_scale,
             modality_scale=modality_scale,
         )
-        asked = _Asked(clips, seed, tuple(kind or ()), given, settings, speed, with_bridge=not no_bridge)
+        asked = _Asked(clips, seed, tuple(kind or ()), given, settings, speed, precision, with_bridge=not no_bridge)
         task = _model_task(model, asked, loras=lora or (), by_combination=by_combination)
     if report is None:
         result = _measure(task, None)
@@ -157,6 +159,7 @@ class _Asked:
     given: Given
     settings: GivenSettings
     speed: str
+    precision: str
     with_bridge: bool
 
 
@@ -191,6 +194,7 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
     from mova.generate.run import make_request
     from mova.toyworld.scenes.registry import DEFAULT_KINDS
 
+    check_precision(asked.precision)
     kinds = asked.kinds or DEFAULT_KINDS
     check_benchmark(asked.num_clips, asked.seed, kinds)
     folder, request = make_request(
@@ -203,7 +207,12 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
 
     def open_model() -> Subject:
         return of_model(
-            _load(folder, loras=[(lora.path, lora.scale) for lora in request.loras], with_bridge=asked.with_bridge),
+            _load(
+                folder,
+                loras=[(lora.path, lora.scale) for lora in request.loras],
+                precision=asked.precision,
+                with_bridge=asked.with_bridge,
+            ),
             num_clips=asked.num_clips,
             seed=asked.seed,
             kinds=kinds,
@@ -219,6 +228,7 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
         return {
             **origin,
             "speed": asked.speed,
+            "precision": _precision(folder, asked.precision),
             "num_clips": asked.num_clips,
             "seed": asked.seed,
             "kinds": list(kinds),
@@ -290,11 +300,24 @@ def _side(size: str | None) -> int | None:
     return height
 
 
-def _load(model: str | Path, *, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()) -> MovaPipeline:
+def _precision(folder: Path, asked: str) -> str:
+    """Return what a model will be computed in, by name: a report is not begun in one precision and ended in another."""
+    from mova.device import choose_device
+    from mova.pipeline.precision import bears_bfloat16, choose_dtypes, name_of
+    from mova.weights.locate import has_quantized_weights, read_defaults
+
+    holds = bears_bfloat16(folder, read_defaults(folder), is_quantized=has_quantized_weights(folder))
+    return name_of(choose_dtypes(choose_device(), precision=asked, holds=holds).towers)
+
+
+def _load(
+    model: str | Path, *, precision: str, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()
+) -> MovaPipeline:
     from mova.device import choose_device
     from mova.pipeline.load import load_pipeline
+    from mova.pipeline.runtime import Runtime
 
-    pipeline = load_pipeline(model, device=choose_device(), loras=loras)
+    pipeline = load_pipeline(model, device=choose_device(), loras=loras, runtime=Runtime(precision=precision))
     pipeline.set_progress_bar_config(disable=True)
     if not with_bridge:
         pipeline.disable_bridge()

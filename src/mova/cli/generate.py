@@ -130,6 +130,10 @@ def generate(
             help="Linear layers on a CPU: auto (default; the fastest, measured once per machine) or plain (fixed)."
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Precision: auto (default), float32 or bfloat16; auto is bfloat16 where that holds."),
+    ] = None,
     gpus: Annotated[
         int | None, typer.Option(help="Number of processes that generate together, one for each GPU.")
     ] = None,
@@ -196,11 +200,12 @@ def generate(
         source=source,
         quantize=quantize,
         kernels=kernels,
+        precision=precision,
         on_note=_note if rank == 0 else _say_nothing,
     )
     if rank == 0:
         _warn(clips)
-    runtime = Runtime(memory, clips.quantization, attention, compile_blocks, **clips.kernels)
+    runtime = Runtime(memory, clips.quantization, attention, compile_blocks, precision=clips.precision, **clips.kernels)
     made = _make_all(clips, processes, runtime, rank)
     if rank == 0:
         _close(made, speed)

@@ -18,6 +18,9 @@ from mova.geometry import nearest_multiples
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
+DECODER_PARTS = ("post_quant_conv", "decoder")
+"""Parts of the video autoencoder that latents are turned into frames with."""
+
 # Elements that the widest activation of one chunk of latent frames may have. A CPU is fastest while they stay in its
 # caches; a GPU wants few large calls.
 CPU_CHUNK_ELEMENTS = 2**20
@@ -44,7 +47,7 @@ def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
     """Decode normalised latents to frames.
 
     Args:
-        vae: the autoencoder; latents go to its dtype.
+        vae: the autoencoder; latents go to the dtype of its decoder.
         latents: (B, C, T, h, w) normalised.
 
     Returns:
@@ -77,7 +80,7 @@ def decode_unclamped(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tens
 
     Training needs this form: a clamp gives saturated pixels no gradient.
     """
-    latents = latents.to(vae.dtype)
+    latents = latents.to(decoder_dtype(vae))
     if needs_own_methods(vae):
         decoded: torch.Tensor = vae.decode(latents, return_dict=False)[0]
         return decoded.float()
@@ -88,6 +91,19 @@ def decode_unclamped(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tens
     if hidden.shape[2] > 1:
         parts += [vae.decoder(part, feat_cache=cache, feat_idx=[0]) for part in hidden[:, :, 1:].split(chunk, dim=2)]
     return _from_patches(torch.cat(parts, dim=2), vae.config.patch_size).float()
+
+
+def decoder_dtype(vae: AutoencoderKLWan) -> torch.dtype:
+    """Return the dtype that an autoencoder decodes in; it may encode in another."""
+    dtype: torch.dtype = vae.post_quant_conv.weight.dtype
+    return dtype
+
+
+def cast_decoder(vae: AutoencoderKLWan, dtype: torch.dtype) -> None:
+    """Let an autoencoder decode in a dtype; what it encodes with stays as it is."""
+    for part in DECODER_PARTS:
+        for tensor in vae.get_submodule(part).state_dict(keep_vars=True).values():
+            tensor.data = tensor.data.to(dtype)
 
 
 def normalise_latents(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from mova.generate.processes import Processes
 from mova.generate.record import describe
 from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, Loading, OnProgress, Session
-from mova.pipeline.origin import INPUTS, is_same_clip
+from mova.pipeline.origin import INPUTS, is_same_clip, recorded_precision
 from mova.pipeline.runtime import Runtime
 from mova.plan.cost import token_forwards
 from mova.settings.few_steps import DISTILLED, find_few_steps, read_recommended, with_recommended
@@ -202,7 +202,7 @@ def generate_files(
 
     fingerprint = weights_hash(folder)
     records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]
-    kept = [keeps and _is_there(job, record) for job, record in zip(jobs, records, strict=True)]
+    kept = [keeps and _is_there(job, record, runtime.precision) for job, record in zip(jobs, records, strict=True)]
     largest = max(jobs, key=lambda job: job.request.settings.geometry.num_video_tokens)
     work = sum(token_forwards(job.request.settings) for job, is_kept in zip(jobs, kept, strict=True) if not is_kept)
     runtime = replace(runtime, token_forwards=work)
@@ -259,8 +259,8 @@ def _targets(jobs: Sequence[Job]) -> list[Path]:
     return targets
 
 
-def _is_there(job: Job, record: Mapping[str, object]) -> bool:
-    """Say whether a file holds the clip already.
+def _is_there(job: Job, record: Mapping[str, object], precision: str | None) -> bool:
+    """Say whether a file holds the clip already, of a precision that was asked for by name.
 
     Raises:
         MuxError: it holds something else.
@@ -275,7 +275,9 @@ def _is_there(job: Job, record: Mapping[str, object]) -> bool:
         present = {}
     # As it comes back from a file, where tuples are lists.
     if present and is_same_clip(present, json.loads(json.dumps(record))):
-        return True
+        found = recorded_precision(present, f"metadata of {job.output}")
+        if precision in (None, "auto", found):
+            return True
     raise MuxError(
         f"output must be files that are not there yet, or that hold the clips asked for, got {job.output}, which holds "
         "another; choose another --output"

@@ -63,12 +63,15 @@ class Session:
         self._runtime, self._is_automatic, self._loading = runtime, runtime.memory == "auto", loading
 
     def circumstances(self) -> dict[str, object]:
-        """Return what a clip's record says of how it was computed, once it has been: device and kernels."""
+        """Return what a clip's record says of how it was computed, once it has been: device, precision and kernels."""
         from mova.kernels.compile import is_compiled
         from mova.names import COMPONENTS
         from mova.pipeline.kernels import describe_linears
+        from mova.pipeline.precision import name_of
 
         found: dict[str, object] = {"device": self.device}
+        if self.pipeline is not None:
+            found["precision"] = name_of(self.pipeline.dtype)
         if self.pipeline is not None and "cpu" in self.device:
             networks = [getattr(self.pipeline, name) for name in (*COMPONENTS, "text_encoder")]
             found["kernels"] = describe_linears(self._runtime, [one for one in networks if one is not None])

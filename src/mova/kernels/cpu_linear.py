@@ -1,11 +1,11 @@
-"""Linear layers through oneDNN, for inference in float32 on CPUs.
+"""Linear layers through oneDNN, for inference on CPUs, in float32 and in bfloat16.
 
 PyTorch hands float32 products to MKL, which on some processors of AMD uses half the width of the vectors. oneDNN, which
 PyTorch also ships and which its compiler calls, uses all of it: the same float32 sums in another order. Which of the
 two is faster depends on processor and shape, so it is measured (`mova.kernels.calibration`); without a measurement
 oneDNN takes every product of 64 rows and more where there is AVX-512. Below that its own preparation costs more than it
 saves. A GELU behind a layer is applied while its sums are at hand, which saves two passes over the widest tensors of a
-block.
+block; in bfloat16, whose products are oneDNN's in any case, that is what is gained.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.nn import functional
 from mova.kernels.linear_choice import FEW_ROWS, MANY_ROWS, ONEDNN, TORCH, LinearChoice, ShapeClass
 
 MIN_ROWS = FEW_ROWS
+_DTYPES: Final = (torch.float32, torch.bfloat16)
 
 
 class _Uses(NamedTuple):
@@ -45,7 +46,7 @@ def plain_uses_onednn() -> bool:
 
 
 def use_onednn_linears(modules: Iterable[nn.Module], choice: LinearChoice | None = None) -> int:
-    """Let linear layers compute through oneDNN where all is float32 on a CPU and no gradient is wanted.
+    """Let linear layers compute through oneDNN where all is of one such dtype on a CPU and no gradient is wanted.
 
     Parameters, state-dict names and all other results stay as they are; a second call changes nothing. Only plain
     `nn.Linear` is changed: subclasses (computing in float32, quantised, adapted) have reasons of their own, and what
@@ -137,7 +138,7 @@ def restore_onednn_linears(modules: Iterable[nn.Module]) -> None:
 
 def _forward(layer: nn.Linear, x: torch.Tensor, gelu: nn.GELU | None = None) -> torch.Tensor:
     weight = layer.weight
-    fits = x.device.type == weight.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    fits = x.device.type == weight.device.type == "cpu" and x.dtype == weight.dtype in _DTYPES
     gets_onednn = fits and _is_for_onednn(layer, x, has_gelu=gelu is not None)
     if not gets_onednn or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         plain = functional.linear(x, weight, layer.bias)
@@ -177,10 +178,10 @@ def _are_joined(layer: nn.Module, gelu: nn.Module) -> bool:
 def onednn_product(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, gelu: str | None = None
 ) -> torch.Tensor:
-    """Return x (..., in) times weight (out, in) plus bias (out,), through oneDNN: (..., out) float32.
+    """Return x (..., in) times weight (out, in) plus bias (out,), through oneDNN: (..., out) in their dtype.
 
     Args:
-        x, weight, bias: float32 on a CPU.
+        x, weight, bias: float32 or bfloat16 on a CPU.
         gelu: the form of a GELU that is applied with it, "none" or "tanh"; None for no GELU.
     """
     behind = ("none", "") if gelu is None else ("gelu", gelu)

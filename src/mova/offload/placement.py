@@ -15,10 +15,19 @@ from typing import Final
 import torch
 from torch import nn
 
+from mova.codecs.video import DECODER_PARTS
 from mova.codecs.video_bands import can_decode_bands, decode_in_bands
 from mova.kernels.streams import streams_of
 from mova.models.dual_tower import DualTower
-from mova.names import AUTOENCODERS, COMPONENTS, EXPERTS, SHARED_COMPONENTS, TEXT_ENCODER, Expert
+from mova.names import (
+    AUTOENCODERS,
+    COMPONENTS,
+    EXPERTS,
+    SHARED_COMPONENTS,
+    TEXT_ENCODER,
+    VIDEO_AUTOENCODER,
+    Expert,
+)
 from mova.offload.residency import OffloadedWeights, frozen_tensors
 from mova.offload.stores import StoreKind
 from mova.offload.streaming import BlockStreamer, outside_blocks
@@ -42,17 +51,23 @@ class Placement:
         device: device that computes.
         plan: chosen placement and number of bands; not "resident", which needs no placement.
         dtype: dtype that towers, bridge and text encoder compute in.
+        decoding: dtype that the video autoencoder decodes in.
 
     Attributes:
         peak_weights_bytes: most bytes of weights that were on the device at once so far.
     """
 
     def __init__(
-        self, components: Mapping[str, nn.Module], device: torch.device, plan: MemoryPlan, dtype: torch.dtype
+        self,
+        components: Mapping[str, nn.Module],
+        device: torch.device,
+        plan: MemoryPlan,
+        dtype: torch.dtype,
+        decoding: torch.dtype = torch.float32,
     ) -> None:
-        self.device, self.plan, self.dtype = device, plan, dtype
+        self.device, self.plan, self.dtype, self.decoding = device, plan, dtype, decoding
         self._components = dict(components)
-        computing = _computing(self._components, dtype)
+        computing = _computing(self._components, dtype, decoding)
         for component in self._components.values():
             component.requires_grad_(False)
         self._streamers: dict[str, BlockStreamer] = {}
@@ -192,18 +207,19 @@ class Placement:
         self.peak_weights_bytes = max(self.peak_weights_bytes, self.resident_bytes())
 
 
-def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype) -> Computing:
+def _computing(components: Mapping[str, nn.Module], dtype: torch.dtype, decoding: torch.dtype) -> Computing:
     """Return in which dtype a tensor of the components is computed with, by identity."""
     found: dict[int, torch.dtype] = {}
     for name, component in components.items():
         wanted = torch.float32 if name in AUTOENCODERS else dtype
         kept = kept_in_float32(component, dtype)
         for path, module in component.named_modules():
+            decodes = name == VIDEO_AUTOENCODER and path.split(".")[0] in DECODER_PARTS
             is_quantized = hasattr(module, "scales")
             for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
                 if (is_quantized and key != "bias") or not tensor.is_floating_point():
                     found[id(tensor)] = tensor.dtype
                     continue
                 is_kept = any(part in f"{path}.{key}".split(".") for part in kept)
-                found[id(tensor)] = torch.float32 if is_kept else wanted
+                found[id(tensor)] = torch.float32 if is_kept else decoding if decodes else wanted
     return lambda tensor: found[id(tensor)]

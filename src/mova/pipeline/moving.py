@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import torch
 from torch import nn
 
+from mova.codecs.video import cast_decoder, decoder_dtype
 from mova.device import choose_device
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.geometry import ClipGeometry
-from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, NETWORKS
+from mova.names import AUTOENCODERS, COMPONENTS, ENCODERS, NETWORKS, VIDEO_AUTOENCODER
 from mova.offload.placement import Placement
 from mova.plan.free import room_of
 from mova.plan.memory import MemoryPlan, plan_memory
@@ -22,6 +23,8 @@ from mova.weights.dims import dims_from_configs
 from mova.weights.quantize.layers import quantized_method, quantized_tensors
 
 if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+
     from mova.distributed.mesh import Parallel
     from mova.pipeline.sharing import WeightState
     from mova.weights.locate import ModelDefaults
@@ -61,7 +64,7 @@ class MovingMixin:
     ) -> Self:
         """Cast and move the weights: `to(dtype)`, `to(device)`, `to(device, dtype)`, or with keywords.
 
-        Towers, bridge and text encoder get the dtype; what is float32 for a reason stays so (the autoencoders, timestep
+        Towers, bridge and text encoder get the dtype; what is float32 for a reason is so (the autoencoders, timestep
         embedding and modulation), as when a model is loaded in that dtype.
 
         Returns:
@@ -139,9 +142,9 @@ class MovingMixin:
         """Bring all weights to the device that computes, and leave them there: our placement "resident"."""
         with self._state.turns.change("the placement"):
             if self.placement is not None:
-                device, dtype = self.placement.device, self.placement.dtype
+                device, dtype, decoding = self.placement.device, self.placement.dtype, self.placement.decoding
                 self._wake(self.placement)
-                self._cast(dtype)
+                self._cast(dtype, decoding)
                 for network in self._networks().values():
                     network.to(device)
 
@@ -164,9 +167,11 @@ class MovingMixin:
             if self.placement is not None:
                 self._wake(self.placement)
             networks = self._networks()
+            # A GPU decodes in float32.
+            decoding = torch.float32 if target.type != "cpu" else self._decoding()
             for network in networks.values():
                 network.to("cpu")
-            self.placement = Placement(networks, target, self._plan(placement, networks, target), dtype)
+            self.placement = Placement(networks, target, self._plan(placement, networks, target), dtype, decoding)
 
     def _to_placed(self, placement: Placement, device: torch.device | None, dtype: torch.dtype | None) -> None:
         if device is not None and device.type != placement.device.type:
@@ -182,8 +187,8 @@ class MovingMixin:
         placement.remove()
         self.placement = None
 
-    def _cast(self, dtype: torch.dtype) -> None:
-        """Cast what computes in a chosen dtype; the autoencoders stay as they are."""
+    def _cast(self, dtype: torch.dtype, decoding: torch.dtype = torch.float32) -> None:
+        """Cast what computes in a chosen dtype; of the autoencoders the video decoder alone, in its own."""
         for name, network in self._networks().items():
             if name not in AUTOENCODERS:
                 kept, quantized = kept_in_float32(network, dtype), quantized_tensors(network)
@@ -191,8 +196,14 @@ class MovingMixin:
                     if tensor.is_floating_point() and key not in quantized:
                         stays = any(part in key.split(".") for part in kept)
                         tensor.data = tensor.data.to(torch.float32 if stays else dtype)
+            elif name == VIDEO_AUTOENCODER:
+                cast_decoder(cast("AutoencoderKLWan", network), decoding)
         if self._merged is not None:
             self._merged.cast()
+
+    def _decoding(self) -> torch.dtype:
+        vae: AutoencoderKLWan | None = self.__dict__["video_vae"]
+        return torch.float32 if vae is None else decoder_dtype(vae)
 
     def _networks(self) -> dict[str, nn.Module]:
         found: dict[str, nn.Module | None] = {name: vars(self)[name] for name in NETWORKS}

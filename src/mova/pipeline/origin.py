@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mova.checks import check_precision
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
 from mova.kernels.linear_choice import AUTO, PLAIN, LinearChoice
@@ -17,7 +18,7 @@ from mova.weights.lora.source import find_lora
 
 INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
-CIRCUMSTANCES = ("compiled", "device", "kernels", "mova", "versions")
+CIRCUMSTANCES = ("compiled", "device", "kernels", "precision", "mova", "versions")
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -50,6 +51,7 @@ class Origin:
         quantization: of the large weights; None for none.
         kernels: of linear layers on a CPU, auto or plain; clips of earlier releases were made with plain ones.
         linears: what auto took there; None with plain.
+        precision: that was computed in; None where the clip does not say and was not made on a CPU.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Origin:
     inputs: Mapping[str, RecordedFile]
     loras: tuple[RecordedFile, ...]
     quantization: str | None
+    precision: str | None = None
     kernels: str = PLAIN
     linears: LinearChoice | None = None
 
@@ -131,8 +134,20 @@ def read_origin(path: Path) -> Origin:
             RecordedFile(_plain_name(one, "file"), one.text("sha256"), one.number("scale", 1.0)) for one in loras
         ),
         quantization=record.text("quantization") if "quantization" in record else None,
+        precision=recorded_precision(record.values, record.where),
         **_kernels(record),
     )
+
+
+def recorded_precision(record: Mapping[str, object], where: str) -> str | None:
+    """Return what a clip was computed in; before clips said so, a CPU computed in float32. None where it is not known.
+
+    Raises:
+        ConfigError: a precision that there is not.
+    """
+    if "precision" in record:
+        return check_precision(str(record["precision"]), f"{where}: precision")
+    return "float32" if str(record.get("device", "")).split()[-1:] == ["cpu"] else None
 
 
 def find_recorded(what: str, recorded: RecordedFile, origin: Origin, folders: Sequence[Path]) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mova.checks import check_precision
 from mova.kernels.attention_backends import find_backend
 from mova.kernels.linear_choice import LinearChoice, check_kernels_name, default_kernels
 from mova.plan.memory import check_memory
@@ -28,9 +29,11 @@ class Runtime:
             plain goes by a fixed rule. By default what MOVA_KERNELS says, else auto.
         linears: a choice of those products to repeat with auto, such as that of a clip that is made again.
         token_forwards: video tokens x forwards that are to come, as far as they are known.
+        precision: what is computed in, one of `mova.checks.PRECISIONS`, see `mova.pipeline.precision`; None is bfloat16
+            on a GPU and float32 on any CPU.
 
     Raises:
-        ConfigError: a placement, a method, a back-end or a choice of kernels that there is not.
+        ConfigError: a placement, a method, a back-end, a choice of kernels or a precision that there is not.
     """
 
     memory: str = "auto"
@@ -40,6 +43,7 @@ class Runtime:
     kernels: str = field(default_factory=default_kernels)
     linears: LinearChoice | None = None
     token_forwards: int = 0
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         check_memory(self.memory)
@@ -48,3 +52,5 @@ class Runtime:
         if self.attention is not None:
             find_backend(self.attention)
         check_kernels_name(self.kernels)
+        if self.precision is not None:
+            check_precision(self.precision)

@@ -9,8 +9,8 @@
 
 With `phases` a GPU that has room for both experts fetches the second one ahead of its first step (`MemoryPlan.ahead`).
 
-Weights are counted, activations are estimates: those of the towers are 0 to 12 % above what the real forward allocates
-(counted), those of the autoencoder on a GPU were counted on the real decoder and encoder, on a CPU measured.
+Weights are counted, activations estimated: those of the towers are 0 to 12 % above what the real forward allocates,
+those of the autoencoder on a GPU were counted on the real one, on a CPU measured.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ PLACEMENTS = ("resident", "phases", "stream", "disk")
 MEMORY_CHOICES = ("auto", *PLACEMENTS)
 # Of what is free: the allocator loses some to fragments, kernels take work space.
 USABLE_SHARE = 0.92
-# Largest activations of one latent frame that encoder and decoder hold at once (allocations counted on meta
-# tensors of the published autoencoder; on a CPU the peak of the process, which includes what kernels take).
+# Largest activations of one latent frame that encoder and decoder hold at once (counted on meta tensors of the
+# published autoencoder; on a CPU the peak of the process, which includes what kernels take).
 _DECODER_GPU, _ENCODER_GPU, _AUTOENCODER_CPU = 12.5, 9.0, 25.0
 # Bands of the frames that are decoded one after the other, at most, and the cells of rim each of them adds per side.
 MAX_BANDS, _RIM_CELLS = 8, 2.5
@@ -121,18 +121,20 @@ def plan_memory(
     quantization: str | None = None,
     batch_size: int = 1,
     step_cache: StepCacheUse | None = None,
+    element_bytes: int | None = None,
 ) -> tuple[MemoryPlan, ...]:
     """Estimate the peak memory of each placement, those that take most first.
 
     Args:
         model: dimensions of the model.
         geometry: size and length of the clip.
-        is_gpu: bfloat16 on a GPU, float32 on a CPU.
+        is_gpu: whether a GPU computes.
         quantization: method for the weights of towers and bridge; None for bfloat16.
         batch_size: clips at once; one prediction is made at a time, clips are decoded one by one.
         step_cache: how a step cache is used; None without one.
+        element_bytes: of a number of towers and texts; None for bfloat16 on a GPU and float32 on a CPU.
     """
-    element_bytes = element_bytes_on(is_gpu=is_gpu)
+    element_bytes = element_bytes or element_bytes_on(is_gpu=is_gpu)
     parts = component_bytes(model, element_bytes, quantization)
     # On a CPU offloaded weights keep the dtype of their files.
     stored_parts = parts if is_gpu else component_bytes(model, BFLOAT16_BYTES, quantization, stored=True)
@@ -182,13 +184,15 @@ def choose_placement(
     quantization: str | None = None,
     batch_size: int = 1,
     step_cache: StepCacheUse | None = None,
+    element_bytes: int | None = None,
 ) -> MemoryPlan:
     """Return the fastest placement that fits.
 
     Raises:
         ConfigError: none does; the text says what would: no step cache, quantised weights, fewer frames, less pixels.
     """
-    options: dict[str, Any] = {"is_gpu": room.is_gpu, "batch_size": batch_size}
+    element_bytes = element_bytes or element_bytes_on(is_gpu=room.is_gpu)
+    options: dict[str, Any] = {"is_gpu": room.is_gpu, "batch_size": batch_size, "element_bytes": element_bytes}
     plans = plan_memory(model, geometry, quantization=quantization, step_cache=step_cache, **options)
     for plan in plans:
         if room.fits(plan):
@@ -196,10 +200,9 @@ def choose_placement(
     least = min(plans, key=lambda plan: plan.total_bytes)
     what = "GPU" if room.is_gpu else "memory"
     if step_cache is not None:
-        without = plan_memory(model, geometry, quantization=quantization, **options)
-        fitting = next((plan for plan in without if room.fits(plan)), None)
+        fitting = next(filter(room.fits, plan_memory(model, geometry, quantization=quantization, **options)), None)
         if fitting is not None:
-            kept = batch_size * step_cache.num_bytes(model, geometry, element_bytes_on(is_gpu=room.is_gpu))
+            kept = batch_size * step_cache.num_bytes(model, geometry, element_bytes)
             raise ConfigError(
                 f"step_cache keeps {kept / GB:.1f} GB for {geometry.width}x{geometry.height}, {geometry.num_frames} "
                 f"frames, got {room.device_bytes / GB:.1f} GB of free {what}, which weights and activations share; "
@@ -218,8 +221,7 @@ def next_placement(placement: str, *, is_gpu: bool) -> str | None:
     A CPU leaves out "stream": what waits in its memory takes as much there as what computes.
     """
     levels = [name for name in PLACEMENTS if is_gpu or name != "stream" or name == placement]
-    following = levels.index(placement) + 1
-    return levels[following] if following < len(levels) else None
+    return next(iter(levels[levels.index(placement) + 1 :]), None)
 
 
 def denoising_bytes(model: ModelDims, geometry: ClipGeometry, element_bytes: int) -> int:
@@ -340,9 +342,8 @@ class _Need:
         self, name: str, phases: Mapping[str, tuple[int, int]], bands: int, *, host: int = 0, read: int = 0
     ) -> MemoryPlan:
         highest = max(phases, key=lambda phase: sum(phases[phase]))
-        weights, activations = phases[highest]
-        device = "gpu" if self.is_gpu else "cpu"
-        return MemoryPlan(f"{device}, {name}", name, weights, activations, highest, host, bands, read)
+        called = f"{'gpu' if self.is_gpu else 'cpu'}, {name}"
+        return MemoryPlan(called, name, *phases[highest], highest, host, bands, read)
 
     def _encoding(self) -> int:
         return encoding_bytes(self.model, self.geometry, is_gpu=self.is_gpu)

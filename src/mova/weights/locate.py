@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 PUBLISHED_IDS: Final = ("OpenMOSS-Team/MOVA-360p", "OpenMOSS-Team/MOVA-720p")
 _PUBLISHED_VIDEO_DIM = 5120
 _MOST = 1_000_000
-_OPTIONAL: Final = ("video_shift", "audio_shift")
+_OPTIONAL: Final = ("video_shift", "audio_shift", "bfloat16_on_cpu")
 # Of a repository nothing else is fetched: no pickled weights, no code, no media of its card.
 _WANTED: Final = ("*.json", "*.jsonl", "*.safetensors", "*.model", "*.md", "*.txt", "LICENSE", "NOTICE")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -44,6 +44,8 @@ class ModelDefaults:
         video_shift, audio_shift: shifts of the schedule; None takes the scheduler's.
         sampler: name of the sampler.
         negative_prompt: what guidance leads away from.
+        bfloat16_on_cpu: whether a CPU that multiplies bfloat16 may compute in it by itself, since the model's figures
+            were measured to hold; None says nothing (see `mova.pipeline.precision`).
     """
 
     height: int = 352
@@ -58,6 +60,7 @@ class ModelDefaults:
     audio_shift: float | None = None
     sampler: str = "euler"
     negative_prompt: str = ""
+    bfloat16_on_cpu: bool | None = None
 
 
 def shipped_models(file: str = INDEX_FILE) -> list[str]:
@@ -221,6 +224,8 @@ def changed_defaults(usual: ModelDefaults, stored: Fields) -> ModelDefaults:
             values[key] = stored.text(key)
         elif stored.values[key] is None and key in _OPTIONAL:
             values[key] = None
+        elif kind is bool:
+            values[key] = stored.flag(key)
         else:
             values[key] = stored.number(key, least=0.001 if key == "frame_rate" else 0, most=_MOST)
     return replace(usual, **values)

@@ -6,24 +6,33 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import torch
 
 from mova.checks import MAX_STEPS
 from mova.codecs.prompt import load_tokenizer
+from mova.codecs.video import cast_decoder
 from mova.diffusion.schedule import PairedFlowMatchScheduler
-from mova.distributed.mesh import Parallel
+from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten, shorten_text
 from mova.geometry import ClipGeometry
 from mova.kernels.cpu_conv import fold_causal_convolutions
-from mova.names import COMPONENTS, FEW_STEPS_FILE, FLOAT32_NETWORKS, NETWORKS, OPTIONAL_COMPONENTS, PUBLISHED_COMPONENTS
+from mova.names import (
+    COMPONENTS,
+    FEW_STEPS_FILE,
+    NETWORKS,
+    OPTIONAL_COMPONENTS,
+    PUBLISHED_COMPONENTS,
+    VIDEO_AUTOENCODER,
+)
 from mova.offload.placement import Placement
 from mova.pipeline.kernels import check_kernels, use_kernels, use_linears
 from mova.pipeline.loading.quantized import load_quantized, plan_quantization
 from mova.pipeline.loading.shard import ShardedComponents, WeightedLoras
 from mova.pipeline.lora import check_lora_scale
+from mova.pipeline.precision import Dtypes, DtypeWishes, bears_bfloat16, choose_dtypes
 from mova.pipeline.runtime import Runtime
 from mova.plan.free import room_of
 from mova.plan.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
@@ -47,7 +56,6 @@ from mova.weights.quantize.layout import Method
 
 logger = logging.getLogger(__name__)
 
-# The autoencoders lose visible and audible quality in bf16 and are small next to the towers.
 _SCHEDULER_RULES = {
     "num_inference_steps": Rule("integer", 1, MAX_STEPS),
     "num_train_timesteps": Rule("integer", 1, 1_000_000),
@@ -129,15 +137,15 @@ def read_model(
 
     Args:
         model: a shipped name, a directory in the published layout, or a hub id (see `find_model`).
-        dtype: of towers, bridge and text encoder; None takes float32 on a CPU (bf16 is slow there) and bf16 elsewhere.
-            The autoencoders are float32.
+        dtype: of towers, bridge and text encoder, with float32 autoencoders; None leaves it to the precision of
+            `runtime`, which is float32 on a CPU and bf16 elsewhere if it says nothing.
         device: where everything goes.
         loras: LoRAs and their scales: files, folders or hub ids, as for `MovaPipeline.load_lora_weights`.
         parallel: this process among those that generate together (see `enable_parallelism`); all of them must make this
             call. Only rank 0 loads the text encoder.
         shard_weights: of towers and bridge each process of a group holds its rows only. Their LoRAs cannot be changed.
-        runtime: memory, quantisation and kernels; by default those of `Runtime`. LoRAs of quantised weights are merged
-            before quantisation and cannot be changed.
+        runtime: memory, quantisation, kernels and precision; by default those of `Runtime`. LoRAs of quantised weights
+            are merged before quantisation and cannot be changed.
         geometry: of the clips that memory is chosen for; by default of the model's recommended ones.
         step_cache: that memory is chosen for too; none by default.
         on_bytes: called with (done, in all), bytes of weight files, when a component is loaded.
@@ -146,7 +154,8 @@ def read_model(
 
     Raises:
         ConfigError: `shard_weights` without other processes, or of quantised weights; a placement other than "resident"
-            with other processes; no placement has room for the clip; kernels that cannot run here.
+            with other processes; no placement has room for the clip; kernels that cannot run here; both a dtype and a
+            precision.
         MissingExtraError: what quantises weights is not installed.
         CheckpointError: a missing component, a wrong class, weights that do not fit: the first offending key and the
             counts. Nothing has been loaded then. Likewise LoRAs that do not fit, with all their offending keys.
@@ -175,14 +184,17 @@ def read_model(
     scheduler = given.get("scheduler") or load_scheduler(folder / "scheduler")
     tokenizer = given.get("tokenizer") or load_tokenizer(folder / "tokenizer")
     device = torch.device(device)
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    holds = bears_bfloat16(folder, defaults, is_quantized=bool(methods))
+    dtypes = _same_dtypes(parallel, device, dtype=dtype, precision=runtime.precision, holds=holds)
+    dtype = dtypes.towers
     check_kernels(runtime, folder, device, dtype, parallel)
     quantization = next(iter(methods.values()), None)
-    plan = _choose_memory(model, folder, defaults, geometry, device, runtime.memory, quantization, parallel, step_cache)
+    plan = _choose_memory(
+        model, folder, defaults, geometry, device, dtype, runtime.memory, quantization, parallel, step_cache
+    )
     shards = _shards(parallel, device, dtype, fitted) if shard_weights else None
     is_placed = plan.placement != "resident"
-    loading = _Loading(folder, dtype, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
+    loading = _Loading(folder, dtypes, device, is_placed, methods, fitted, shards, parallel is None or parallel.is_main)
     networks: dict[str, Any] = {name: None for name in OPTIONAL_COMPONENTS if name not in present}
     networks |= {name: given[name] for name in NETWORKS if name in given}
     networks |= loading.networks([name for name in present if name in NETWORKS], on_bytes)
@@ -197,7 +209,7 @@ def read_model(
         parts={"scheduler": scheduler, "tokenizer": tokenizer, **networks, **settings},
         defaults=defaults,
         folder=folder,
-        placement=Placement(present_networks, device, plan, dtype) if is_placed else None,
+        placement=Placement(present_networks, device, plan, dtype, dtypes.decoding) if is_placed else None,
         merged_loras=fitted if methods else (),
         loras=() if methods else fitted,
         parallel=parallel,
@@ -210,7 +222,7 @@ class _Loading:
     """How the networks of a pipeline are loaded; fields as in `read_model`, with everything settled."""
 
     folder: Path
-    dtype: torch.dtype
+    dtypes: Dtypes
     device: torch.device
     is_placed: bool
     methods: Mapping[str, Method]
@@ -241,7 +253,7 @@ class _Loading:
                 folder,
                 self.methods[name],
                 expected_class=expected,
-                dtype=self.dtype,
+                dtype=self.dtypes.towers,
                 device=self.device,
                 loras=self.loras,
                 is_resting=self.is_placed,
@@ -249,8 +261,15 @@ class _Loading:
         if self.is_placed:
             # What is offloaded stays in its files for now, in their dtype.
             return load_component(folder, expected_class=expected)
-        wanted = torch.float32 if name in FLOAT32_NETWORKS else self.dtype
-        return load_component(folder, expected_class=expected, dtype=wanted, device=self.device)
+        network: Any = load_component(folder, expected_class=expected, dtype=self.dtypes.of(name), device=self.device)
+        if name == VIDEO_AUTOENCODER:
+            cast_decoder(network, self.dtypes.decoding)
+        return network
+
+
+def _same_dtypes(parallel: Parallel | None, device: torch.device, **wanted: Unpack[DtypeWishes]) -> Dtypes:
+    """Return what is computed in on all processes: what rank 0 chooses (broadcast)."""
+    return (parallel or ALONE).broadcast(lambda: choose_dtypes(device, **wanted))
 
 
 def _choose_memory(
@@ -259,6 +278,7 @@ def _choose_memory(
     defaults: ModelDefaults,
     geometry: ClipGeometry | None,
     device: torch.device,
+    dtype: torch.dtype,
     memory: str,
     quantization: str | None,
     parallel: Parallel | None,
@@ -271,7 +291,12 @@ def _choose_memory(
         geometry = ClipGeometry(defaults.height, defaults.width, defaults.num_frames, defaults.frame_rate, dims.codec)
     check_memory(memory, 1 if parallel is None else parallel.world_size)
     room = room_of(device)
-    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, quantization=quantization, step_cache=step_cache)
+    options: dict[str, Any] = {
+        "quantization": quantization,
+        "step_cache": step_cache,
+        "element_bytes": dtype.itemsize,
+    }
+    plans = plan_memory(dims, geometry, is_gpu=room.is_gpu, **options)
     if memory != "auto" or parallel is not None:
         name = "resident" if parallel is not None else memory
         plan = next(plan for plan in plans if plan.placement == name)
@@ -280,7 +305,7 @@ def _choose_memory(
                 "memory=%s needs about %.1f GB, %.1f are free", name, plan.total_bytes / GB, room.device_bytes / GB
             )
         return room.ahead_where_it_fits(plan)
-    plan = choose_placement(dims, geometry, room, quantization=quantization, step_cache=step_cache)
+    plan = choose_placement(dims, geometry, room, **options)
     if plan.placement != "resident":
         logger.info("memory=%s: about %.1f GB at the peak", plan.placement, plan.total_bytes / GB)
     return plan
