@@ -76,9 +76,9 @@ class Counter:
             self.sent += int(size(tensor) * others(group))
             return self._kept["all_gather"](received, tensor, group=group)
 
-        def all_to_all_single(received: Any, tensor: Any, group: Any = None) -> Any:
+        def all_to_all_single(received: Any, tensor: Any, *rows: Any, group: Any = None) -> Any:
             self.sent += int(size(tensor) * others(group) / (others(group) + 1))
-            return self._kept["all_to_all_single"](received, tensor, group=group)
+            return self._kept["all_to_all_single"](received, tensor, *rows, group=group)
 
         def all_reduce(tensor: Any, op: Any = distributed.ReduceOp.SUM, group: Any = None) -> Any:
             self.sent += int(2 * size(tensor) * others(group) / (others(group) + 1))
