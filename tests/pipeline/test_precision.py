@@ -48,7 +48,7 @@ def test_a_gpu_and_whoever_says_nothing_get_what_they_got(multiplies, holds):
 def test_bfloat16_by_name_works_on_any_processor_and_says_once_where_it_is_slow(multiplies, caplog):
     with caplog.at_level(logging.WARNING):
         chosen = choose_dtypes(CPU, precision="bfloat16")
-    # Convolutions without such instructions would take hundreds of times as long.
+    # Convolutions without such instructions would take more than a hundred times as long.
     assert (chosen.towers, chosen.decoding) == (HALF, HALF if multiplies else WHOLE)
     assert [record.getMessage() for record in caplog.records] == (
         []

@@ -3,7 +3,7 @@
 Written out, the products go to oneDNN, which uses the processor's bfloat16 instructions. With gradients that is faster
 than PyTorch's fused kernel for CPUs (`benchmarks/bench_cpu_training.py` measures by how much). Without gradients it is
 where the processor has no matrix units (AMX): the fused kernel hands its products to MKL, which multiplies bfloat16 at
-the rate of float32 there (0.6 to 0.8 of its time, `benchmarks/results/precision_mova-tiny_202611.md`).
+the rate of float32 there (0.7 of its time, `benchmarks/results/precision_mova-tiny_202611.md`).
 
 Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension.
 """
