@@ -39,7 +39,7 @@ def test_everything_is_missing_before_and_nothing_after_it_is_filled(plan):
 def test_what_cannot_be_made_again_is_told_with_its_reason(plan, monkeypatch):
     plan.fill(ENCODING, 1, None)
     plan.cache.path(plan.clip_keys[1]).unlink()
-    monkeypatch.setattr("mova.data.cache_plan._load", lambda *_: "the disk is gone")
+    monkeypatch.setattr("mova.data.decoding._load", lambda *_: "the disk is gone")
     with pytest.raises(DataError, match=r"is damaged and cannot be made again: the disk is gone"):
         plan.make_again(plan.clip_keys[1], ENCODING)
 
@@ -47,7 +47,7 @@ def test_what_cannot_be_made_again_is_told_with_its_reason(plan, monkeypatch):
 def test_progress_is_that_of_different_files(plan):
     shown = []
     plan.fill(ENCODING, 1, lambda done, total: shown.append((done, total)))
-    assert shown == [(3, 3)]
+    assert shown == [(0, 3), (3, 3)]
 
 
 def test_files_that_are_read_in_another_way_are_found_as_others(plan):

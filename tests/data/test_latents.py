@@ -47,6 +47,10 @@ def files_of(cache):
     return sorted(path for path in Path(cache).rglob("*.safetensors"))
 
 
+def contents_of(cache):
+    return {path.stem: path.read_bytes() for path in files_of(cache) if path.parent.parent == cache}
+
+
 def test_cached_clips_are_those_that_are_encoded_at_every_step(cache):
     cached, online = opened(cache), opened(cache, online=True)
     assert isinstance(cached, CachedLatents)
@@ -95,9 +99,8 @@ def test_a_damaged_clip_is_found_and_made_again(cache, tmp_path, caplog):
     path.write_bytes(content[:-8] + b"12345678")
     again = opened(tmp_path / "copy").batch(range(10))
     assert "1 encoded clips in" in caplog.text
-    # Encoded in a batch of another size: equal but for rounding.
-    torch.testing.assert_close(again.video, sound.video, rtol=5e-3, atol=5e-3)
-    assert path.read_bytes() != content[:-8] + b"12345678"
+    assert torch.equal(again.video, sound.video)
+    assert path.read_bytes() == content
 
 
 def test_other_sizes_are_encoded_beside_and_said(cache, tmp_path, caplog):
@@ -153,9 +156,8 @@ def test_a_damaged_file_of_a_large_cache_is_made_again_at_its_step(cache, tmp_pa
                 replace_numbers(path, float(damage))
     again = source.batch(range(10))
     assert "is damaged or gone, and made again" in caplog.text
-    # Encoded in a batch of another size: equal but for rounding.
-    torch.testing.assert_close(again.video, sound.video, rtol=5e-3, atol=5e-3)
-    torch.testing.assert_close(again.prompts, sound.prompts, rtol=5e-3, atol=5e-3)
+    assert torch.equal(again.video, sound.video)
+    assert torch.equal(again.prompts, sound.prompts)
     assert torch.equal(opened(tmp_path / "copy").batch(range(10)).video, again.video)
 
 
@@ -169,7 +171,7 @@ def test_what_is_not_finite_in_an_old_cache_is_made_again(cache, tmp_path):
 
 
 def test_a_clip_whose_latents_are_not_finite_is_left_out_by_name(films, tmp_path, monkeypatch, caplog):
-    encode = ClipEncoder.encode
+    encode = ClipEncoder.encode_placed
 
     def spoiled(self, clips, contents):
         made = encode(self, clips, contents)
@@ -177,7 +179,7 @@ def test_a_clip_whose_latents_are_not_finite_is_left_out_by_name(films, tmp_path
             clip.audio.view(-1)[0] = float("nan")
         return made
 
-    monkeypatch.setattr("mova.data.cache_plan.ClipEncoder.encode", spoiled)
+    monkeypatch.setattr("mova.data.cache_plan.ClipEncoder.encode_placed", spoiled)
     with pytest.raises(DataError, match=r"latents that are not finite numbers.*; at most 5% may be"):
         opened(tmp_path / "cache", media(films))
     source = opened(tmp_path / "cache", media(films, max_skipped_share=0.5))
@@ -290,6 +292,8 @@ def kill_while_filling(cache, times):
     assert len(source.batch(range(40))) == 40
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert not list(cache.rglob("*.partial"))
+    opened(cache / "at_once", DATA.model_copy(update={"num_clips": 40}))
+    assert contents_of(cache) == contents_of(cache / "at_once")
 
 
 def test_a_cache_whose_filling_was_killed_is_whole_and_gone_on_with(tmp_path):

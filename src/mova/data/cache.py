@@ -1,7 +1,8 @@
 """Encoded clips on disk, found by what they were made from: content, span, size and weights.
 
-One file per clip and one per text, written whole or not at all, with a checksum. One process at a time fills a cache;
-any number may read it. `index.json` says in words with which settings a cache was filled.
+One file per clip and one per text, written whole or not at all, with a checksum. Many may be brought to the disk
+together, which takes hardly longer than for one. One process at a time fills a cache; any number may read it.
+`index.json` says in words with which settings a cache was filled.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mova.errors import DataError
 from mova.files.json_file import read_json
@@ -53,6 +54,14 @@ class LatentCache:
         Raises:
             DataError: the folder cannot be written, or a tensor is not finite, which a file here never is.
         """
+        self.settle([self.begin(key, tensors, about)])
+
+    def begin(self, key: str, tensors: Mapping[str, torch.Tensor], about: str) -> tuple[Path, Path]:
+        """Write the tensors of a key beside their place, for `settle` to put them there; errors as in `write`.
+
+        Returns:
+            The file as it is now, and its place.
+        """
         path = self.path(key)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         held = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
@@ -60,13 +69,30 @@ class LatentCache:
             raise DataError(f"what is encoded must be finite numbers, got others for {about}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(held, partial, metadata={_CHECKSUM: checksum(held), "about": about})
-            _flush(partial)
-            partial.replace(path)
+            _store(partial, held, {"about": about, _CHECKSUM: checksum(held)})
         except (OSError, SafetensorError) as error:
+            raise self._unwritable(error, [partial]) from error
+        return partial, path
+
+    def settle(self, begun: Sequence[tuple[Path, Path]]) -> None:
+        """Put files in their places that `begin` wrote, once all of them are on the disk.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        try:
+            for partial, _ in begun:
+                _flush(partial)
+            for partial, path in begun:
+                partial.replace(path)
+        except OSError as error:
+            raise self._unwritable(error, [partial for partial, _ in begun]) from error
+
+    def _unwritable(self, error: Exception, partials: Iterable[Path]) -> DataError:
+        for partial in partials:
             with contextlib.suppress(OSError):
                 partial.unlink()
-            raise DataError(f"encoded clips must be writable to {self.folder}: {error}") from error
+        return DataError(f"encoded clips must be writable to {self.folder}: {error}")
 
     def read(self, key: str, *, check: bool = True) -> dict[str, torch.Tensor]:
         """Return the tensors of a key.
@@ -140,9 +166,7 @@ class LatentCache:
             partial.write_text(json.dumps([*present, dict(settings)], indent=1), encoding="utf-8")
             partial.replace(self.folder / _INDEX)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise DataError(f"encoded clips must be writable to {self.folder}: {error}") from error
+            raise self._unwritable(error, [partial]) from error
 
 
 def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -158,6 +182,17 @@ def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
 def is_finite(tensors: Mapping[str, torch.Tensor]) -> bool:
     """Say whether tensors hold neither NaN nor infinity."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def _store(path: Path, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file; the same tensors give the same bytes, which the library's own metadata do not."""
+    stored = save(tensors)
+    begin = 8 + int.from_bytes(stored[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(stored[8:begin])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(memoryview(stored)[begin:])
 
 
 def _flush(path: Path) -> None:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mova.data.cache import LatentCache, is_finite
+from mova.data.cache import LatentCache
 from mova.data.cache_size import EncodedSizes, sizes_from_directory
+from mova.data.cache_writer import CacheWriter
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint
-from mova.data.sources.base import ClipEntry, ClipSource, RawClip, digest
-from mova.data.workers import start_workers
-from mova.errors import CheckpointError, DataError, MediaError
+from mova.data.fill import OnProgress, fill_clips
+from mova.data.sources.base import ClipEntry, ClipSource, digest
+from mova.errors import CheckpointError, DataError
 from mova.files.lock import lock_folder
 
 logger = logging.getLogger(__name__)
 
-# Called with (clips done, clips in all).
-OnProgress = Callable[[int, int], None]
-FIELDS = ("video", "condition", "mask", "audio", "video_counted", "audio_counted")
-_ENCODED_AT_ONCE, _TEXTS_AT_ONCE = 8, 64
+_WORTH_SAYING_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -202,44 +197,24 @@ class CachePlan:
         if not missing.clips and not missing.whites:
             return {}
         encoder = ClipEncoder(encoding)
-        for index in missing.whites:
-            length = self.source.num_frames, self.source.frame_rate
-            condition = encoder.white_condition(self.source.sizes[index], *length)
-            self.cache.write(self.white_keys[index], {"condition": condition}, "a white first frame")
-        failed: dict[str, str] = {}
-        done = 0
-        for indices in _groups(self.source.entries, missing.clips):
-            for part, clips in _loaded(self.source, indices, workers):
-                read = dict(zip(part, clips, strict=True))
-                failed |= {self.clip_keys[index]: clip for index, clip in read.items() if isinstance(clip, str)}
-                failed |= self._encode(encoder, {index: c for index, c in read.items() if isinstance(c, RawClip)})
-                done += len(part)
-                if on_progress:
-                    on_progress(done, len(missing.clips))
-        return failed
-
-    def _encode(self, encoder: ClipEncoder, clips: dict[int, RawClip]) -> dict[str, str]:
-        if not clips:
-            return {}
-        failed = {}
-        entries = [self.source.entries[index] for index in clips]
-        encoded = encoder.encode(list(clips.values()), [entry.content for entry in entries])
-        for index, entry, made in zip(clips, entries, encoded, strict=True):
-            tensors = {name: getattr(made, name) for name in FIELDS}
-            if is_finite(tensors):
-                self.cache.write(self.clip_keys[index], tensors, entry.key)
-            else:
-                failed[self.clip_keys[index]] = f"{entry.key} gives latents that are not finite numbers"
-        return failed
+        with CacheWriter(self.cache) as writer:
+            for index in missing.whites:
+                length = self.source.num_frames, self.source.frame_rate
+                condition = encoder.white_condition(self.source.sizes[index], *length)
+                writer.put(self.white_keys[index], {"condition": condition}, "a white first frame")
+            report = fill_clips(self.source, self.clip_keys, missing.clips, encoder, writer, workers, on_progress)
+        if report.seconds > _WORTH_SAYING_S:
+            logger.info("%s", report)
+        return {self.clip_keys[index]: reason for index, reason in report.failed.items()}
 
     def _encode_texts(self, texts: Sequence[str], encoding: Encoding) -> None:
         if not texts:
             return
         encoder = TextEncoder(encoding.model, encoding.device)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = texts[start : start + _TEXTS_AT_ONCE]
-            for text, rows in zip(part, encoder.encode(part), strict=True):
-                self.cache.write(self.text_keys[text], {"prompt": rows}, text)
+        with CacheWriter(self.cache) as writer:
+            for text in texts:
+                # One by one: in a batch, its last bits would depend on the longest text beside it.
+                writer.put(self.text_keys[text], {"prompt": encoder.encode([text])[0]}, text)
 
     def _say_what_differs(self) -> None:
         """Encoding everything anew may be a surprise: say which setting is not that of an earlier filling."""
@@ -269,52 +244,6 @@ def _sizes(model: Path) -> EncodedSizes | None:
     except CheckpointError:
         # What is wrong with it is said where the encoders are loaded.
         return None
-
-
-def _groups(entries: Sequence[ClipEntry], indices: Sequence[int]) -> list[list[int]]:
-    buckets = sorted({entries[index].bucket for index in indices})
-    return [[index for index in indices if entries[index].bucket == bucket] for bucket in buckets]
-
-
-def _loaded(
-    source: ClipSource, indices: Sequence[int], workers: int
-) -> Iterator[tuple[Sequence[int], list[RawClip | str]]]:
-    """Yield clips in parts that are encoded together; the next ones are decoded meanwhile, by other processes."""
-    parts = [indices[start : start + _ENCODED_AT_ONCE] for start in range(0, len(indices), _ENCODED_AT_ONCE)]
-    workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(parts) == 1:
-        for part in parts:
-            yield part, [_load(source, index) for index in part]
-        return
-    with start_workers(workers, _adopt, (source,)) as pool:
-        waiting = iter(parts)
-        ahead = [(part, _submit(pool, part)) for part in islice(waiting, 2 * workers)]
-        while ahead:
-            part, jobs = ahead.pop(0)
-            ahead += [(later, _submit(pool, later)) for later in islice(waiting, 1)]
-            yield part, [job.result() for job in jobs]
-
-
-_adopted: list[ClipSource] = []
-
-
-def _adopt(source: ClipSource) -> None:
-    _adopted[:] = [source]
-
-
-def _submit(pool: Executor, part: Sequence[int]) -> list[Future[RawClip | str]]:
-    return [pool.submit(_load_adopted, index) for index in part]
-
-
-def _load_adopted(index: int) -> RawClip | str:
-    return _load(_adopted[0], index)
-
-
-def _load(source: ClipSource, index: int) -> RawClip | str:
-    try:
-        return source.load(index)
-    except (MediaError, OSError, EOFError) as error:
-        return f"{source.entries[index].key}: {error}"
 
 
 def _let_go(device: torch.device) -> None:

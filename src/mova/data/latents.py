@@ -10,9 +10,10 @@ import torch
 
 from mova.data.batch import ClipFacts, LatentBatch
 from mova.data.cache import LatentCache
-from mova.data.cache_plan import FIELDS, CachePlan, OnProgress
+from mova.data.cache_plan import CachePlan
 from mova.data.config import DataConfig, ToyDataConfig
 from mova.data.encode import ClipEncoder, Encoding, TextEncoder, sample_rate_of
+from mova.data.fill import FIELDS, OnProgress
 from mova.data.sources.base import ClipEntry, ClipSource, RawClip, Split, fraction
 from mova.data.sources.files import MediaSource
 from mova.data.sources.scan import ScannedClips, check_share, scan_clips

@@ -51,6 +51,15 @@ _UNKNOWN_FRAMES = 1 << 30
 _STATE_LENGTHS = {"mov", "avi", "wav", "w64", "flac", "aiff", "caf", "mxf", "nut"}
 
 
+_threads = 0
+
+
+def use_threads(count: int) -> None:
+    """Let decoders of this process take so many threads at most; 0 is one per core, as long as nothing else is said."""
+    global _threads  # noqa: PLW0603 (a process that decodes beside others is told once)
+    _threads = count
+
+
 @contextmanager
 def open_media(path: PathArgument) -> Iterator[InputContainer]:
     """Open a file for reading; what FFmpeg finds wrong, now or while the block reads, becomes a `ReadError`."""
@@ -93,7 +102,7 @@ def video_stream(container: InputContainer, path: PathArgument) -> VideoStream:
     if context is None:
         raise ReadError(f"a video codec must be one that FFmpeg decodes, got {path} with an unknown one")
     limits.check_video_size(context.width, context.height, path)
-    threads = min(os.cpu_count() or 1, limits.MAX_DECODER_THREADS)
+    threads = min(_threads or os.cpu_count() or 1, limits.MAX_DECODER_THREADS)
     stream.thread_type = "AUTO"
     context.thread_count = min(threads, 2) if context.width * context.height >= limits.LARGE_PIXELS else threads
     context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}

@@ -15,12 +15,15 @@ def test_both_splits_are_encoded_and_nothing_twice(make_config, ladder_run, tmp_
     shown = []
     LatentsStage(config, tmp_path / "cache").run(shown.append)
     assert [(one.stage, one.step, one.total) for one in shown] == [
+        ("latents of train", 0, 9),
+        ("latents of train", 4, 9),
         ("latents of train", 8, 9),
         ("latents of train", 9, 9),
+        ("latents of validation", 0, 2),
         ("latents of validation", 2, 2),
     ]
     LatentsStage(config, tmp_path / "cache").run(shown.append)
-    assert len(shown) == 3
+    assert len(shown) == 6
     opened = open_splits(config.data, model=config.model, cache=tmp_path / "cache", device=torch.device("cpu"))
     assert isinstance(opened["validation"], CachedLatents)
     assert len(opened["validation"].facts) == 2

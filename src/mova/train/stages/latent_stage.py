@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,10 +211,21 @@ def held_out_groups(members: Sequence[int], micro_batch: int | None) -> list[Seq
 
 
 def show_encoding(on_progress: OnProgress | None, split: Split) -> Callable[[int, int], None] | None:
-    """Return what tells a progress bar how many clips of a split are encoded."""
+    """Return what tells a progress bar how many clips of a split are encoded, how fast, and how long it will take."""
     if on_progress is None:
         return None
-    return lambda done, total: on_progress(Progress(f"latents of {split}", done, total, 0.0, {}))
+    begun_s = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal begun_s
+        now = time.monotonic()
+        begun_s = now if done == 0 else begun_s
+        minutes = (now - begun_s) / 60
+        left = {"minutes left": minutes / done * (total - done)} if done else {}
+        rate = done / (60 * minutes) if minutes else 0.0
+        on_progress(Progress(f"latents of {split}", done, total, minutes, left, rate))
+
+    return show
 
 
 def tower_groups(name: str, tower: nn.Module) -> list[ParameterGroup]:
