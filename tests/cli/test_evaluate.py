@@ -96,7 +96,7 @@ def test_a_lora_a_speed_and_a_size_reach_the_clips(model, tmp_path, capsys):
     assert main(["evaluate", "toyworld", *options, "--size", "48x48", "--report", str(report)]) == 0
     capsys.readouterr()
     run = json.loads((report / "run.json").read_text())
-    assert run["speed"] == "fast"
+    assert (run["speed"], run["precision"]) == ("fast", "float32")
     assert "style.safetensors" in json.dumps(run["loras"])
     assert "unipc" in json.dumps(run["settings"])
     assert read_clip(report / "clips" / "0000_ball.mp4").frames.shape[1:3] == (48, 48)

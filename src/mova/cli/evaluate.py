@@ -311,7 +311,7 @@ def _precision(folder: Path, asked: str) -> str:
 
 
 def _load(
-    model: str | Path, *, precision: str, with_bridge: bool, loras: Sequence[tuple[str | Path, float]] = ()
+    model: str | Path, *, with_bridge: bool, precision: str = "auto", loras: Sequence[tuple[str | Path, float]] = ()
 ) -> MovaPipeline:
     from mova.device import choose_device
     from mova.pipeline.load import load_pipeline
