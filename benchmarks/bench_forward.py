@@ -131,11 +131,11 @@ def choose_kernels(model: DualTower, dtype: torch.dtype, device: torch.device) -
     return twin, f"oneDNN for {by_onednn} of {len(choice.products)} classes of shapes"
 
 
-def rotate_in_float64(x: torch.Tensor, table: rope.RotaryTable) -> torch.Tensor:
+def rotate_in_float64(x: torch.Tensor, table: rope.RotaryTable, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Turn neighbouring channels as complex numbers in float64."""
     angles = torch.complex(*(part.double() for part in table))
     turned = torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * angles
-    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+    return torch.view_as_real(turned).flatten(-2).to(dtype or x.dtype)
 
 
 def modulate_plainly(norm: torch.nn.Module, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
