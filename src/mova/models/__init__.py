@@ -1,8 +1,5 @@
 """The networks: tensors in, tensors out, no schedule, no process group.
 
-Files are known to `convert` and what stands under it (`weight_files`, `stored_rows`, `quantize_stored`), `lora_file`
-and `gguf_file`.
-
 `dual_tower.DualTower` is the joint forward; it is made of a `tower.VideoTower`, a `tower.AudioTower` (both from one
 block) and a `bridge.CrossModalBridge`. `audio_vae.AudioAutoencoder` turns audio into latents and back; the video
 autoencoder and the text encoder come from diffusers and transformers; in the command, which ends with its clip,
