@@ -5,7 +5,8 @@ from importlib.metadata import version
 import torch
 
 from mova.bench import machine
-from mova.bench.machine import describe_machine, num_cores
+from mova.bench.machine import describe_machine
+from mova.cores import num_cores
 from mova.kernels import calibration
 
 CPU = torch.device("cpu")

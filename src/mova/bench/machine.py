@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from mova.cores import num_cores
 from mova.kernels.calibration import processor_name
 
 PACKAGES = ("mova", "torch", "diffusers", "transformers")
@@ -67,11 +68,6 @@ def describe_machine(device: torch.device) -> Machine:
         python=platform.python_version(),
         packages=_versions(),
     )
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ram_bytes() -> int | None:

@@ -48,8 +48,7 @@ def plan(
     Operations and weights are counted, activations and times are estimates. What is not given is what the model
     recommends.
     """
-    import os
-
+    from mova.cores import num_cores
     from mova.plan.cost import make_plan
     from mova.plan.gpus import choose_gpus
     from mova.plan.published import find_defaults, find_dims
@@ -81,5 +80,5 @@ def plan(
         speed=speed,
         step_cache_order=step_cache_order,
     )
-    cores = os.cpu_count() or 1
+    cores = num_cores()
     typer.echo(json.dumps(to_record(made, chosen, cores), indent=2) if as_json else to_text(made, chosen, cores))

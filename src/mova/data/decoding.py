@@ -15,9 +15,10 @@ from typing import Self
 import numpy as np
 import psutil
 
+from mova.cores import num_cores
 from mova.data.shared_memory import SharedBlocks
 from mova.data.sources.base import ClipSource, RawClip
-from mova.data.workers import num_cores, start_workers
+from mova.data.workers import start_workers
 from mova.errors import DataError, MediaError
 from mova.geometry import num_samples
 from mova.media import media_file

@@ -10,11 +10,6 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def start_workers(count: int, initializer: object = None, arguments: tuple[object, ...] = ()) -> ProcessPoolExecutor:
     """Return a pool of processes.
 

@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from mova.cores import num_cores
 from mova.errors import ConfigError, MovaError, StageError, portable
 from mova.files.unfinished import remove_unfinished, temporary_folder
 
@@ -210,7 +211,7 @@ def _do(rank: int, num_processes: int, rendezvous: str, job: _Job) -> Any:
     # Progress bars would make a lock between processes, which outlives one that is ended.
     tqdm.set_lock(threading.RLock())
     # Processes that compute on one CPU share its cores; fewer threads, where the user wants them, are kept.
-    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // num_processes)))
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, num_cores() // num_processes)))
     device = own_device(rank, num_processes)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",

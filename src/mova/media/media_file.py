@@ -13,6 +13,7 @@ import av.error
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from mova.cores import num_cores
 from mova.errors import MovaError, ReadError
 from mova.media import limits
 
@@ -102,7 +103,7 @@ def video_stream(container: InputContainer, path: PathArgument) -> VideoStream:
     if context is None:
         raise ReadError(f"a video codec must be one that FFmpeg decodes, got {path} with an unknown one")
     limits.check_video_size(context.width, context.height, path)
-    threads = min(_threads or os.cpu_count() or 1, limits.MAX_DECODER_THREADS)
+    threads = min(_threads or num_cores(), limits.MAX_DECODER_THREADS)
     stream.thread_type = "AUTO"
     context.thread_count = min(threads, 2) if context.width * context.height >= limits.LARGE_PIXELS else threads
     context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}

@@ -14,6 +14,7 @@ from typing import Final
 
 import torch
 
+from mova.cores import num_cores
 from mova.errors import CheckpointError
 from mova.offload.mapped_pages import MappedFile, give_back
 
@@ -27,7 +28,7 @@ MAX_READERS: Final = 8
 
 def num_readers() -> int:
     """Return how many threads read: half of the cores, as others compute, 2 to `MAX_READERS`."""
-    return max(2, min(MAX_READERS, (os.cpu_count() or 1) // 2))
+    return max(2, min(MAX_READERS, num_cores() // 2))
 
 
 class WeightReaders:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mova.cores import num_cores
 from mova.data.config import MediaDataConfig
 from mova.data.sources.items import ListedClips, MediaItem
 from mova.data.sources.metadata import read_metadata
@@ -214,7 +215,7 @@ def _scan_all(items: Sequence[MediaItem], memory: Path | None, workers: int, *, 
 
     # Several captions of one file are one file to look into.
     different = {item.place: item for item in items}
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or num_cores()) as pool:
         found = dict(zip(different, pool.map(look, different.values()), strict=True))
     fresh = {mark: result for mark, result in found.values() if isinstance(result, Scanned)}
     if memory and remember and not fresh.keys() <= known.keys():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mova.cores import num_cores
 from mova.data.sources.base import Split, digest
 from mova.data.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
 from mova.data.workers import start_workers
@@ -47,7 +47,7 @@ class ClipRenderer:
 
     def __init__(self, data: ToyDataConfig) -> None:
         self.data = data
-        self._workers = data.workers or os.cpu_count() or 1
+        self._workers = data.workers or num_cores()
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> ClipRenderer:
