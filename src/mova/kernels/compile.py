@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import sysconfig
+import types
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -151,7 +152,9 @@ class _CompiledForward:
 
 @functools.cache
 def _compile_trifle(device: torch.device, _compiler: str) -> None:
-    torch.compile(_trifle)(torch.zeros(8, device=device))
+    # A code object of its own: of one that was compiled before, with another compiler, the result would be taken.
+    trifle = types.FunctionType(_trifle.__code__.replace(), globals())
+    torch.compile(trifle)(torch.zeros(8, device=device))
 
 
 def _trifle(x: torch.Tensor) -> torch.Tensor:
