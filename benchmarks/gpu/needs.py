@@ -11,8 +11,9 @@ from gpu.rows import Row
 
 HOW_TO_GET_TORCH = (
     "install a build of torch for CUDA into the interpreter that runs this (for the project's own environment "
-    "`.venv/bin/python -m pip install --upgrade torch`, which brings CUDA on Linux for x86-64), or name another "
-    "interpreter with `make gpu GPU_PYTHON=python3`"
+    "`.venv/bin/python -m pip install --force-reinstall -c constraints.txt torch`, which brings CUDA on Linux for "
+    "x86-64 where the package index has such a build, as the public one does), or name another interpreter with "
+    "`make gpu GPU_PYTHON=python3`"
 )
 
 
