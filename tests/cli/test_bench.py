@@ -25,6 +25,7 @@ FLAGS = {
     "--memory",
     "--quantize",
     "--attention",
+    "--kernels",
     "--precision",
     "--compile",
     "--no-compile",
@@ -54,6 +55,12 @@ def test_a_stored_model_gives_a_note_with_the_whole_command(tmp_path, capsys):
     assert "| `mova generate` from start to end |" in note
     assert f"`mova bench --model {CHECKPOINT} --speed exact --size 48x32 --frames 5 --steps 2`" in note
     assert [path.name for path in tmp_path.iterdir()] == ["note.md"]
+
+
+def test_kernels_that_are_asked_for_are_those_of_the_command_that_is_measured(tmp_path):
+    assert bench(tmp_path / "note.md", "--kernels", "plain") == 0
+    assert "--steps 2 --kernels plain`" in (tmp_path / "note.md").read_text()
+    assert bench(tmp_path / "other.md", "--kernels", "plan") == 2
 
 
 def test_random_weights_give_a_note_and_json_on_request(tmp_path, capsys):

@@ -49,6 +49,9 @@ def bench(
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="Precision: auto, float32 or bfloat16.")] = "auto",
+    kernels: Annotated[
+        str | None, typer.Option(help="Linear layers on a CPU: auto (default; the fastest here) or plain (fixed).")
+    ] = None,
     runs: Annotated[int, typer.Option(help=f"Times that the command is run, 1 to {MAX_RUNS}; the median counts.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path.")] = False,
 ) -> None:
@@ -60,6 +63,7 @@ def bench(
     import datetime
     import json
 
+    from mova.kernels.linear_choice import default_kernels
     from mova.pipeline.runtime import Runtime
     from mova.plan.published import find_defaults, find_dims
     from mova.settings.sampling import GivenSettings, SamplingSettings
@@ -70,14 +74,16 @@ def bench(
         raise ConfigError(
             f"runs must lie between 1 and {MAX_RUNS}, got {runs}; nearest is {min(max(runs, 1), MAX_RUNS)}"
         )
-    runtime = Runtime(memory, quantize, attention, compile_blocks, precision=precision)
+    runtime = Runtime(
+        memory, quantize, attention, compile_blocks, kernels=kernels or default_kernels(), precision=precision
+    )
     width, height = parse_size(size) if size else (None, None)
     given = GivenSettings(width=width, height=height, num_frames=frames, num_inference_steps=steps)
     dims = find_dims(model)
     settings = SamplingSettings.for_model(find_defaults(model, speed), dims.codec, given, speed=speed)
     options: list[str] | None = None
     if not random_weights:
-        options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime)]
+        options = ["--model", str(find_weights(model)), "--speed", speed, *_own(size, frames, steps, runtime, kernels)]
 
     from mova.bench.measure import measure
     from mova.bench.report import to_note, to_record
@@ -91,7 +97,7 @@ def bench(
         runs=runs,
         on_stage=lambda stage: typer.echo(f"measuring: {stage}", err=True),
     )
-    line = ["mova", "bench", *_line(model, random_weights, speed), *_own(size, frames, steps, runtime)]
+    line = ["mova", "bench", *_line(model, random_weights, speed), *_own(size, frames, steps, runtime, kernels)]
     line += ["--runs", str(runs)] if runs > 1 else []
     day = datetime.datetime.now(tz=datetime.UTC).date()
     write_note(output, to_note(made, line, day))
@@ -141,7 +147,7 @@ def find_weights(model: str) -> Path:
     return find_model(model)
 
 
-def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runtime) -> list[str]:
+def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runtime, kernels: str | None) -> list[str]:
     """Return the options that were given, as a command line has them."""
     values = {
         "--size": size,
@@ -151,6 +157,7 @@ def _own(size: str | None, frames: int | None, steps: int | None, runtime: Runti
         "--quantize": runtime.quantization,
         "--attention": runtime.attention,
         "--precision": None if runtime.precision == "auto" else runtime.precision,
+        "--kernels": kernels,
     }
     given = [text for name, value in values.items() if value is not None for text in (name, str(value))]
     compiles = {None: [], True: ["--compile"], False: ["--no-compile"]}
