@@ -10,7 +10,7 @@ from mova.kernels.attention_backends import use_backend
 from processes import run_processes
 
 
-@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("world", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_shared_tokens_give_what_one_process_gives(tmp_path, world):
     for found in run_processes(shared_forward.shared_job, world, tmp_path):
         assert found.pop("collectives")["wrong"] < 1e-6

@@ -70,7 +70,7 @@ def test_adapters_on_sharded_weights_learn_the_same(runs):
             torch.testing.assert_close(one.layers[name][path].up, layer.up, rtol=0, atol=0.01 * scale + 1e-8)
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_steps_of_two_experts_and_gradients_of_adapters_are_those_of_one_process(tmp_path, world):
     for found in run_processes(shared_steps.steps, world, tmp_path):
         for layout, distances in found.items():

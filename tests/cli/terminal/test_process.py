@@ -80,7 +80,7 @@ def is_leftover(path):
     [
         *((command, "SIGTERM", 143) for command in COMMANDS),
         ("generate", "SIGINT", 130),
-        ("generate-gpus", "SIGINT", 130),
+        pytest.param("generate-gpus", "SIGINT", 130, marks=pytest.mark.slow),
         ("render", "SIGHUP", 143),
     ],
 )

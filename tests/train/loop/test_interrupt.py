@@ -109,7 +109,9 @@ def test_of_several_signals_the_first_is_told():
     assert raised.value.exit_code == 143
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_run_that_is_asked_to_stop_saves_says_so_and_ends_with_the_code_of_the_signal(tmp_path, number, code):
     """The real command, alone; what it left is gone on with."""
     recipe = yaml.safe_load((HISTORY / "tiny_text_encoder.yaml").read_text())
