@@ -16,7 +16,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -34,6 +33,7 @@ import numpy as np
 import torch
 
 from mova.bench.random_weights import fill_randomly
+from mova.cores import num_cores
 from mova.data.cache import LatentCache
 from mova.data.cache_plan import CachePlan
 from mova.data.cache_writer import CacheWriter
@@ -41,6 +41,7 @@ from mova.data.config import MediaDataConfig
 from mova.data.encode import ClipEncoder, Encoding, sample_rate_of
 from mova.data.fill import FIELDS, fill_clips
 from mova.data.sources.files import MediaSource
+from mova.kernels.calibration import processor_name
 from mova.media import media_file
 from mova.media.read import read_frames
 from mova.models.presets import mova_360p
@@ -249,8 +250,7 @@ def report(options: argparse.Namespace, fill: dict[str, Any], reading: dict[str,
     lines = [
         f"# Filling a latent cache on {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",
-        f"- machine: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-        f"{len(os.sched_getaffinity(0))} cores{gpu}",
+        f"- machine: {processor_name()}, {torch.get_num_threads()} threads, {num_cores()} cores{gpu}",
         f"- versions: {versions}",
         f"- command: `{' '.join(['benchmarks/bench_cache_fill.py', *sys.argv[1:]])}`",
         f"- load of the machine at the end: {', '.join(f'{load:.1f}' for load in os.getloadavg())}",

@@ -86,17 +86,13 @@ def alone(command: list[str], repeat: int) -> list[str]:
 
 def machine() -> str:
     """Describe the processor and the graphics card, if there is one."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
     import torch
 
+    from mova.cores import num_cores
+    from mova.kernels.calibration import processor_name
+
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
-    return f"{model}, {len(os.sched_getaffinity(0))} cores{gpu}"
+    return f"{processor_name()}, {num_cores()} cores{gpu}"
 
 
 def main() -> None:

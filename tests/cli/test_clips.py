@@ -172,3 +172,19 @@ def test_wrong_wishes_are_explained_with_exit_code_2(tmp_path, capsys, monkeypat
     monkeypatch.chdir(tmp_path)
     assert generate(*options, "--model", CHECKPOINT, "--output", "a.mp4") == 2
     assert text in capsys.readouterr().err
+
+
+def test_a_clip_says_what_its_linear_layers_computed_with_and_is_made_again_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = ["--prompt", "a dog", *SHORT, "--output"]
+    assert generate(*asked, tmp_path / "plain.mp4", "--kernels", "plain") == 0
+    assert read_metadata(tmp_path / "plain.mp4")["kernels"] == "plain"
+    assert generate(*asked, tmp_path / "auto.mp4", "--kernels", "auto") == 0
+    record = read_metadata(tmp_path / "auto.mp4")["kernels"]
+    assert set(record["products"].values()) <= {"torch", "onednn"}
+    # Forgotten, and told otherwise by the environment: the clip itself says it.
+    (tmp_path / "mova" / "linear_kernels.jsonl").unlink()
+    again = ["--from", tmp_path / "auto.mp4", "--model", CHECKPOINT, "--output", tmp_path / "again.mp4"]
+    assert generate(*again) == 0
+    assert read_metadata(tmp_path / "again.mp4")["kernels"] == record
+    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "auto.mp4").read_bytes()

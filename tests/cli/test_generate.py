@@ -17,7 +17,6 @@ from safetensors.numpy import save_file
 
 from mova.cli.app import main
 from mova.media.read import read_clip
-from mova.media.write import read_metadata
 from mova.settings.speed import SPEEDS, Speed
 from mova.toyworld import render, sample_scene
 
@@ -98,21 +97,6 @@ def test_kernels_that_there_are_not_are_refused_with_the_nearest(tmp_path, capsy
     assert generate(tmp_path / "a.mp4", "--kernels", "nonsense") == 2
     assert "error: kernels must be auto or plain, got 'nonsense'; nearest is auto" in capsys.readouterr().err
     assert not (tmp_path / "a.mp4").exists()
-
-
-def test_a_clip_says_what_its_linear_layers_computed_with_and_is_made_again_with_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert generate(tmp_path / "plain.mp4", "--kernels", "plain") == 0
-    assert read_metadata(tmp_path / "plain.mp4")["kernels"] == "plain"
-    assert generate(tmp_path / "auto.mp4", "--kernels", "auto") == 0
-    record = read_metadata(tmp_path / "auto.mp4")["kernels"]
-    assert set(record["products"].values()) <= {"torch", "onednn"}
-    # Forgotten, and told otherwise by the environment: the clip itself says it.
-    (tmp_path / "mova" / "linear_kernels.jsonl").unlink()
-    again = ["--from", str(tmp_path / "auto.mp4"), "--model", str(CHECKPOINT), "--output", str(tmp_path / "again.mp4")]
-    assert main(["generate", *again]) == 0
-    assert read_metadata(tmp_path / "again.mp4")["kernels"] == record
-    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "auto.mp4").read_bytes()
 
 
 def test_a_quicker_clip_says_what_was_left_out(tmp_path, capsys):

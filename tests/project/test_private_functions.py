@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,33 +17,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from torch import nn
 
-from private_names import accepts, find, imported, is_private, lazily, mentions, of_models, takes
+from private_names import Private, accepts, find, imported, lazily, mentions, of_models, takes
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "mova"
-
-
-@dataclass(frozen=True)
-class Private:
-    """A private name of another library.
-
-    Attributes:
-        library: that it belongs to.
-        name: with its owner; its first part with an underscore is what the files say.
-        files: of the package that reach it, below `src/mova`.
-        reason: why, and why there where that is neither `kernels` nor `distributed` nor `offload`.
-        check: raises, or returns False, if it is not there or not of the form that is relied on.
-    """
-
-    library: str
-    name: str
-    files: tuple[str, ...]
-    reason: str
-    check: Callable[[], object]
-
-    @property
-    def token(self) -> str:
-        return next(part for part in self.name.split(".") if is_private(part))
 
 
 def float8_products() -> bool:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,26 @@ def find(package: Path) -> set[tuple[str, str]]:
         finder.file = path.relative_to(package).as_posix()
         finder.visit(ast.parse(path.read_text()))
     return finder.found()
+
+
+@dataclass(frozen=True)
+class Private:
+    """A private name of another library.
+
+    Attributes:
+        library: that it belongs to.
+        name: with its owner; its first part with an underscore is what the files say.
+        files: of the package that reach it, below `src/mova`.
+        reason: why, and why there where that is neither `kernels` nor `distributed` nor `offload`.
+        check: raises, or returns False, if it is not there or not of the form that is relied on.
+    """
+
+    library: str
+    name: str
+    files: tuple[str, ...]
+    reason: str
+    check: Callable[[], object]
+
+    @property
+    def token(self) -> str:
+        return next(part for part in self.name.split(".") if is_private(part))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mova.cli.options import CompileOption, PrecisionOption
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,15 +41,8 @@ def bench(
         str | None, typer.Option(help="Quantisation of large weights: float8, float8_linear, int8 or nf4.")
     ] = None,
     attention: Annotated[str | None, typer.Option(help="Attention kernels, such as native_flash or flash_3.")] = None,
-    compile_blocks: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Compile the transformer blocks first: slower start, faster steps. By default on CUDA where the run "
-            "is long enough to gain by it.",
-        ),
-    ] = None,
-    precision: Annotated[str, typer.Option(help="Precision: auto, float32 or bfloat16.")] = "auto",
+    compile_blocks: CompileOption = None,
+    precision: PrecisionOption = "auto",
     kernels: Annotated[
         str | None, typer.Option(help="Linear layers on a CPU: auto (default; the fastest here) or plain (fixed).")
     ] = None,

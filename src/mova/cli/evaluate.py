@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mova.checks import check_precision
-from mova.cli.options import parse_lora
+from mova.cli.options import PrecisionOption, parse_lora
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
 from mova.settings.size import parse_size
@@ -90,7 +90,7 @@ def toyworld(
     size: Annotated[
         str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT; width and height are the same.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="Precision: auto, float32 or bfloat16.")] = "auto",
+    precision: PrecisionOption = "auto",
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for the figures, every clip and how they were made; given again, the run goes on."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mova.cli.options import CompileOption
 from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
@@ -116,14 +117,7 @@ def generate(
             "flash_3, flash_4, sage, sage_fp16 or sage_fp8."
         ),
     ] = None,
-    compile_blocks: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Compile the transformer blocks first: slower start, faster steps. By default on CUDA where the run "
-            "is long enough to gain by it.",
-        ),
-    ] = None,
+    compile_blocks: CompileOption = None,
     kernels: Annotated[
         str | None,
         typer.Option(

@@ -15,6 +15,7 @@ this file.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mova.generate.session import OnProgress
 
 Function = Callable[..., Any]
+logger = logging.getLogger(__name__)
+
 # What diffusers and transformers import for themselves if they can: nothing that a base installation brings.
 UNASKED = ("bitsandbytes", "peft", "scipy", "sklearn")
 ASKING = ("diffusers", "transformers")
@@ -100,6 +103,7 @@ def _import_lightly() -> bool:
                 import_module(name)
     except Exception:
         # Something that is installed here insists. Nothing of ours has been imported by diffusers, so it starts anew.
+        logger.debug("libraries are imported as always", exc_info=True)
         for name in sys.modules.keys() - before:
             if name.partition(".")[0] == "diffusers":
                 del sys.modules[name]
