@@ -1,7 +1,7 @@
 import numpy as np
 
 from mova.data.shared_memory import SharedBlocks
-from mova.data.workers import start_workers
+from mova.data.workers import Workers
 
 seen = []
 
@@ -17,7 +17,7 @@ def write(number, value):
 def test_what_a_process_writes_the_others_see():
     blocks = SharedBlocks(3, 100)
     first = blocks.block(1)
-    with start_workers(1, adopt, (blocks,)) as pool:
+    with Workers(1, adopt, (blocks,)) as pool:
         pool.submit(write, 1, 7).result()
     blocks.close()
     np.testing.assert_array_equal(first, np.full(100, 7, np.uint8))

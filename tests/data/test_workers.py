@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
-from mova.data.workers import start_workers
+import pytest
+
+from mova.data.workers import Workers, result_of
+from mova.errors import DataError
 
 SCRIPT = """
 import os, time
-from mova.data.workers import start_workers
+from mova.data.workers import Workers
 
 if __name__ == "__main__":
-    pool = start_workers(2)
+    pool = Workers(2)
     pids = {job.result() for job in [pool.submit(os.getpid) for _ in range(8)]}
     print(*pids, flush=True)
     time.sleep(3600)
@@ -45,7 +49,17 @@ def test_workers_end_when_their_run_is_killed(tmp_path):
 
 
 def test_workers_are_prepared_and_leave_interrupts_to_the_run():
-    with start_workers(1, os.umask, (0o27,)) as pool:
+    with Workers(1, os.umask, (0o27,)) as pool:
         assert pool.submit(os.umask, 0o22).result() == 0o27
         os.kill(pool.submit(os.getpid).result(), signal.SIGINT)
         assert pool.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_worker_that_is_ended_is_told_of_to_jobs_before_and_after_it_alike():
+    with Workers(1) as pool:
+        before = pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL)
+        wait([before])
+        after = pool.submit(sum, [1, 2])
+        for job in (before, after):
+            with pytest.raises(DataError, match=r"that count must run to their end, and one was ended near b, .*fewer"):
+                result_of(job, "count", "near b")

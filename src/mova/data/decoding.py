@@ -6,7 +6,6 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import active_children
 from types import TracebackType
@@ -18,8 +17,8 @@ import psutil
 from mova.cores import num_cores
 from mova.data.shared_memory import SharedBlocks
 from mova.data.sources.base import ClipSource, RawClip
-from mova.data.workers import start_workers
-from mova.errors import DataError, MediaError
+from mova.data.workers import Workers, result_of
+from mova.errors import MediaError
 from mova.geometry import num_samples
 from mova.media import media_file
 
@@ -85,7 +84,7 @@ class DecodedClips:
             threads = max(1, num_cores() // workers)
             # What a process is started with, it reads when it has begun; until then, more than a pipe holds would wait.
             self._told = SharedBlocks.of(pickle.dumps(source))
-            self._pool = start_workers(workers, _adopt, (self._told, self._blocks, threads))
+            self._pool = Workers(workers, _adopt, (self._told, self._blocks, threads))
         self._free = deque(range(self._most))
 
     def __enter__(self) -> Self:
@@ -121,13 +120,7 @@ class DecodedClips:
 
     def _next(self) -> Decoded:
         index, number, job = self._waiting.popleft()
-        try:
-            found = job.result()
-        except BrokenProcessPool as error:
-            raise DataError(
-                "processes that decode clips must run to their end, and one was ended near "
-                f"{self._source.entries[index].key}, perhaps for want of memory; take fewer (data.workers)"
-            ) from error
+        found = result_of(job, "decode clips", f"near {self._source.entries[index].key}")
         if isinstance(found, str):
             self._free.append(number)
             return Decoded(index, None, found)

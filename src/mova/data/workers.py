@@ -5,21 +5,62 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+from mova.errors import DataError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-def start_workers(count: int, initializer: object = None, arguments: tuple[object, ...] = ()) -> ProcessPoolExecutor:
-    """Return a pool of processes.
+class Workers(ProcessPoolExecutor):
+    """A pool of processes that tells of a worker that was ended in one place: where results are asked for.
+
+    The standard pool fails the jobs that wait, and refuses those that come later; which of the two a caller meets
+    first is chance.
 
     Args:
         count: number of workers.
         initializer: called in each of them first; importable by name.
         arguments: its arguments.
     """
-    # spawn: a forked child of a process that runs torch threads can hang.
-    return ProcessPoolExecutor(count, get_context("spawn"), _begin, (initializer, arguments))
+
+    def __init__(self, count: int, initializer: object = None, arguments: tuple[object, ...] = ()) -> None:
+        # spawn: a forked child of a process that runs torch threads can hang.
+        super().__init__(count, get_context("spawn"), _begin, (initializer, arguments))
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Return the job of a call; in a pool that lost a worker it fails like those that waited."""
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except BrokenProcessPool as error:
+            job: Future[_T] = Future()
+            job.set_exception(error)
+            return job
+
+
+def result_of(job: Future[_T], doing: str, where: str) -> _T:
+    """Return what a job of `Workers` gives.
+
+    Args:
+        job: as `submit` returned it.
+        doing: what the processes do, for the error text: "decode clips".
+        where: about where the job stands, for the error text: "near a.mp4".
+
+    Raises:
+        DataError: a process was ended from outside, as systems do that run short of memory.
+    """
+    try:
+        return job.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"processes that {doing} must run to their end, and one was ended {where}, perhaps for want of memory; "
+            "take fewer (data.workers)"
+        ) from error
 
 
 def _begin(initializer: Any, arguments: tuple[Any, ...]) -> None:

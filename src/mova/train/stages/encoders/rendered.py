@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from mova.cores import num_cores
 from mova.data.sources.base import Split, digest
 from mova.data.sources.toy import FRAME_RATE, SAMPLE_RATE, ToySource
-from mova.data.workers import start_workers
+from mova.data.workers import Workers, result_of
 from mova.geometry import num_samples
 from mova.train.config import ToyDataConfig
 
@@ -48,7 +48,7 @@ class ClipRenderer:
     def __init__(self, data: ToyDataConfig) -> None:
         self.data = data
         self._workers = data.workers or num_cores()
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Workers | None = None
 
     def __enter__(self) -> ClipRenderer:
         return self
@@ -98,10 +98,10 @@ class ClipRenderer:
                 yield
             return
         if self._pool is None:
-            self._pool = start_workers(self._workers)
+            self._pool = Workers(self._workers)
         jobs = [self._pool.submit(_render_part, folder, split, first, part, self.data) for part in parts]
         for job in as_completed(jobs):
-            job.result()
+            result_of(job, "render clips", f"for {folder.name}")
             yield
 
 
