@@ -1,0 +1,1 @@
+"""One client for endpoints that speak OpenAI's interface: chat, images, transcription; outcomes as data."""

@@ -1,0 +1,169 @@
+"""What every scorer is: clips in, for each of its measures a value or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from mova.scorers.clip_media import ClipMedia
+
+Span = tuple[float, float]
+"""(start, end) in seconds, on the clock of the clip."""
+
+
+class Direction(StrEnum):
+    """Which values of a measure are the better ones."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+class Absence(StrEnum):
+    """Kinds of reasons why a measure has no value; a reason's text begins with one of them.
+
+    Attributes:
+        WEIGHTS: a file of weights is not there: "skipped: weights FILE, source, licence".
+        PACKAGE: a package is not installed.
+        NOT_APPLICABLE: the clip has nothing that could be measured, for example no speech.
+        FAILED: the scorer met an error, or its result was not finite.
+    """
+
+    WEIGHTS = "skipped: weights"
+    PACKAGE = "skipped: package"
+    NOT_APPLICABLE = "not applicable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number that a scorer gives.
+
+    Attributes:
+        name: name of the column, in lower case with underscores; unique among all scorers.
+        unit: unit of the values; "" for plain numbers.
+        direction: which values are better.
+        meaning: one sentence that a reader of the report understands.
+    """
+
+    name: str
+    unit: str
+    direction: Direction
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """The value of a measure for one clip, or why there is none.
+
+    Attributes:
+        value: a finite number, or None.
+        reason: "" exactly where there is a value; else an `Absence` and, after a colon, what is known of it.
+    """
+
+    value: float | None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != bool(self.reason):
+            raise ValueError(f"a score must have either a value or a reason, got {self.value!r} and {self.reason!r}")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"a score must be finite, got {self.value}; say why there is none instead")
+
+    @classmethod
+    def of(cls, value: float) -> Score:
+        """Return the score of a value, whatever it is: one that is not finite becomes a reason."""
+        number = float(value)
+        return cls(number) if math.isfinite(number) else cls.absent(Absence.FAILED, f"the result was {number}")
+
+    @classmethod
+    def absent(cls, absence: Absence, detail: str = "") -> Score:
+        """Return a score without a value.
+
+        Args:
+            absence: kind of the reason.
+            detail: what is known of it.
+        """
+        return cls(None, f"{absence}: {detail}" if detail else str(absence))
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights that does not come with the package.
+
+    Attributes:
+        name: name of the file in the folder of weights.
+        source: where it comes from, in words.
+        licence: of the weights; "none stated" where nobody says.
+        sha256: hexadecimal digest; "" where several files are right.
+    """
+
+    name: str
+    source: str
+    licence: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a scorer cannot do without.
+
+    Attributes:
+        frames: whether it looks at the video.
+        audio: whether it listens to the audio.
+        prompt: whether it reads the prompt.
+        packages: modules that must be importable.
+        weights: files in the folder of weights.
+    """
+
+    frames: bool = False
+    audio: bool = False
+    prompt: bool = False
+    packages: tuple[str, ...] = ()
+    weights: tuple[WeightsFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a scorer found in one clip.
+
+    Attributes:
+        scores: one for each of the scorer's measures, by name.
+        tags: words for what is seen or heard, the surest first.
+        spans: times of something by its name, for example "speech"; in order and apart.
+        fingerprints: hexadecimal perceptual hashes by name; near-duplicates differ in few bits.
+        texts: words that were read or heard.
+    """
+
+    scores: Mapping[str, Score]
+    tags: tuple[str, ...] = ()
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+
+
+class Scorer(Protocol):
+    """Measures clips. Made cheaply; networks are loaded by the first call, once in a process."""
+
+    @property
+    def name(self) -> str:
+        """Name that recipes and commands select it by."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What it gives for every clip."""
+
+    @property
+    def needs(self) -> Needs:
+        """What it cannot do without."""
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return the findings of each clip; every measure has a value or a reason, and nothing is raised for a clip."""
+
+
+SKIPPED: Final = (Absence.WEIGHTS, Absence.PACKAGE)
+"""Absences that concern all clips alike: a gate on such a measure does not apply."""
