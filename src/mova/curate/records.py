@@ -50,6 +50,8 @@ class SourceRecord:
         duration_s: length of its video in seconds; 0 where it could not be read.
         state: what became of it in stage 1.
         reasons: why it was rejected or failed; each begins with a name, for example "corrupt_media: ...".
+        version: what tells that its bytes were changed: time of change, or what the storage says; "" where neither is
+            known.
     """
 
     source_id: str
@@ -61,6 +63,7 @@ class SourceRecord:
     duration_s: float = 0.0
     state: State = State.KEPT
     reasons: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)
