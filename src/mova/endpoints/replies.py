@@ -1,0 +1,136 @@
+"""From what an endpoint sent to a reply: lenient towards the form, strict about what counts as an answer."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from mova.endpoints.messages import JsonObject
+from mova.endpoints.outcomes import Fault, Outcome, Reply, Usage
+from mova.files.json_file import shorten_text
+
+_MOST_TOKENS: Final = 10**9
+_THOUGHT: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
+_FENCE: Final = re.compile(r"^```[A-Za-z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
+
+
+def _joined(content: object) -> object:
+    """Return a content that some endpoints send as a list of parts as one text."""
+    if isinstance(content, list):
+        texts = [part.get("text", "") for part in content if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content
+
+
+def _count(value: object) -> object:
+    return 0 if not isinstance(value, int) or isinstance(value, bool) else min(max(value, 0), _MOST_TOKENS)
+
+
+def _text_or_none(value: object) -> object:
+    return value if isinstance(value, str) else ""
+
+
+_Count = Annotated[int, BeforeValidator(_count)]
+_Word = Annotated[str, BeforeValidator(_text_or_none)]
+
+
+class _Message(BaseModel):
+    content: Annotated[str | None, BeforeValidator(_joined)] = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message = Field(default_factory=_Message)
+    finish_reason: _Word = ""
+
+
+class _Usage(BaseModel):
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+    model: _Word = ""
+
+
+def plain(text: str) -> str:
+    """Return a text that every file format can hold: no half characters, no control characters but ends of lines."""
+    whole = text.encode("utf-8", "replace").decode()
+    return "".join(letter for letter in whole if letter in "\n\t" or unicodedata.category(letter) != "Cc")
+
+
+def without_thoughts(text: str) -> str:
+    """Return a text without the thoughts that reasoning models write before, or between, what they say.
+
+    A thought that never ends takes the rest of the text with it; one whose beginning was part of the template takes
+    what comes before its end.
+    """
+    text = _THOUGHT.sub("", text)
+    text = text.rpartition("</think>")[2]
+    return text.partition("<think>")[0].strip()
+
+
+def json_of(text: str) -> str:
+    """Return the JSON object in a text: without fences, and without words before and after it."""
+    fenced = _FENCE.match(text.strip())
+    inner = fenced[1] if fenced else text
+    first, last = inner.find("{"), inner.rfind("}")
+    return inner[first : last + 1] if 0 <= first < last else inner.strip()
+
+
+def completion(body: JsonObject, request_id: str) -> Reply | Fault:
+    """Return what a chat completion says.
+
+    Args:
+        body: as parsed.
+        request_id: of the endpoint's logs.
+
+    Returns:
+        A fault where it is no chat completion.
+    """
+    try:
+        parsed = _Completion.model_validate(body)
+    except ValidationError:
+        detail = f"the body is no chat completion: {_complaint(body)}"
+        return Fault(Outcome.TRANSPORT, detail, again=True, request_id=request_id)
+    usage = parsed.usage or _Usage()
+    choice = parsed.choices[0] if parsed.choices else _Choice()
+    text = without_thoughts(plain(choice.message.content or ""))
+    outcome, detail = _outcome(parsed, choice, text)
+    return Reply(
+        outcome,
+        text if outcome in (Outcome.OK, Outcome.LENGTH) else "",
+        detail,
+        finish_reason=shorten_text(choice.finish_reason),
+        usage=Usage(usage.prompt_tokens, usage.completion_tokens),
+        model=shorten_text(parsed.model),
+        request_id=request_id,
+    )
+
+
+def _outcome(parsed: _Completion, choice: _Choice, text: str) -> tuple[Outcome, str]:
+    if not parsed.choices:
+        return Outcome.EMPTY, "the reply has no choices"
+    if choice.message.refusal:
+        return Outcome.REFUSED, shorten_text(choice.message.refusal)
+    match choice.finish_reason:
+        case "content_filter":
+            return Outcome.FILTERED, "finish_reason is content_filter"
+        case "length":
+            return Outcome.LENGTH, "the reply was cut at max_tokens"
+        case _ if not text:
+            return Outcome.EMPTY, "the reply has no text"
+    return Outcome.OK, ""
+
+
+def _complaint(body: Mapping[str, object]) -> str:
+    error = body.get("error", body.get("message"))
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    return shorten_text(str(error)) if error else f"its keys are {shorten_text(str(sorted(map(str, body))))}"
