@@ -100,6 +100,32 @@ def test_what_a_clip_has_not_does_not_count(encoder):
     assert not unseen.condition.any()
 
 
+def test_a_clip_and_its_condition_are_the_bytes_of_two_encodes_of_which_the_first_frame_is_made_once(encoder):
+    """Clips without a frame of their own and those that fill up a batch do not hinder it."""
+    clips, keys = [raw(3), raw(4), raw(5, 0), raw(6, 9)], [FIRST_ONLY, WITH_LAST, FIRST_ONLY, WITH_LAST]
+
+    def encode():
+        lengths = []
+        first = encoder.video_vae.encoder.conv_in
+        handle = first.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[2]))
+        try:
+            return [*encoder.encode(clips, keys), *encoder.encode(clips[:3], keys[:3], 4)], lengths
+        finally:
+            handle.remove()
+
+    found, together = encode()
+    # A hook on the whole encoder wants to see every call.
+    handle = encoder.video_vae.encoder.register_forward_hook(lambda *_: None)
+    try:
+        expected, apart = encode()
+    finally:
+        handle.remove()
+    assert (apart.count(1), together.count(1)) == (4, 2)
+    for one, other in zip(found, expected, strict=True):
+        for name, tensor in vars(one).items():
+            assert tensor.numpy().tobytes() == getattr(other, name).numpy().tobytes(), name
+
+
 def test_texts_are_embedded_as_for_generating():
     encoder = TextEncoder(MODEL, CPU)
     texts = ["A red ball falls.", ""]

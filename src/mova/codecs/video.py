@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mova.codecs.video_beginnings import Beginning
 from mova.codecs.video_repeats import encode_parts
 from mova.errors import GeometryError
 from mova.geometry import nearest_multiples
@@ -27,12 +28,14 @@ CPU_CHUNK_ELEMENTS = 2**20
 GPU_CHUNK_ELEMENTS = 2**28
 
 
-def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
+def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor, *, beginning: Beginning | None = None) -> torch.Tensor:
     """Encode frames to normalised latents: the mode of the posterior.
 
     Args:
         vae: the autoencoder; frames go to its dtype.
         frames: (B, 3, F, H, W) in [-1, 1], F = 1 plus a multiple of the temporal stride.
+        beginning: of other clips, encoded by the same autoencoder in the same way: a first frame that is theirs, bit
+            for bit, is not encoded again. The latents are the same bits with it and without.
 
     Returns:
         (B, C, T, h, w) float32.
@@ -40,7 +43,7 @@ def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
     Raises:
         GeometryError: a shape that the autoencoder cannot represent.
     """
-    return normalise_latents(vae, encode_posterior(vae, frames)[0])
+    return normalise_latents(vae, encode_posterior(vae, frames, beginning)[0])
 
 
 def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
@@ -56,10 +59,12 @@ def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
     return decode_unclamped(vae, denormalise_latents(vae, latents)).clamp(-1, 1)
 
 
-def encode_posterior(vae: AutoencoderKLWan, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def encode_posterior(
+    vae: AutoencoderKLWan, frames: torch.Tensor, beginning: Beginning | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and log-variance of the latents of frames (B, 3, F, H, W).
 
-    Both are (B, C, T, h, w) float32, not normalised.
+    Both are (B, C, T, h, w) float32, not normalised; `beginning` as in `encode_video`.
     """
     _check_frames(vae, frames)
     frames = frames.to(vae.dtype)
@@ -70,7 +75,7 @@ def encode_posterior(vae: AutoencoderKLWan, frames: torch.Tensor) -> tuple[torch
     per_latent = _temporal_stride(vae)
     chunk = per_latent * _latent_frames_per_chunk(vae, frames)
     parts = [part for part in (patched[:, :, :1], *patched[:, :, 1:].split(chunk, dim=2)) if part.shape[2]]
-    encoded = encode_parts(vae, parts, [None] * _num_convolutions(vae, "encoder"))
+    encoded = encode_parts(vae, parts, [None] * _num_convolutions(vae, "encoder"), beginning)
     mean, log_variance = vae.quant_conv(torch.cat(encoded, dim=2)).float().chunk(2, dim=1)
     return mean, log_variance.clamp(-30.0, 20.0)
 

@@ -17,36 +17,40 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mova.codecs.video_beginnings import Beginning, FrameCache
+
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
-FrameCache = list[torch.Tensor | None]
-"""What the convolutions of an autoencoder keep of earlier frames, in the order in which they run."""
 _Stage = Callable[[torch.Tensor, FrameCache, list[int]], torch.Tensor]
 
 
-def encode_parts(vae: AutoencoderKLWan, parts: Sequence[torch.Tensor], cache: FrameCache) -> list[torch.Tensor]:
+def encode_parts(
+    vae: AutoencoderKLWan, parts: Sequence[torch.Tensor], cache: FrameCache, beginning: Beginning | None = None
+) -> list[torch.Tensor]:
     """Return what the encoder gives for consecutive parts of clips.
 
     Args:
         vae: the autoencoder.
         parts: (B, C, F, H, W) each, as the encoder takes them.
         cache: of the encoder, empty; filled.
+        beginning: of other clips, which these may share; filled where it is empty.
 
     Returns:
         A tensor for each part, equal to `vae.encoder(part, feat_cache=cache, feat_idx=[0])` to the bit.
     """
-    repeats = _repeats(parts) if _can_stop(vae.encoder, parts) else [False] * len(parts)
+    can_stop = _can_stop(vae.encoder, parts)
+    encoded = beginning.taken_up(vae, parts[0], cache) if can_stop and beginning is not None else []
+    repeats = _repeats(parts) if can_stop else [False] * len(parts)
     if not any(repeats):
-        return [vae.encoder(part, feat_cache=cache, feat_idx=[0]) for part in parts]
+        return encoded + [vae.encoder(part, feat_cache=cache, feat_idx=[0]) for part in parts[len(encoded) :]]
     stages = _stages(vae.encoder)
     places = [0] * (len(stages) + 1)
-    encoded: list[torch.Tensor] = []
     # Stages, counted from the first, that give `held` in the end for as long as the parts repeat.
     settled, held = 0, parts[0]
-    for number, (part, is_repeat) in enumerate(zip(parts, repeats, strict=True)):
-        if not is_repeat:
-            settled, held = 0, part
+    for number in range(len(encoded), len(parts)):
+        if not repeats[number]:
+            settled, held = 0, parts[number]
         goes_on = number + 1 < len(parts) and repeats[number + 1]
         hidden, place = held, [places[settled]]
         for index in range(settled, len(stages)):

@@ -23,6 +23,7 @@ from mova.errors import ConfigError, GeometryError
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
+    from mova.codecs.video_beginnings import Beginning
     from mova.geometry import ClipGeometry
 
 # What stands in for the first frame where there is none: "white" is the paper's text-only task (fact sheet, section 6);
@@ -130,13 +131,16 @@ def known_images(
     return known_frames(vae, frames, known)
 
 
-def known_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tensor) -> KnownFrames:
+def known_frames(
+    vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tensor, *, beginning: Beginning | None = None
+) -> KnownFrames:
     """Encode what is known of whole clips, which are at hand in training.
 
     Args:
         vae: video autoencoder.
         frames: (B, 3, F, H, W) in [-1, 1].
         known: (F,) or (B, F) bool.
+        beginning: with which the clips were encoded, as in `encode_video`.
 
     Returns:
         Mask and latents, float32. Samples without any known frame get zeros throughout.
@@ -148,7 +152,7 @@ def known_frames(vae: AutoencoderKLWan, frames: torch.Tensor, known: torch.Tenso
     if known.shape[1] != frames.shape[2]:
         raise GeometryError(f"known must name {frames.shape[2]} frames, got {known.shape[1]}")
     # Zeros without a sign: frames that are all alike are encoded once.
-    latents = encode_video(vae, frames.masked_fill(~known[:, None, :, None, None], 0.0))
+    latents = encode_video(vae, frames.masked_fill(~known[:, None, :, None, None], 0.0), beginning=beginning)
     latents = latents * known.any(1)[:, None, None, None, None]
     return KnownFrames(fold_mask(known, int(vae.config.scale_factor_temporal)).to(latents), latents)
 

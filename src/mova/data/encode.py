@@ -17,6 +17,7 @@ import torch
 from mova.codecs.audio import encode_audio
 from mova.codecs.prompt import encode_prompts, load_tokenizer
 from mova.codecs.video import encode_video, to_unit
+from mova.codecs.video_beginnings import Beginning
 from mova.conditioning.frames import KnownFrames, known_frames, known_images
 from mova.data.cache import checksum
 from mova.data.sources.base import RawClip, fraction
@@ -180,9 +181,13 @@ class ClipEncoder:
                 for (own_frames, _), content in zip(clips.own, contents, strict=True)
             ]
         )
+        # Nobody looks at what these give: grey, they begin as their conditions do.
+        for row in (~known[:, 0]).nonzero()[:, 0].tolist():
+            frames[row] = 0.0
+        beginning = Beginning()
         with autocast(self.device, self.compute):
-            video = encode_video(self.video_vae, frames)
-            condition = known_frames(self.video_vae, frames, known)
+            video = encode_video(self.video_vae, frames, beginning=beginning)
+            condition = known_frames(self.video_vae, frames, known, beginning=beginning)
         audio = encode_audio(self.audio_vae, clips.samples)
         return self._on_host(
             clips, _half(video), KnownFrames(_half(condition.mask), _half(condition.latents)), _half(audio)
