@@ -127,6 +127,14 @@ def test_a_note_is_never_replaced(tmp_path, capsys):
     assert output.read_text() == "before"
 
 
+def command_of(pid):
+    """The command line of a process; empty once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_ctrl_c_leaves_nothing_and_ends_the_command_it_started(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "mova.cli", "bench", *SHORT, "--steps", "1000", "--output", str(tmp_path / "note.md")],
@@ -139,9 +147,7 @@ def test_ctrl_c_leaves_nothing_and_ends_the_command_it_started(tmp_path):
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     started = []
     while children.exists() and process.poll() is None:
-        started = [
-            pid for pid in children.read_text().split() if b"generate" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        started = [pid for pid in children.read_text().split() if b"generate" in command_of(pid)]
         if started:
             break
         time.sleep(0.02)

@@ -16,7 +16,7 @@ COMPONENTS = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder of all runs, and the losses of each."""
+    """The folder of the runs of one and two processes, and the losses of each."""
     folder = tmp_path_factory.mktemp("runs")
     shared_training.write_recipes(folder)
     losses = {
@@ -24,10 +24,19 @@ def runs(tmp_path_factory):
         "audio_alone": shared_training.train(folder, "audio_alone", shared_training.AUDIO, []),
         "lora_alone": shared_training.train(folder, "lora_alone", shared_training.LORA, []),
     }
-    losses |= run_processes(shared_training.four, 4, folder / "four")[0]
-    shared_training.forget_finished(folder, "resumed")
-    losses["before"] = losses.pop("resumed")
     losses |= run_processes(shared_training.two, 2, folder / "two")[0]
+    shared_training.forget_finished(folder, "two_to_one")
+    losses["two_to_one"] += shared_training.train(folder, "two_to_one", shared_training.JOINT, [], resume=True)
+    return folder, losses
+
+
+@pytest.fixture(scope="module")
+def runs_of_four(runs):
+    """The folder of all runs, and the losses of those of four processes too."""
+    folder, losses = runs
+    losses = losses | run_processes(shared_training.four, 4, folder / "four")[0]
+    shared_training.forget_finished(folder, "four_to_two")
+    losses["four_to_two"] += run_processes(shared_training.two_go_on, 2, folder / "two_go_on")[0]
     return folder, losses
 
 
@@ -39,12 +48,22 @@ def assert_same_weights(one, other, names=COMPONENTS):
             assert float((mine[key] - theirs[key]).abs().max()) <= 1e-5 * scale, f"{name} {key}"
 
 
-@pytest.mark.parametrize("name", ["replicate", "hybrid", "context", "ring"])
-def test_every_layout_learns_what_one_process_learns(runs, name):
+def assert_learned_the_same(runs, name):
     folder, losses = runs
     assert losses[name] == pytest.approx(losses["alone"], rel=1e-6, abs=1e-6)
     assert len(set(losses["alone"])) == 3
     assert_same_weights(folder / name, folder / "alone")
+
+
+@pytest.mark.parametrize("name", ["replicate", "tokens"])
+def test_every_layout_learns_what_one_process_learns(runs, name):
+    assert_learned_the_same(runs, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hybrid", "context", "ring"])
+def test_layouts_of_four_processes_learn_what_one_process_learns(runs_of_four, name):
+    assert_learned_the_same(runs_of_four, name)
 
 
 def test_the_audio_tower_alone_learns_the_same(runs):
@@ -53,10 +72,13 @@ def test_the_audio_tower_alone_learns_the_same(runs):
     assert_same_weights(folder / "audio_shard", folder / "audio_alone", ["audio_dit"])
 
 
-def test_a_run_saved_on_four_processes_goes_on_on_two(runs):
-    folder, losses = runs
-    assert [*losses["before"], *losses["resumed"]] == pytest.approx(losses["alone"], rel=1e-6, abs=1e-6)
-    assert_same_weights(folder / "resumed", folder / "alone")
+def test_a_run_saved_on_two_processes_goes_on_on_one(runs):
+    assert_learned_the_same(runs, "two_to_one")
+
+
+@pytest.mark.slow
+def test_a_run_saved_on_four_processes_goes_on_on_two(runs_of_four):
+    assert_learned_the_same(runs_of_four, "four_to_two")
 
 
 def test_adapters_on_sharded_weights_learn_the_same(runs):

@@ -127,7 +127,7 @@ def start(name):
         try:
             os.dup2(os.open(home / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
             os.dup2(2, 1)
-            settings = [f"model={folder}/model", "run.max_steps=6", "run.checkpoint_every=1", "run.validate_every=3"]
+            settings = [f"model={folder}/model", "run.max_steps=4", "run.checkpoint_every=1", "run.validate_every=2"]
             arguments = [text for one in settings for text in ("--set", one)]
             arguments += ["--resume", str(folder)] if folder.exists() else []
             code = main(["train", str(home / "joint.yaml"), *arguments])
@@ -159,7 +159,7 @@ print(json.dumps({"files": len(straight), "equal": equal, "kills": count, "left"
 """
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.slow, id="many")])
+@pytest.mark.parametrize("kills", [2, pytest.param(KILLS, marks=pytest.mark.slow, id="many")])
 def test_a_command_that_is_killed_at_any_moment_and_resumed_leaves_the_same_model(tmp_path, kills):
     found = run_script(COMMAND, tmp_path, kills, 11, Path(__file__).parents[1] / "shared")
     assert found["files"] == 4

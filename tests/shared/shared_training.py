@@ -79,10 +79,10 @@ def two(_rank: int, folder: Path) -> dict[str, list[float]]:
     shared = folder.parent
     return {
         "replicate": train(shared, "replicate", JOINT, ["parallel.replicate=2", "run.micro_batch=1"]),
+        "tokens": train(shared, "tokens", JOINT, ["parallel.ulysses=2"]),
         "lora": train(shared, "lora_shard", LORA, ["parallel.shard=2"]),
         "audio": train(shared, "audio_shard", AUDIO, ["parallel.shard=2"]),
-        # Saved on four processes, see `four`.
-        "resumed": train(shared, "resumed", JOINT, ["parallel.shard=2", "run.max_steps=3"], resume=True),
+        "two_to_one": train(shared, "two_to_one", JOINT, ["parallel.shard=2", "run.max_steps=2"]),
     }
 
 
@@ -92,8 +92,12 @@ def four(_rank: int, folder: Path) -> dict[str, list[float]]:
         "hybrid": train(shared, "hybrid", JOINT, ["parallel.replicate=2", "parallel.shard=2"]),
         "context": train(shared, "context", JOINT, ["parallel.shard=2", "parallel.ulysses=2"]),
         "ring": train(shared, "ring", JOINT, ["parallel.ring=2", "parallel.ulysses=2", "run.micro_batch=2"]),
-        "resumed": train(shared, "resumed", JOINT, ["parallel.shard=4", "run.max_steps=2"]),
+        "four_to_two": train(shared, "four_to_two", JOINT, ["parallel.shard=4", "run.max_steps=2"]),
     }
+
+
+def two_go_on(_rank: int, folder: Path) -> list[float]:
+    return train(folder.parent, "four_to_two", JOINT, ["parallel.shard=2"], resume=True)
 
 
 def forget_finished(folder: Path, name: str) -> None:

@@ -27,7 +27,14 @@ COMMANDS = {
     "convert": ["weights", "convert", str(CHECKPOINT), "made/model", "--dtype", "bf16", "--max-shard-size", "1KB"],
     "render": ["toyworld", "render", "--count", "500", "--seed", "1", "--out", "made"],
 }
-KILLS = int(os.environ.get("MOVA_KILL_COUNT", "2"))
+# They end as `generate` does; an interrupted `bench` has a test of its own beside its command.
+LIKE_OTHERS = ("bench", "evaluate")
+KILLS = int(os.environ.get("MOVA_KILL_COUNT", "3"))
+
+
+def moments(fast):
+    """The numbers of all moments; one of them is tried in the suite, the others by `make test-slow`."""
+    return [pytest.param(number, marks=[pytest.mark.slow] * (number != fast)) for number in range(KILLS)]
 
 
 def start(folder, arguments, ignored=()):
@@ -78,7 +85,8 @@ def is_leftover(path):
 @pytest.mark.parametrize(
     ("command", "name", "code"),
     [
-        *((command, "SIGTERM", 143) for command in COMMANDS),
+        *((command, "SIGTERM", 143) for command in COMMANDS if command not in LIKE_OTHERS),
+        *(pytest.param(command, "SIGTERM", 143, marks=pytest.mark.slow) for command in LIKE_OTHERS),
         ("generate", "SIGINT", 130),
         pytest.param("generate-gpus", "SIGINT", 130, marks=pytest.mark.slow),
         ("render", "SIGHUP", 143),
@@ -100,7 +108,7 @@ def test_a_signal_ends_every_command_with_its_code_and_leaves_nothing(tmp_path, 
     assert_nothing_is_left(tmp_path, children)
 
 
-@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.parametrize("number", moments(fast=1))
 def test_a_signal_at_any_moment_leaves_nothing(tmp_path, number):
     chance = random.Random(number)
     name = chance.choice(["SIGINT", "SIGTERM", "SIGHUP"])
@@ -119,7 +127,7 @@ def test_a_signal_at_any_moment_leaves_nothing(tmp_path, number):
     assert_nothing_is_left(tmp_path, children)
 
 
-@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.parametrize("number", moments(fast=0))
 def test_a_process_that_is_killed_leaves_no_child_and_no_half_written_file(tmp_path, number):
     chance = random.Random(100 + number)
     command = chance.choice(["generate", "generate-gpus"])

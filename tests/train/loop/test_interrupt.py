@@ -17,6 +17,7 @@ import mova
 import shared_interrupts
 import shared_training
 from mova.errors import Interrupted
+from mova.train.ladder import run_recipe
 from mova.train.loop.checkpoint import list_states, newest_state
 from mova.train.loop.interrupt import SIGNALS, Interrupts
 from mova.weights.components import load_component
@@ -136,9 +137,9 @@ def test_a_run_that_is_asked_to_stop_saves_says_so_and_ends_with_the_code_of_the
     assert stored.step >= 3
     left = {path.name for path in (tmp_path / "run").rglob("*") if ".partial" in path.name or "owner" in path.name}
     assert not left
-    resumed = [*command, "--resume", str(tmp_path / "run"), "--set", f"run.max_steps={stored.step + 1}"]
-    done = subprocess.run(resumed, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    more = [f"run.max_steps={stored.step + 1}"]
+    run_recipe(tmp_path / "text.yaml", overrides=more, resume=tmp_path / "run")
+    assert newest_state(tmp_path / "run" / "text" / "checkpoints").step == stored.step + 1
 
 
 @pytest.fixture(scope="module")
