@@ -15,6 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
 # Processes that run tests at the same time. Tests of one file share fixtures and stay together.
+# In the order of the folders: by the number of their tests, the longest files would come last, one process waiting.
 TEST_PROCESSES ?= 2
 
 # How many damaged inputs of each kind `make fuzz` makes, and after how many seconds it ends, whatever is left.
@@ -42,7 +43,7 @@ demo: .venv/base.stamp ## set up, then make a clip of a picture and a sentence: 
 	@echo "clip: out/demo.mp4"
 
 test: .venv/dev.stamp ## set up, then run the test suite
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -123,6 +123,7 @@ def test_without_a_terminal_there_are_lines_and_the_folder_alone_is_on_stdout(re
     assert "samples/s loss " in lines[-1]
 
 
+@pytest.mark.slow  # The same signal comes to the same command in tests/train/loop/test_interrupt.py.
 def test_sigterm_saves_the_state_and_is_exit_code_143(recipe, tmp_path):
     changes = ["data.num_clips=30", "run.batch_size=2", "run.log_every=1", "run.device=cpu"]
     command = [sys.executable, "-m", "mova.cli", "train", str(recipe)]

@@ -61,7 +61,7 @@ def test_bands_are_what_a_whole_decode_has_in_their_place(settings, size, folded
     assert torch.equal(decode_video(vae, latents), whole)
 
 
-@pytest.mark.parametrize("num_bands", [1, 2, 3, 8])
+@pytest.mark.parametrize("num_bands", [1, pytest.param(2, marks=pytest.mark.slow), 3, 8])
 @torch.no_grad()
 def test_bands_that_take_turns_are_put_together_without_a_seam(num_bands):
     vae = make_vae(PUBLISHED)

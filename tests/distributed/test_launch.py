@@ -22,7 +22,7 @@ def test_the_main_process_speaks_for_all():
     ("kind", "error", "text"),
     [
         ("input", ConfigError, "the value is wrong"),
-        ("extra", MissingExtraError, "somewhere is needed"),
+        pytest.param("extra", MissingExtraError, "somewhere is needed", marks=pytest.mark.slow),
         ("bug", ZeroDivisionError, "by zero"),
         ("foreign", StageError, "_ForeignError: 1 and 2"),
         ("killed", StageError, r"process 1 of 2 was lost \(signal 9\)"),

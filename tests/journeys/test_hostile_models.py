@@ -18,7 +18,7 @@ from gguf_writer import write_gguf
 
 SCRIPT = Path(__file__).with_name("hostile_models.py")
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
-IN_SUITE = {"model": 50, "gguf": 100, "safetensors": 100}
+IN_SUITE = {"model": 40, "gguf": 60, "safetensors": 60}
 
 
 @pytest.fixture

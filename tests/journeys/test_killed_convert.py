@@ -23,7 +23,7 @@ def run(folder, count):
 
 
 def test_a_killed_conversion_leaves_nothing_half_written_and_a_later_one_works(tmp_path):
-    run(tmp_path, int(os.environ.get("MOVA_KILL_COUNT", "4")))
+    run(tmp_path, int(os.environ.get("MOVA_KILL_COUNT", "2")))
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def run_script(script, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(KILLS, marks=pytest.mark.slow, id="many")])
+@pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.slow, id="many")])
 def test_killed_runs_end_with_the_same_bits(tmp_path, kills):
     found = run_script(SCRIPT, tmp_path, kills, 7)
     assert found["equal"]

@@ -189,7 +189,7 @@ def test_adapters_act_on_weights_that_rest_and_leave_them_again(spread_home, pla
     assert torch.equal(clip(at_once, options)[0], adapted[0])
 
 
-@pytest.fixture(scope="module", params=["float8", "nf4"])
+@pytest.fixture(scope="module")
 def quantized_model(checkpoint, short, tmp_path_factory, request):
     """How weights are quantised, a model that is stored so, and a clip of it with everything on the device."""
     method = request.param
@@ -199,7 +199,17 @@ def quantized_model(checkpoint, short, tmp_path_factory, request):
     return method, folder, clip(resident, short)
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize(
+    ("quantized_model", "placement"),
+    [
+        ("float8", "stream"),
+        *(pytest.param("float8", placement, marks=pytest.mark.slow) for placement in ("phases", "disk")),
+        ("nf4", "phases"),
+        ("nf4", "disk"),
+        pytest.param("nf4", "stream", marks=pytest.mark.slow),
+    ],
+    indirect=["quantized_model"],
+)
 def test_quantized_weights_are_offloaded_like_others(checkpoint, short, quantized_model, placement):
     method, quantized, wanted = quantized_model
     as_stored = load(quantized, placement)

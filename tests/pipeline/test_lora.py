@@ -276,7 +276,15 @@ def test_dora_convolutions_and_whole_differences_act_and_are_gone_bit_for_bit(ow
     assert equal(state(own), base)
 
 
-@pytest.mark.parametrize("placement", ["phases", "stream", "disk"])
+# tests/offload/test_placement.py has all of them with other adapters.
+@pytest.mark.parametrize(
+    "placement",
+    [
+        pytest.param("phases", marks=pytest.mark.slow),
+        "stream",
+        pytest.param("disk", marks=pytest.mark.slow),
+    ],
+)
 def test_they_act_the_same_wherever_the_weights_rest(checkpoint, rich_file, short, placement):
     loras = [(rich_file, 0.8)]
     found = [load_pipeline(checkpoint, loras=loras, runtime=Runtime(name)) for name in ("resident", placement)]

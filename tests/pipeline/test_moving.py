@@ -24,8 +24,14 @@ def dtypes(pipeline):
     }
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("placement", ["resident", "phases", "stream"])
+@pytest.mark.parametrize(
+    ("placement", "dtype"),
+    [
+        *((placement, torch.bfloat16) for placement in ("resident", "phases", "stream")),
+        ("resident", torch.float16),
+        *(pytest.param(placement, torch.float16, marks=pytest.mark.slow) for placement in ("phases", "stream")),
+    ],
+)
 def test_a_cast_pipeline_is_one_that_was_loaded_so_and_generates(checkpoint, short, dtype, placement):
     cast = load_pipeline(checkpoint, runtime=Runtime(placement))
     assert cast.to(dtype) is cast

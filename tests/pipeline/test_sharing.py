@@ -96,7 +96,14 @@ def test_settings_for_few_steps_come_along(own, lora, short):
         assert pipeline("a dog", **asked, speed="distilled", seed=0, output_type="latent").calls.predictions == 2
 
 
-@pytest.mark.parametrize("placement", ["phases", "stream", "disk"])
+@pytest.mark.parametrize(
+    "placement",
+    [
+        pytest.param("phases", marks=pytest.mark.slow),
+        "stream",
+        pytest.param("disk", marks=pytest.mark.slow),
+    ],
+)
 def test_a_pipeline_of_the_same_components_knows_where_they_rest(checkpoint, run, placement):
     first = load_pipeline(checkpoint, runtime=Runtime(placement))
     first.set_progress_bar_config(disable=True)
@@ -144,7 +151,17 @@ def test_weights_that_rest_elsewhere_cannot_be_copied_and_the_error_says_what_to
         way(placed)
 
 
-@pytest.mark.parametrize("way", ["resident", "step_cache", "phases", "stream", "disk", "two pipelines"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "resident",
+        "step_cache",
+        "phases",
+        "stream",
+        pytest.param("disk", marks=pytest.mark.slow),
+        "two pipelines",
+    ],
+)
 def test_threads_take_turns(checkpoint, short, way):
     is_placed = way in ("phases", "stream", "disk")
     first = load_pipeline(checkpoint, runtime=Runtime(way if is_placed else "resident"))

@@ -18,7 +18,10 @@ def shell(line, folder, **variables):
     return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, check=False, env=environment)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["cp1252", "utf-16", pytest.param("ascii", marks=pytest.mark.slow), pytest.param("utf-8", marks=pytest.mark.slow)],
+)
 def test_results_are_printed_in_any_encoding(tmp_path, encoding):
     command = [sys.executable, "-m", "mova", "generate", "--prompt", "红色的球", *SHORT, "--output", NAME]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": encoding}
@@ -40,13 +43,28 @@ def test_a_name_that_is_no_text_is_printed_as_its_bytes(tmp_path):
     assert shown.returncode == 0, shown.stderr
 
 
-@pytest.mark.parametrize("command", ["--help", "plan --model mova-360p", f"weights inspect {CHECKPOINT}"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        pytest.param("plan --model mova-360p", marks=pytest.mark.slow),
+        f"weights inspect {CHECKPOINT}",
+    ],
+)
 def test_a_reader_that_leaves_early_is_no_failure(tmp_path, command):
     made = shell(f"set -o pipefail; $MOVA {command} | head -n 0", tmp_path)
     assert (made.returncode, made.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(
+    "streams",
+    [
+        "2>/dev/full",
+        ">&- 2>&- <&-",
+        pytest.param("2>&-", marks=pytest.mark.slow),
+        pytest.param(">&-", marks=pytest.mark.slow),
+    ],
+)
 def test_a_clip_is_made_whatever_becomes_of_the_streams(tmp_path, streams):
     made = shell(f"$MOVA generate --prompt dog --output a.mp4 {' '.join(SHORT)} {streams}", tmp_path)
     assert made.returncode == 0, made.stderr

@@ -11,7 +11,7 @@ from processes import run_processes
 TOLERANCE = 2e-5
 
 
-@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("world", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_make_the_clips_of_one(spread_home, world):
     results = run_processes(spread_jobs.together, world, spread_home / f"together_{world}")
     for rank, found in enumerate(results):

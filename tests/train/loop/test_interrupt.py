@@ -127,10 +127,11 @@ def test_a_run_that_is_asked_to_stop_saves_says_so_and_ends_with_the_code_of_the
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.01)
             process.send_signal(number)
-            _, said = process.communicate()
+            printed, said = process.communicate()
         finally:
             process.kill()
     assert process.returncode == code, said
+    assert printed == ""
     assert "the state is saved" in said
     assert said.splitlines()[-1] == f"interrupted ({number.name})"
     stored = newest_state(tmp_path / "run" / "text" / "checkpoints")

@@ -1,5 +1,7 @@
 """What one block takes: found with fake tensors, compared with real ones."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -47,9 +49,26 @@ def saved_bytes(call, weights):
     return sum(size for pointer, size in storages.items() if pointer not in known), output
 
 
-@pytest.mark.parametrize(("dtype", "autocast"), [(torch.float32, False), (torch.bfloat16, True)])
-@pytest.mark.parametrize("method", [None, "nf4", "int8", "float8"])
-@pytest.mark.parametrize("name", ["video_dit", "audio_dit"])
+# Every method with both dtypes, each of a tower; the other half is slow.
+IN_SUITE = {
+    ("video_dit", None, torch.float32),
+    ("video_dit", "nf4", torch.bfloat16),
+    ("video_dit", "int8", torch.float32),
+    ("video_dit", "float8", torch.bfloat16),
+    ("audio_dit", None, torch.bfloat16),
+    ("audio_dit", "nf4", torch.float32),
+    ("audio_dit", "int8", torch.bfloat16),
+    ("audio_dit", "float8", torch.float32),
+}
+BLOCKS = [
+    pytest.param(*case, case[2] == torch.bfloat16, marks=[pytest.mark.slow] * (case not in IN_SUITE))
+    for case in itertools.product(
+        ("video_dit", "audio_dit"), (None, "nf4", "int8", "float8"), (torch.float32, torch.bfloat16)
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "method", "dtype", "autocast"), BLOCKS)
 def test_a_real_block_saves_and_takes_what_was_counted(name, method, dtype, autocast):
     planned = measure(sizes(dtype, autocast), method)[name]
     is_video = name == "video_dit"

@@ -100,6 +100,7 @@ def test_checkpoints_hold_adapters_and_nothing_of_the_base(trained):
     assert all(key.split(".")[1] in ("down", "up") for key in keys)
 
 
+@pytest.mark.slow  # The run below on a quantised and streamed base goes on in the same way.
 def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, cache):
     class StopHereError(Exception):
         pass
@@ -178,7 +179,14 @@ def test_a_wrong_target_is_found_before_anything_is_rendered(tmp_path):
 LOW_MEMORY = {"checkpoint_activations": True, "offload_activations": True, "one_expert": True, "stream_blocks": True}
 
 
-@pytest.mark.parametrize("left_out", [(), ("stream_blocks",), ("one_expert", "offload_activations")])
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        (),
+        pytest.param(("stream_blocks",), marks=pytest.mark.slow),
+        pytest.param(("one_expert", "offload_activations"), marks=pytest.mark.slow),
+    ],
+)
 def test_memory_is_saved_without_changing_what_is_learned(trained, tmp_path, left_out, cache):
     """Blocks recomputed and streamed, their inputs on the host, one expert at a time: the same adapters."""
     memory = {name: value for name, value in LOW_MEMORY.items() if name not in left_out}
