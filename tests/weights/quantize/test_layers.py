@@ -169,6 +169,8 @@ def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio):
     torch._dynamo.reset()
     counters.clear()
     tower = copy.deepcopy(eight_bit_audio)
+    # Of some inputs a value lies at the edge between two numbers of 8 bits, and the last bit of a sum decides.
+    torch.manual_seed(0)
     inputs = torch.randn(1, 32, 9), torch.tensor([500.0]), torch.randn(1, 4, 192)
     expected = tower(*inputs)
     compile_blocks([tower], backend="eager")
