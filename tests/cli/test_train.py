@@ -110,14 +110,13 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(recipe, capsys):
     assert not Path("runs").exists()
 
 
-def test_without_a_terminal_there_are_lines_and_the_folder_alone_is_on_stdout(recipe, tmp_path):
+def test_without_a_terminal_there_are_lines_and_the_folder_alone_is_on_stdout(recipe, tmp_path, capsys):
     changes = ["data.num_clips=30", "run.max_steps=3", "run.batch_size=2", "run.log_every=1", "run.device=cpu"]
-    command = [sys.executable, "-m", "mova.cli", "train", str(recipe), "--cache", str(tmp_path / "cache")]
-    for change in changes:
-        command += ["--set", change]
-    made = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert made.stdout == "runs/tiny/model\n"
-    lines = [line for line in made.stderr.splitlines() if line.startswith("text_encoder ")]
+    settings = [text for change in changes for text in ("--set", change)]
+    assert main(["train", str(recipe), "--cache", str(tmp_path / "cache"), *settings]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "runs/tiny/model\n"
+    lines = [line for line in shown.err.splitlines() if line.startswith("text_encoder ")]
     assert lines[0].startswith("text_encoder 1/3 ")
     assert lines[-1].startswith("text_encoder 3/3 ")
     assert "samples/s loss " in lines[-1]
