@@ -29,10 +29,10 @@ GPU_MINUTES ?= 13
 # A scene of the toy world that no training has seen.
 DEMO_SEED ?= 2000000007
 
-.PHONY: help demo test test-slow fuzz lint types imports check bench gpu format map clean
+.PHONY: help demo test test-slow test-services fuzz lint types imports check bench gpu format map clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 demo: .venv/base.stamp ## set up, then make a clip of a picture and a sentence: out/demo.mp4
 	@mkdir -p out
@@ -47,6 +47,9 @@ test: .venv/dev.stamp ## set up, then run the test suite
 
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-services: .venv/dev.stamp ## the tests that need a browser; what is missing fails
+	MOVA_SERVICES=1 $(BIN)/python -m pytest -m services
 
 fuzz: .venv/dev.stamp ## damaged inputs of every kind, for at most 20 minutes
 	@files=$$(grep -rl --include='test_*.py' MOVA_FUZZ_COUNT tests) || { echo "no fuzz tests were found" >&2; exit 1; }; \
