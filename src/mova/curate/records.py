@@ -41,7 +41,7 @@ class SourceRecord:
     """One file of footage.
 
     Attributes:
-        source_id: UUID5 of its contents.
+        source_id: UUID5 of its contents; "" as long as they were not read, and so is `sha256`.
         uri: where it is, as the recipe's folder or list names it.
         sha256: hexadecimal digest of its bytes.
         size_bytes: its length.

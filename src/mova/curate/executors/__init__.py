@@ -1,0 +1,1 @@
+"""Where units are done: in processes of this machine, or on a cluster."""

@@ -1,0 +1,75 @@
+"""Which sources a run takes: the list as it is now, what changed or left since the last run, and a sample of it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from mova.curate.folder import OutputFolder
+from mova.curate.records import SourceRecord
+from mova.curate.tables import iter_sources, num_rows, write_sources
+from mova.curate.units import digest_of, unit_of_source
+from mova.errors import DataError
+from mova.files.json_file import shorten
+
+
+def take_list(folder: OutputFolder, sources: Iterable[SourceRecord], stages: Sequence[str], limit: int | None) -> Path:
+    """Write the list of sources and choose those that the run takes.
+
+    The rows of sources that changed or left since the last run are forgotten, and their clips marked for removal.
+
+    Args:
+        folder: of the run.
+        sources: all that the recipe names, in the order of their `uri`.
+        stages: names of the stages, whose rows are forgotten.
+        limit: take at most so many: those whose ids come first, so that a larger sample holds a smaller one.
+
+    Returns:
+        The table of the chosen sources, in the order of their `uri`.
+
+    Raises:
+        DataError: there is no source.
+        OSError: the folder cannot be written.
+    """
+    following = folder.root / "list.next.parquet"
+    write_sources(folder, following, ((source, 0) for source in _in_order(sources)))
+    if not num_rows(following):
+        raise DataError("there must be at least one source to cut, and the recipe's source has none")
+    if folder.listing.exists():
+        for uri in _gone(iter_sources(folder.listing), iter_sources(following)):
+            # Before anything is forgotten: a run that is killed here still has to remove the clips.
+            folder.sweep.touch()
+            for stage in stages:
+                folder.forget(stage, unit_of_source(uri))
+    following.replace(folder.listing)
+    if limit is None or limit >= num_rows(folder.listing):
+        folder.sample.unlink(missing_ok=True)
+        return folder.listing
+    chosen = heapq.nsmallest(limit, iter_sources(folder.listing), key=lambda source: unit_of_source(source.uri))
+    write_sources(folder, folder.sample, ((source, 0) for source in sorted(chosen, key=lambda source: source.uri)))
+    return folder.sample
+
+
+def listed_digest(source: SourceRecord) -> str:
+    """Return a digest of what the list says of a source."""
+    return digest_of(source.uri, source.size_bytes, source.version, source.licence, sorted(source.columns.items()))
+
+
+def _in_order(sources: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+    last: str | None = None
+    for source in sources:
+        if last is not None and source.uri <= last:
+            raise DataError(f"each source must be listed once, got {shorten(source.uri)} twice or out of order")
+        last = source.uri
+        yield source
+
+
+def _gone(former: Iterator[SourceRecord], now: Iterator[SourceRecord]) -> Iterator[str]:
+    """Yield each `uri` of a former list that the list of now lacks or describes otherwise; both are in order."""
+    current = next(now, None)
+    for source in former:
+        while current is not None and current.uri < source.uri:
+            current = next(now, None)
+        if current is None or current.uri != source.uri or listed_digest(current) != listed_digest(source):
+            yield source.uri
