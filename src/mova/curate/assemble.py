@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mova.curate.folder import OutputFolder
 from mova.curate.records import SourceRecord, State
@@ -25,6 +25,9 @@ from mova.curate.tables import (
 )
 from mova.curate.units import MOST_CLIPS, unit_of_clips, unit_of_source
 from mova.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mova.curate.tables import Schema, Table
 
 DUPLICATE: Final = "duplicate_source"
 """How the reason of a source begins whose bytes are those of an earlier one."""
@@ -118,7 +121,7 @@ def _decided(is_open: Any, verdict: Any) -> Any:
     return pc.and_(is_open, pc.equal(verdict.column("is_open"), True))
 
 
-def _schema(fixed: dict[str, Any], names: Sequence[str], more: Sequence[str]) -> Any:
+def _schema(fixed: dict[str, Any], names: Sequence[str], more: Sequence[str]) -> Schema:
     """Return the schema of a table of all clips: what says of it stands first, then scores, then the verdict."""
     pa = arrow()
     kinds = {"stage": pa.string(), "gates_not_applied": pa.list_(pa.string())}
@@ -204,7 +207,7 @@ class _Captions:
         if close is not None:
             close()
 
-    def join(self, table: Any, is_kept: Any, stage: str) -> tuple[Any, int]:
+    def join(self, table: Table, is_kept: object, stage: str) -> tuple[Table, int]:
         """Return a piece of the table of all clips with its captions, and how many have any."""
         pa = arrow()
         pc = pa.compute

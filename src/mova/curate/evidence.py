@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mova.curate.records import State
 from mova.curate.tables import ROWS, TableWriter, arrow, iter_batches, num_rows, score_names
 from mova.curate.verdicts import HASHES, Absent, Decisions, Evidence, Outcome, Verdict, names_of, tags_of, wants_hashes
 from mova.scorers.base import Absence
+
+if TYPE_CHECKING:
+    from mova.curate.tables import Batch
 
 _CODES = {
     Absence.WEIGHTS: Absent.SKIPPED,
@@ -183,7 +186,7 @@ class _Hashes:
         self.values: dict[str, np.ndarray] = {}
         self.has: dict[str, np.ndarray] = {}
 
-    def add(self, column: Any, here: slice) -> None:
+    def add(self, column: object, here: slice) -> None:
         """Take the fingerprints of rows."""
         for name in HASHES:
             texts = arrow().compute.map_lookup(column, query_key=name, occurrence="first")
@@ -214,7 +217,7 @@ def _numpy(values: Any) -> np.ndarray:
     return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
-def iter_kept(folder: OutputFolder, scored: Path) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+def iter_kept(folder: OutputFolder, scored: Path) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
     """Yield pieces of the table of all clips, each with which are open (after score) and which are kept: (N,) bool.
 
     Raises:

@@ -6,13 +6,26 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
 
 from mova.curate.folder import OutputFolder
 from mova.curate.records import Caption, ClipRecord, SourceRecord, State, WindowKind
 from mova.errors import DataError, MissingExtraError
 from mova.scorers.base import Score, Span
 
+if TYPE_CHECKING:
+    import pyarrow
+
+    Table: TypeAlias = pyarrow.Table
+    Batch: TypeAlias = pyarrow.RecordBatch
+    Schema: TypeAlias = pyarrow.Schema
+    ParquetFile: TypeAlias = pyarrow.parquet.ParquetFile
+    Kind: TypeAlias = pyarrow.DataType
+
+Column: TypeAlias = np.ndarray | list[object]
 ROWS: Final = 16_384
 """Rows that are in memory at once, and of a row group."""
 PARTS: Final = ("visual", "speech", "audio", "merged")
@@ -21,7 +34,7 @@ _NAMES: Final = b"mova.scores"
 _CAPTION: Final = ("text", "outcome", "model", "prompt_sha256", "tokens_in", "tokens_out")
 
 
-def arrow() -> Any:
+def arrow() -> ModuleType:
     """Return pyarrow.
 
     Raises:
@@ -32,10 +45,11 @@ def arrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "curate") from error
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
-def clip_types() -> dict[str, Any]:
+def clip_types() -> dict[str, Kind]:
     """Return the columns of a clip's row that are there in every table, with their types."""
     pa = arrow()
     text, words = pa.string(), pa.list_(pa.string())
@@ -63,14 +77,14 @@ def clip_types() -> dict[str, Any]:
     }
 
 
-def caption_type() -> Any:
+def caption_type() -> Kind:
     """Return the type of a caption."""
     pa = arrow()
     kinds = (pa.string(), pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64())
     return pa.struct(list(zip(_CAPTION, kinds, strict=True)))
 
 
-def unit_schema() -> Any:
+def unit_schema() -> Schema:
     """Return the schema of a unit's table: the same for all units, whatever was measured."""
     pa = arrow()
     maps = {"scores": pa.map_(pa.string(), pa.float64()), "captions": pa.map_(pa.string(), caption_type())}
@@ -98,7 +112,7 @@ def read_unit(path: Path) -> list[ClipRecord]:
     return [_record(row, None) for row in unit_table(path).to_pylist()]
 
 
-def unit_table(path: Path) -> Any:
+def unit_table(path: Path) -> Table:
     """Return the table of a unit as pyarrow has it.
 
     Raises:
@@ -108,7 +122,7 @@ def unit_table(path: Path) -> Any:
         return file.read(use_threads=False)
 
 
-def open_table(path: Path) -> Any:
+def open_table(path: Path) -> ParquetFile:
     """Return an open file of pyarrow, to be used in a `with` block.
 
     Raises:
@@ -141,7 +155,7 @@ def score_names(path: Path) -> list[str]:
         return _names(file.schema_arrow)
 
 
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Column]:
     """Return columns of a table: numbers as numpy arrays with NaN where there is none, all else as lists.
 
     Args:
@@ -156,7 +170,7 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
         if missing := [name for name in names if name.partition(".")[0] not in file.schema_arrow.names]:
             raise DataError(f"{path} must have the column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
         table = file.read(columns=list(names), use_threads=False)
-    found: dict[str, Any] = {}
+    found: dict[str, Column] = {}
     for name in table.column_names:
         column = table.column(name)
         is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
@@ -176,7 +190,7 @@ def iter_clips(path: Path) -> Iterator[ClipRecord]:
             yield from clips_of(batch, names)
 
 
-def clips_of(piece: Any, names: Collection[str]) -> Iterator[ClipRecord]:
+def clips_of(piece: Batch, names: Collection[str]) -> Iterator[ClipRecord]:
     """Yield the clips of a piece of a table of all clips.
 
     Args:
@@ -187,7 +201,7 @@ def clips_of(piece: Any, names: Collection[str]) -> Iterator[ClipRecord]:
         yield _record(row, names)
 
 
-def iter_batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS) -> Iterator[Any]:
+def iter_batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS) -> Iterator[Batch]:
     """Yield pieces of a table as pyarrow has them, in order.
 
     Raises:
@@ -206,7 +220,7 @@ class TableWriter:
         schema: of pyarrow.
     """
 
-    def __init__(self, folder: OutputFolder, path: Path, schema: Any) -> None:
+    def __init__(self, folder: OutputFolder, path: Path, schema: Schema) -> None:
         self._replacing = folder.replacing(path)
         self._schema = schema
         self._waiting: list[Any] = []
@@ -224,7 +238,7 @@ class TableWriter:
             self._writer.close()
         self._replacing.__exit__(*problem)
 
-    def add(self, table: Any) -> None:
+    def add(self, table: Table) -> None:
         """Take rows, of the schema of the table."""
         self._waiting.append(table)
         self._rows += table.num_rows
@@ -237,7 +251,7 @@ class TableWriter:
         self._waiting, self._rows = [], 0
 
 
-def source_schema() -> Any:
+def source_schema() -> Schema:
     """Return the schema of a table of sources."""
     pa = arrow()
     text = pa.string()
@@ -299,12 +313,12 @@ def iter_sources(path: Path) -> Iterator[SourceRecord]:
             )
 
 
-def named_schema(schema: Any, names: Sequence[str]) -> Any:
+def named_schema(schema: Schema, names: Sequence[str]) -> Schema:
     """Return a schema that says which of its columns are scores."""
     return schema.with_metadata({_NAMES: json.dumps(list(names)).encode()})
 
 
-def _names(schema: Any) -> list[str]:
+def _names(schema: Schema) -> list[str]:
     return list(json.loads((schema.metadata or {}).get(_NAMES, b"[]")))
 
 

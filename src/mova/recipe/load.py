@@ -38,7 +38,7 @@ class Vocabulary:
     kinds: Sequence[str] = ()
 
 
-def read_recipe(recipe: str | Path, verb: str, overrides: Sequence[str], needs: str) -> tuple[Path, dict[str, Any]]:
+def read_recipe(recipe: str | Path, verb: str, overrides: Sequence[str], needs: str) -> tuple[Path, dict[str, object]]:
     """Read a recipe and apply `key.sub=value` overrides.
 
     Args:
@@ -103,11 +103,11 @@ def explain(error: ValidationError, vocabulary: Vocabulary) -> list[str]:
     return lines
 
 
-def fields_of(node: Any) -> dict[str, Any]:
+def fields_of(node: object) -> dict[str, object]:
     """Return the keys of a section and their types; a plain value has none, a choice of sections those of all."""
     if is_dataclass(node):
         return {item.name: item.type for item in fields(node)}
-    own = {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
+    own: dict[str, object] = {name: item.annotation for name, item in getattr(node, "model_fields", {}).items()}
     for member in get_args(node):
         own |= fields_of(member)
     return own
@@ -119,12 +119,12 @@ def _neighbours(path: Path) -> Iterable[Path]:
         yield from islice(path.parent.glob(pattern), _MOST_NEIGHBOURS)
 
 
-def _apply_override(raw: dict[str, Any], text: str) -> None:
+def _apply_override(raw: dict[str, object], text: str) -> None:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ConfigError(f"an override must read key=value, got {shorten(text)}; for example run.max_steps=100")
     *parents, last = name.split(".")
-    node = raw
+    node: Any = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):

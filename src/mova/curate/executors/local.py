@@ -32,6 +32,15 @@ class _Worker:
     attempt: int = 0
     job: Future[Manifest] | None = field(default=None, repr=False)
 
+    def begin(self, task: Task, attempt: int = 1) -> None:
+        """Let the process do a task."""
+        self.task, self.attempt = task, attempt
+        self.job = self.pool.submit(_do, task)
+
+    def rest(self) -> None:
+        """Forget the task, which is done."""
+        self.task = None
+
 
 class LocalExecutor:
     """Does units in processes of this machine.
@@ -55,7 +64,7 @@ class LocalExecutor:
             while True:
                 while len(busy) < count and (task := next(waiting, None)) is not None:
                     worker = idle.pop() if idle else self._hire(stage, root)
-                    self._begin(worker, task, 1)
+                    worker.begin(task)
                     busy.append(worker)
                 if not busy:
                     break
@@ -71,23 +80,19 @@ class LocalExecutor:
         pool = Workers(1, _set_up, (stage, root, self._patience))
         return _Worker(pool, pool.submit(os.getpid))
 
-    def _begin(self, worker: _Worker, task: Task, attempt: int) -> None:
-        worker.task, worker.attempt = task, attempt
-        worker.job = worker.pool.submit(_do, task)
-
     def _finish(self, worker: _Worker, stage: Stage, root: Path, on_done: OnDone) -> _Worker:
         """Take the result of a worker; return it, or one in its place that has begun the task again."""
         assert worker.job is not None
         assert worker.task is not None
         task, attempt = worker.task, worker.attempt
-        worker.task = None
+        worker.rest()
         try:
             manifest = worker.job.result()
         except BrokenProcessPool:
             _dismiss([worker])
             worker = self._hire(stage, root)
             if attempt < self._patience.attempts:
-                self._begin(worker, task, attempt + 1)
+                worker.begin(task, attempt + 1)
                 return worker
             manifest = give_up(
                 stage,

@@ -1,0 +1,26 @@
+"""What runs units is exchangeable: a run needs no more than the protocol."""
+
+from mova.curate.executors.base import Executor
+from mova.curate.executors.local import LocalExecutor
+from mova.curate.runner import run_all
+from mova.curate.tables import iter_clips
+from mova.curate.units import Patience, perform
+from shared_curation import toy_run, write_sources
+
+
+class Here:
+    """Does all units in this process."""
+
+    def run(self, stage, tasks, root, on_done):
+        for task in tasks:
+            on_done(perform(stage, task, root, Patience(1, 0.0)))
+
+
+def test_another_executor_gives_the_same_rows(tmp_path):
+    footage = write_sources(tmp_path / "in", 3)
+    executors: list[Executor] = [Here(), LocalExecutor(2)]
+    tables = [
+        run_all(toy_run(footage, tmp_path / str(number), executor=executor))
+        for number, executor in enumerate(executors)
+    ]
+    assert list(iter_clips(tables[0])) == list(iter_clips(tables[1]))

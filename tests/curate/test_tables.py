@@ -1,0 +1,103 @@
+"""What is written to a table is what is read from it, field for field."""
+
+import numpy as np
+import pytest
+
+from mova.curate.folder import OutputFolder
+from mova.curate.records import Caption, ClipRecord, SourceRecord, State, WindowKind
+from mova.curate.runner import run_all
+from mova.curate.tables import (
+    iter_clips,
+    iter_sources,
+    num_rows,
+    read_columns,
+    read_unit,
+    score_names,
+    write_unit,
+)
+from mova.curate.tables import (
+    write_sources as write_table,
+)
+from mova.errors import DataError
+from mova.scorers.base import Absence, Score
+from shared_curation import toy_run, write_sources
+
+FULL = ClipRecord(
+    "id",
+    "source",
+    "файл  name.mp4",
+    WindowKind.MULTI_SPEECH,
+    1.25,
+    193,
+    licence="CC BY",
+    columns={"show": "x", "part": ""},
+    cuts_s=(1.0, 2.5),
+    speech=((0.0, 1.0),),
+    path="clips/id.mp4",
+    scores={"a": Score(0.5), "b": Score.absent(Absence.NOT_APPLICABLE, "silent")},
+    tags=("speech", "dog"),
+    spans={"music": ((0.5, 1.0), (2.0, 3.0)), "none": ()},
+    fingerprints={"image_hash": "00ff"},
+    texts=("EXIT",),
+    captions={"merged": Caption("all", "ok", "m", "p", 3, 4), "visual": Caption("", "timeout")},
+    marks=("merge_failed",),
+    state=State.REJECTED,
+    reasons=("a: must be > 1",),
+)
+EMPTY = ClipRecord("other", "source", "x", WindowKind.SINGLE_SILENT, 0.0, 193)
+
+
+def test_rows_of_a_unit_come_back_as_they_were(tmp_path):
+    path = tmp_path / "unit.parquet"
+    write_unit(OutputFolder(tmp_path), path, [FULL, EMPTY])
+    assert read_unit(path) == [FULL, EMPTY]
+    write_unit(OutputFolder(tmp_path), path, [])
+    assert read_unit(path) == []
+
+
+def test_sources_come_back_as_they_were(tmp_path):
+    sources = [
+        SourceRecord("id", "uri", "ab", 2**40, "CC0", {"a": "b"}, 3.5, State.FAILED, ("storage: x",), "17"),
+        SourceRecord("", "v", "", 0),
+    ]
+    write_table(OutputFolder(tmp_path), tmp_path / "sources.parquet", ((source, 2) for source in sources))
+    assert list(iter_sources(tmp_path / "sources.parquet")) == sources
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    return run_all(toy_run(write_sources(folder / "in", 3), folder / "out"))
+
+
+def test_columns_are_arrays_of_numbers_or_lists(table):
+    columns = read_columns(table, ("loudness", "sharpness", "dover_technical", "num_frames", "uri", "tags"))
+    clips = list(iter_clips(table))
+    for name in ("loudness", "sharpness", "dover_technical"):
+        values = [clip.scores[name].value if name in clip.scores else None for clip in clips]
+        expected = np.array([np.nan if value is None else value for value in values])
+        np.testing.assert_array_equal(columns[name], expected)
+    assert columns["uri"] == [clip.uri for clip in clips]
+    assert num_rows(table) == len(clips) == len(columns["tags"])
+    assert score_names(table) == ["dover_technical", "loudness", "sharpness", "silence_share"]
+
+
+def test_a_part_of_a_column_is_read_by_its_name(table):
+    texts = read_columns(table, ("captions.merged.text",))
+    assert [clip.captions["merged"].text if clip.captions else None for clip in iter_clips(table)] == [
+        row and row["merged"] and row["merged"]["text"] for row in texts["captions"]
+    ]
+
+
+def test_a_missing_column_names_those_that_there_are(table):
+    with pytest.raises(DataError, match=r"must have the column 'loudnes'; it has .*loudness"):
+        read_columns(table, ("loudnes",))
+
+
+def test_a_damaged_table_is_a_clear_error(tmp_path):
+    path = tmp_path / "x.parquet"
+    with pytest.raises(DataError, match="cannot be read"):
+        num_rows(path)
+    path.write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DataError, match="cannot be read"):
+        list(iter_clips(path))
