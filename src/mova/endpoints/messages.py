@@ -67,7 +67,12 @@ class Image:
         file = io.BytesIO()
         Pillow.fromarray(pixels).save(file, "JPEG", quality=_JPEG_QUALITY)
         height, width = pixels.shape[:2]
-        return cls(_data_url("image/jpeg", file.getvalue()), max(4, height * width // _PIXELS_PER_TOKEN))
+        return cls(_data_url("image/jpeg", file.getvalue()), cls.tokens_of(height, width))
+
+    @staticmethod
+    def tokens_of(height: int, width: int) -> int:
+        """Return about how many tokens an image of that size takes."""
+        return max(4, height * width // _PIXELS_PER_TOKEN)
 
     def wire(self, audio_form: AudioForm) -> JsonObject:  # noqa: ARG002
         """Return its form in a request."""
@@ -100,7 +105,12 @@ class Audio:
             wav.setsampwidth(2)
             wav.setframerate(sample_rate)
             wav.writeframes(np.round(np.clip(waveform, -1.0, 1.0) * 32767).astype("<i2").tobytes())
-        return cls(file.getvalue(), int(len(waveform) / sample_rate * _TOKENS_PER_SECOND) + 1)
+        return cls(file.getvalue(), cls.tokens_of(len(waveform) / sample_rate))
+
+    @staticmethod
+    def tokens_of(duration_s: float) -> int:
+        """Return about how many tokens audio of that length takes."""
+        return int(duration_s * _TOKENS_PER_SECOND) + 1
 
     def wire(self, audio_form: AudioForm) -> JsonObject:
         """Return its form in a request."""

@@ -73,15 +73,29 @@ class EndpointSection(Strict):
         description="Address of the endpoint up to and with its version, as in http://host:8000/v1"
     )
     model: str = Field(min_length=1, max_length=300, description="Name of the model, as the endpoint knows it")
-    api_key_env: str = Field("", description="Name of the environment variable that holds the key; empty for none")
-    max_tokens: int = Field(2048, ge=1, le=131_072, description="Tokens of a reply at most, thoughts included")
-    temperature: float | None = Field(0.0, ge=0, le=2, description="Temperature; null leaves it to the endpoint")
-    timeout_s: float = Field(180, gt=0, le=3600, description="Seconds for one request, from first byte to last")
-    deadline_s: float = Field(600, gt=0, le=86_400, description="Seconds for one call, with all its attempts and waits")
-    attempts: int = Field(5, ge=1, le=20, description="Requests of one call at most, where it pays to ask again")
-    json_mode: JsonMode = Field(JsonMode.SCHEMA, description="How the endpoint is held to JSON: schema, object or none")
-    audio_form: AudioForm = Field(AudioForm.INPUT_AUDIO, description="How audio is sent: input_audio or audio_url")
-    stream: bool = Field(False, description="Whether replies are streamed; some models of some providers insist on it")
+    api_key_env: str = Field(
+        default="", description="Name of the environment variable that holds the key; empty for none"
+    )
+    max_tokens: int = Field(default=2048, ge=1, le=131_072, description="Tokens of a reply at most, thoughts included")
+    temperature: float | None = Field(
+        default=0.0, ge=0, le=2, description="Temperature; null leaves it to the endpoint"
+    )
+    timeout_s: float = Field(default=180, gt=0, le=3600, description="Seconds for one request, from first byte to last")
+    deadline_s: float = Field(
+        default=600, gt=0, le=86_400, description="Seconds for one call, with all its attempts and waits"
+    )
+    attempts: int = Field(
+        default=5, ge=1, le=20, description="Requests of one call at most, where it pays to ask again"
+    )
+    json_mode: JsonMode = Field(
+        default=JsonMode.SCHEMA, description="How the endpoint is held to JSON: schema, object or none"
+    )
+    audio_form: AudioForm = Field(
+        default=AudioForm.INPUT_AUDIO, description="How audio is sent: input_audio or audio_url"
+    )
+    stream: bool = Field(
+        default=False, description="Whether replies are streamed; some models of some providers insist on it"
+    )
     extra_body: dict[str, JsonValue] = Field(default_factory=dict, description="Further fields of each request")
 
     @model_validator(mode="after")

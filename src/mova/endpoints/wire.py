@@ -35,6 +35,18 @@ class TooLargeError(Exception):
     """A body is larger than any reply, or in a form whose size nobody can know beforehand."""
 
 
+def check_installed() -> None:
+    """Check that calls are possible at all.
+
+    Raises:
+        MissingExtraError: `openai` is not installed.
+    """
+    try:
+        import openai  # noqa: F401
+    except ImportError as problem:
+        raise MissingExtraError("openai", "endpoints") from problem
+
+
 class Wire:
     """A connection to one endpoint; to be used inside one event loop and closed there.
 
@@ -48,10 +60,9 @@ class Wire:
     """
 
     def __init__(self, section: EndpointSection, *, most_bytes: int = MOST_REPLY_BYTES) -> None:
-        try:
-            import openai
-        except ImportError as problem:
-            raise MissingExtraError("openai", "endpoints") from problem
+        check_installed()
+        import openai
+
         self._key = read_key(section.api_key_env)
         self.host = urlsplit(section.base_url).netloc
         self._most_bytes = most_bytes
@@ -165,7 +176,8 @@ class Wire:
         return Fault(Outcome.TRANSPORT, shorten_text(text), again=again)
 
     def _status_fault(self, problem: openai.APIStatusError) -> Fault:
-        status, text = problem.status_code, hide(str(problem.message), self._key)
+        status = problem.status_code
+        text = hide(str(problem.message).removeprefix(f"Error code: {status} - "), self._key)
         detail = shorten_text(f"HTTP {status}: {text}")
         words = f"{problem.code} {text}".lower()
         if status < 500 and any(code in words for code in _FILTER_CODES):
