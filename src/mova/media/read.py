@@ -43,7 +43,7 @@ class ReadAudio:
     """A span of the audio of a file, and what of it is the file's own.
 
     Attributes:
-        waveform: (1, S) float32 in [-1, 1].
+        waveform: (channels, S) float32 in [-1, 1]; one channel unless more were asked for.
         own_samples: as in `ReadSpan`.
         end_s: where the file's audio ends, on the clock of `start_s`; None where reading stopped before.
     """
@@ -170,14 +170,17 @@ def read_frames(
     ).frames
 
 
-def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0) -> ReadAudio:
-    """Read a span of the audio of a file, folded to one channel.
+def read_audio(
+    path: str | os.PathLike[str], *, sample_rate: int, length: int, start_s: float = 0.0, mono: bool = True
+) -> ReadAudio:
+    """Read a span of the audio of a file.
 
     Args:
         path: a file that FFmpeg decodes.
         sample_rate: sample rate of the result in Hz.
         length: S, samples of the result; silence past the end of the file.
         start_s: seconds after the first frame; of a file without video, after its first sample.
+        mono: fold the audio to one channel; otherwise at most two are kept.
 
     Raises:
         ConfigError: a rate, a length or a start outside its range.
@@ -190,7 +193,7 @@ def read_audio(path: str | os.PathLike[str], *, sample_rate: int, length: int, s
         raise ReadError(f"an audio file must have an audio stream, got {path} without one")
     _check_audio_whole(path, audio)
     own = _own_samples(audio, sample_rate, length)
-    return ReadAudio(audio.cut(sample_rate, length, mono=True), own, audio.file_end_s)
+    return ReadAudio(audio.cut(sample_rate, length, mono=mono), own, audio.file_end_s)
 
 
 def _own_samples(audio: AudioSpan, sample_rate: int, length: int) -> tuple[tuple[int, int], ...]:

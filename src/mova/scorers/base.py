@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -163,6 +163,33 @@ class Scorer(Protocol):
 
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return the findings of each clip; every measure has a value or a reason, and nothing is raised for a clip."""
+
+
+def all_absent(measures: Sequence[Measure], absence: Absence, detail: str = "") -> Findings:
+    """Return findings without a value, all for the same reason."""
+    return Findings({measure.name: Score.absent(absence, detail) for measure in measures})
+
+
+def score_each(scorer: Scorer, clips: Sequence[ClipMedia], find: Callable[[ClipMedia], Findings]) -> list[Findings]:
+    """Return what `find` finds in each clip; a clip that it cannot be done for gets the reason, and the others go on.
+
+    Args:
+        scorer: whose measures they are. A clip without audio is not applicable where it needs audio.
+        clips: looked at one after the other.
+        find: may raise any error.
+    """
+    return [_score_one(scorer, clip, find) for clip in clips]
+
+
+def _score_one(scorer: Scorer, clip: ClipMedia, find: Callable[[ClipMedia], Findings]) -> Findings:
+    try:
+        if scorer.needs.audio and not clip.has_audio:
+            return all_absent(scorer.measures, Absence.NOT_APPLICABLE, "the clip has no audio")
+        return find(clip)
+    except ImportError as error:
+        return all_absent(scorer.measures, Absence.PACKAGE, str(error))
+    except Exception as error:
+        return all_absent(scorer.measures, Absence.FAILED, f"{type(error).__name__}: {error}")
 
 
 SKIPPED: Final = (Absence.WEIGHTS, Absence.PACKAGE)

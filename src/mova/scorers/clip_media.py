@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 
 from mova.geometry import num_samples
 from mova.media.probe import MediaInfo, probe
 from mova.media.read import read_audio, read_frames
+
+Found = TypeVar("Found")
 
 
 class ClipMedia:
@@ -27,7 +31,8 @@ class ClipMedia:
         self.path = Path(path)
         self.prompt = prompt
         self._frames: dict[tuple[float | None, int | None], np.ndarray] = {}
-        self._waveforms: dict[int, np.ndarray] = {}
+        self._waveforms: dict[tuple[int, bool], np.ndarray] = {}
+        self._found: dict[str, object] = {}
 
     @cached_property
     def info(self) -> MediaInfo:
@@ -59,24 +64,28 @@ class ClipMedia:
         """Whether the file has an audio stream."""
         return self.info.audio is not None
 
-    def frames(self, *, frame_rate: float | None = None, short_side: int | None = None) -> np.ndarray:
+    def frames(
+        self, *, frame_rate: float | None = None, short_side: int | None = None, hold: bool = True
+    ) -> np.ndarray:
         """Return frames (F, H, W, 3) uint8; do not write to them.
 
         Args:
             frame_rate: frames per second, at most those of the file; None takes every frame.
             short_side: pixels of the shorter side, even numbers on both; None takes the file's size.
+            hold: keep them for others; not for what is large and wanted once.
 
         Raises:
             ReadError: the file cannot be read.
         """
         wanted = (frame_rate, short_side)
-        if wanted not in self._frames:
-            rate = frame_rate or self.frame_rate
-            count = self.num_frames if frame_rate is None else max(1, int(self.duration_s * rate))
-            self._frames[wanted] = read_frames(
-                self.path, frame_rate=rate, num_frames=count, size=self._size(short_side)
-            )
-        return self._frames[wanted]
+        if wanted in self._frames:
+            return self._frames[wanted]
+        rate = frame_rate or self.frame_rate
+        count = self.num_frames if frame_rate is None else max(1, int(self.duration_s * rate))
+        frames = read_frames(self.path, frame_rate=rate, num_frames=count, size=self._size(short_side))
+        if hold:
+            self._frames[wanted] = frames
+        return frames
 
     def waveform(self, sample_rate: int) -> np.ndarray:
         """Return the audio of the video's time span in one channel: (S,) float32 in [-1, 1]; do not write to it.
@@ -87,10 +96,42 @@ class ClipMedia:
         Raises:
             ReadError: there is none, or it cannot be read.
         """
-        if sample_rate not in self._waveforms:
+        return self._audio(sample_rate, mono=True)
+
+    def channels(self, sample_rate: int) -> np.ndarray:
+        """Return the audio of the video's time span as stored: (1 or 2, S) float32 in [-1, 1]; do not write to it.
+
+        Args:
+            sample_rate: in Hz.
+
+        Raises:
+            ReadError: there is none, or it cannot be read.
+        """
+        return self._audio(sample_rate, mono=False)
+
+    def once(self, name: str, find: Callable[[], Found]) -> Found:
+        """Return what several scorers need alike, found by the first of them.
+
+        Args:
+            name: what it is; the same name always goes with the same type.
+            find: finds it.
+        """
+        if name not in self._found:
+            self._found[name] = find()
+        return cast("Found", self._found[name])
+
+    def let_go(self) -> None:
+        """Forget what was decoded and found; it is made again where it is asked for again."""
+        for kept in (self._frames, self._waveforms, self._found):
+            kept.clear()
+
+    def _audio(self, sample_rate: int, *, mono: bool) -> np.ndarray:
+        wanted = (sample_rate, mono)
+        if wanted not in self._waveforms:
             length = num_samples(self.num_frames, self.frame_rate, sample_rate)
-            self._waveforms[sample_rate] = read_audio(self.path, sample_rate=sample_rate, length=length).waveform[0]
-        return self._waveforms[sample_rate]
+            read = read_audio(self.path, sample_rate=sample_rate, length=length, mono=mono)
+            self._waveforms[wanted] = read.waveform[0] if mono else read.waveform
+        return self._waveforms[wanted]
 
     def _size(self, short_side: int | None) -> tuple[int, int] | None:
         if short_side is None:

@@ -1,0 +1,1 @@
+"""What FFmpeg's filters measure of a file's frames."""

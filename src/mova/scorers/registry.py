@@ -1,0 +1,169 @@
+"""All scorers by their names, and the set of them that is applied to clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from mova.errors import ConfigError
+from mova.scorers import weights_folder
+from mova.scorers.base import Absence, Findings, Measure, Score, Scorer, all_absent
+from mova.scorers.by_file.elsewhere import ELSEWHERE
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.hashes import HashScorer
+from mova.scorers.image_faults import ImageFaultScorer
+from mova.scorers.levels import LevelScorer
+from mova.scorers.motion import MotionScorer
+from mova.scorers.sound_events import SoundEventScorer
+from mova.scorers.spectrum import SpectrumScorer
+from mova.scorers.speech_quality import SpeechQualityScorer
+from mova.scorers.synchrony import SynchronyScorer
+from mova.scorers.text_area import TextAreaScorer
+
+
+@dataclass(frozen=True)
+class ScorerSettings:
+    """What can be chosen of scorers.
+
+    Attributes:
+        weights: folder of weights; None where there is none.
+        flow_short_side: pixels of the shorter side at which AV-Align looks; None takes the clip's own.
+        text_rate: frames per second in which text is looked for.
+    """
+
+    weights: Path | None = None
+    flow_short_side: int | None = 256
+    text_rate: float = 1.0
+
+
+_MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
+    "levels": lambda _: LevelScorer(),
+    "spectrum": lambda _: SpectrumScorer(),
+    "sound_events": lambda _: SoundEventScorer(),
+    "speech_quality": lambda _: SpeechQualityScorer(),
+    "image_faults": lambda _: ImageFaultScorer(),
+    "motion": lambda _: MotionScorer(),
+    "synchrony": lambda settings: SynchronyScorer(settings.flow_short_side),
+    "text_area": lambda settings: TextAreaScorer(settings.text_rate),
+    "hashes": lambda _: HashScorer(),
+    **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
+}
+
+SCORER_NAMES: Final = tuple(_MAKERS)
+"""In the order in which they are applied."""
+
+
+def all_measures() -> tuple[Measure, ...]:
+    """Return every measure that there is, whether or not its weights are here."""
+    return make_scorers().measures
+
+
+def check_measure(name: str) -> Measure:
+    """Return a measure by its name.
+
+    Raises:
+        ConfigError: there is none; the text names the nearest.
+    """
+    known = {measure.name: measure for measure in all_measures()}
+    if name not in known:
+        raise ConfigError(f"a score must be one of the scorers' measures, got {name!r}{_nearest(name, tuple(known))}")
+    return known[name]
+
+
+def make_scorers(names: Sequence[str] | None = None, settings: ScorerSettings | None = None) -> ScorerSet:
+    """Return scorers by their names, made cheaply: networks are loaded when the first clip is scored.
+
+    Args:
+        names: of `SCORER_NAMES`; None takes all.
+        settings: what is chosen of them.
+
+    Raises:
+        ConfigError: a name is unknown; the text names the nearest. Or one is there twice.
+    """
+    chosen = SCORER_NAMES if names is None else tuple(names)
+    for name in chosen:
+        if name not in _MAKERS:
+            raise ConfigError(f"a scorer must be one that there is, got {name!r}{_nearest(name, SCORER_NAMES)}")
+        if chosen.count(name) > 1:
+            raise ConfigError(f"every scorer must be named once, got {name!r} {chosen.count(name)} times")
+    settings = settings or ScorerSettings()
+    ordered = sorted(chosen, key=SCORER_NAMES.index)
+    return ScorerSet([_MAKERS[name](settings) for name in ordered], settings.weights)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    from mova.recipe.base import nearest_name
+
+    return nearest_name(name, known)
+
+
+class ScorerSet:
+    """Scorers that are applied to clips together.
+
+    Args:
+        scorers: their measures have different names.
+        weights: folder of weights; None where there is none.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], weights: Path | None = None) -> None:
+        self._scorers = tuple(scorers)
+        self._weights = weights
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Everything that they measure."""
+        return tuple(measure for scorer in self._scorers for measure in scorer.measures)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Modules that one of them imports, in order."""
+        return tuple(sorted({name for scorer in self._scorers for name in scorer.needs.packages}))
+
+    @cached_property
+    def weights_sha256(self) -> Mapping[str, str]:
+        """Digests of the files of weights that are there, by their names.
+
+        Raises:
+            ConfigError: a file is not the one that a scorer was made for.
+        """
+        return weights_folder.digests([file for one in self._scorers for file in one.needs.weights], self._weights)
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return what all of them find in each clip; every measure has a value or a reason, whatever goes wrong."""
+        by_scorer = [self._apply(scorer, clips) for scorer in self._scorers]
+        return [_join(parts) for parts in zip(*by_scorer, strict=True)] if by_scorer else [Findings({}) for _ in clips]
+
+    def _apply(self, scorer: Scorer, clips: Sequence[ClipMedia]) -> list[Findings]:
+        why = weights_folder.reason(scorer.needs, self._weights)
+        if why is not None:
+            return [all_absent(scorer.measures, *why) for _ in clips]
+        try:
+            found = scorer.score(clips)
+            if len(found) != len(clips):
+                raise ValueError(
+                    f"a scorer must answer for {len(clips)} clips, got {len(found)} answers of {scorer.name}"
+                )
+        except Exception as error:
+            if len(clips) > 1:
+                # One clip must not take the others of its batch with it.
+                return [answer for clip in clips for answer in self._apply(scorer, [clip])]
+            return [all_absent(scorer.measures, Absence.FAILED, f"{type(error).__name__}: {error}")]
+        return [_complete(scorer, findings) for findings in found]
+
+
+def _complete(scorer: Scorer, findings: Findings) -> Findings:
+    nothing = Score.absent(Absence.FAILED, f"{scorer.name} said nothing of it")
+    return replace(findings, scores={one.name: findings.scores.get(one.name, nothing) for one in scorer.measures})
+
+
+def _join(parts: Sequence[Findings]) -> Findings:
+    return Findings(
+        scores={name: score for part in parts for name, score in part.scores.items()},
+        tags=tuple(dict.fromkeys(tag for part in parts for tag in part.tags)),
+        spans={name: spans for part in parts for name, spans in part.spans.items()},
+        fingerprints={name: text for part in parts for name, text in part.fingerprints.items()},
+        texts=tuple(text for part in parts for text in part.texts),
+    )

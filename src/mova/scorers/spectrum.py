@@ -1,0 +1,93 @@
+"""What of the spectrum a clip's audio fills, and when sounds set in: two bandwidths, and onsets for synchrony."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent, score_each
+from mova.scorers.clip_media import ClipMedia
+
+SAMPLE_RATE: Final = 48_000
+ONSET_RATE: Final = 44_100
+ONSET_HOP: Final = 512
+_WINDOW: Final = 512
+_RANGE_DB: Final = 50.0
+
+
+class SpectrumScorer:
+    """Two numbers that are both called bandwidth and answer different questions."""
+
+    name = "spectrum"
+    measures = (
+        Measure(
+            "bandwidth_hz",
+            "Hz",
+            Direction.HIGHER,
+            "Highest frequency within 50 dB of the strongest one of the mean spectrum: low where sound was upsampled.",
+        ),
+        Measure(
+            "spectral_bandwidth_hz",
+            "Hz",
+            Direction.HIGHER,
+            "How widely the spectrum spreads around its centre, mean over time (librosa's spectral bandwidth).",
+        ),
+    )
+    needs = Needs(audio=True, packages=("librosa",))
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return both bandwidths of each clip."""
+        return score_each(self, clips, self._find)
+
+    def _find(self, clip: ClipMedia) -> Findings:
+        sound = clip.waveform(SAMPLE_RATE)
+        if not sound.any():
+            return all_absent(self.measures, Absence.NOT_APPLICABLE, "the sound is silent")
+        return Findings(
+            {
+                "bandwidth_hz": Score.of(bandwidth_hz(sound, SAMPLE_RATE)),
+                "spectral_bandwidth_hz": Score.of(spectral_bandwidth_hz(sound, SAMPLE_RATE)),
+            }
+        )
+
+
+def bandwidth_hz(sound: np.ndarray, sample_rate: int) -> float:
+    """Return the highest bin within 50 dB of the peak of the mean power spectrum (windows of 512, steps of 10 ms).
+
+    Args:
+        sound: (S,) with a sample that is not zero.
+        sample_rate: in Hz; the result is a multiple of a 512th of it.
+    """
+    padded = np.pad(sound, (0, max(0, _WINDOW - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[:: sample_rate // 100]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))).mean(axis=0)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-_RANGE_DB / 10))
+    return float(loud[-1] * sample_rate / _WINDOW)
+
+
+def spectral_bandwidth_hz(sound: np.ndarray, sample_rate: int) -> float:
+    """Return the mean of librosa's spectral bandwidth over all windows; (S,), rate in Hz."""
+    import librosa
+
+    return float(librosa.feature.spectral_bandwidth(y=sound, sr=sample_rate).mean())
+
+
+def onset_strength(sound: np.ndarray) -> np.ndarray:
+    """Return how strongly something sets in: (T,), a value for each 512 samples of (S,) at 44.1 kHz."""
+    from librosa.onset import onset_strength as strength
+
+    return np.asarray(strength(y=sound, sr=ONSET_RATE, hop_length=ONSET_HOP))
+
+
+def onset_times_s(strength: np.ndarray) -> np.ndarray:
+    """Return when sounds set in, in seconds, as librosa picks peaks by default: within 30 ms, 0.07 above the mean.
+
+    Args:
+        strength: of `onset_strength`.
+    """
+    from librosa.onset import onset_detect
+
+    frames = onset_detect(onset_envelope=strength, sr=ONSET_RATE, hop_length=ONSET_HOP, units="time")
+    return np.asarray(frames, dtype=np.float64)

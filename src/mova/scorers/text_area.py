@@ -1,0 +1,80 @@
+"""How much of the frame is covered by text: subtitles, captions, watermarks and signs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mova.scorers.base import Direction, Findings, Measure, Needs, Score, score_each
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.onnx import NUM_THREADS
+
+SHORT_SIDE: Final = 720
+LEAST_SCORE: Final = 0.7
+"""Text of subtitles scores 0.8 and more; what the detector takes for text in dim or blurred frames scores less."""
+LARGEST_SHARE: Final = 0.5
+"""A box that covers more of the frame is no line of text."""
+
+
+class TextAreaScorer:
+    """Area of the lines of text that a detector finds; nothing is read.
+
+    Args:
+        frame_rate: frames per second that are looked at.
+    """
+
+    name = "text_area"
+    measures = (
+        Measure(
+            "text_area", "", Direction.LOWER, "Share of the frame that is covered by lines of text, mean over time."
+        ),
+    )
+    needs = Needs(frames=True, packages=("rapidocr", "onnxruntime"))
+
+    def __init__(self, frame_rate: float = 1.0) -> None:
+        self._frame_rate = frame_rate
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return the area of text in each clip."""
+        return score_each(self, clips, self._find)
+
+    def _find(self, clip: ClipMedia) -> Findings:
+        rate = min(self._frame_rate, clip.frame_rate)
+        areas = [text_share(frame) for frame in clip.frames(frame_rate=rate, short_side=SHORT_SIDE)]
+        return Findings({"text_area": Score.of(float(np.mean(areas)))})
+
+
+def text_share(frame: np.ndarray) -> float:
+    """Return the share of a frame (H, W, 3) uint8 that lines of text cover, at most 1."""
+    # The detector was taught on frames with blue first.
+    found = _detector()(np.ascontiguousarray(frame[..., ::-1]))
+    if found.boxes is None:
+        return 0.0
+    shares = [_area(np.asarray(box, dtype=np.float64)) / (frame.shape[0] * frame.shape[1]) for box in found.boxes]
+    return float(min(1.0, sum(share for share in shares if share <= LARGEST_SHARE)))
+
+
+def _area(corners: np.ndarray) -> float:
+    x, y = corners.T
+    return 0.5 * abs(float(x @ np.roll(y, 1)) - float(y @ np.roll(x, 1)))
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Any:
+    import rapidocr
+
+    # Named by its path, so that the package does not look for it elsewhere.
+    model = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
+    settings = {
+        "Global.log_level": "critical",
+        "Global.use_cls": False,
+        "Global.use_rec": False,
+        "Det.model_path": str(model),
+        "Det.box_thresh": LEAST_SCORE,
+        "EngineConfig.onnxruntime.intra_op_num_threads": NUM_THREADS,
+    }
+    return rapidocr.RapidOCR(params=settings)

@@ -1,0 +1,56 @@
+"""Bandwidths of tones and filtered noise, and onsets of clicks."""
+
+import numpy as np
+import pytest
+from scipy.signal import firwin, lfilter
+
+from mova.scorers import spectrum
+from mova.scorers.spectrum import SpectrumScorer
+from shared_scoring import clip_of, fading, reason, tone, value
+
+RATE = spectrum.SAMPLE_RATE
+BIN = RATE / 512
+
+
+def noise(seconds=1.0):
+    return 0.1 * np.random.default_rng(0).normal(size=round(seconds * RATE))
+
+
+@pytest.mark.parametrize("hz", [2000, 4000, 8000])
+def test_noise_of_a_narrow_band_has_the_bandwidth_of_its_filter(hz):
+    upsampled = lfilter(firwin(801, hz, fs=RATE), [1], noise())
+    assert spectrum.bandwidth_hz(upsampled, RATE) == pytest.approx(hz, abs=4 * BIN)
+
+
+def test_white_noise_fills_everything_and_a_tone_next_to_nothing():
+    assert spectrum.bandwidth_hz(noise(), RATE) == RATE / 2
+    assert spectrum.bandwidth_hz(tone(1000, 1.0), RATE) == pytest.approx(1000, abs=5 * BIN)
+
+
+def test_a_sound_shorter_than_a_window_has_a_bandwidth():
+    assert spectrum.bandwidth_hz(noise()[:100], RATE) > 0
+
+
+def test_two_equal_tones_spread_by_half_their_distance():
+    pair = tone(2000, 1.0) + tone(4000, 1.0)
+    assert spectrum.spectral_bandwidth_hz(pair, RATE) == pytest.approx(1000, rel=0.1)
+
+
+def test_both_bandwidths_come_under_their_own_names(tmp_path):
+    clip = clip_of(tmp_path / "a.mp4", sound=tone(2000, 1.0) + tone(4000, 1.0))
+    assert value(SpectrumScorer(), clip, "bandwidth_hz") == pytest.approx(4000, abs=500)
+    assert value(SpectrumScorer(), clip, "spectral_bandwidth_hz") == pytest.approx(1000, rel=0.2)
+    silent = clip_of(tmp_path / "silent.mp4", sound=np.zeros(RATE))
+    assert reason(SpectrumScorer(), silent, "bandwidth_hz") == "not applicable: the sound is silent"
+
+
+def test_onsets_of_clicks_are_found_within_a_hop_or_two():
+    at = [0.5, 1.0, 1.7]
+    sound = np.zeros(2 * spectrum.ONSET_RATE, np.float32)
+    for time in at:
+        first = round(time * spectrum.ONSET_RATE)
+        burst = fading(tone(1000, 0.2, sample_rate=spectrum.ONSET_RATE))
+        sound[first : first + len(burst)] = burst
+    found = spectrum.onset_times_s(spectrum.onset_strength(sound))
+    assert len(found) == 3
+    assert np.abs(found - at).max() < 2 * spectrum.ONSET_HOP / spectrum.ONSET_RATE
