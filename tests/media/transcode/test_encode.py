@@ -1,0 +1,41 @@
+"""A clip's own file: exactly the frames and samples of its format, finished or not at all."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from mova.errors import MuxError
+from mova.media.transcode.encode import ClipFormat, clip_file
+from mova.media.transcode.verify import verify_clip
+from mova.media.write import rgb_to_yuv
+
+FORM = ClipFormat(9, Fraction(24), (96, 160), preset="ultrafast")
+
+
+def test_the_clip_of_the_paper_has_386000_samples():
+    assert ClipFormat().num_samples == 386_000
+    assert ClipFormat().duration == Fraction(193, 24)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_frames_and_samples_are_all_there(tmp_path, channels):
+    waveform = np.full((channels, FORM.num_samples), 0.25, np.float32)
+    with clip_file(tmp_path / "a.mp4", FORM, (96, 160), waveform) as clip:
+        for level in range(9):
+            clip.show(rgb_to_yuv(np.full((96, 160, 3), 20 * level, np.uint8)))
+    verify_clip(tmp_path / "a.mp4", FORM)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        assert file.streams.audio[0].channels == channels
+        levels = [frame.to_ndarray(format="gray").mean() for frame in file.decode(video=0)]
+    assert levels == sorted(levels)
+
+
+def test_a_clip_with_too_few_frames_is_an_error(tmp_path):
+    waveform = np.zeros((1, FORM.num_samples), np.float32)
+    with (
+        pytest.raises(MuxError, match="must have 9 frames, got 1"),
+        clip_file(tmp_path / "a.mp4", FORM, (96, 160), waveform) as clip,
+    ):
+        clip.show(rgb_to_yuv(np.zeros((96, 160, 3), np.uint8)))
