@@ -53,7 +53,7 @@ def report(tmp_path_factory):
     rows += [clip_row(70, stage="cut", state="failed", reasons=["verification: 192 frames"], path="", uri=EVIL)]
     sources = [source_row(f"{number}.mov", 900.0) for number in range(7)]
     sources += [source_row(EVIL, 0.0, "failed", [f"corrupt_media: {EVIL}"])]
-    write_page(folder / "report.html", gather(source_batches(sources), lambda: iter(clip_batches(rows)), FACTS))
+    write_page(folder / "report.html", gather(source_batches(sources), lambda _: iter(clip_batches(rows)), FACTS))
     return folder / "report.html"
 
 

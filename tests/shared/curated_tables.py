@@ -31,6 +31,7 @@ _CAPTION = pa.struct([("text", _TEXT), ("outcome", _TEXT), ("model", _TEXT)])
 CLIPS = pa.schema(
     [
         *((name, _TEXT) for name in ("clip_id", "source_id", "uri", "licence", "kind", "path")),
+        ("columns", pa.map_(_TEXT, _TEXT)),
         ("start_s", pa.float64()),
         ("num_frames", pa.int32()),
         *((name, pa.float64()) for name in SCORES),
@@ -59,6 +60,7 @@ def clip_row(number: int, **changes: Any) -> dict[str, Any]:
         "source_id": "s",
         "uri": f"day/{number // 10}.mov",
         "licence": "CC0",
+        "columns": [],
         "kind": "single_speech",
         "path": f"clips/{clip_id(number)[:2]}/{clip_id(number)}.mp4",
         "start_s": float(number),

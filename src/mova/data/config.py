@@ -79,13 +79,16 @@ def _check_frame_size(text: str) -> str:
     return f"{int(width)}x{int(height)}"
 
 
+FrameSize = Annotated[str, AfterValidator(_check_frame_size)]
+
+
 class MediaDataConfig(Strict):
     """Clips in files: a `metadata.json` list of {video_path, caption}, or the shards that `mova curate` writes."""
 
     source: Literal["metadata", "shards"]
     path: Path = Field(description="The JSON file, or the folder of shards.")
     root: Path | None = Field(None, description="What paths in the JSON file start from; its own folder by default.")
-    sizes: tuple[Annotated[str, AfterValidator(_check_frame_size)], ...] = Field(
+    sizes: tuple[FrameSize, ...] = Field(
         ("640x352", "352x640"),
         min_length=1,
         max_length=64,

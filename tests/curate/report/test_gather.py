@@ -32,7 +32,7 @@ SOURCES = [
 
 
 def report(rows, sources=SOURCES, facts=FACTS):
-    return gather(source_batches(sources), lambda: iter(clip_batches(rows)), facts)
+    return gather(source_batches(sources), lambda _: iter(clip_batches(rows)), facts)
 
 
 def test_every_stage_is_counted_from_where_each_clip_ended():
@@ -147,7 +147,7 @@ def test_the_size_of_batches_does_not_matter():
     rows = [clip_row(number, silence_share=number / 7) for number in range(20)]
     rows += [rejected_row(number, "bandwidth_hz") for number in range(20, 30)]
     found = [
-        gather(source_batches(SOURCES), lambda size=size: iter(clip_batches(rows, size)), FACTS)
+        gather(source_batches(SOURCES), lambda _, size=size: iter(clip_batches(rows, size)), FACTS)
         for size in (1, 7, 1000)
     ]
     assert found[0] == found[1] == found[2]
@@ -191,7 +191,7 @@ def test_memory_does_not_grow_with_the_table():
     def peak(times):
         batches = clip_batches([*(clip_row(n) for n in range(300)), rejected_row(300, "silence_share")], 100)
         tracemalloc.start()
-        gather(source_batches(SOURCES), lambda: chain.from_iterable(repeat(batches, times)), FACTS)
+        gather(source_batches(SOURCES), lambda _: chain.from_iterable(repeat(batches, times)), FACTS)
         taken = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return taken

@@ -11,7 +11,7 @@ def page_of(rows, facts=FACTS, sources=None):
     return report_page(
         gather(
             source_batches([source_row("a.mov")] if sources is None else sources),
-            lambda: iter(clip_batches(rows)),
+            lambda _: iter(clip_batches(rows)),
             facts,
         )
     )

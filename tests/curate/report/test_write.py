@@ -8,7 +8,7 @@ from mova.curate.report.write import write_page
 
 
 def test_a_report_is_complete_or_as_it_was(tmp_path, monkeypatch):
-    data = gather(source_batches([source_row("a")]), lambda: iter(clip_batches([clip_row(1)])), FACTS)
+    data = gather(source_batches([source_row("a")]), lambda _: iter(clip_batches([clip_row(1)])), FACTS)
     path = tmp_path / "report.html"
     write_page(path, data)
     before = path.read_bytes()

@@ -21,12 +21,16 @@ _SPEECH: Final = (WindowKind.SINGLE_SPEECH, WindowKind.MULTI_SPEECH)
 _MOST_KEPT, _MOST_REJECTED, _MOST_NAMED, _MOST_NAMES = 8, 12, 12, 200
 
 
-def gather(sources: Iterable[RecordBatch], clips: Callable[[], Iterator[RecordBatch]], facts: RunFacts) -> ReportData:
+ClipRows = Callable[[Sequence[str] | None], Iterator["RecordBatch"]]
+"""Gives the rows of clips anew at each call, with some columns or, for None, all."""
+
+
+def gather(sources: Iterable[RecordBatch], clips: ClipRows, facts: RunFacts) -> ReportData:
     """Return the report of a run.
 
     Args:
         sources: rows of `sources.parquet`.
-        clips: gives the rows of `clips.parquet` anew at each call; they are gone through twice.
+        clips: rows of `clips.parquet`; they are gone through twice.
         facts: what is not in the tables.
 
     Raises:
@@ -35,13 +39,13 @@ def gather(sources: Iterable[RecordBatch], clips: Callable[[], Iterator[RecordBa
     footage, windows = _Sources(), _Clips(facts)
     for batch in sources:
         footage.add(batch)
-    for batch in clips():
+    for batch in clips(None):
         windows.add(batch)
     spreads = windows.spreads
-    for batch in clips():
-        for name, spread in spreads.items():
-            if name in batch.schema.names:
-                spread.count(_numbers(batch, name))
+    measured = [name for name, spread in spreads.items() if spread.num_values]
+    for batch in clips(measured) if measured else ():
+        for name in measured:
+            spreads[name].count(_numbers(batch, name))
     report = ReportData(
         facts=facts,
         tallies={"sources": Tally.of(footage.states)} | windows.tallies(),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from mova.curate.report.data import ReportData
 from mova.curate.report.page import report_page
-from mova.files.unfinished import unfinished
+from mova.files.replacing import replacing
 
 
 def write_page(path: Path, data: ReportData) -> None:
@@ -17,9 +15,5 @@ def write_page(path: Path, data: ReportData) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with unfinished(path.with_name(f".{path.name}.{secrets.token_hex(8)}")) as partial:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(report_page(data))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(report_page(data), encoding="utf-8", newline="\n")

@@ -1,0 +1,1 @@
+"""What trainers read: the official list, WebDataset shards, and encoded clips on request."""
