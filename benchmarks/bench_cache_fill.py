@@ -182,7 +182,7 @@ def measure_fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     encoder.encode([source.load(0)], [source.entries[0].content], at_once)  # warms up
 
     def plan(name: str) -> CachePlan:
-        return CachePlan.of(source, model, LatentCache(folder / name))
+        return CachePlan.of(source, model, LatentCache(folder / name), encoder.precision)
 
     decoding, encoding = fill_apart(plan("apart"), encoder, at_once)
     in_turns = fill_in_turns(plan("turns"), encoder, at_once)

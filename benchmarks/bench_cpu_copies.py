@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from mova.kernels.cpu_attention import multiplies_bfloat16
+from mova.device import multiplies_bfloat16
 
 PARTS = ("video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}

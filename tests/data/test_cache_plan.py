@@ -1,5 +1,6 @@
 """Which files a cache must hold, and which of them are missing."""
 
+import logging
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -7,10 +8,12 @@ import pytest
 import torch
 
 from mova.data.cache import LatentCache
-from mova.data.cache_plan import CachePlan
-from mova.data.encode import Encoding
+from mova.data.cache_plan import CachePlan, plan_splits
+from mova.data.encode import CLIP_PARTS, Encoding, fingerprint
+from mova.data.sources.base import digest
 from mova.data.sources.toy import ToySource
-from mova.errors import DataError
+from mova.device import PRECISION_VARIABLE
+from mova.errors import ConfigError, DataError
 from mova.train.config import ToyDataConfig
 from mova.weights.locate import find_model
 
@@ -56,3 +59,63 @@ def test_files_that_are_read_in_another_way_are_found_as_others(plan):
     others = CachePlan.of(read, MODEL, plan.cache)
     assert not set(others.clip_keys) & set(plan.clip_keys)
     assert others.white_keys == plan.white_keys
+
+
+def test_float32_and_bfloat16_never_mix_and_float32_is_found_by_the_keys_that_it_always_had(plan):
+    weights = fingerprint(MODEL, CLIP_PARTS)
+    entry = plan.source.entries[0]
+    assert plan.precision == "float32"
+    assert plan.clip_keys[0] == digest("clip", entry.identity, entry.content, weights)
+    assert "precision" not in plan.settings
+    rounded = CachePlan.of(plan.source, MODEL, plan.cache, "bfloat16")
+    assert not set(rounded.clip_keys) & set(plan.clip_keys)
+    assert rounded.settings == plan.settings | {"precision": "bfloat16"}
+    # White frames and captions are encoded in float32 whatever clips are encoded in.
+    assert (rounded.white_keys, rounded.text_keys) == (plan.white_keys, plan.text_keys)
+
+
+def test_a_plan_is_filled_in_its_own_precision_and_says_what_is_made_beside_it(plan, caplog):
+    plan.fill(ENCODING, 1, None)
+    rounded = CachePlan.of(plan.source, MODEL, plan.cache, "bfloat16")
+    assert len(rounded.missing().clips) == 3
+    assert not rounded.missing().texts
+    with caplog.at_level(logging.WARNING):
+        rounded.fill(ENCODING, 1, None)
+    assert "was filled with other precision; clips are encoded anew beside those" in caplog.text
+    one, other = (plan.cache.read(each.clip_keys[0])["video"].float() for each in (plan, rounded))
+    assert 0 < (one - other).abs().mean() < 0.02
+    assert torch.equal(one, plan.cache.read(plan.clip_keys[0])["video"].float())
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    """A processor that multiplies bfloat16, and an environment that says nothing of it."""
+    monkeypatch.setattr("mova.device.multiplies_bfloat16", lambda: True)
+    monkeypatch.delenv(PRECISION_VARIABLE)
+
+
+def precision_of(plan, compute="auto", device="cpu"):
+    plans = plan_splits({"train": plan.source}, Encoding(MODEL, torch.device(device), compute), plan.cache)
+    return plans["train"].precision
+
+
+@pytest.mark.usefixtures("undecided")
+def test_auto_goes_on_in_the_precision_that_a_cache_has_more_of(plan):
+    assert precision_of(plan) == precision_of(plan, device="cuda") == "bfloat16"
+    plan.cache.write(plan.clip_keys[1], {"video": torch.zeros(1)}, "a clip")
+    assert precision_of(plan) == precision_of(plan, device="cuda") == "float32"
+    assert precision_of(plan, "bfloat16") == "bfloat16"
+    rounded = CachePlan.of(plan.source, MODEL, plan.cache, "bfloat16")
+    rounded.cache.write(rounded.clip_keys[0], {"video": torch.zeros(1)}, "a clip")
+    assert precision_of(plan) == "bfloat16"
+
+
+def test_what_the_environment_names_is_taken_whatever_a_cache_has(plan, monkeypatch):
+    rounded = CachePlan.of(plan.source, MODEL, plan.cache, "bfloat16")
+    rounded.cache.write(rounded.clip_keys[0], {"video": torch.zeros(1)}, "a clip")
+    assert precision_of(plan) == "float32", "as tests/conftest.py says"
+    monkeypatch.setenv(PRECISION_VARIABLE, "bfloat16")
+    assert precision_of(plan) == "bfloat16"
+    monkeypatch.setenv(PRECISION_VARIABLE, "half")
+    with pytest.raises(ConfigError, match="MOVA_PRECISION must be one of"):
+        precision_of(plan)

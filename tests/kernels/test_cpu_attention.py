@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
+from mova.device import multiplies_bfloat16
 from mova.kernels import cpu_attention
 from mova.kernels.cpu_attention import (
     BLOCK_WEIGHTS,
     MAX_WEIGHTS,
     attention_in_blocks,
-    multiplies_bfloat16,
     suits,
     suits_inference,
     use_cpu_attention,
@@ -90,22 +90,6 @@ def test_blocks_are_taken_in_bfloat16_without_gradients_where_there_are_no_matri
             assert suits_inference(q, k) == has_vectors_only
             assert not suits_inference(q.float(), k.float())
         assert not suits_inference(q, k)
-
-
-@pytest.mark.parametrize(
-    ("machine", "has_instructions", "answer"),
-    [
-        ("x86_64", True, True),
-        ("x86_64", False, False),
-        ("aarch64", False, True),
-    ],
-)
-def test_a_processor_that_only_stores_bfloat16_does_not_multiply_it(monkeypatch, machine, has_instructions, answer):
-    """oneDNN takes bfloat16 with any AVX-512."""
-    monkeypatch.setattr(cpu_attention.torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    monkeypatch.setattr(cpu_attention.torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
-    monkeypatch.setattr(cpu_attention.platform, "machine", lambda: machine)
-    assert multiplies_bfloat16() == answer
 
 
 def test_it_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,20 @@
 """In which dtype each part computes, and what "auto" takes: by device, processor and model."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from mova import device as devices
 from mova.checks import PRECISIONS
 from mova.codecs.video import decoder_dtype
+from mova.device import PRECISION_VARIABLE
 from mova.errors import ConfigError
 from mova.pipeline import precision as chooses
 from mova.pipeline.load import load_pipeline
-from mova.pipeline.precision import PRECISION_VARIABLE, bears_bfloat16, choose_dtypes
+from mova.pipeline.precision import choose_dtypes
 from mova.pipeline.runtime import Runtime
-from mova.weights.locate import ModelDefaults, find_model, read_defaults
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HALF, WHOLE = torch.bfloat16, torch.float32
@@ -23,7 +23,8 @@ HALF, WHOLE = torch.bfloat16, torch.float32
 @pytest.fixture(params=[True, False], ids=["multiplies", "does not"])
 def multiplies(request, monkeypatch):
     """A processor that multiplies bfloat16, and one that does not; nothing in the environment."""
-    monkeypatch.setattr(chooses, "multiplies_bfloat16", lambda: request.param)
+    for module in (chooses, devices):
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda: request.param)
     monkeypatch.delenv(PRECISION_VARIABLE)
     return request.param
 
@@ -62,7 +63,7 @@ def test_bfloat16_by_name_works_on_any_processor_and_says_once_where_it_is_slow(
 
 @pytest.mark.parametrize("name", PRECISIONS)
 def test_the_environment_says_what_auto_takes_on_a_cpu_alone(monkeypatch, name):
-    monkeypatch.setattr(chooses, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: True)
     monkeypatch.setenv(PRECISION_VARIABLE, name)
     assert choose_dtypes(CPU, precision="auto", holds=True).towers == (WHOLE if name == "float32" else HALF)
     assert choose_dtypes(CPU, precision="float32", holds=True).towers == WHOLE
@@ -75,19 +76,6 @@ def test_a_wrong_environment_and_two_choices_are_refused(monkeypatch):
         choose_dtypes(CPU, precision="auto")
     with pytest.raises(ConfigError, match=r"dtype and precision are one choice, got torch.float16 and bfloat16"):
         choose_dtypes(CPU, dtype=torch.float16, precision="bfloat16")
-
-
-def test_a_model_says_whether_it_bears_bfloat16_and_the_published_ones_do(tmp_path):
-    published, measured = ModelDefaults(), replace(ModelDefaults(), bfloat16_on_cpu=True)
-    assert bears_bfloat16(tmp_path, published, is_quantized=False)
-    assert not bears_bfloat16(tmp_path, published, is_quantized=True)
-    assert not bears_bfloat16(tmp_path, replace(published, bfloat16_on_cpu=False), is_quantized=False)
-    # With a file that says nothing of it nobody has measured.
-    (tmp_path / "mova_defaults.json").write_text("{}")
-    assert not bears_bfloat16(tmp_path, read_defaults(tmp_path), is_quantized=False)
-    assert bears_bfloat16(tmp_path, measured, is_quantized=False)
-    tiny = find_model("mova-tiny")
-    assert bears_bfloat16(tiny, read_defaults(tiny), is_quantized=False)
 
 
 @pytest.mark.parametrize(("precision", "wanted"), [(None, WHOLE), ("float32", WHOLE), ("bfloat16", HALF)])

@@ -76,14 +76,14 @@ TABLE = (
     Private(
         "torch",
         "torch.ops.mkldnn._is_mkldnn_bf16_supported",
-        ("kernels/cpu_attention.py",),
+        ("device.py",),
         "whether oneDNN takes bfloat16 on a CPU; torch has no public word for it",
         takes(lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported),
     ),
     Private(
         "torch",
         "torch.cpu._is_avx512_bf16_supported",
-        ("kernels/cpu_attention.py",),
+        ("device.py",),
         "whether an x86 processor multiplies bfloat16, which oneDNN's word leaves open",
         lambda: isinstance(torch.cpu._is_avx512_bf16_supported(), bool),
     ),

@@ -97,7 +97,7 @@ def test_only_the_command_line_and_the_choices_of_kernels_and_precision_read_env
     # API keys, which may stand nowhere else; the folder of weights of scorers, one for all recipes of a machine.
     kernels = {"kernels/compile.py", "kernels/linear_choice.py"}
     folders = {"scorers/weights_folder.py"}
-    allowed = {"cli/app.py", "cli/terminal/log.py", "pipeline/precision.py", "endpoints/keys.py", *kernels, *folders}
+    allowed = {"cli/app.py", "cli/terminal/log.py", "device.py", "endpoints/keys.py", *kernels, *folders}
     for path in SOURCES:
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert name_of(path) in allowed or not names & {"environ", "getenv", "putenv"}, path

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from mova.errors import CheckpointError
 from mova.weights import locate
 from mova.weights.locate import (
     ModelDefaults,
+    bears_bfloat16,
     find_model,
     has_quantized_weights,
     note_unknown_size,
@@ -158,3 +160,16 @@ def test_names_that_are_nothing_like_a_model_are_refused_in_short(name):
         find_model(name)
     assert len(str(caught.value)) < 600
     assert "nearest" not in str(caught.value)
+
+
+def test_a_model_says_whether_it_bears_bfloat16_and_the_published_ones_do(tmp_path):
+    published, measured = ModelDefaults(), replace(ModelDefaults(), bfloat16_on_cpu=True)
+    assert bears_bfloat16(tmp_path, published, is_quantized=False)
+    assert not bears_bfloat16(tmp_path, published, is_quantized=True)
+    assert not bears_bfloat16(tmp_path, replace(published, bfloat16_on_cpu=False), is_quantized=False)
+    # With a file that says nothing of it nobody has measured.
+    (tmp_path / "mova_defaults.json").write_text("{}")
+    assert not bears_bfloat16(tmp_path, read_defaults(tmp_path), is_quantized=False)
+    assert bears_bfloat16(tmp_path, measured, is_quantized=False)
+    tiny = find_model("mova-tiny")
+    assert bears_bfloat16(tiny, read_defaults(tiny), is_quantized=False)

@@ -303,8 +303,8 @@ def _side(size: str | None) -> int | None:
 def _precision(folder: Path, asked: str) -> str:
     """Return what a model will be computed in, by name: a report is not begun in one precision and ended in another."""
     from mova.device import choose_device
-    from mova.pipeline.precision import bears_bfloat16, choose_dtypes, name_of
-    from mova.weights.locate import has_quantized_weights, read_defaults
+    from mova.pipeline.precision import choose_dtypes, name_of
+    from mova.weights.locate import bears_bfloat16, has_quantized_weights, read_defaults
 
     holds = bears_bfloat16(folder, read_defaults(folder), is_quantized=has_quantized_weights(folder))
     return name_of(choose_dtypes(choose_device(), precision=asked, holds=holds).towers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -16,13 +16,15 @@ from mova.data.cache_size import EncodedSizes, sizes_from_directory
 from mova.data.cache_writer import CacheWriter
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint
 from mova.data.fill import OnProgress, fill_clips
-from mova.data.sources.base import ClipEntry, ClipSource, digest
+from mova.data.sources.base import ClipEntry, ClipSource, Split, digest
+from mova.device import Resolved, usual_precision, warn_of_slow_bfloat16
 from mova.errors import CheckpointError, DataError
 from mova.files.lock import lock_folder
 
 logger = logging.getLogger(__name__)
 
 _WORTH_SAYING_S = 60.0
+_OTHER: Final[dict[Resolved, Resolved]] = {"float32": "bfloat16", "bfloat16": "float32"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class CachePlan:
         text_keys: cache keys by caption.
         white_keys: keys of a white first frame, by size.
         sizes: how much what is encoded takes; None where the model does not say.
+        precision: what the clips are encoded in. Captions and white first frames are encoded in float32 always.
     """
 
     source: ClipSource
@@ -64,10 +67,11 @@ class CachePlan:
     text_keys: dict[str, str]
     white_keys: tuple[str, ...]
     sizes: EncodedSizes | None
+    precision: Resolved = "float32"
 
     @classmethod
-    def of(cls, source: ClipSource, model: Path, cache: LatentCache) -> CachePlan:
-        """Return the plan for the encoders of a model.
+    def of(cls, source: ClipSource, model: Path, cache: LatentCache, precision: Resolved = "float32") -> CachePlan:
+        """Return the plan for the encoders of a model, in one precision.
 
         Raises:
             DataError: the model lacks an encoder.
@@ -79,7 +83,7 @@ class CachePlan:
             "sizes": [f"{width}x{height}" for height, width in source.sizes],
             "frames": source.num_frames,
             "frame rate": source.frame_rate,
-        }
+        } | _named(precision)
         if weights is None or texts is None:
             missing = [part for part in (*CLIP_PARTS, *TEXT_PARTS) if fingerprint(model, (part,)) is None]
             raise DataError(
@@ -91,11 +95,16 @@ class CachePlan:
             source=source,
             cache=cache,
             settings=settings,
-            clip_keys=tuple(_clip_key(entry, weights) for entry in source.entries),
+            clip_keys=tuple(_clip_key(entry, weights, precision) for entry in source.entries),
             text_keys={text: digest("text", text, texts) for text in captions},
             white_keys=tuple(digest("white", size, *shape, weights) for size in source.sizes),
             sizes=_sizes(model),
+            precision=precision,
         )
+
+    def num_there(self) -> int:
+        """Return how many clips the cache has, sound or not."""
+        return sum(self.cache.has(key) for key in set(self.clip_keys))
 
     def missing(self) -> Missing:
         """Return what is not in the cache, or damaged in it (large caches are not read for this)."""
@@ -130,7 +139,7 @@ class CachePlan:
         """Encode what is missing.
 
         Args:
-            encoding: what encodes.
+            encoding: what encodes, in the plan's precision.
             workers: processes that decode; 0 takes one per core.
             on_progress: called while clips are encoded.
 
@@ -196,7 +205,8 @@ class CachePlan:
         """Encode clips and white first frames; return the keys that could not be made, with the reason."""
         if not missing.clips and not missing.whites:
             return {}
-        encoder = ClipEncoder(encoding)
+        warn_of_slow_bfloat16(encoding.device, self.precision, "compute")
+        encoder = ClipEncoder(replace(encoding, compute=self.precision))
         with CacheWriter(self.cache) as writer:
             for index in missing.whites:
                 length = self.source.num_frames, self.source.frame_rate
@@ -221,7 +231,7 @@ class CachePlan:
         earlier = self.cache.settings()
         if earlier and self.settings not in earlier:
             nearest = max(earlier, key=lambda one: sum(one.get(name) == value for name, value in self.settings.items()))
-            changed = [name for name, value in self.settings.items() if nearest.get(name) != value]
+            changed = [name for name in self.settings | nearest if nearest.get(name) != self.settings.get(name)]
             logger.warning(
                 "%s was filled with other %s; clips are encoded anew beside those",
                 self.cache.folder,
@@ -233,9 +243,33 @@ class CachePlan:
         return self.sizes.clip_bytes(self.source.sizes[bucket], self.source.num_frames, self.source.frame_rate)
 
 
-def _clip_key(entry: ClipEntry, weights: str) -> str:
+def plan_splits(sources: Mapping[Split, ClipSource], encoding: Encoding, cache: LatentCache) -> dict[Split, CachePlan]:
+    """Return the plans of some splits, all of them in one precision.
+
+    Where nobody names it, a cache is filled on in the precision in which it has more of the clips: it is not filled
+    anew on a machine, or by a version, that would begin it in another.
+
+    Raises:
+        DataError: as of `CachePlan.of`.
+        ConfigError, CheckpointError: as of `Encoding.resolve`.
+    """
+    own = encoding.resolve()
+    is_open = encoding.compute == "auto" and (encoding.device.type != "cpu" or usual_precision() == "auto")
+    plans = [
+        {split: CachePlan.of(source, encoding.model, cache, precision) for split, source in sources.items()}
+        for precision in ((own, _OTHER[own]) if is_open else (own,))
+    ]
+    return max(plans, key=lambda one: sum(plan.num_there() for plan in one.values()))
+
+
+def _named(precision: Resolved) -> dict[str, str]:
+    """Return what tells latents of a precision apart; of float32 nothing: caches from before name no precision."""
+    return {} if precision == "float32" else {"precision": precision}
+
+
+def _clip_key(entry: ClipEntry, weights: str, precision: Resolved) -> str:
     version = (entry.reading,) if entry.reading else ()
-    return digest("clip", entry.identity, entry.content, weights, *version)
+    return digest("clip", entry.identity, entry.content, weights, *version, *_named(precision).values())
 
 
 def _sizes(model: Path) -> EncodedSizes | None:

@@ -21,12 +21,13 @@ from mova.codecs.video_beginnings import Beginning
 from mova.conditioning.frames import KnownFrames, known_frames, known_images
 from mova.data.cache import checksum
 from mova.data.sources.base import RawClip, fraction
-from mova.device import Compute, autocast
+from mova.device import Compute, Resolved, autocast, resolve_compute
 from mova.errors import CheckpointError
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.names import AUTOENCODERS, TEXT_ENCODER, published_class
 from mova.weights.components import load_component, read_config
 from mova.weights.files import open_weights
+from mova.weights.locate import bears_bfloat16, read_defaults
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -91,12 +92,22 @@ class Encoding:
     Attributes:
         model: directory of the encoders.
         device: device that computes.
-        compute: what the video autoencoder's products are computed in, as in `RunConfig`.
+        compute: what the video autoencoder's products are computed in; all else is float32.
     """
 
     model: Path
     device: torch.device
     compute: Compute = "auto"
+
+    def resolve(self) -> Resolved:
+        """Return `compute` by name.
+
+        Raises:
+            ConfigError: the environment names a precision that there is not.
+            CheckpointError: what the model recommends cannot be read.
+        """
+        holds = bears_bfloat16(self.model, read_defaults(self.model), is_quantized=False)
+        return resolve_compute(self.device, self.compute, holds=holds)
 
 
 class ClipEncoder:
@@ -105,12 +116,15 @@ class ClipEncoder:
     Args:
         encoding: a model with `video_vae` and `audio_vae`, and how they compute.
 
+    Attributes:
+        precision: what the video autoencoder's products are computed in.
+
     Raises:
         CheckpointError: a component is missing or damaged.
     """
 
     def __init__(self, encoding: Encoding) -> None:
-        self.device, self.compute = encoding.device, encoding.compute
+        self.device, self.precision = encoding.device, encoding.resolve()
         video, audio = (
             # Published in half precision; pixels and samples are float32.
             load_component(encoding.model / name, expected_class=published_class(name), device=self.device).float()
@@ -185,7 +199,7 @@ class ClipEncoder:
         for row in (~known[:, 0]).nonzero()[:, 0].tolist():
             frames[row] = 0.0
         beginning = Beginning()
-        with autocast(self.device, self.compute):
+        with autocast(self.device, self.precision):
             video = encode_video(self.video_vae, frames, beginning=beginning)
             condition = known_frames(self.video_vae, frames, known, beginning=beginning)
         audio = encode_audio(self.audio_vae, clips.samples)

@@ -10,7 +10,7 @@ import torch
 
 from mova.data.batch import ClipFacts, LatentBatch
 from mova.data.cache import LatentCache
-from mova.data.cache_plan import CachePlan
+from mova.data.cache_plan import CachePlan, plan_splits
 from mova.data.config import DataConfig, ToyDataConfig
 from mova.data.encode import ClipEncoder, Encoding, TextEncoder, sample_rate_of
 from mova.data.fill import FIELDS, OnProgress
@@ -18,7 +18,7 @@ from mova.data.sources.base import ClipEntry, ClipSource, RawClip, Split, fracti
 from mova.data.sources.files import MediaSource
 from mova.data.sources.scan import ScannedClips, check_share, scan_clips
 from mova.data.sources.toy import ToySource
-from mova.device import Compute
+from mova.device import Compute, Resolved
 from mova.distributed.mesh import ALONE, Parallel
 from mova.errors import DataError, MediaError
 
@@ -62,7 +62,8 @@ def open_splits(
         model: directory with autoencoders, text encoder and tokenizer; of a full cache only their files are read.
         cache: folder of encoded clips.
         device: device that trains.
-        compute: what the video autoencoder's products are computed in, as in `RunConfig`.
+        compute: what the video autoencoder's products are computed in; "auto" is settled before anything is encoded,
+            see `plan_splits`.
         online: encode at every step instead, with new random starts each time.
         on_progress: gives for a split what is called while its part of the cache is filled.
         parallel: this process among the others. The main one looks at the files and fills the cache; the others wait,
@@ -83,7 +84,7 @@ def open_splits(
 
     def fill() -> dict[Split, tuple[CachePlan, dict[int, str]]]:
         clips, sources = scan()
-        plans = {split: CachePlan.of(source, model, LatentCache(cache)) for split, source in sources.items()}
+        plans = plan_splits(sources, encoding, LatentCache(cache))
         filled = {}
         for split, plan in plans.items():
             filled[split] = plan, plan.fill(encoding, data.workers, on_progress(split))
@@ -108,10 +109,12 @@ class CachedLatents:
 
     Attributes:
         host_bytes: bytes of clips and captions that are kept in memory.
+        precision: what the clips were encoded in.
     """
 
     def __init__(self, plan: CachePlan, encoding: Encoding, left_out: Mapping[int, str]) -> None:
         self.device, self.cache, self._plan, self._encoding = encoding.device, plan.cache, plan, encoding
+        self.precision: Resolved = plan.precision
         kept = [index for index in range(len(plan.clip_keys)) if index not in left_out]
         entries = [plan.source.entries[index] for index in kept]
         self.frame_rate = plan.source.frame_rate
@@ -166,6 +169,9 @@ class OnlineLatents:
     """A `LatentSource` that decodes and encodes at every step, with a new random start each time.
 
     A clip that cannot be read gives its place to the next one of its size, and is reported.
+
+    Attributes:
+        precision: what clips are encoded in.
     """
 
     def __init__(self, source: ClipSource, encoding: Encoding) -> None:
@@ -173,6 +179,7 @@ class OnlineLatents:
         self.frame_rate = source.frame_rate
         self.facts: Sequence[ClipFacts] = [_facts(entry) for entry in source.entries]
         self.clips, self.text = ClipEncoder(encoding), TextEncoder(encoding.model, device)
+        self.precision: Resolved = self.clips.precision
         self.null_prompt = self.text.encode([""])[0].to(device).float()
         self._white = [
             self.clips.white_condition(size, source.num_frames, source.frame_rate).to(device).float()

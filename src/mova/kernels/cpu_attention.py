@@ -10,12 +10,12 @@ Shapes: B batch, L query tokens, K context tokens, N heads, E head dimension.
 
 from __future__ import annotations
 
-import platform
 from functools import lru_cache
 from typing import Final
 
 import torch
 
+from mova.device import is_x86, multiplies_bfloat16
 from mova.models.attention import AttentionDispatch, AttentionKernel
 
 # Weights of more elements than this leave the caches, and all memory in the end.
@@ -29,16 +29,6 @@ def use_cpu_attention() -> None:
     for kernel in _KERNELS:
         if kernel not in AttentionDispatch.kernels:
             AttentionDispatch.kernels.append(kernel)
-
-
-def multiplies_bfloat16() -> bool:
-    """Return whether this processor and this PyTorch have products in bfloat16: AVX512-BF16, AMX, or those of ARM."""
-    # The operator is missing from builds without oneDNN.
-    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
-    # oneDNN takes bfloat16 on every x86 processor with AVX-512 and computes in float32 on most. Those with AMX have
-    # both.
-    return not _is_x86() or bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def suits_inference(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor) -> bool:
@@ -92,11 +82,7 @@ def written_out_attention(q_BLNE: torch.Tensor, k_BKNE: torch.Tensor, v_BKNE: to
 @lru_cache(maxsize=1)
 def _has_vectors_only() -> bool:
     """Whether this processor multiplies bfloat16, but not by matrices (AMX), which the fused kernel uses."""
-    return _is_x86() and multiplies_bfloat16() and not torch.cpu._is_amx_tile_supported()
-
-
-def _is_x86() -> bool:
-    return platform.machine().lower() in ("x86_64", "amd64")
+    return is_x86() and multiplies_bfloat16() and not torch.cpu._is_amx_tile_supported()
 
 
 _KERNELS: Final = (

@@ -15,31 +15,14 @@ bfloat16 and computed in it everywhere else.
 
 from __future__ import annotations
 
-import logging
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, TypedDict
+from typing import TypedDict
 
 import torch
 
-from mova.checks import Precision, check_precision
+from mova.device import auto_on_cpu, multiplies_bfloat16, warn_of_slow_bfloat16
 from mova.errors import ConfigError
-from mova.kernels.cpu_attention import multiplies_bfloat16
-from mova.names import DEFAULTS_FILE, FLOAT32_NETWORKS
-from mova.weights.locate import ModelDefaults
-
-logger = logging.getLogger(__name__)
-
-PRECISION_VARIABLE: Final = "MOVA_PRECISION"
-"""Environment variable: what "auto" takes on a CPU."""
-
-SLOW: Final = (
-    "precision bfloat16: this processor does not multiply bfloat16 (AVX512-BF16 or AMX would), a step takes about "
-    "%s times as long as with float32, which is nearest"
-)
-TIMES_SLOWER: Final = "2 to 3"
-"""A forward of mova-tiny with AVX-512 and with AVX2 alone: benchmarks/results/precision_mova-tiny_202611.md."""
+from mova.names import FLOAT32_NETWORKS
 
 
 class DtypeWishes(TypedDict, total=False):
@@ -80,7 +63,7 @@ def choose_dtypes(
         device: that computes.
         dtype: of the towers where it was given as such; the autoencoders are float32 then.
         precision: one of `mova.checks.PRECISIONS`; None is bfloat16 on a GPU and float32 on any CPU.
-        holds: whether "auto" may take bfloat16 on a CPU, see `bears_bfloat16`.
+        holds: whether "auto" may take bfloat16 on a CPU, see `mova.weights.locate.bears_bfloat16`.
 
     Raises:
         ConfigError: both a dtype and a precision, or an environment that names no precision.
@@ -91,11 +74,9 @@ def choose_dtypes(
         return Dtypes(dtype)
     is_cpu = device.type == "cpu"
     if precision == "auto" and is_cpu:
-        usual = usual_precision()
-        bears = holds and multiplies_bfloat16()
-        precision = usual if usual != "auto" else "bfloat16" if bears else "float32"
-    elif precision == "bfloat16" and is_cpu and not multiplies_bfloat16():
-        logger.warning(SLOW, TIMES_SLOWER)
+        precision = auto_on_cpu(holds=holds)
+    elif precision == "bfloat16":
+        warn_of_slow_bfloat16(device, "bfloat16", "precision")
     if precision in (None, "auto"):
         precision = "float32" if is_cpu else "bfloat16"
     if precision == "float32":
@@ -104,24 +85,6 @@ def choose_dtypes(
     return Dtypes(torch.bfloat16, torch.bfloat16 if is_cpu and multiplies_bfloat16() else torch.float32)
 
 
-def usual_precision() -> Precision:
-    """Return what "auto" takes on a CPU where the environment says it; else "auto".
-
-    Raises:
-        ConfigError: the environment names another.
-    """
-    return check_precision(os.environ.get(PRECISION_VARIABLE) or "auto", PRECISION_VARIABLE)
-
-
 def name_of(dtype: torch.dtype) -> str:
     """Return a dtype as options and records name it."""
     return str(dtype).removeprefix("torch.")
-
-
-def bears_bfloat16(folder: Path, defaults: ModelDefaults, *, is_quantized: bool) -> bool:
-    """Say whether a model is known to make as good clips in bfloat16 on a CPU as in float32."""
-    if is_quantized:
-        return False
-    if defaults.bfloat16_on_cpu is not None:
-        return defaults.bfloat16_on_cpu
-    return not (folder / DEFAULTS_FILE).is_file()

@@ -35,6 +35,7 @@ from mova.train.config import (
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
 from mova.train.loop.checkpoint import list_states
+from mova.train.loop.compute import settle
 from mova.train.loop.resume import check_same_recipe, moved, with_later_keys
 from mova.train.loop.started_from import check_start, note_start
 from mova.train.loop.trainer import OnProgress, Stage, Trainer, choose_device
@@ -251,11 +252,19 @@ def _run_step(
         case _:
             from mova.train.stages.joint import JointObjective
 
+            config = _settled(config, marker.parent, parallel)
             stage = _build_stage(config, folder, cache, parallel, on_progress)
             sample = stage.clip_sampler() if isinstance(stage, JointObjective) else None
             figures = Trainer(stage, config.run, config.optimizer, marker.parent, on_progress, parallel, sample).run()
     if parallel.is_main:
         _write(marker, json.dumps(figures))
+
+
+def _settled(config: TrainedConfig, folder: Path, parallel: Parallel) -> TrainedConfig:
+    """Return a stage's recipe with what it computes in on this machine, or was begun in, the same for all processes."""
+    device = choose_device(config.run.device)
+    precision = parallel.broadcast(lambda: settle(config, folder, device))
+    return config.model_copy(update={"run": config.run.settled(precision)})
 
 
 def _write(path: Path, text: str) -> None:

@@ -250,6 +250,15 @@ def has_quantized_weights(folder: Path) -> bool:
     return any("quantization_config" in config for config in read_configs(folder).values())
 
 
+def bears_bfloat16(folder: Path, defaults: ModelDefaults, *, is_quantized: bool) -> bool:
+    """Say whether a model is known to make as good clips in bfloat16 on a CPU as in float32."""
+    if is_quantized:
+        return False
+    if defaults.bfloat16_on_cpu is not None:
+        return defaults.bfloat16_on_cpu
+    return not (folder / DEFAULTS_FILE).is_file()
+
+
 def _check_local(folder: Path, hub: Hub | None) -> None:
     if hub is not None and hub.revision not in (None, "main"):
         raise CheckpointError(

@@ -32,7 +32,7 @@ from mova.pipeline.kernels import check_kernels, use_kernels, use_linears
 from mova.pipeline.loading.quantized import load_quantized, plan_quantization
 from mova.pipeline.loading.shard import ShardedComponents, WeightedLoras
 from mova.pipeline.lora import check_lora_scale
-from mova.pipeline.precision import Dtypes, DtypeWishes, bears_bfloat16, choose_dtypes
+from mova.pipeline.precision import Dtypes, DtypeWishes, choose_dtypes
 from mova.pipeline.runtime import Runtime
 from mova.plan.free import room_of
 from mova.plan.memory import GB, MemoryPlan, check_memory, choose_placement, plan_memory
@@ -45,6 +45,7 @@ from mova.weights.hub import Hub
 from mova.weights.index import check_index, read_index
 from mova.weights.locate import (
     ModelDefaults,
+    bears_bfloat16,
     find_model,
     note_unknown_size,
     read_defaults,

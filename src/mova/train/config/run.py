@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from mova.device import Compute
+from mova.device import Compute, Resolved
 from mova.errors import ConfigError
 from mova.kernels.techniques import Technique
 from mova.recipe.base import MOST_SAMPLES, MOST_STEPS, Strict
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class RunPrecision:
+    """What a run's settings come to on its device.
+
+    Attributes:
+        compute: what its products are computed in.
+        encoding: what its clips are encoded in; "auto" goes on with what the cache holds, see
+            `mova.data.cache_plan.plan_splits`.
+    """
+
+    compute: Resolved
+    encoding: Compute
 
 
 class RunConfig(Strict):
@@ -35,8 +50,10 @@ class RunConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute: Compute = Field(
         "auto",
-        description="Mixed precision: what matrix products are computed in; auto takes bfloat16 on a GPU and float32 "
-        "on a CPU, where bfloat16 is faster only with AVX512-BF16 or AMX.",
+        description="Mixed precision: what matrix products are computed in, and clips encoded in. auto takes bfloat16 "
+        "on a GPU, and on a CPU with AVX512-BF16 or AMX for what was measured to come out as well in it: a LoRA of a "
+        "model whose mova_defaults.json says bfloat16_on_cpu, and encoding; else float32. A run that resumes goes on "
+        "in what it was begun in. MOVA_PRECISION says what auto takes on a CPU.",
     )
     compile: bool = Field(
         False, description="torch.compile of the repeated parts on a GPU; a CPU does without, where it does not pay."
@@ -61,6 +78,28 @@ class RunConfig(Strict):
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), max_length=2, description="Where figures go besides log.jsonl."
     )
+
+    # What a device makes of the recipe is no part of it: a recipe is compared, and hashed, as it was written.
+    _precision: RunPrecision | None = PrivateAttr(None)
+
+    @property
+    def computes_in(self) -> Compute:
+        """What products are computed in: by name, once it is settled."""
+        return self.compute if self._precision is None else self._precision.compute
+
+    @property
+    def encodes_in(self) -> Compute:
+        """What clips are encoded in."""
+        return self.compute if self._precision is None else self._precision.encoding
+
+    def settled(self, precision: RunPrecision) -> Self:
+        """Return the same settings with what they come to on a device."""
+        copy = self.model_copy()
+        copy._settle(precision)
+        return copy
+
+    def _settle(self, precision: RunPrecision) -> None:
+        self._precision = precision
 
     def dealt(self, processes: int) -> tuple[int, int]:
         """Return how many samples of a step one process has, and how many of them it computes at once.

@@ -104,8 +104,9 @@ class LatentsConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute: Compute = Field(
         "auto",
-        description="What the video autoencoder's products are computed in, as run.compute; bfloat16 changes latents "
-        "by a twentieth of the noise that decoders learn to bear.",
+        description="What the video autoencoder's products are computed in: auto takes bfloat16 on a GPU and on a CPU "
+        "with AVX512-BF16 or AMX, else float32, and goes on in what the cache holds. bfloat16 changes latents by a "
+        "twentieth of the noise that decoders learn to bear; latents of both lie apart in a cache.",
     )
 
 

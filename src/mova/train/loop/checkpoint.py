@@ -107,6 +107,21 @@ def list_states(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step_")))
 
 
+def newest_values(folder: Path) -> Fields | None:
+    """Return the values of the newest complete state without a look at its tensors; None where there is none.
+
+    Raises:
+        CheckpointError: its manifest is damaged.
+    """
+    states = list_states(folder)
+    if not states:
+        return None
+    try:
+        return read_object(states[-1] / _MANIFEST, error=CheckpointError).fields("values")
+    except CheckpointError as error:
+        raise _damaged(states[-1], error) from error
+
+
 class StoredState:
     """A state on disk, checked against its manifest.
 
@@ -125,7 +140,7 @@ class StoredState:
             sizes = _check_files(path, manifest.fields("files"))
             self._index = read_index(path / _INDEX, sizes)
         except (OSError, ValueError, CheckpointError) as error:
-            raise self._damaged(error) from error
+            raise _damaged(self.path, error) from error
         self.tensors = {
             name: (tuple(entry.size), entry.properties.dtype)
             for name, entry in self._index.state_dict_metadata.items()
@@ -149,12 +164,13 @@ class StoredState:
                 reader = IndexedReader(self.path, self._index)
                 load_sharded(dict(tensors), storage_reader=reader, no_dist=parallel.mesh is None)
         except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, CheckpointException) as error:
-            raise self._damaged(error) from error
+            raise _damaged(self.path, error) from error
 
-    def _damaged(self, error: BaseException) -> CheckpointError:
-        former = [state for state in list_states(self.path.parent) if state != self.path]
-        fall_back = f"fall back to {former[-1].name}" if former else "begin anew"
-        return CheckpointError(f"{self.path} cannot be read ({_reason(error)}); remove it to {fall_back}")
+
+def _damaged(path: Path, error: BaseException) -> CheckpointError:
+    former = [state for state in list_states(path.parent) if state != path]
+    fall_back = f"fall back to {former[-1].name}" if former else "begin anew"
+    return CheckpointError(f"{path} cannot be read ({_reason(error)}); remove it to {fall_back}")
 
 
 def newest_state(folder: Path) -> StoredState | None:

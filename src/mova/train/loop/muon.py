@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mova.kernels.cpu_attention import multiplies_bfloat16
+from mova.device import multiplies_bfloat16
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5

@@ -21,6 +21,8 @@ from mova.files.json_file import as_fields
 from mova.train.config import OptimizerConfig, RunConfig
 from mova.train.loop.average import WeightAverage
 from mova.train.loop.checkpoint import list_states, newest_state, save_state
+from mova.train.loop.compute import KEY as COMPUTE
+from mova.train.loop.compute import record
 from mova.train.loop.interrupt import Interrupts
 from mova.train.loop.kernels import KEY as KERNELS
 from mova.train.loop.kernels import RunKernels
@@ -317,7 +319,7 @@ class Trainer:
             raise self._not_finite("weights")
         tensors, values = self.state.collect()
         values |= {"trained_s": self.trained_s, "position": dict(self.stage.position(self.step))}
-        values |= {KERNELS: self.kernels.record()}
+        values |= {KERNELS: self.kernels.record(), COMPUTE: record(self.run_config, self.device)}
         save_state(
             self.folder / "checkpoints",
             self.step,

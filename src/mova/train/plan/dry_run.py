@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from mova.data.cache import LatentCache
-from mova.data.cache_plan import CachePlan, Missing
+from mova.data.cache_plan import CachePlan, Missing, plan_splits
 from mova.data.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
 from mova.data.config import MediaDataConfig, ToyDataConfig
-from mova.data.encode import CLIP_PARTS, TEXT_PARTS, sample_rate_of
+from mova.data.encode import CLIP_PARTS, TEXT_PARTS, Encoding, sample_rate_of
 from mova.data.latents import FILES_MEMORY, SPLITS
 from mova.data.sources.base import Split
 from mova.data.sources.files import MediaSource
 from mova.data.sources.scan import ScannedClips, named, scan_clips
 from mova.data.sources.toy import FRAME_RATE
+from mova.device import choose_device
 from mova.errors import CheckpointError, DataError
 from mova.plan.published import find_configs
 from mova.train.config import LatentsConfig, StepConfig
@@ -66,8 +69,8 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
     if model is None:
         lines.append(f"encoders: {encoders} has none on this disk yet; lengths of captions and cache are not checked")
     elif not (isinstance(config, LatentStageBase) and config.online):
-        plans = [CachePlan.of(source, model, LatentCache(cache)) for source in sources.values()]
-        lines.append(_cache(plans))
+        plans = plan_splits(sources, _encoding(config, model), LatentCache(cache))
+        lines.append(_cache(list(plans.values())))
     return DataCheck(lines, 0 if sizes is None else sum(_held(source, sizes) for source in sources.values()))
 
 
@@ -76,6 +79,16 @@ def _encoders(config: LatentStageBase | LatentsConfig) -> str:
     if isinstance(config, LatentStageBase) and config.encoders:
         return config.encoders
     return config.base if isinstance(config, AdapterStageConfig) else str(config.model)
+
+
+def _encoding(config: LatentStageBase | LatentsConfig, model: Path) -> Encoding:
+    """Return how a stage would encode; a device that is not there is told of where the run starts."""
+    device, compute = (
+        (config.run.device, config.run.compute)
+        if isinstance(config, LatentStageBase)
+        else (config.device, config.compute)
+    )
+    return Encoding(model, choose_device(None) if device == "auto" else torch.device(device), compute)
 
 
 def _on_this_disk(encoders: str) -> Path | None:

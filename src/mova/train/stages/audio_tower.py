@@ -115,6 +115,6 @@ class AudioTowerStage:
     def _error(self, batch: LatentBatch, draws: StepDraws, noise: torch.Tensor) -> torch.Tensor:
         sigma = draws.audio_sigma.to(self.device)
         prompts = prompts_of(batch, draws, self.data.train.null_prompt)
-        with autocast(self.device, self.config.run.compute):
+        with autocast(self.device, self.config.run.computes_in):
             velocity = self.tower(interpolate(batch.audio, noise, sigma), 1000 * sigma, prompts)
         return velocity_loss(velocity, velocity_target(batch.audio, noise), batch.audio_counted[:, None])

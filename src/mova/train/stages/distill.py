@@ -219,7 +219,7 @@ class DistillStage(LoraStage):
                 guidance=self.guidance,
                 boundary_ratio=self.distillation.boundary_ratio,
             )
-            with self._as_teacher(), autocast(self.device, self.distillation.run.compute):
+            with self._as_teacher(), autocast(self.device, self.distillation.run.computes_in):
                 end, _ = sample(models, course, text, start, conditions.frames)
             return end
 

@@ -154,7 +154,7 @@ class JointObjective:
         self.placement.use(expert)
 
         def forward(*tensors: torch.Tensor) -> Velocities:
-            with autocast(self.device, self.objective.run.compute):
+            with autocast(self.device, self.objective.run.computes_in):
                 velocities: Velocities = self.experts(
                     expert, *tensors, frame_rate=self.data.train.frame_rate, use_bridge=use_bridge
                 )

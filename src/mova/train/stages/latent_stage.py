@@ -21,6 +21,7 @@ from mova.errors import DataError
 from mova.files.json_file import as_fields
 from mova.train.config.joint import LatentStageBase
 from mova.train.config.run import RunConfig
+from mova.train.loop.compute import ENCODED_IN
 from mova.train.loop.optimizer import ParameterGroup
 from mova.train.loop.sampler import StepSampler
 from mova.train.loop.trainer import OnProgress, Progress
@@ -137,7 +138,7 @@ class OpenSplits:
             model=model,
             cache=cache,
             device=device,
-            compute=config.run.compute,
+            compute=config.run.encodes_in,
             online=config.online,
             on_progress=lambda split: show_encoding(on_progress, split),
             parallel=parallel,
@@ -148,12 +149,14 @@ class OpenSplits:
         self._encoders = parallel.broadcast(lambda: {what: fingerprint(model, names) for what, names in parts.items()})
         self.parts = StepParts(self.train, config.run, parallel)
         self._micro_batch = config.run.micro_batch
+        self._precision = opened["train"].precision
 
     def position(self, step: int) -> dict[str, object]:
         """Return where a run stands in these clips after so many steps, as JSON values."""
         return self.parts.sampler.state_dict(step) | {
             "encoders": self._encoders,
             "validation": record_of(self.validation.facts),
+            ENCODED_IN: self._precision,
         }
 
     def check(self, position: Mapping[str, object]) -> None:

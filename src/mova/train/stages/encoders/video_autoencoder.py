@@ -88,7 +88,7 @@ class VideoAutoencoderStage(SeededStage):
     ) -> dict[str, torch.Tensor]:
         config = self.config
         frames, moving = crops
-        with autocast(self.device, config.run.compute):
+        with autocast(self.device, config.run.computes_in):
             mean, _ = encode_posterior(self.vae, frames)
             drawn = torch.randn(mean.shape, generator=noise, device=self.device)
             decoded = decode_unclamped(self.vae, mean + config.latent_noise * drawn)
@@ -106,7 +106,7 @@ class VideoAutoencoderStage(SeededStage):
         for start in range(0, len(self.validation), 4):
             raw = torch.from_numpy(self.validation[start : start + 4].copy()).to(self.device)
             frames = to_unit(raw)
-            with autocast(self.device, self.config.run.compute):
+            with autocast(self.device, self.config.run.computes_in):
                 decoded = decode_unclamped(self.vae, encode_posterior(self.vae, frames)[0]).clamp(-1, 1)
             error = (decoded - frames).square().mean(1, keepdim=True)
             box = _boxes(motion_mask(raw, raw.median(dim=1).values, margin=3))
