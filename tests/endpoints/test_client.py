@@ -170,6 +170,14 @@ def test_what_may_pass_is_asked_again(fake, clock, answer):
     assert 0.5 <= clock.slept[1] <= 1.0
 
 
+def test_what_is_known_of_a_fault_can_be_written_anywhere(fake, clock):
+    fake.reset(sends(b'{"error": {"message": "half \\ud800 and \\u0000 none"}}', headers={"x-request-id": "r"}))
+    detail = call(fake, clock, attempts=1).detail
+    assert "half" in detail
+    assert detail.encode().decode() == detail
+    assert "\x00" not in detail
+
+
 def test_it_is_not_asked_for_ever(fake, clock):
     fake.reset(status(500, "broken"))
     reply = call(fake, clock, attempts=3)

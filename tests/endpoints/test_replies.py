@@ -23,6 +23,12 @@ def test_thoughts_are_left_out(text, expected):
     assert without_thoughts(text) == expected
 
 
+def test_marks_without_end_take_no_time():
+    assert without_thoughts("<think>" * 300_000) == ""
+    assert without_thoughts("<think></think>" * 300_000 + "said") == "said"
+    assert json_of("```" + "\n" * 1_000_000) == "```"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -25,6 +25,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _MOST_COMPLAINTS: Final = 8
 _MOST_REPEATED: Final = 8000
 _IMAGE_TOKENS: Final = 4000
+_PIECE_BYTES: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ class Client:
     def __init__(self, section: EndpointSection, shared: Shared | None = None) -> None:
         self._section = section
         self._shared = shared or Shared()
+        # Each piece of a streamed reply comes with half a kilobyte about itself.
+        self._most_bytes = MOST_REPLY_BYTES + (section.max_tokens * _PIECE_BYTES if section.stream else 0)
         self._wires: dict[int, Wire] = {}
 
     async def __aenter__(self) -> Self:
-        self._wire(MOST_REPLY_BYTES)
+        self._wire(self._most_bytes)
         return self
 
     async def __aexit__(
@@ -110,7 +113,7 @@ class Client:
             body["extra_body"] = section.extra_body
         held = tokens_of(messages) + section.max_tokens
         call = _Call(label, "chat", body, prompt_sha256(messages), held)
-        wire = self._wire(MOST_REPLY_BYTES)
+        wire = self._wire(self._most_bytes)
         return await self._recorded(call, lambda limit_s: wire.chat(body, limit_s, stream=section.stream))
 
     async def ask(self, messages: Sequence[Message], schema: type[_Model], label: str = "") -> Answer[_Model]:
@@ -187,7 +190,7 @@ class Client:
             body["temperature"] = self._section.temperature
         hashed = body | {"wav": audio.wav.hex()}
         call = _Call(label, "transcription", hashed, prompt_sha256([]), audio.tokens + self._section.max_tokens)
-        wire = self._wire(MOST_REPLY_BYTES)
+        wire = self._wire(self._most_bytes)
         return await self._recorded(call, lambda limit_s: wire.transcription(body, audio.wav, limit_s))
 
     def _wire(self, most_bytes: int) -> Wire:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -14,8 +13,9 @@ from mova.endpoints.outcomes import Fault, Outcome, Reply, Usage
 from mova.files.json_file import shorten_text
 
 _MOST_TOKENS: Final = 10**9
-_THOUGHT: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
-_FENCE: Final = re.compile(r"^```[A-Za-z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
+# All but ends of lines and tabs.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _joined(content: object) -> object:
@@ -61,8 +61,7 @@ class _Completion(BaseModel):
 
 def plain(text: str) -> str:
     """Return a text that every file format can hold: no half characters, no control characters but ends of lines."""
-    whole = text.encode("utf-8", "replace").decode()
-    return "".join(letter for letter in whole if letter in "\n\t" or unicodedata.category(letter) != "Cc")
+    return _CONTROL.sub("", text.encode("utf-8", "replace").decode())
 
 
 def without_thoughts(text: str) -> str:
@@ -71,17 +70,19 @@ def without_thoughts(text: str) -> str:
     A thought that never ends takes the rest of the text with it; one whose beginning was part of the template takes
     what comes before its end.
     """
-    text = _THOUGHT.sub("", text)
-    text = text.rpartition("</think>")[2]
-    return text.partition("<think>")[0].strip()
+    said, place = [], 0
+    while (start := text.find(_THOUGHT, place)) >= 0:
+        said.append(text[place:start])
+        end = text.find(_THOUGHT_END, start)
+        place = end + len(_THOUGHT_END) if end >= 0 else len(text)
+    said.append(text[place:])
+    return "".join(said).rpartition(_THOUGHT_END)[2].strip()
 
 
 def json_of(text: str) -> str:
     """Return the JSON object in a text: without fences, and without words before and after it."""
-    fenced = _FENCE.match(text.strip())
-    inner = fenced[1] if fenced else text
-    first, last = inner.find("{"), inner.rfind("}")
-    return inner[first : last + 1] if 0 <= first < last else inner.strip()
+    first, last = text.find("{"), text.rfind("}")
+    return text[first : last + 1] if 0 <= first < last else text.strip()
 
 
 def completion(body: JsonObject, request_id: str) -> Reply | Fault:
@@ -107,9 +108,9 @@ def completion(body: JsonObject, request_id: str) -> Reply | Fault:
         outcome,
         text if outcome in (Outcome.OK, Outcome.LENGTH) else "",
         detail,
-        finish_reason=shorten_text(choice.finish_reason),
+        finish_reason=plain(shorten_text(choice.finish_reason)),
         usage=Usage(usage.prompt_tokens, usage.completion_tokens),
-        model=shorten_text(parsed.model),
+        model=plain(shorten_text(parsed.model)),
         request_id=request_id,
     )
 
@@ -118,7 +119,7 @@ def _outcome(parsed: _Completion, choice: _Choice, text: str) -> tuple[Outcome, 
     if not parsed.choices:
         return Outcome.EMPTY, "the reply has no choices"
     if choice.message.refusal:
-        return Outcome.REFUSED, shorten_text(choice.message.refusal)
+        return Outcome.REFUSED, plain(shorten_text(choice.message.refusal))
     match choice.finish_reason:
         case "content_filter":
             return Outcome.FILTERED, "finish_reason is content_filter"
@@ -133,4 +134,6 @@ def _complaint(body: Mapping[str, object]) -> str:
     error = body.get("error", body.get("message"))
     if isinstance(error, dict):
         error = error.get("message", error)
-    return shorten_text(str(error)) if error else f"its keys are {shorten_text(str(sorted(map(str, body))))}"
+    return (
+        plain(shorten_text(str(error))) if error else f"its keys are {plain(shorten_text(str(sorted(map(str, body)))))}"
+    )

@@ -173,12 +173,12 @@ class Wire:
 
     def _fault(self, problem: BaseException, *, again: bool) -> Fault:
         text = hide(f"{type(problem).__name__}: {problem}", self._key)
-        return Fault(Outcome.TRANSPORT, shorten_text(text), again=again)
+        return Fault(Outcome.TRANSPORT, plain(shorten_text(text)), again=again)
 
     def _status_fault(self, problem: openai.APIStatusError) -> Fault:
         status = problem.status_code
         text = hide(str(problem.message).removeprefix(f"Error code: {status} - "), self._key)
-        detail = shorten_text(f"HTTP {status}: {text}")
+        detail = plain(shorten_text(f"HTTP {status}: {text}"))
         words = f"{problem.code} {text}".lower()
         if status < 500 and any(code in words for code in _FILTER_CODES):
             return Fault(Outcome.FILTERED, detail, status, request_id=problem.request_id or "")

@@ -1,6 +1,7 @@
 """Captions by models: what becomes of a clip when they fail, invent, refuse or disagree."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -41,9 +42,9 @@ def fake(served):
     return served
 
 
-def captions(fake, folder, *clips, budget=None, **more):
+def captions(fake, folder, *clips, budget=None, slots=8, **more):
     async def main():
-        shared = Shared(timing=TurnedClock().timing(), budget=budget or MemoryBudget())
+        shared = Shared(asyncio.Semaphore(slots), budget or MemoryBudget(), timing=TurnedClock().timing())
         return await OnlineCaptioner(section(fake, **more), folder, shared).caption(clips)
 
     return asyncio.run(main())
@@ -71,9 +72,9 @@ def test_a_clip_gets_its_parts_and_one_caption(fake, folder):
 def test_clips_stay_in_order_and_are_done_at_a_time(fake, folder):
     plays(fake, visual=says("x", seconds=0.05))
     clips = [clip(f"clip-{number}") for number in range(6)]
-    done = captions(fake, folder, *clips, concurrency=6)
+    done = captions(fake, folder, *clips, concurrency=6, slots=4)
     assert [record.clip_id for record in done] == [record.clip_id for record in clips]
-    assert 1 < fake.at_once <= 6
+    assert 1 < fake.at_once <= 4
 
 
 @pytest.mark.parametrize(
@@ -216,3 +217,22 @@ def test_languages_come_through(fake, folder):
     record = one(fake, folder)
     assert record.marks == ()
     assert all(text in record.captions["merged"].text for text in words)
+
+
+def test_whatever_models_answer_a_clip_ends_captioned_or_with_a_reason(fake, folder):
+    chance = random.Random(0)
+    right = {"eyes": visual(), "ears": speech(WORDS), "taste": says(HEARD), "pen": merged(QUOTED)}
+    odd = [says(None), says("x"), says("{", "length"), says(None, refusal="no"), says("x", "content_filter"), cut]
+    odd += [status(400), status(500), speech(), speech("Hello"), visual(None), visual(texts=["a"]), merged("Hello")]
+    fake.reset(lambda body: (chance.choice(odd) if chance.random() < 0.4 else right[body["model"]])(body))
+    clips = [clip(f"clip-{number}", spans={} if number % 3 else {"speech": ((0.0, 1.0),)}) for number in range(40)]
+    states = set()
+    for record in captions(fake, folder, *clips, give_up_after=1000):
+        states.add(record.state)
+        assert set(record.captions) >= {"visual", "speech", "audio"}
+        if record.state is State.KEPT:
+            assert record.captions["merged"].text
+            assert record.reasons == ()
+        else:
+            assert record.reasons[0].startswith("caption_")
+    assert states == {State.KEPT, State.FAILED}

@@ -1,9 +1,12 @@
 """The section `caption` of a recipe."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from mova.curate.config.caption import CaptionSection
+from mova.recipe.yaml_file import parse_yaml
 
 ROLES = {role: {"base_url": "http://127.0.0.1:8000/v1"} for role in ("visual", "speech", "audio", "merge")}
 
@@ -41,3 +44,11 @@ def test_a_role_without_an_endpoint_is_named():
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(ValidationError):
         CaptionSection(**values)
+
+
+def test_the_recipe_of_the_guide_is_one():
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "captions.md").read_text(encoding="utf-8")
+    recipe = parse_yaml(guide.partition("```yaml\n")[2].partition("```")[0], "the guide")
+    section = CaptionSection(**recipe["caption"])
+    assert section.merge.api_key_env == "EXAMPLE_KEY"
+    assert section.audio.request == ""

@@ -12,6 +12,7 @@ from mova.files.json_file import shorten_text
 _DOUBLE: Final = '"“”„‟«»「」『』＂〝〞'
 _SINGLE: Final = "'’‘‚‛ʼ＇"
 _ENDS: Final = " .,;:!?…。，、；：！？–—-"
+_MOST_QUOTES: Final = 500
 _QUOTES: Final = str.maketrans("", "", _DOUBLE + _SINGLE)
 _SPLIT: Final = re.compile(f"[{re.escape(_DOUBLE)}]")
 
@@ -34,22 +35,24 @@ def faults(caption: str, words: Sequence[str], texts: Sequence[str] = ()) -> tup
     if len(pieces) % 2 == 0:
         return ("A double quote is never closed.",)
     quoted = [piece.strip() for piece in pieces[1::2] if piece.strip(_ENDS)]
+    if len(quoted) > _MOST_QUOTES:
+        return (f"There are {len(quoted)} quotations, and {len(words)} utterances.",)
     said, read = [_bare(text) for text in words], [_bare(text) for text in texts]
+    # Sentences end with a comma inside of a quotation, and pieces that are told apart each have their ends.
+    bare = [_bare(piece) for piece in quoted]
+    joined = (*bare, " ".join(bare), "".join(bare), " ".join(map(_without_quotes, quoted)))
     found = []
     for text, original in zip(said, words, strict=True):
-        if text and not _is_quoted(text, original, quoted, caption):
+        if text and not _is_quoted(text, original, joined, caption):
             found.append(f'These words must stand between double quotes exactly so: "{original.strip()}".')
     spoken = (" ".join(said), "".join(said))
-    for piece in map(_bare, quoted):
+    for piece in bare:
         if piece and not any(piece in text for text in (*said, *spoken, *read)):
             found.append(f'Nobody says, and nothing shows, "{shorten_text(piece)}": it must not be quoted.')
     return tuple(found)
 
 
-def _is_quoted(text: str, original: str, quoted: Sequence[str], caption: str) -> bool:
-    # Sentences end with a comma inside of a quotation, and pieces that are told apart each have their ends.
-    bare = [_bare(piece) for piece in quoted]
-    joined = (*bare, " ".join(bare), "".join(bare), " ".join(map(_without_quotes, quoted)))
+def _is_quoted(text: str, original: str, joined: Sequence[str], caption: str) -> bool:
     if any(_stands_in(text, one) for one in joined):
         return True
     # Quotes inside of quotes cannot be told from those around them: then the words must stand between the outermost.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from mova.endpoints.replies import plain
 
 _MOST_UTTERANCES: Final = 200
 _MOST_TEXTS: Final = 100
@@ -32,9 +34,9 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value or None
 
 
-_Prose = Annotated[str, Field(max_length=20_000)]
+_Prose = Annotated[str, AfterValidator(plain), Field(max_length=20_000)]
 _ProseOrNone = Annotated[_Prose | None, BeforeValidator(_blank_as_none)]
-_Word = Annotated[str, Field(max_length=1000)]
+_Word = Annotated[str, AfterValidator(plain), Field(max_length=1000)]
 
 
 class VisualPart(_Report):
@@ -83,7 +85,7 @@ class Utterance(_Report):
     speaker: _Word
     language: _Word
     delivery: _Word
-    words: Annotated[str, Field(min_length=1, max_length=5000)]
+    words: Annotated[str, AfterValidator(plain), Field(min_length=1, max_length=5000)]
 
 
 class SpeechPart(_Report):
@@ -132,5 +134,5 @@ class MergeReport(_Report):
         conflicts: what the reports disagreed on, and how that was settled; None where they agreed.
     """
 
-    merged_caption: Annotated[str, Field(min_length=1, max_length=20_000)]
+    merged_caption: Annotated[_Prose, Field(min_length=1)]
     conflicts: _ProseOrNone
