@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := src tests benchmarks .ci
+SOURCES := src tests benchmarks tools .ci
 
 # Idle OpenMP threads must not spin on a busy machine; torch reads this when it is imported.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -26,10 +26,13 @@ FUZZ_SECONDS ?= 1200
 GPU_PYTHON ?= $(BIN)/python
 GPU_MINUTES ?= 13
 
+# Where the weights of scorers go that come out of other projects' packages.
+SCORERS ?= .scorers
+
 # A scene of the toy world that no training has seen.
 DEMO_SEED ?= 2000000007
 
-.PHONY: help demo test test-slow test-services fuzz lint types imports check bench gpu format map clean
+.PHONY: help demo scorers test test-slow test-services fuzz lint types imports check bench gpu format map clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -56,6 +59,9 @@ fuzz: .venv/dev.stamp ## damaged inputs of every kind, for at most 20 minutes
 	MOVA_FUZZ_COUNT=$(FUZZ_COUNT) timeout --signal=INT $(FUZZ_SECONDS) $(BIN)/python -m pytest -x \
 		-n $(TEST_PROCESSES) --dist load --timeout $(FUZZ_SECONDS) -m "slow or not slow" $$files || { \
 		code=$$?; test $$code -eq 124 && echo "nothing was found in $(FUZZ_SECONDS) seconds" || exit $$code; }
+
+scorers: .venv/dev.stamp ## weights of scorers that need them, out of other packages, 56 MB: SCORERS=.scorers
+	$(BIN)/python tools/fetch_scorers.py $(SCORERS)
 
 lint: .venv/dev.stamp ## style and format
 	$(BIN)/ruff check $(SOURCES)

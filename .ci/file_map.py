@@ -35,6 +35,7 @@ PHRASES = {
     "src": "the package",
     "src/mova/assets": "the shipped model, mova-tiny, with its card, training log and history; shipped recipes",
     "src/mova/py.typed": "says that the package is typed",
+    "tools": "scripts that bring what does not come with the package",
     "tests": "a folder for each folder of src/mova, a file for each file; besides:",
     "tests/journeys": "from a prompt to an mp4, from clips to weights",
     "tests/numerics": "recorded tensors and key lists of the published implementation, and the tests against them",

