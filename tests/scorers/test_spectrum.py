@@ -54,3 +54,15 @@ def test_onsets_of_clicks_are_found_within_a_hop_or_two():
     found = spectrum.onset_times_s(spectrum.onset_strength(sound))
     assert len(found) == 3
     assert np.abs(found - at).max() < 2 * spectrum.ONSET_HOP / spectrum.ONSET_RATE
+
+
+def test_onsets_are_those_that_librosa_finds_by_default():
+    from librosa.onset import onset_detect
+
+    rng = np.random.default_rng(0)
+    sound = np.concatenate([level * rng.normal(size=7000) for level in (0.1, 0.5, 0.05, 0.4, 0.3, 0.6)]).astype(
+        np.float32
+    )
+    theirs = onset_detect(y=sound, sr=spectrum.ONSET_RATE, units="time")
+    assert spectrum.onset_times_s(spectrum.onset_strength(sound)).tolist() == theirs.tolist()
+    assert len(theirs) > 1

@@ -1,6 +1,7 @@
 """The stage gives every clip of a unit its findings, and fails only what cannot be opened."""
 
 import pickle
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from mova.curate.score.stage import ScoreStage
 from mova.curate.stage import Stage, Unit
 from mova.errors import ConfigError
 from mova.scorers.base import Score
+from mova.scorers.clip_media import ClipMedia
 from mova.scorers.registry import SCORER_NAMES
 from shared_scoring import clip_of, texture, tone
 
@@ -68,6 +70,21 @@ def test_what_was_known_of_a_clip_stays(folder):
     assert row.scores["other"] == Score(3.0)
     assert row.texts == ("word",)
     assert row.clip_id == "0"
+
+
+def test_clips_are_let_go_after_their_batch(folder, monkeypatch):
+    made = []
+
+    class Watched(ClipMedia):
+        def __init__(self, path):
+            super().__init__(path)
+            made.append(weakref.ref(self))
+            assert sum(one() is not None for one in made) <= 2
+
+    monkeypatch.setattr("mova.curate.score.stage.ClipMedia", Watched)
+    ScoreStage(ScoreSection(scorers=CHEAP, batch=2)).run(unit("0", "2", "0", "2", "0"), folder)
+    assert len(made) == 5
+    assert not any(one() for one in made)
 
 
 def test_the_digest_follows_what_decides_over_scores(monkeypatch, tmp_path):

@@ -164,7 +164,7 @@ def _refined(
     moves = moves[passed]
     if last:
         boxes = _moved(boxes, moves, plus=1)
-        return boxes[overlapping(boxes, 0.7, over_smaller=True)]
+        return np.asarray(boxes[overlapping(boxes, 0.7, over_smaller=True)])
     stay = overlapping(boxes, 0.7)
     return _square(_moved(boxes[stay], moves[stay], plus=1))
 
