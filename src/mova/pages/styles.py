@@ -32,6 +32,7 @@ h2 { font-size: 1.25rem; margin: 0 0 .75rem; }
 h3 { font-size: 1rem; margin: 0 0 .25rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 a { color: var(--accent); }
+.grid + h3 { margin-top: 1.25rem; }
 .lead, .soft { color: var(--soft); }
 .lead { margin-top: 0; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 4px; }

@@ -20,7 +20,7 @@ from curated_tables import (
     source_row,
 )
 from mova.curate.records import State
-from mova.curate.report.data import Tally
+from mova.curate.report.data import Reasons, Tally
 from mova.curate.report.gather import gather, reason_name
 from mova.errors import StageError
 
@@ -63,7 +63,9 @@ def test_every_stage_is_counted_from_where_each_clip_ended():
         ("score", "decoder_crashed", 1),
         ("caption", "endpoint_timeout", 1),
     }
-    assert data.source_reasons == (("no_audio", 1),)
+    assert data.source_reasons == (
+        Reasons("sources", "no_audio", 1, (("c.mov", "no_audio: there is no audio stream"),)),
+    )
 
 
 def test_a_run_that_has_only_cut_has_no_counts_of_later_stages():

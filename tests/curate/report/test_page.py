@@ -37,7 +37,7 @@ def test_a_report_of_nothing_is_a_page_too():
 def test_a_gate_that_did_not_apply_says_why():
     page = page_of([clip_row(1)])
     assert "Gates that did not apply" in page
-    assert "imagebind: <bdi>skipped: weights imagebind.pth" in page
+    assert "<p><bdi>skipped: weights imagebind.pth" in page
     facts = dataclasses.replace(FACTS, measures=())
     assert "No scorer of this run measures it." in page_of([clip_row(1)], facts)
 

@@ -55,6 +55,12 @@ def test_a_threshold_that_is_near_is_in_sight_and_one_that_is_not_is_not():
     assert far.edges[-1] < 10
 
 
+def test_no_bin_holds_clips_of_both_sides_of_a_threshold():
+    found = spread_of(np.linspace(0, 1, 100), lines=[Line(0.3333, True, ""), Line(0.8001, False, "")])
+    assert {0.3333, 0.8001} <= set(found.edges)
+    assert list(found.edges) == sorted(set(found.edges))
+
+
 def test_the_median_of_many_values_is_that_of_a_sample_of_all_of_them():
     values = np.random.default_rng(0).normal(size=100_000)
     found = spread_of(*np.array_split(values, 37))

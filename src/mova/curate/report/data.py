@@ -155,14 +155,14 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Failures:
-    """Sources or clips that failed for the same kind of reason.
+class Reasons:
+    """Sources or clips that were rejected or failed for the same kind of reason.
 
     Attributes:
         stage: where.
         reason: its name.
         number: how many.
-        named: (file, whole reason) of the first of them.
+        named: (file, whole reason) of the first few of them.
     """
 
     stage: str
@@ -184,7 +184,7 @@ class ReportData:
         kinds: what became of the windows of each kind, up to the last stage.
         gates: what each removed.
         other_reasons: reasons of rejection that belong to no gate, with their numbers.
-        source_reasons: why sources were rejected, with their numbers.
+        source_reasons: why sources were rejected, most frequent first.
         idle_gates: gates that did not apply to some clips, why, and to how many.
         spreads: of every score.
         kept, rejected: examples.
@@ -200,12 +200,12 @@ class ReportData:
     kinds: Mapping[str, Tally] = field(default_factory=dict)
     gates: tuple[GateEffect, ...] = ()
     other_reasons: tuple[tuple[str, int], ...] = ()
-    source_reasons: tuple[tuple[str, int], ...] = ()
+    source_reasons: tuple[Reasons, ...] = ()
     idle_gates: tuple[tuple[str, int], ...] = ()
     spreads: tuple[ScoreSpread, ...] = ()
     kept: tuple[Example, ...] = ()
     rejected: tuple[Example, ...] = ()
-    failures: tuple[Failures, ...] = ()
+    failures: tuple[Reasons, ...] = ()
     caption_outcomes: tuple[tuple[str, str, str, int], ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mova.curate.records import State, WindowKind
-from mova.curate.report.data import Example, Failures, GateEffect, ReportData, RunFacts, Tally
+from mova.curate.report.data import Example, GateEffect, Reasons, ReportData, RunFacts, Tally
 from mova.curate.report.examples import Chosen
 from mova.curate.report.spread import Spread
 
@@ -54,8 +54,8 @@ def gather(sources: Iterable[RecordBatch], clips: ClipRows, facts: RunFacts) -> 
         kinds={kind: Tally.of(states) for kind, states in sorted(windows.kinds.items())},
         gates=windows.gates(),
         other_reasons=windows.other_reasons(),
-        source_reasons=_ranked(footage.reasons),
-        idle_gates=_ranked(windows.idle),
+        source_reasons=tuple(sorted(footage.rejected.result(), key=lambda one: -one.number)),
+        idle_gates=tuple(sorted(_ranked(windows.idle), key=lambda one: windows.order_of(one[0]))),
         spreads=tuple(spread.result() for spread in spreads.values()),
         kept=tuple(windows.kept.members(_MOST_KEPT, lambda kind: -sum(windows.kinds[kind].values()))),
         rejected=tuple(windows.rejected.members(_MOST_REJECTED, lambda name: -windows.first[name])),
@@ -67,8 +67,8 @@ def gather(sources: Iterable[RecordBatch], clips: ClipRows, facts: RunFacts) -> 
     return report
 
 
-class _Failed:
-    """Failures by stage and name of the reason, with the first few files."""
+class _Named:
+    """Sources or clips by stage and name of the reason, with the first few files."""
 
     def __init__(self) -> None:
         self._numbers: Counter[tuple[str, str]] = Counter()
@@ -83,8 +83,8 @@ class _Failed:
         if len(named := self._named[key]) < _MOST_NAMED:
             named.append((file, reason))
 
-    def result(self) -> list[Failures]:
-        return [Failures(*key, number, tuple(self._named[key])) for key, number in sorted(self._numbers.items())]
+    def result(self) -> list[Reasons]:
+        return [Reasons(*key, number, tuple(self._named[key])) for key, number in sorted(self._numbers.items())]
 
 
 class _Sources:
@@ -94,8 +94,8 @@ class _Sources:
         self.states: Counter[State] = Counter()
         self.seconds = 0.0
         self.announced: int | None = None
-        self.reasons: Counter[str] = Counter()
-        self.failures = _Failed()
+        self.rejected = _Named()
+        self.failures = _Named()
 
     def add(self, batch: RecordBatch) -> None:
         self.seconds += float(np.nansum(_numbers(batch, "duration_s")))
@@ -107,7 +107,7 @@ class _Sources:
             if state == State.FAILED:
                 self.failures.add("sources", uri, reasons or ())
             elif state == State.REJECTED:
-                _count(self.reasons, reason_name((reasons or ["no reason was noted"])[0]))
+                self.rejected.add("sources", uri, reasons or ())
 
 
 class _Clips:
@@ -128,7 +128,7 @@ class _Clips:
         self.idle: Counter[str] = Counter()
         self.marks: Counter[str] = Counter()
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
-        self.failures = _Failed()
+        self.failures = _Named()
         self.kept: Chosen[Example] = Chosen(per_group=_MOST_KEPT, most_groups=8)
         self.rejected: Chosen[Example] = Chosen(per_group=_MOST_REJECTED // 2, most_groups=_MOST_NAMES)
 
@@ -224,6 +224,11 @@ class _Clips:
         return tuple(
             GateEffect(gate, self.alone[name], self.first[name], self.only[name]) for name, gate in self._gates.items()
         )
+
+    def order_of(self, name: str) -> int:
+        """Return the place of a gate among the gates."""
+        names = list(self._gates)
+        return names.index(name) if name in names else len(names)
 
     def other_reasons(self) -> tuple[tuple[str, int], ...]:
         """Return reasons that belong to no gate."""

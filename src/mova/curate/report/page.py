@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from mova.curate.report.cards import example_card, spread_card
 from mova.curate.report.data import PAPER_CUT, PAPER_CUT_SPEECH, PAPER_VERDICTS, ReportData, Tally
@@ -183,12 +184,27 @@ def _rejections(data: ReportData) -> Html:
         )
     parts += [
         _numbered("Other reasons why clips were rejected", "Reason", data.other_reasons),
-        _numbered("Why sources were rejected", "Reason", data.source_reasons),
+        _sources(data),
         _idle_gates(data),
     ]
     if not any(part is not None for part in parts):
         parts.append(note("Nothing was rejected, and every gate applied to every clip.", tone=Tone.GOOD))
     return joined(*parts)
+
+
+def _sources(data: ReportData) -> Html | None:
+    if not data.source_reasons:
+        return None
+    rows = [
+        (
+            stranger(one.reason, 80),
+            _counted(one.number),
+            [element("p", stranger(file, 300), ": ", stranger(reason, 300)) for file, reason in one.named[:5]],
+        )
+        for one in data.source_reasons
+    ]
+    columns: list[Column | str] = ["Reason", Column("Sources", is_number=True), "The first of them"]
+    return table("Why sources were rejected", columns, rows)
 
 
 def _idle_gates(data: ReportData) -> Html | None:
@@ -199,13 +215,18 @@ def _idle_gates(data: ReportData) -> Html | None:
         (
             stranger(name, 300),
             _counted(number),
-            [element("p", f"{part}: ", stranger(why[part], 300)) for part in name.split(" or ") if part in why]
-            or "No scorer of this run measures it.",
+            _reasons_of(name.split(" or "), why) or "No scorer of this run measures it.",
         )
         for name, number in data.idle_gates
     ]
     columns: list[Column | str] = ["Gate", Column("Clips", is_number=True), "Why"]
     return table("Gates that did not apply, to how many clips, and why", columns, rows)
+
+
+def _reasons_of(names: list[str], why: Mapping[str, str]) -> list[Html]:
+    """Return why measures have no values; a single one needs no name."""
+    heads = {name: f"{name}: " if len(names) > 1 else "" for name in names if name in why}
+    return [element("p", head, stranger(why[name], 300)) for name, head in heads.items()]
 
 
 def _removed(number: int, came_in: int) -> Html:

@@ -97,4 +97,10 @@ class Spread:
                 low, high = min(low, line.value - room * 0.02), max(high, line.value + room * 0.02)
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
             low, high = low - room / 2, high + room / 2
-        return np.linspace(low, high, _BINS + 1)
+        edges = np.linspace(low, high, _BINS + 1)
+        for line in self.lines:
+            # No bin holds clips of both sides of a threshold.
+            nearest = int(np.argmin(np.abs(edges[1:-1] - line.value))) + 1
+            if edges[nearest - 1] < line.value < edges[nearest + 1]:
+                edges[nearest] = line.value
+        return edges
