@@ -35,7 +35,8 @@ def shards(tmp_path_factory):
 def test_a_training_finds_every_clip_encoded(shards, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     told = []
-    assert cache_latents(SECTION, shards, cache, lambda done, of: told.append((done, of))) == 4
+    section = SECTION.model_copy(update={"compute": "bfloat16"})
+    assert cache_latents(section, shards, cache, lambda done, of: told.append((done, of))) == 4
     assert told[-1] == (2, 2)
 
     def encoded_again(*_):
@@ -46,9 +47,10 @@ def test_a_training_finds_every_clip_encoded(shards, tmp_path, monkeypatch):
     data = MediaDataConfig(
         source="shards", path=shards, sizes=("64x32",), num_frames=5, min_frames=5, validation_clips=2, workers=1
     )
-    splits = open_splits(data, model=find_model("mova-tiny"), cache=cache, device=torch.device("cpu"))
+    encoding = {"model": find_model("mova-tiny"), "device": torch.device("cpu"), "compute": "bfloat16"}
+    splits = open_splits(data, cache=cache, **encoding)
     assert sorted(len(split.facts) for split in splits.values()) == [2, 2]
-    assert cache_latents(SECTION, shards, cache) == 4
+    assert cache_latents(section, shards, cache) == 4
 
 
 def test_what_cannot_be_encoded_is_told_of(shards, tmp_path):

@@ -29,7 +29,7 @@ def cache_latents(
     """
     # Torch takes seconds to load, and an export without latents does not need it.
     from mova.data.cache import LatentCache
-    from mova.data.cache_plan import CachePlan
+    from mova.data.cache_plan import plan_splits
     from mova.data.config import MediaDataConfig
     from mova.data.encode import Encoding, sample_rate_of
     from mova.data.latents import FILES_MEMORY, SPLITS
@@ -49,10 +49,11 @@ def cache_latents(
     )
     clips = scan_clips(data, cache / FILES_MEMORY)
     encoding = Encoding(model, choose_device(section.device), section.compute)
+    rate = sample_rate_of(model)
+    sources = {split: MediaSource(data, split, rate, clips=clips) for split in SPLITS}
     held = 0
-    for split in SPLITS:
-        source = MediaSource(data, split, sample_rate_of(model), clips=clips)
-        failed = CachePlan.of(source, model, LatentCache(cache)).fill(encoding, section.workers, on_progress)
+    for split, plan in plan_splits(sources, encoding, LatentCache(cache)).items():
+        failed, source = plan.fill(encoding, section.workers, on_progress), sources[split]
         if failed:
             index, reason = next(iter(failed.items()))
             raise DataError(
