@@ -10,21 +10,26 @@ import sys
 import tempfile
 import traceback
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from mova.errors import MovaError
+from mova.curate.cut.examine import Wanted, inspect_source, survey_source
+from mova.errors import MovaError, ReadError
 from mova.media.frames import read_image
 from mova.media.media_file import check_whole
 from mova.media.probe import probe, probe_audio
 from mova.media.provenance import read_xmp
 from mova.media.read import read_audio, read_frames, read_span
+from mova.media.transcode.clips import ClipWindow, SourceView, cut_clips
+from mova.media.transcode.encode import ClipFormat
 from mova.media.write import read_metadata
 
 HANG_S = 20
 ADDRESS_SPACE = 4 << 30
 LONGEST_TEXT = 2_000
+FOLDERS = {"footage": "video"}
 STRIKING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -92,6 +97,17 @@ def audio(path: Path) -> None:
     try_all(readers)
 
 
+def footage(path: Path) -> None:
+    wanted = Wanted(0.2, needs_audio=False, shots="none")
+    found = inspect_source(path, wanted)
+    survey_source(path, wanted)
+    form = ClipFormat(5, Fraction(24), (32, 48), preset="ultrafast")
+    windows = [ClipWindow(Fraction(number, 2), path.with_name(f"{number}.clip.mp4")) for number in range(3)]
+    cuts = cut_clips(path, windows, form, SourceView(is_silent=True))
+    if found.reason or any(cut.error for cut in cuts):
+        raise ReadError(found.reason or "a clip was refused")
+
+
 def image(path: Path) -> None:
     read_image(path)
 
@@ -116,7 +132,7 @@ def say(*words: object) -> None:
 def main(reader: str, folder: str, seed: str, first: str, end: str) -> None:
     warnings.simplefilter("error")
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    originals = sorted(path for path in (Path(folder) / reader).iterdir())
+    originals = sorted(path for path in (Path(folder) / FOLDERS.get(reader, reader)).iterdir())
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for index in range(int(first), int(end)):
             original = originals[index % len(originals)]
@@ -125,7 +141,7 @@ def main(reader: str, folder: str, seed: str, first: str, end: str) -> None:
             path.write_bytes(mutate(original.read_bytes(), np.random.default_rng([int(seed), index])))
             signal.setitimer(signal.ITIMER_PROF, HANG_S)
             try:
-                {"video": video, "audio": audio, "image": image}[reader](path)
+                {"video": video, "audio": audio, "image": image, "footage": footage}[reader](path)
                 say("read")
             except MovaError as error:
                 say("refused" if len(str(error)) < LONGEST_TEXT else f"failed text of {len(str(error))} characters")

@@ -160,7 +160,7 @@ def read_all(reader, folder, first, end):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("reader", ["video", "audio", "image"])
+@pytest.mark.parametrize("reader", ["video", "audio", "image", "footage"])
 def test_damaged_files_are_read_or_refused(originals, reader):
     outcomes, failures = read_all(reader, originals, 0, COUNT)
     assert not failures, "\n".join(failures)
@@ -172,7 +172,7 @@ def test_damaged_files_are_read_or_refused(originals, reader):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("reader", ["video", "audio", "image"])
+@pytest.mark.parametrize("reader", ["video", "audio", "image", "footage"])
 def test_many_more_damaged_files_are_read_or_refused(originals, reader):
     _, failures = read_all(reader, originals, 1_000_000, 1_000_000 + max(COUNT, 500))
     assert not failures, "\n".join(failures)

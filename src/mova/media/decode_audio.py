@@ -213,7 +213,7 @@ def _frames(
         yield from media_file.decode(container, stream, path)
         return
     can_seek = media_file.seek(container, stream, origin_s + from_s)
-    decoded = media_file.decode(container, stream, path)
+    decoded = media_file.decode_audio_from_seek(container, stream, path)
     landed = next(decoded, None) if can_seek else None
     if (
         landed is not None

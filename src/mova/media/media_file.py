@@ -75,10 +75,19 @@ def open_media(path: PathArgument) -> Iterator[InputContainer]:
         "max_streams": str(limits.MAX_STREAMS),
         "max_pixels": str(limits.MAX_VIDEO_PIXELS),
     }
+    # Absolute, since FFmpeg takes what stands before a colon in a relative path for a protocol.
+    with (
+        as_read_errors(file),
+        av.open(str(file.absolute()), "r", options=options, metadata_errors="replace") as container,
+    ):
+        yield container
+
+
+@contextmanager
+def as_read_errors(file: PathArgument) -> Iterator[None]:
+    """Turn what FFmpeg finds wrong with a file while the block reads it into a `ReadError`."""
     try:
-        # Absolute, since FFmpeg takes what stands before a colon in a relative path for a protocol.
-        with av.open(str(file.absolute()), "r", options=options, metadata_errors="replace") as container:
-            yield container
+        yield
     except MovaError:
         raise
     except av.error.FFmpegError as error:
@@ -141,6 +150,20 @@ def decode(
 ) -> Iterator[VideoFrame] | Iterator[AudioFrame]:
     """Yield the decoded frames of a stream from where the container stands."""
     return cast("Iterator[VideoFrame] | Iterator[AudioFrame]", _decoded(container, stream, path))
+
+
+def decode_audio_from_seek(container: InputContainer, stream: AudioStream, path: PathArgument) -> Iterator[AudioFrame]:
+    """Yield the decoded frames of audio behind a seek, which may have ended in the middle of one that cannot be."""
+    has_begun = False
+    for packet in demux(container, [stream], path):
+        try:
+            frames = cast("list[AudioFrame]", packet.decode())
+        except av.error.InvalidDataError:
+            if has_begun:
+                raise
+            continue
+        has_begun = has_begun or bool(frames)
+        yield from frames
 
 
 def _decoded(container: InputContainer, stream: Stream, path: PathArgument) -> Iterator[object]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
@@ -21,10 +20,13 @@ from mova.curate.cut.windows import Footage, Window, WindowRules, plan_windows
 from mova.curate.guarded import GuardedProcess, Lost
 from mova.curate.records import ClipRecord, SourceRecord, State, clip_id, source_id
 from mova.curate.stage import StageNeeds, Unit, UnitRows
+from mova.errors import MissingExtraError
 from mova.media.transcode.clips import ClipWindow, CutClip, SourceView, cut_clips
 from mova.media.transcode.encode import ClipFormat
 from mova.media.write import remove_stale
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _RULES: Final = 1
 """Raised whenever the same source gives other clips."""
 _AT_ONCE: Final = 16
@@ -121,16 +123,16 @@ class CutStage:
             return UnitRows(_ended(record, State.FAILED, f"storage: {error}"), ())
 
     def _cut(self, record: SourceRecord, source: Fetched, folder: Path) -> UnitRows:
-        guard, wanted, cut = _guard(self.cut.memory_mib << 20), self.wanted, self.cut
+        guard, wanted, cut = _GUARDS.get(self.cut.memory_mib << 20), self.wanted, self.cut
         limit_s = cut.limit_s + source.stored.size_bytes / _READ_BYTES_PER_S
-        inspected = guard.call(inspect_source, limit_s, source.path, wanted)
+        inspected = _asked(guard, inspect_source, limit_s, source.path, wanted)
         if isinstance(inspected, Lost):
             return UnitRows(_ended(record, State.FAILED, inspected.reason), ())
         record = replace(record, duration_s=inspected.duration_s)
         if inspected.state is not State.KEPT:
             return UnitRows(_ended(record, inspected.state, inspected.reason), ())
         limit_s = cut.limit_s + cut.limit_factor * inspected.duration_s
-        surveyed = guard.call(survey_source, limit_s, source.path, wanted)
+        surveyed = _asked(guard, survey_source, limit_s, source.path, wanted)
         if isinstance(surveyed, Lost):
             return UnitRows(_ended(record, State.FAILED, surveyed.reason), ())
         if surveyed.reason:
@@ -204,7 +206,8 @@ class CutStage:
     ) -> list[CutClip]:
         """Cut some clips; if their process is lost, each one again by itself, so that one cannot spoil the others."""
         span_s = float(jobs[-1].start - jobs[0].start) + float(self.form.duration) * (1 + len(jobs))
-        done = guard.call(cut_clips, self.cut.limit_s + self.cut.limit_factor * span_s, path, jobs, self.form, view)
+        limit_s = self.cut.limit_s + self.cut.limit_factor * span_s
+        done = _asked(guard, cut_clips, limit_s, path, jobs, self.form, view)
         if not isinstance(done, Lost):
             return done
         if len(jobs) == 1:
@@ -220,10 +223,48 @@ class CutStage:
             raise OSError(errno.ENOSPC, f"{text}, got {free}")
 
 
-@lru_cache(maxsize=1)
-def _guard(memory_bytes: int) -> GuardedProcess:
-    """Return this process's child for decoders; to start one takes longer than to inspect a file."""
-    return GuardedProcess(memory_bytes)
+def _asked(
+    guard: GuardedProcess, function: Callable[_P, _T], limit_s: float, /, *args: _P.args, **kwargs: _P.kwargs
+) -> _T | Lost:
+    """Call a function in the child; an error that nobody foresaw costs the source, not the run.
+
+    Raises:
+        OSError: the folder cannot be written.
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        return guard.call(function, limit_s, *args, **kwargs)
+    except (OSError, MissingExtraError):
+        raise
+    except Exception as error:
+        return Lost("decoder_crashed", f"{type(error).__name__}: {error}"[:500])
+
+
+class _Guards:
+    """This process's child for decoders: to start one takes longer than to inspect a file."""
+
+    def __init__(self) -> None:
+        self._guard: GuardedProcess | None = None
+        self._memory_bytes = 0
+
+    def get(self, memory_bytes: int) -> GuardedProcess:
+        if self._guard is None or memory_bytes != self._memory_bytes:
+            self.close()
+            self._guard, self._memory_bytes = GuardedProcess(memory_bytes), memory_bytes
+        return self._guard
+
+    def close(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+
+
+_GUARDS: Final = _Guards()
+
+
+def close_guard() -> None:
+    """End this process's child for decoders; the next source starts another one."""
+    _GUARDS.close()
 
 
 def _ended(record: SourceRecord, state: State, reason: str) -> SourceRecord:

@@ -171,15 +171,24 @@ class _Player:
         self._stream = media_file.video_stream(self._container, self.path)
 
     def _begin(self, frames: Iterator[TimedFrame]) -> None:
-        self._frames = frames
-        self._current, self._following = next(frames, None), next(frames, None)
+        with media_file.as_read_errors(self.path):
+            self._frames = frames
+            self._current, self._following = next(frames, None), next(frames, None)
 
     def reopen(self) -> None:
         """Forget where the source stands, after an error."""
         self._frames, self._current, self._following = iter(()), None, None
 
     def shown(self, start: Fraction, form: ClipFormat) -> Iterator[VideoFrame]:
-        """Yield the frames of a clip."""
+        """Yield the frames of a clip.
+
+        Raises:
+            ReadError: the source is damaged there, or ends.
+        """
+        with media_file.as_read_errors(self.path):
+            yield from self._shown(start, form)
+
+    def _shown(self, start: Fraction, form: ClipFormat) -> Iterator[VideoFrame]:
         self._go(float(start))
         source: TimedFrame | None = None
         rendered: VideoFrame | None = None
@@ -203,7 +212,11 @@ class _Player:
                 self._open()
             if not media_file.seek(self._container, self._stream, target_s):
                 break
-            self._begin(whole_frames(self._container, self._stream, self.path))
+            try:
+                self._begin(whole_frames(self._container, self._stream, self.path))
+            except ReadError:
+                # Nothing that can be decoded begins there.
+                self.reopen()
             if self._current is not None and self._current.time_s <= time_s + _TOLERANCE_S:
                 return
         # No index, or one that leads to the wrong place: only reading from the start tells.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from mova.errors import ReadError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _STEP_BACK_S = 0.5
 # Decoding times within a stream may stand still; going back by this much is disorder, which players bear.
 _TAIL_S = 3.0
+_END_FRAMES = 24
 
 
 @dataclass
@@ -151,19 +153,13 @@ def _note(track: Track, packet: Packet[Stream], usual_s: float, last: dict[int, 
 
 
 def _decode_ends(path: PathArgument, track: Track) -> None:
-    """Decode the first key frame's group, and what lies behind the last key frame."""
+    """Decode some frames at the beginning and behind the last key frame: to decode all of them may take hours."""
     with media_file.open_media(path) as container:
         stream = media_file.video_stream(container, path)
-        key_frames = num_frames = 0
-        for frame in media_file.decode_video(container, stream, path):
-            num_frames += 1
-            key_frames += frame.key_frame
-            if key_frames > 1 or num_frames > 300:
-                break
-        if not num_frames:
+        if not sum(1 for _ in islice(media_file.decode_video(container, stream, path), _END_FRAMES)):
             raise ReadError(f"a video must have at least one frame, got none in {path}")
     with media_file.open_media(path) as container:
         stream = media_file.video_stream(container, path)
         if track.duration_s > _TAIL_S and media_file.seek(container, stream, track.end_s - _TAIL_S / 2):
-            for _ in media_file.decode_video(container, stream, path):
+            for _ in islice(media_file.decode_video(container, stream, path), _END_FRAMES):
                 pass
