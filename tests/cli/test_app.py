@@ -12,7 +12,7 @@ import mova.plan.cost
 from mova.cli.app import main
 from mova.errors import MissingExtraError, NumericalError
 
-VERBS = ("generate", "train", "evaluate", "toyworld", "weights", "plan", "bench")
+VERBS = ("generate", "train", "curate", "evaluate", "toyworld", "weights", "plan", "bench")
 PLAN = ["plan", "--model", "mova-360p", "--json"]
 
 

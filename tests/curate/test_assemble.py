@@ -27,7 +27,7 @@ def test_pieces_of_the_table_are_joined_in_order(tmp_path, monkeypatch):
     footage = write_sources(tmp_path / "in", 5, clips=40)
     gates = (Gate(score="silence_share", below=0.6),)
     plain = list(iter_clips(run_all(toy_run(footage, tmp_path / "plain", gates=gates))))
-    for module in ("tables", "assemble", "evidence", "summary"):
+    for module in ("tables", "assemble", "decide.evidence", "summary"):
         monkeypatch.setattr(f"mova.curate.{module}.ROWS", 16)
     assert list(iter_clips(run_all(toy_run(footage, tmp_path / "small", gates=gates)))) == plain
 

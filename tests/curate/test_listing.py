@@ -8,7 +8,8 @@ from mova.curate.folder import OutputFolder
 from mova.curate.listing import listed_digest, take_list
 from mova.curate.records import SourceRecord
 from mova.curate.runner import run_all
-from mova.curate.tables import iter_clips, iter_sources
+from mova.curate.source_table import iter_sources
+from mova.curate.tables import iter_clips
 from mova.errors import DataError
 from shared_curation import list_folder, toy_run, write_sources
 

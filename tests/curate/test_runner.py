@@ -7,7 +7,8 @@ import pytest
 
 from mova.curate.config.verdicts import Gate
 from mova.curate.runner import run_all, run_verdicts
-from mova.curate.tables import iter_clips, iter_sources, read_columns
+from mova.curate.source_table import iter_sources
+from mova.curate.tables import iter_clips, read_columns
 from mova.errors import ConfigError, DataError
 from shared_curation import ToyScore, toy_run, write_sources
 

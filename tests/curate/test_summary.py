@@ -4,7 +4,8 @@ import json
 
 from mova.curate.config.verdicts import Gate
 from mova.curate.runner import run_all
-from mova.curate.tables import iter_clips, iter_sources
+from mova.curate.source_table import iter_sources
+from mova.curate.tables import iter_clips
 from shared_curation import toy_run, write_sources
 
 

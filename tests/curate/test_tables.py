@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 
 from mova.curate.folder import OutputFolder
-from mova.curate.records import Caption, ClipRecord, SourceRecord, State, WindowKind
+from mova.curate.records import Caption, ClipRecord, State, WindowKind
 from mova.curate.runner import run_all
-from mova.curate.tables import (
-    iter_clips,
-    iter_sources,
-    num_rows,
-    read_columns,
-    read_unit,
-    score_names,
-    write_unit,
-)
-from mova.curate.tables import (
-    write_sources as write_table,
-)
+from mova.curate.tables import iter_clips, num_rows, read_columns, read_unit, score_names, write_unit
 from mova.errors import DataError
 from mova.scorers.base import Absence, Score
 from shared_curation import toy_run, write_sources
@@ -53,15 +42,6 @@ def test_rows_of_a_unit_come_back_as_they_were(tmp_path):
     assert read_unit(path) == [FULL, EMPTY]
     write_unit(OutputFolder(tmp_path), path, [])
     assert read_unit(path) == []
-
-
-def test_sources_come_back_as_they_were(tmp_path):
-    sources = [
-        SourceRecord("id", "uri", "ab", 2**40, "CC0", {"a": "b"}, 3.5, State.FAILED, ("storage: x",), "17"),
-        SourceRecord("", "v", "", 0),
-    ]
-    write_table(OutputFolder(tmp_path), tmp_path / "sources.parquet", ((source, 2) for source in sources))
-    assert list(iter_sources(tmp_path / "sources.parquet")) == sources
 
 
 @pytest.fixture(scope="module")

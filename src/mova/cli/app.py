@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from mova.cli import bench, evaluate, generate, plan, toyworld, train, weights
+from mova.cli import bench, curate, evaluate, generate, plan, toyworld, train, weights
 from mova.cli.terminal.log import configure_logging
 from mova.cli.terminal.process import ending_signals
 from mova.cli.terminal.streams import tolerant_streams
@@ -65,7 +65,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for verb in (generate, train, evaluate, toyworld, weights, plan, bench):
+    for verb in (generate, train, curate, evaluate, toyworld, weights, plan, bench):
         verb.register(app)
     return app
 

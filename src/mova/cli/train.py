@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mova.cli.recipes import print_names, print_recipe
+from mova.cli.terminal.progress import TextBars
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mova.train.loop.trainer import Progress
-
-# Where stderr is no terminal, a line this often says how far a stage is.
-_LINE_EVERY_S = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -47,12 +46,13 @@ def train(
 ) -> None:
     """Train from a recipe; prints the directory of the model."""
     if list_names:
-        _list_recipes()
+        print_names("train")
         return
     if recipe is None:
         raise typer.BadParameter("a name or a path is needed; --list prints the names", param_hint="RECIPE")
     if show:
-        _show_recipe(recipe, {"--set": overrides, "--resume": resume, "--cache": cache, "--dry-run": dry_run})
+        others = {"--set": overrides, "--resume": resume, "--cache": cache, "--dry-run": dry_run}
+        print_recipe(recipe, "train", others)
         return
     from mova.distributed.mesh import leave_parallel
     from mova.errors import MissingExtraError
@@ -65,42 +65,20 @@ def train(
         _say_plan(recipe, overrides or (), resume, cache)
         return
     try:
-        with _Bars() as bars:
-            folder = run_recipe(recipe, overrides=overrides or (), resume=resume, cache=cache, on_progress=bars.show)
+        with TextBars() as bars:
+            folder = run_recipe(
+                recipe,
+                overrides=overrides or (),
+                resume=resume,
+                cache=cache,
+                on_progress=lambda now: bars.show(now.stage, now.step, now.total, _values(now)),
+            )
     except KeyboardInterrupt:
         # Several processes leave together, see `Interrupts`.
         leave_parallel()
         raise
     leave_parallel()
     typer.echo(folder)
-
-
-def _list_recipes() -> None:
-    """Print a line for each shipped recipe; the stages of a run stand below it."""
-    from mova.recipe.locate import list_recipes
-
-    shipped = list_recipes("train")
-    names = [f"{'  ' if one.ladder else ''}{one.name}" for one in shipped]
-    width = max(map(len, names)) + 2
-    for name, one in zip(names, shipped, strict=True):
-        typer.echo(f"{name:<{width}}{one.summary}")
-
-
-def _show_recipe(recipe: str, others: Mapping[str, object]) -> None:
-    """Print the text of a recipe as it is on disk, comments included."""
-    from mova.errors import ConfigError
-    from mova.recipe.locate import find_recipe, former_recipe
-
-    if given := [name for name, value in others.items() if value]:
-        raise ConfigError(f"--show prints a recipe as it is and goes with no other option, got {', '.join(given)} too")
-    path = find_recipe(recipe, "train")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"there is no recipe at {path}{former_recipe(path, 'train')}") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
-    typer.echo(text, nl=False)
 
 
 def _say_plan(recipe: str, overrides: Sequence[str], resume: Path | None, cache: Path | None) -> None:
@@ -157,52 +135,7 @@ def _memory(config: Any, clips_bytes: int) -> list[str]:
         return [f"memory is not planned: {error}"]
 
 
-class _Bars:
-    """One bar per stage on stderr: steps, rate, time left, losses; plain lines where it is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._console = Console(stderr=True)
-        self._progress = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._said: dict[str, float] = {}
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, progress: Progress) -> None:
-        """Move the bar of the stage that reports, or say how far it is."""
-        rate = f"{progress.samples_per_second:.3g} samples/s " if progress.samples_per_second else ""
-        text = rate + " ".join(f"{name} {value:.3g}" for name, value in progress.values.items())
-        if not self._console.is_terminal:
-            self._say(progress, text)
-            return
-        if progress.stage not in self._tasks:
-            self._tasks[progress.stage] = self._progress.add_task(progress.stage, total=progress.total, values="")
-        task = self._tasks[progress.stage]
-        self._progress.update(task, completed=progress.step, total=progress.total, values=text)
-
-    def _say(self, progress: Progress, text: str) -> None:
-        now = time.monotonic()
-        is_last = progress.step >= progress.total
-        if not is_last and now - self._said.get(progress.stage, -_LINE_EVERY_S) < _LINE_EVERY_S:
-            return
-        self._said[progress.stage] = now
-        typer.echo(f"{progress.stage} {progress.step}/{progress.total} {text}".rstrip(), err=True)
+def _values(progress: Progress) -> str:
+    """Return rate and losses in words."""
+    rate = f"{progress.samples_per_second:.3g} samples/s " if progress.samples_per_second else ""
+    return rate + " ".join(f"{name} {value:.3g}" for name, value in progress.values.items())

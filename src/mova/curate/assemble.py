@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mova.curate.folder import OutputFolder
 from mova.curate.records import SourceRecord, State
+from mova.curate.source_table import iter_sources
 from mova.curate.tables import (
     PARTS,
     ROWS,
@@ -16,7 +17,6 @@ from mova.curate.tables import (
     caption_type,
     clip_types,
     iter_batches,
-    iter_sources,
     named_schema,
     open_table,
     score_names,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mova.curate.folder import OutputFolder
-from mova.curate.records import SourceRecord
-from mova.curate.tables import iter_sources, num_rows, write_sources
+from mova.curate.records import SourceRecord, State
+from mova.curate.source_table import iter_sources, write_sources
+from mova.curate.tables import num_rows, sort_table
 from mova.curate.units import digest_of, unit_of_source
 from mova.errors import DataError
 from mova.files.json_file import shorten
@@ -21,7 +23,7 @@ def take_list(folder: OutputFolder, sources: Iterable[SourceRecord], stages: Seq
 
     Args:
         folder: of the run.
-        sources: all that the recipe names, in the order of their `uri`.
+        sources: all that the recipe names, in whatever order.
         stages: names of the stages, whose rows are forgotten.
         limit: take at most so many: those whose ids come first, so that a larger sample holds a smaller one.
 
@@ -33,7 +35,9 @@ def take_list(folder: OutputFolder, sources: Iterable[SourceRecord], stages: Seq
         OSError: the folder cannot be written.
     """
     following = folder.root / "list.next.parquet"
-    write_sources(folder, following, ((source, 0) for source in _in_order(sources)))
+    write_sources(folder, following, ((_named(source), 0) for source in sources))
+    sort_table(folder, following, "uri")
+    _check_once(iter_sources(following))
     if not num_rows(following):
         raise DataError("there must be at least one source to cut, and the recipe's source has none")
     if folder.listing.exists():
@@ -56,13 +60,23 @@ def listed_digest(source: SourceRecord) -> str:
     return digest_of(source.uri, source.size_bytes, source.version, source.licence, sorted(source.columns.items()))
 
 
-def _in_order(sources: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+def _named(source: SourceRecord) -> SourceRecord:
+    """Return a source with a name that a table can hold; one whose file has another has failed with the reason."""
+    try:
+        source.uri.encode()
+    except UnicodeEncodeError:
+        uri = source.uri.encode("utf-8", "backslashreplace").decode()
+        reason = "storage: the name of the file is no UTF-8; give it another one"
+        return replace(source, uri=uri, state=State.FAILED, reasons=(reason,))
+    return source
+
+
+def _check_once(sources: Iterator[SourceRecord]) -> None:
     last: str | None = None
     for source in sources:
-        if last is not None and source.uri <= last:
-            raise DataError(f"each source must be listed once, got {shorten(source.uri)} twice or out of order")
+        if source.uri == last:
+            raise DataError(f"each source must be listed once, got {shorten(source.uri)} twice")
         last = source.uri
-        yield source
 
 
 def _gone(former: Iterator[SourceRecord], now: Iterator[SourceRecord]) -> Iterator[str]:

@@ -6,21 +6,24 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 from mova.curate.assemble import DUPLICATE, write_captioned, write_final, write_scored
 from mova.curate.config.verdicts import Gate
-from mova.curate.evidence import iter_kept, read_evidence, write_verdicts
+from mova.curate.decide.evidence import iter_kept, read_evidence, write_verdicts
+from mova.curate.decide.verdicts import decide
 from mova.curate.executors.base import Executor
 from mova.curate.folder import OutputFolder
 from mova.curate.listing import listed_digest, take_list
 from mova.curate.progress import Meter, OnProgress
 from mova.curate.records import ClipRecord, SourceRecord, State
+from mova.curate.source_table import iter_sources, write_sources
 from mova.curate.stage import Stage, Unit
 from mova.curate.summary import write_summary
 from mova.curate.sweep import sweep
-from mova.curate.tables import arrow, clips_of, iter_sources, num_rows, read_unit, score_names, write_sources
+from mova.curate.tables import arrow, clips_of, num_rows, read_unit, score_names
 from mova.curate.units import (
     MOST_CLIPS,
     Manifest,
@@ -32,14 +35,19 @@ from mova.curate.units import (
     unit_of_clips,
     unit_of_source,
 )
-from mova.curate.verdicts import decide
 from mova.errors import ConfigError, DataError
 from mova.files.json_file import read_object, shorten
 from mova.files.lock import lock_folder
 from mova.version import package_version
 
-FREE: Final = ("verdicts", "execution", "output", "export")
-"""Sections of a recipe that may change between runs over one output folder."""
+FREE: Final = (
+    *("verdicts.*", "execution.*", "output.*", "export", "export.*"),
+    *("source.most_gib", "source.keep_free_gib", "cut.limit_s", "cut.limit_factor", "cut.memory_mib"),
+    *("score.weights", "score.batch", "caption.concurrency", "caption.give_up_after", "caption.budget.*"),
+    *(f"caption.*.{key}" for key in ("base_url", "api_key_env", "timeout_s", "deadline_s", "attempts", "stream")),
+)
+"""Keys of a recipe that may change between runs over one output folder: none decides over what the rows say but for
+the verdicts, which are made anew, and weights, whose files count for themselves."""
 _MOST_DIFFERENCES: Final = 10
 _LOG = logging.getLogger(__name__)
 
@@ -55,14 +63,16 @@ class Run:
     Attributes:
         root: output folder.
         recipe: resolved, as plain values for JSON.
-        sources: gives all sources in the order of their `uri`; may be asked several times.
+        sources: gives all sources; may be asked several times.
         cut: stage 1.
         score: stage 2, without the verdicts.
         caption: stage 3; None makes no captions.
         gates: of the verdicts.
         executor: does the units.
         retry_failed: whether what failed in an earlier run is tried again.
+        frame_rate: of the clips, in frames per second.
         on_progress: is told how far each stage is.
+        finish: called when the tables are complete, while the folder is still held; says whether captions were made.
     """
 
     root: Path
@@ -74,7 +84,9 @@ class Run:
     gates: Sequence[Gate]
     executor: Executor
     retry_failed: bool = False
+    frame_rate: float = 24.0
     on_progress: OnProgress = field(default=_nothing)
+    finish: Callable[[bool], None] = field(default=_nothing)
 
     @property
     def folder(self) -> OutputFolder:
@@ -156,7 +168,7 @@ def _claim(run: Run) -> None:
 def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what differs between two recipes, but for sections that may, a line for each key."""
     one, other = dict(_flat(former)), dict(_flat(now))
-    keys = [key for key in {**one, **other} if key.partition(".")[0] not in FREE]
+    keys = [key for key in {**one, **other} if not any(fnmatchcase(key, pattern) for pattern in FREE)]
     return [
         f"{key} is {shorten(other.get(key, 'absent'))} and was {shorten(one.get(key, 'absent'))}"
         for key in sorted(keys)
@@ -166,7 +178,7 @@ def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 def _flat(value: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
     for name, part in value.items():
-        if isinstance(part, Mapping):
+        if isinstance(part, Mapping) and part:
             yield from _flat(part, f"{head}{name}.")
         else:
             yield f"{head}{name}", list(part) if isinstance(part, tuple) else part
@@ -257,7 +269,8 @@ def _conclude(run: Run, caption: Stage | None) -> Path:
     waiting = write_final(folder, run.score.name, run.caption_name)
     if waiting and run.caption is not None:
         _LOG.warning("%d clips are kept and have no captions yet: `mova curate` makes them", waiting)
-    write_summary(folder, (run.cut.name, run.score.name, run.caption_name), decisions)
+    write_summary(folder, (run.cut.name, run.score.name, run.caption_name), decisions, run.frame_rate)
+    run.finish(caption is not None)
     return folder.clips
 
 

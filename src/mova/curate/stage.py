@@ -89,5 +89,8 @@ class Stage(Protocol):
 
         Raises:
             DataError: the unit cannot be done, and would not be the next time: its rows are failed with the text.
-            OSError: the folder cannot be written: the run ends.
+            StageError: nothing more can be done now, for example because a budget is spent: the run ends, and goes on
+                when it is started again.
+            OSError: the folder cannot be written: the run ends. Or the source's storage does not answer: it is tried
+                again, and then the unit's rows are failed with the text.
         """

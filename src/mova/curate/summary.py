@@ -7,28 +7,30 @@ from typing import Final
 
 import numpy as np
 
+from mova.curate.decide.verdicts import Decisions, Outcome, Verdict
 from mova.curate.folder import OutputFolder
 from mova.curate.records import State
 from mova.curate.tables import ROWS, iter_batches
-from mova.curate.verdicts import Decisions, Outcome, Verdict
+from mova.errors import DataError
+from mova.files.json_file import Fields, read_object
 
-_RATE: Final = 24.0
 _STATES: Final = tuple(map(str, State))
 
 
-def write_summary(folder: OutputFolder, stages: Sequence[str], decisions: Decisions) -> None:
+def write_summary(folder: OutputFolder, stages: Sequence[str], decisions: Decisions, rate: float) -> None:
     """Write the counts of all stages, and what each gate did.
 
     Args:
         folder: of the run; its tables are complete.
         stages: names of the three stages.
         decisions: on all clips.
+        rate: frames per second of the clips.
 
     Raises:
         OSError: the file cannot be written.
     """
     cut, score, caption = stages
-    counts, hours = _count_clips(folder)
+    counts, hours = _count_clips(folder, rate)
     rows: dict[str, dict[str, float]] = {"sources": _sources(folder)}
     for name in (cut, score, "verdicts", caption):
         lost = {state: counts.get((name, state), 0) for state in _STATES[1:]}
@@ -46,11 +48,20 @@ def write_summary(folder: OutputFolder, stages: Sequence[str], decisions: Decisi
     folder.write_json(folder.summary, {"stages": rows, "gates": _gates(decisions)})
 
 
+def read_summary(folder: OutputFolder) -> Fields:
+    """Return the summary of a finished run.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    return read_object(folder.summary, error=DataError)
+
+
 def _after(name: str, order: Sequence[str]) -> set[str]:
     return set(order[order.index(name) + 1 :])
 
 
-def _count_clips(folder: OutputFolder) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], float]]:
+def _count_clips(folder: OutputFolder, rate: float) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], float]]:
     """Return how many clips, and how many seconds of them, the last stage of each left in which state."""
     counts: dict[tuple[str, str], int] = {}
     seconds: dict[tuple[str, str], float] = {}
@@ -65,7 +76,7 @@ def _count_clips(folder: OutputFolder) -> tuple[dict[tuple[str, str], int], dict
                 states.dictionary[int(key) % len(states.dictionary)].as_py(),
             )
             counts[names] = counts.get(names, 0) + int(which.sum())
-            seconds[names] = seconds.get(names, 0.0) + float(frames[which].sum()) / _RATE
+            seconds[names] = seconds.get(names, 0.0) + float(frames[which].sum()) / rate
     return counts, seconds
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mova.curate.folder import OutputFolder
 from mova.curate.records import State
-from mova.curate.tables import iter_sources, read_columns
+from mova.curate.source_table import iter_sources
+from mova.curate.tables import read_columns
 from mova.curate.units import unit_of_source
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from mova.curate.folder import OutputFolder
-from mova.curate.records import Caption, ClipRecord, SourceRecord, State, WindowKind
+from mova.curate.records import Caption, ClipRecord, State, WindowKind
 from mova.errors import DataError, MissingExtraError
 from mova.scorers.base import Score, Span
 
@@ -42,6 +42,7 @@ def arrow() -> ModuleType:
     """
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "curate") from error
@@ -251,66 +252,15 @@ class TableWriter:
         self._waiting, self._rows = [], 0
 
 
-def source_schema() -> Schema:
-    """Return the schema of a table of sources."""
-    pa = arrow()
-    text = pa.string()
-    return pa.schema(
-        [
-            ("source_id", text),
-            ("uri", text),
-            ("sha256", text),
-            ("size_bytes", pa.int64()),
-            ("licence", text),
-            ("columns", pa.map_(text, text)),
-            ("duration_s", pa.float64()),
-            ("version", text),
-            ("num_clips", pa.int32()),
-            ("state", text),
-            ("reasons", pa.list_(text)),
-        ]
-    )
-
-
-def write_sources(folder: OutputFolder, path: Path, sources: Iterable[tuple[SourceRecord, int]]) -> None:
-    """Write a table of sources, complete or not at all.
-
-    Args:
-        folder: that it lies in.
-        path: of the table.
-        sources: each with the number of its clips that go on.
+def sort_table(folder: OutputFolder, path: Path, column: str) -> None:
+    """Write a table anew in the order of a column; all of it is in memory for that, as columns.
 
     Raises:
         OSError: it cannot be written.
     """
-    schema = source_schema()
-    pa = arrow()
-    with TableWriter(folder, path, schema) as writer:
-        for some in _some(sources, ROWS // 8):
-            rows = [{**_source_row(source), "num_clips": count} for source, count in some]
-            writer.add(pa.Table.from_pylist(rows, schema))
-
-
-def iter_sources(path: Path) -> Iterator[SourceRecord]:
-    """Yield the sources of a table, in its order.
-
-    Raises:
-        DataError: the table is damaged or missing.
-    """
-    for batch in iter_batches(path, rows=ROWS // 8):
-        for row in batch.to_pylist():
-            yield SourceRecord(
-                row["source_id"],
-                row["uri"],
-                row["sha256"],
-                row["size_bytes"],
-                licence=row["licence"],
-                columns=dict(row["columns"]),
-                duration_s=row["duration_s"],
-                state=State(row["state"]),
-                reasons=tuple(row["reasons"]),
-                version=row["version"],
-            )
+    table = unit_table(path)
+    with TableWriter(folder, path, table.schema) as writer:
+        writer.add(table.sort_by([(column, "ascending")]))
 
 
 def named_schema(schema: Schema, names: Sequence[str]) -> Schema:
@@ -320,26 +270,6 @@ def named_schema(schema: Schema, names: Sequence[str]) -> Schema:
 
 def _names(schema: Schema) -> list[str]:
     return list(json.loads((schema.metadata or {}).get(_NAMES, b"[]")))
-
-
-def _some(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
-    some: list[Any] = []
-    for item in items:
-        some.append(item)
-        if len(some) == count:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _source_row(source: SourceRecord) -> dict[str, Any]:
-    return {
-        **vars(source),
-        "columns": sorted(source.columns.items()),
-        "state": str(source.state),
-        "reasons": list(source.reasons),
-    }
 
 
 def _row(clip: ClipRecord) -> dict[str, Any]:

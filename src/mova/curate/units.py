@@ -15,7 +15,7 @@ from mova.curate.folder import OutputFolder
 from mova.curate.records import ClipRecord, SourceRecord, State
 from mova.curate.stage import Stage, Unit, UnitRows
 from mova.curate.tables import read_unit, write_unit
-from mova.errors import CheckpointError, ConfigError, DataError, MissingExtraError, MovaError
+from mova.errors import CheckpointError, ConfigError, DataError, MissingExtraError, MovaError, StageError
 from mova.files.json_file import Fields, read_object, shorten_text
 
 MOST_CLIPS: Final = 32
@@ -133,7 +133,7 @@ def perform(stage: Stage, task: Task, root: Path, patience: Patience) -> Manifes
         patience: for storage that does not answer.
 
     Raises:
-        MovaError: the recipe or the installation cannot do any unit.
+        MovaError: the recipe or the installation cannot do any unit, or a budget is spent.
         OSError: the output folder cannot be written.
     """
     folder = OutputFolder(root)
@@ -211,7 +211,7 @@ def _run(stage: Stage, unit: Unit, folder: OutputFolder, patience: Patience) -> 
     for attempt in range(1, patience.attempts + 1):
         try:
             return stage.run(unit, folder.root)
-        except (ConfigError, CheckpointError, MissingExtraError):
+        except (ConfigError, CheckpointError, MissingExtraError, StageError):
             raise
         except MovaError as error:
             return _failed(unit, str(error))

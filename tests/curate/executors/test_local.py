@@ -10,7 +10,8 @@ import pytest
 
 from mova.curate.executors.local import LocalExecutor
 from mova.curate.runner import run_all
-from mova.curate.tables import iter_clips, iter_sources
+from mova.curate.source_table import iter_sources
+from mova.curate.tables import iter_clips
 from mova.curate.units import Patience
 from mova.errors import DataError
 from shared_curation import ToyCut, toy_run, write_sources

@@ -78,3 +78,21 @@ def test_wrong_input_is_an_error():
         near_duplicates(np.zeros(2, np.uint64), 17)
     with pytest.raises(ValueError, match="uint64, got"):
         near_duplicates(np.zeros(2), 4)
+
+
+@settings(max_examples=60)
+@given(groups(), st.integers(0, 8), st.randoms(use_true_random=False))
+def test_another_hash_must_be_near_too(hashes, bits, random):
+    other = np.array([[random.choice((0, 2**64 - 1, 0b1))] for _ in hashes], np.uint64).reshape(len(hashes), 1)
+    expected, kept = [], []
+    for index in range(len(hashes)):
+        near = [
+            one
+            for one in kept
+            if np.bitwise_count(hashes[one] ^ hashes[index]).sum() <= bits * hashes.shape[1]
+            and np.bitwise_count(other[one] ^ other[index]).sum() <= bits
+        ]
+        expected.append(near[0] if near else index)
+        if not near:
+            kept.append(index)
+    assert near_duplicates(hashes, bits, other).tolist() == expected

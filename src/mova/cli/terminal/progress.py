@@ -152,3 +152,56 @@ class StageBar:
         for task in self._tasks.values():
             self._progress.remove_task(task)
         self._tasks.clear()
+
+
+class TextBars:
+    """One bar per stage on stderr: steps, time spent and left, and a text; lines where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, stage: str, done: int, total: int, text: str = "") -> None:
+        """Move the bar of a stage, or say how far it is."""
+        if not self._console.is_terminal:
+            self._say(stage, done, total, text)
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total, values="")
+        self._progress.update(self._tasks[stage], completed=done, total=total, values=text)
+
+    def _say(self, stage: str, done: int, total: int, text: str) -> None:
+        now = time.monotonic()
+        if done < total and now - self._said.get(stage, -_LINE_EVERY_S) < _LINE_EVERY_S:
+            return
+        self._said[stage] = now
+        self._console.print(f"{stage} {done}/{total} {text}".rstrip(), highlight=False, soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mova.curate.score.duplicates import MOST_BITS
 from mova.recipe.base import Strict
 
 Quantile = Annotated[float, Field(ge=0, le=1)]
@@ -39,9 +40,9 @@ class Gate(Strict):
     near_duplicates: int | None = Field(
         default=None,
         ge=0,
-        le=64,
-        description="A clip is rejected whose hashes of video and of audio both differ in at most so many bits from "
-        "those of an earlier clip that is kept.",
+        le=MOST_BITS,
+        description="A clip is rejected whose hashes of video and of audio both differ in at most so many bits of 64 "
+        "from those of an earlier clip that is kept.",
     )
     any: tuple[Gate, ...] | None = Field(
         default=None, min_length=2, max_length=20, description="At least one of these conditions must be met."

@@ -28,6 +28,6 @@ class Executor(Protocol):
             on_done: called in this process after each task.
 
         Raises:
-            MovaError: the recipe or the installation cannot do any unit.
+            MovaError: the recipe or the installation cannot do any unit, or a budget is spent.
             OSError: the output folder cannot be written.
         """

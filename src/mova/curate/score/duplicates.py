@@ -14,7 +14,7 @@ _WORD: Final = 64
 _PAIRS: Final = 1 << 20
 
 
-def near_duplicates(hashes: np.ndarray, bits: int) -> np.ndarray:
+def near_duplicates(hashes: np.ndarray, bits: int, also: np.ndarray | None = None) -> np.ndarray:
     """Say of each clip which earlier clip it repeats.
 
     Clips are taken in their order: one that differs from a clip that was kept by few bits is its near-duplicate, and
@@ -27,6 +27,7 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> np.ndarray:
     Args:
         hashes: (N,) or (N, K) uint64; K words are one hash.
         bits: how many bits of 64 may differ, on average over the words, 0 to 16.
+        also: (N,) or (N, K) uint64; another hash of each clip, of which no more bits of 64 may differ either.
 
     Returns:
         (N,) int64: the index of the first clip that is kept and within `bits`; the clip's own where it is kept.
@@ -39,13 +40,18 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> np.ndarray:
         raise ValueError(f"bits must be 0 to {MOST_BITS} of 64, got {bits}; nearest is {min(max(bits, 0), MOST_BITS)}")
     if not len(table):
         return np.zeros(0, np.int64)
+    other = np.zeros((len(table), 0), np.uint64) if also is None else _table(also)
     # Equal hashes share their fate: the first of them stands for all.
-    _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    whole = np.concatenate((table, other), axis=1)
+    _, first, inverse = np.unique(
+        whole.view([("", np.void, whole.shape[1] * 8)]).reshape(-1), return_index=True, return_inverse=True
+    )
     order = np.argsort(first, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    kept = _first_kept(table[first[order]], bits * table.shape[1])
-    return np.asarray(first[order][kept[rank[inverse.reshape(-1)]]], dtype=np.int64)
+    rows = first[order]
+    kept = _first_kept(table[rows], other[rows], bits)
+    return np.asarray(rows[kept[rank[inverse.reshape(-1)]]], dtype=np.int64)
 
 
 def _table(hashes: np.ndarray) -> np.ndarray:
@@ -54,9 +60,12 @@ def _table(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes[:, None] if hashes.ndim == 1 else hashes)
 
 
-def _first_kept(table: np.ndarray, most: int) -> np.ndarray:
-    """Return for each row of different hashes (M, K) the first one that is kept and within `most` bits, or itself."""
-    earlier, later = _near_pairs(table, most)
+def _first_kept(table: np.ndarray, other: np.ndarray, bits: int) -> np.ndarray:
+    """Return for each row of hashes (M, K) and (M, L) the first one that is kept and near in both, or itself."""
+    earlier, later = _near_pairs(table, bits * table.shape[1])
+    if other.shape[1]:
+        near = _distance(other, earlier, later) <= bits * other.shape[1]
+        earlier, later = earlier[near], later[near]
     order = np.lexsort((earlier, later))
     result = np.arange(len(table))
     for before, after in zip(earlier[order].tolist(), later[order].tolist(), strict=True):
@@ -77,10 +86,14 @@ def _near_pairs(table: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
             for left, right in _pairs_that_share(keys[order]):
                 near = np.bitwise_count(column[left] ^ column[right]) <= most
                 pairs = np.stack([order[left[near]], order[right[near]]], axis=1)
-                distance = np.bitwise_count(table[pairs[:, 0]] ^ table[pairs[:, 1]]).sum(axis=1, dtype=np.int64)
-                found.append(pairs[distance <= most])
+                found.append(pairs[_distance(table, pairs[:, 0], pairs[:, 1]) <= most])
     pairs = np.unique(np.concatenate(found), axis=0)
     return pairs[:, 0], pairs[:, 1]
+
+
+def _distance(table: np.ndarray, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Return how many bits pairs of rows differ in: (P,) int64."""
+    return np.asarray(np.bitwise_count(table[earlier] ^ table[later]).sum(axis=1, dtype=np.int64))
 
 
 def _parts(table: np.ndarray, number: int) -> Iterator[tuple[np.ndarray, int]]:

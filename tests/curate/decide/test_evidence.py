@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mova.curate.config.verdicts import Gate
-from mova.curate.evidence import read_evidence
+from mova.curate.decide.evidence import read_evidence
+from mova.curate.decide.verdicts import Absent
 from mova.curate.runner import run_all, run_verdicts
 from mova.curate.tables import iter_clips, read_columns
-from mova.curate.verdicts import Absent
 from shared_curation import toy_run, write_sources
 
 
@@ -50,7 +50,7 @@ def test_evidence_is_what_the_records_say(output):
 
 def test_every_gate_that_a_clip_does_not_meet_is_a_reason_in_the_order_of_the_gates(output):
     footage, folder = output
-    gates = (Gate(score="loudness", above=0.5), Gate(tags=("speech",)), Gate(near_duplicates=30))
+    gates = (Gate(score="loudness", above=0.5), Gate(tags=("speech",)), Gate(near_duplicates=16))
     run_verdicts(toy_run(footage, folder, gates=gates))
     clips = {clip.clip_id: clip for clip in iter_clips(folder / "clips.parquet")}
     verdicts = read_columns(folder / "verdicts.parquet", ("clip_id", "state", "reasons"))

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from mova.curate.config.verdicts import Gate
-from mova.curate.near_duplicates import find_repeats
+from mova.curate.score.duplicates import near_duplicates
 from mova.errors import ConfigError
 from mova.recipe.base import nearest_name
 
@@ -65,7 +65,7 @@ class Evidence:
         scores: (N,) float64 by measure, NaN where there is no value.
         absences: (N,) uint8 of `Absent` by measure.
         tags: (N,) bool by tag.
-        hashes: (N, bytes) uint8 by name; zeros where there is none.
+        hashes: (N, words) uint64 by name; zeros where there is none.
         has_hash: (N,) bool by name.
     """
 
@@ -210,7 +210,7 @@ def _ruling(gate: Gate, evidence: Evidence) -> Ruling:
     if gate.text is not None:
         return Ruling("text", str(gate.text), {TEXT_SCORE: _MOST_TEXT})
     if gate.near_duplicates is not None:
-        rule = f"{gate.near_duplicates} bits or less from no clip that is kept before"
+        rule = f"further than {gate.near_duplicates} bits of 64 from every clip that is kept before"
         return Ruling("near_duplicates", rule, {"bits": float(gate.near_duplicates)})
     inner = [_ruling(part, evidence) for part in gate.any or ()]
     thresholds = {f"{part.name}.{bound}": value for part in inner for bound, value in part.thresholds.items()}
@@ -275,12 +275,14 @@ def _repeated(bits: int, evidence: Evidence, survives: np.ndarray) -> tuple[np.n
     if HASHES[0] not in evidence.hashes:
         return np.full(count, Outcome.NOT_APPLIED, np.uint8), np.full(count, -1, np.int64)
     has = evidence.has_hash[HASHES[0]]
-    parts = [evidence.hashes[HASHES[0]]]
-    if HASHES[1] in evidence.hashes:
-        # A clip without a hash of its audio is near only to others without one.
-        lacks = np.where(evidence.has_hash[HASHES[1]], 0, 255).astype(np.uint8)[:, None]
-        parts += [evidence.hashes[HASHES[1]], np.repeat(lacks, 9, axis=1)]
-    repeats = find_repeats(parts, bits, survives & has)
+    is_heard = evidence.has_hash.get(HASHES[1], np.zeros(count, bool))
+    repeats = np.full(count, -1, np.int64)
+    # A clip without a hash of its audio is near only to others without one.
+    for some in (survives & has & is_heard, survives & has & ~is_heard):
+        rows = np.flatnonzero(some)
+        also = evidence.hashes[HASHES[1]][rows] if HASHES[1] in evidence.hashes else None
+        first = rows[near_duplicates(evidence.hashes[HASHES[0]][rows], bits, also)]
+        repeats[rows] = np.where(first == rows, -1, first)
     outcome = np.where(repeats >= 0, Outcome.NOT_MET, Outcome.MET).astype(np.uint8)
     outcome[~has] = Outcome.NOT_APPLICABLE
     return outcome, repeats

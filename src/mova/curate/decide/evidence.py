@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mova.curate.config.verdicts import Gate
+from mova.curate.decide.verdicts import (
+    HASHES,
+    Absent,
+    Decisions,
+    Evidence,
+    Outcome,
+    Verdict,
+    names_of,
+    tags_of,
+    wants_hashes,
+)
 from mova.curate.folder import OutputFolder
 from mova.curate.records import State
 from mova.curate.tables import ROWS, TableWriter, arrow, iter_batches, num_rows, score_names
-from mova.curate.verdicts import HASHES, Absent, Decisions, Evidence, Outcome, Verdict, names_of, tags_of, wants_hashes
 from mova.scorers.base import Absence
 
 if TYPE_CHECKING:
@@ -179,7 +189,7 @@ def _mark_tags(column: Any, has_tag: dict[str, np.ndarray], here: slice) -> None
 
 
 class _Hashes:
-    """Hashes of N clips as bytes; how many a hash has is known from the first one."""
+    """Hashes of N clips as words of 64 bits; how many a hash has is known from the first one."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -190,27 +200,27 @@ class _Hashes:
         """Take the fingerprints of rows."""
         for name in HASHES:
             texts = arrow().compute.map_lookup(column, query_key=name, occurrence="first")
-            rows, found = _bytes(texts)
+            rows, found = _word_rows(texts)
             if not len(rows):
                 continue
             if name not in self.values:
-                self.values[name] = np.zeros((self._count, found.shape[1]), np.uint8)
+                self.values[name] = np.zeros((self._count, found.shape[1]), np.uint64)
                 self.has[name] = np.zeros(self._count, bool)
             if found.shape[1] == self.values[name].shape[1]:
                 self.values[name][here.start + rows] = found
                 self.has[name][here.start + rows] = True
 
 
-def _bytes(texts: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that have a hash of the usual length, and these hashes: (M,) and (M, bytes) uint8."""
+def _word_rows(texts: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that have a hash of the usual length, and these hashes: (M,) and (M, words) uint64."""
     pc = arrow().compute
     lengths = _numpy(pc.fill_null(pc.utf8_length(texts), 0))
     usual = int(lengths.max(initial=0))
     rows = np.flatnonzero((lengths == usual) & (lengths > 0))
-    if not len(rows) or usual % 2:
-        return np.empty(0, np.int64), np.empty((0, 0), np.uint8)
+    if not len(rows) or usual % 16:
+        return np.empty(0, np.int64), np.empty((0, 0), np.uint64)
     joined = "".join(texts.take(arrow().array(rows)).to_pylist())
-    return rows, np.frombuffer(bytes.fromhex(joined), np.uint8).reshape(len(rows), usual // 2)
+    return rows, np.frombuffer(bytes.fromhex(joined), np.uint64).reshape(len(rows), usual // 16)
 
 
 def _numpy(values: Any) -> np.ndarray:

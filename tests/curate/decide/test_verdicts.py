@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.curate.config.verdicts import Gate
-from mova.curate.verdicts import Absent, Evidence, Outcome, Verdict, check_gates, decide, names_of, tags_of
+from mova.curate.decide.verdicts import Absent, Evidence, Outcome, Verdict, check_gates, decide, names_of, tags_of
 from mova.errors import ConfigError
 
 NAMES = ("a", "b", "c")
@@ -20,7 +20,7 @@ def evidence_of(clips):
     count = len(clips)
     scores = {name: np.full(count, np.nan) for name in NAMES}
     absences = {name: np.zeros(count, np.uint8) for name in NAMES}
-    hashes, has = np.zeros((count, 1), np.uint8), np.zeros(count, bool)
+    hashes, has = np.zeros((count, 1), np.uint64), np.zeros(count, bool)
     for row, (_, values, _, image) in enumerate(clips):
         for name, value in values.items():
             if isinstance(value, Absent):
@@ -140,9 +140,9 @@ def test_text_is_what_the_measure_of_its_area_says():
 
 
 def test_a_clip_without_a_hash_of_its_audio_repeats_only_one_without():
-    hashes = {"image_hash": np.zeros((3, 8), np.uint8), "audio_hash": np.zeros((3, 8), np.uint8)}
+    hashes = {"image_hash": np.zeros((3, 1), np.uint64), "audio_hash": np.zeros((3, 1), np.uint64)}
     has = {"image_hash": np.ones(3, bool), "audio_hash": np.array([True, False, False])}
-    decided = decide([Gate(near_duplicates=64)], Evidence(np.ones(3, bool), hashes=hashes, has_hash=has))
+    decided = decide([Gate(near_duplicates=16)], Evidence(np.ones(3, bool), hashes=hashes, has_hash=has))
     assert decided.repeats.tolist() == [-1, -1, 1]
 
 

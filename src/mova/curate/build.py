@@ -1,0 +1,101 @@
+"""From a recipe to a run: the real sources, stages and gates, checked before anything slow begins."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from mova.curate.caption.stage import CaptionStage
+from mova.curate.config.recipe import CurateConfig
+from mova.curate.cut.listing import list_sources
+from mova.curate.cut.stage import CutStage
+from mova.curate.decide.verdicts import check_gates
+from mova.curate.executors.local import LocalExecutor
+from mova.curate.export.run import export_clips
+from mova.curate.progress import OnProgress, Progress
+from mova.curate.report.run import write_report
+from mova.curate.runner import Run, run_all, run_verdicts
+from mova.curate.score.stage import ScoreStage
+from mova.curate.units import Patience
+from mova.errors import MissingExtraError
+from mova.scorers.registry import all_measures
+
+
+def _silent(_: Progress) -> None:
+    pass
+
+
+def curate(config: CurateConfig, *, limit: int | None = None, on_progress: OnProgress = _silent) -> Path:
+    """Run a recipe; what an earlier run of it completed is not done again.
+
+    Args:
+        config: the recipe.
+        limit: take at most so many sources, a sample that a larger one holds; None takes all.
+        on_progress: is told how far each stage is.
+
+    Returns:
+        The table of clips.
+
+    Raises:
+        MovaError: as of `mova.curate.runner.run_all`.
+    """
+    run = make_run(config, on_progress)
+    check_stages(config, run)
+    return run_all(run, limit=limit)
+
+
+def decide_again(config: CurateConfig) -> Path:
+    """Decide with the gates of a recipe on the clips that a run scored, and write the tables and the report anew.
+
+    Returns:
+        The table of clips.
+
+    Raises:
+        MovaError: as of `mova.curate.runner.run_verdicts`.
+    """
+    return run_verdicts(make_run(config, _silent))
+
+
+def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
+    """Return the run of a recipe.
+
+    Raises:
+        ConfigError: a gate is on a measure that no scorer has, or weights are damaged.
+    """
+    measures = all_measures()
+    check_gates(config.verdicts.gates, [measure.name for measure in measures])
+    execution, root = config.execution, config.output.folder
+
+    def finish(with_export: bool) -> None:
+        write_report(root, measures)
+        if with_export and config.export is not None:
+            export_clips(root, config.export, lambda what, done, of: on_progress(Progress(what, "clips", done, of, 0)))
+
+    return Run(
+        root=root,
+        recipe=config.model_dump(mode="json"),
+        sources=lambda: list_sources(config.source),
+        cut=CutStage(config.source, config.cut),
+        score=ScoreStage(config.score),
+        caption=CaptionStage(config.caption, frame_rate=config.cut.frame_rate),
+        gates=config.verdicts.all_gates,
+        executor=LocalExecutor(execution.workers, Patience(execution.attempts, execution.retry_wait_s)),
+        frame_rate=config.cut.frame_rate,
+        retry_failed=execution.retry_failed,
+        on_progress=on_progress,
+        finish=finish,
+    )
+
+
+def check_stages(config: CurateConfig, run: Run) -> None:
+    """See that all stages of a run can be done here, before the first one begins.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        ConfigError: an endpoint's key is not set.
+    """
+    for stage in (run.cut, run.score, run.caption):
+        for package in stage.needs.packages if stage is not None else ():
+            if find_spec(package) is None:
+                raise MissingExtraError(package, "shots" if package.startswith("transnet") else "curate")
+    CaptionStage(config.caption).check()

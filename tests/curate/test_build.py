@@ -1,0 +1,40 @@
+"""A run of a recipe is checked before it begins: its packages, its gates and the keys of its endpoints."""
+
+import pytest
+
+from mova.curate import build
+from mova.curate.build import check_stages, make_run
+from mova.curate.config.recipe import CurateConfig
+from mova.errors import ConfigError, MissingExtraError
+
+
+def config(tmp_path, **sections):
+    return CurateConfig.model_validate({"source": {"folder": "in"}, "output": {"folder": str(tmp_path)}} | sections)
+
+
+def test_a_run_has_the_stages_of_the_recipe(tmp_path):
+    run = make_run(config(tmp_path, cut={"num_frames": 49, "frame_rate": 12.0}, execution={"retry_failed": True}))
+    assert [stage.name for stage in (run.cut, run.score, run.caption)] == ["cut", "score", "caption"]
+    assert (run.frame_rate, run.retry_failed, run.root) == (12.0, True, tmp_path)
+    assert run.recipe["cut"]["num_frames"] == 49
+
+
+def test_a_gate_on_no_measure_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no scorer measures 'loudnes_lufs'; did you mean loudness_lufs"):
+        make_run(config(tmp_path, verdicts={"gates": [{"score": "loudnes_lufs", "min": -30}]}))
+
+
+def test_a_missing_package_is_named_before_the_run_begins(tmp_path, monkeypatch):
+    plain = config(tmp_path)
+    monkeypatch.setattr(build, "find_spec", lambda name: None if name == "scenedetect" else object())
+    with pytest.raises(MissingExtraError, match=r"scenedetect is needed for this; .*mova\[curate\]"):
+        check_stages(plain, make_run(plain))
+
+
+def test_a_missing_key_is_named_before_the_run_begins(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "api_key_env": "NO_SUCH_KEY"}
+    roles = dict.fromkeys(("visual", "speech", "audio", "merge"), endpoint)
+    asked = config(tmp_path, caption={"captioner": "endpoints", **roles})
+    with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
+        check_stages(asked, make_run(asked))

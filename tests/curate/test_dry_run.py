@@ -1,0 +1,70 @@
+"""What a run will take follows from the footage's length and from what is kept of it."""
+
+import pytest
+
+from footage_kit import shots, steady_ticks, write_video
+from mova.curate.config.recipe import CurateConfig
+from mova.curate.dry_run import plan_curation
+from mova.curate.records import SourceRecord
+from mova.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("footage")
+    ticks, base = steady_ticks(24, 6.0)
+    write_video(folder / "a.mp4", shots(6.0, [3.0], size=(64, 96)), ticks, base)
+    (folder / "b.mp4").write_bytes(b"no video")
+    return folder
+
+
+def config(footage, tmp_path, **sections):
+    cut = {"num_frames": 25, "width": 96, "height": 64}
+    return CurateConfig.model_validate(
+        {"source": {"folder": str(footage)}, "output": {"folder": str(tmp_path / "deep" / "out")}, "cut": cut}
+        | sections
+    )
+
+
+def listed(footage):
+    return [SourceRecord("", str(path), "", path.stat().st_size) for path in sorted(footage.iterdir())]
+
+
+def test_hours_and_clips_follow_from_what_the_files_say(footage, tmp_path):
+    plan = plan_curation(config(footage, tmp_path), listed(footage))
+    assert (plan.sources, plan.looked_at, plan.unreadable, plan.measured) == (2, 2, 1, False)
+    assert plan.hours == pytest.approx(6.0 / 3600, rel=0.02)
+    assert plan.clips == int(6.0 * 0.8457 / (25 / 24))
+    assert plan.kept == int(plan.clips * 0.2639 / 0.8457)
+    assert (plan.calls, plan.tokens) == (0, 0)
+    assert plan.disk_bytes > 0
+    assert plan.free_bytes > 0
+    assert not (tmp_path / "deep").exists()
+
+
+def test_many_sources_are_judged_by_a_sample(footage, tmp_path, monkeypatch):
+    monkeypatch.setattr("mova.curate.dry_run.MOST_LOOKED_AT", 3)
+    path = footage / "a.mp4"
+    many = [SourceRecord("", str(path), "", path.stat().st_size)] * 40
+    plan = plan_curation(config(footage, tmp_path), many)
+    assert (plan.sources, plan.looked_at) == (40, 3)
+    assert plan.hours == pytest.approx(40 * 6.0 / 3600, rel=0.02)
+    assert ", by a sample of 3" in plan.lines()[0]
+    limited = plan_curation(config(footage, tmp_path), many, limit=10)
+    assert (limited.sources, limited.looked_at) == (10, 3)
+
+
+def test_endpoints_and_shards_are_counted(footage, tmp_path):
+    path = footage / "a.mp4"
+    many = [SourceRecord("", str(path), "", path.stat().st_size)] * 10
+    roles = {role: {"base_url": "http://127.0.0.1:9/v1"} for role in ("visual", "speech", "audio", "merge")}
+    asked = config(footage, tmp_path, caption={"captioner": "endpoints", **roles}, export={})
+    plain, paid = plan_curation(config(footage, tmp_path), many), plan_curation(asked, many)
+    assert paid.calls == 4 * paid.kept > 0
+    assert paid.tokens > 0
+    assert paid.disk_bytes > plain.disk_bytes
+
+
+def test_no_source_is_an_error(footage, tmp_path):
+    with pytest.raises(DataError, match="at least one source"):
+        plan_curation(config(footage, tmp_path), [])
