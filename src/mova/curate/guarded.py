@@ -31,8 +31,6 @@ LossName = Literal["decoder_timeout", "decoder_crashed", "decoder_memory"]
 _LOOK_S: Final = 0.1
 _GRACE_S: Final = 20.0
 _HEADER_BYTES: Final = 8
-# Libraries map their code and thread stacks beside what they use.
-_LIBRARY_BYTES: Final = 3 << 30
 _TAIL_BYTES: Final = 2_000
 
 
@@ -70,10 +68,11 @@ class GuardedProcess:
 
     Args:
         memory_bytes: resident memory that a call may take; more ends it.
+        library_bytes: address space beside it, for the code of libraries and stacks of threads; torch maps much.
     """
 
-    def __init__(self, memory_bytes: int = 2 << 30) -> None:
-        self._memory_bytes = memory_bytes
+    def __init__(self, memory_bytes: int = 2 << 30, library_bytes: int = 3 << 30) -> None:
+        self._memory_bytes, self._library_bytes = memory_bytes, library_bytes
         self._child: _Child | None = None
 
     def call(self, function: Callable[_P, _T], limit_s: float, /, *args: _P.args, **kwargs: _P.kwargs) -> _T | Lost:
@@ -93,7 +92,7 @@ class GuardedProcess:
         """
         if self._child is None or not self._child.is_there:
             self.close()
-            self._child = _Child(self._memory_bytes)
+            self._child = _Child(self._memory_bytes, self._library_bytes)
         answer = self._child.ask((function, args, kwargs, limit_s), limit_s)
         if isinstance(answer, Lost):
             self.close()
@@ -121,14 +120,14 @@ class GuardedProcess:
 class _Child:
     """The process at the other end of two pipes."""
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, library_bytes: int) -> None:
         self._owner, self._memory_bytes = os.getpid(), memory_bytes
         # In a file: nobody would empty a pipe, and a chatty decoder would wait at it.
         self._said: IO[bytes] = tempfile.TemporaryFile("ab+")  # noqa: SIM115 (open as long as the child is)
         # Not by the environment, which is the user's: what can be imported here can be there.
         start = (
             f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from mova.curate.guarded import serve; serve({memory_bytes + _LIBRARY_BYTES})"
+            f"from mova.curate.guarded import serve; serve({memory_bytes + library_bytes})"
         )
         try:
             # Not by multiprocessing: workers of a pool may have no children. Its own session: Ctrl-C is the run's.

@@ -29,6 +29,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _RULES: Final = 1
 """Raised whenever the same source gives other clips."""
+_LOOK: Final = {
+    *("frame_rate", "width", "height", "fit", "sample_rate", "channels", "borders"),
+    *("preset", "crf", "threads", "audio_kbps"),
+}
 _AT_ONCE: Final = 16
 _READ_BYTES_PER_S: Final = 5e6
 _GIB: Final = 1 << 30
@@ -123,7 +127,7 @@ class CutStage:
             return UnitRows(_ended(record, State.FAILED, f"storage: {error}"), ())
 
     def _cut(self, record: SourceRecord, source: Fetched, folder: Path) -> UnitRows:
-        guard, wanted, cut = _GUARDS.get(self.cut.memory_mib << 20), self.wanted, self.cut
+        guard, wanted, cut = _GUARDS.get(self.cut), self.wanted, self.cut
         limit_s = cut.limit_s + source.stored.size_bytes / _READ_BYTES_PER_S
         inspected = _asked(guard, inspect_source, limit_s, source.path, wanted)
         if isinstance(inspected, Lost):
@@ -152,9 +156,7 @@ class CutStage:
         tick, footage = surveyed.tick, surveyed.footage
         start = window.start * tick
         # What is seen and heard depends on these; what chooses windows shows in their starts.
-        look = self.cut.model_dump_json(
-            exclude={"limit_s", "limit_factor", "memory_mib", "kinds", "most_windows", "guard_frames", "num_frames"}
-        )
+        look = self.cut.model_dump_json(include=_LOOK)
         identity = clip_id(
             record.sha256, str(start), self.cut.num_frames, hashlib.sha256(f"{_RULES}/{look}".encode()).hexdigest()
         )
@@ -245,15 +247,19 @@ class _Guards:
 
     def __init__(self) -> None:
         self._guard: GuardedProcess | None = None
-        self._memory_bytes = 0
+        self._limits = (0, 0)
 
-    def get(self, memory_bytes: int) -> GuardedProcess:
-        if self._guard is None or memory_bytes != self._memory_bytes:
+    def get(self, cut: CutSection) -> GuardedProcess:
+        """Return the child, within the limits of a recipe."""
+        # torch with CUDA maps some gigabytes of code.
+        limits = cut.memory_mib << 20, (24 if cut.shots == "transnet" else 3) << 30
+        if self._guard is None or limits != self._limits:
             self.close()
-            self._guard, self._memory_bytes = GuardedProcess(memory_bytes), memory_bytes
+            self._guard, self._limits = GuardedProcess(*limits), limits
         return self._guard
 
     def close(self) -> None:
+        """End it."""
         if self._guard is not None:
             self._guard.close()
             self._guard = None

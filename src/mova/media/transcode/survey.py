@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # A frame that stays this much longer than usual, and this long, is a gap: what came in between was lost.
 _GAP_FACTOR, _GAP_S = 8, 2.0
+# Frames out of order by less than this are disorder within a stream; by more, two clocks.
+_DISORDER_S = 0.5
 # Borders are looked for once in a while.
 _BORDER_STEP_S = 1.0
 _MOST_BROKEN_SHARE = 0.05
@@ -76,7 +78,7 @@ def survey_video(
         borders: whether black borders are looked for.
 
     Raises:
-        ReadError: it cannot be decoded, more than every twentieth frame is damaged, or its clock goes back.
+        ReadError: it cannot be decoded, more than every twentieth frame is damaged, or its clock goes back far.
     """
     times: array[int] = array("q")
     breaks: list[int] = []
@@ -94,8 +96,8 @@ def survey_video(
                 continue
             ticks = round(timed.time_s / tick)
             if times and ticks <= times[-1]:
-                if ticks == times[-1]:
-                    continue
+                if (times[-1] - ticks) * tick <= _DISORDER_S:
+                    continue  # a player would not show it either
                 raise ReadError(
                     f"a video's clock must go forward, got {path} where it goes back at {timed.time_s:.3f} s"
                 )
