@@ -96,6 +96,12 @@ def test_the_first_segment_starts_its_window_and_later_ones_are_drawn_from_half_
     assert max(starts) <= 50_000
 
 
+def test_the_first_window_begins_with_the_frame_that_is_shown_when_speech_begins():
+    footage = steady(100, speech=((3_013, 5_000),))
+    (first, *_) = plan_windows(footage, rules(kinds=(WindowKind.SINGLE_SPEECH,)), "x")
+    assert first.start == 3_000
+
+
 def test_after_a_window_the_first_segment_that_starts_behind_it_is_next():
     speech = tuple((begin, begin + 900) for begin in range(1_000, 90_000, 1_000))
     windows = plan_windows(steady(100, speech=speech), rules(kinds=(WindowKind.SINGLE_SPEECH,)), "x")

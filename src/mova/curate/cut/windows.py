@@ -207,7 +207,11 @@ def _speech_window(draft: _Draft, index: int, floor: int) -> Window | None:
     begin = draft.footage.speech[index][0]
     previous = _previous_end(draft.footage.speech, index)
     if previous is None:
-        return draft.place(floor, begin, at=begin)
+        # Where it begins, or where the frame does that is shown then.
+        frames = draft.footage.frames
+        shown = bisect_right(frames, begin) - 1
+        at = int(frames[shown]) if shown >= 0 and frames[shown] >= floor else begin
+        return draft.place(floor, begin, at=at)
     lower = max(Fraction(previous), Fraction(floor), begin - draft.length / 2)
     return draft.place(lower, begin)
 
