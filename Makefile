@@ -51,7 +51,7 @@ test: .venv/dev.stamp ## set up, then run the test suite
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-services: .venv/dev.stamp ## the tests that need a browser; what is missing fails
+test-services: .venv/services.stamp ## the tests that need a browser or a Ray cluster; what is missing fails
 	MOVA_SERVICES=1 $(BIN)/python -m pytest -m services
 
 fuzz: .venv/dev.stamp ## damaged inputs of every kind, for at most 20 minutes
@@ -100,6 +100,10 @@ clean: ## remove what the other targets made, also the virtual environment
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/base.stamp
+
+.venv/services.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install -c constraints.txt -e '.[dev,ray]'
+	@touch $@ .venv/dev.stamp .venv/base.stamp
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "python 3.11 or later is needed; none of python3, python3.13 ... python3.11 is one" >&2; exit 1; }

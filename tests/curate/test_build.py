@@ -1,5 +1,7 @@
 """A run of a recipe is checked before it begins: its packages, its gates and the keys of its endpoints."""
 
+import sys
+
 import pytest
 
 from mova.curate import build
@@ -29,6 +31,13 @@ def test_a_missing_package_is_named_before_the_run_begins(tmp_path, monkeypatch)
     monkeypatch.setattr(build, "find_spec", lambda name: None if name == "scenedetect" else object())
     with pytest.raises(MissingExtraError, match=r"scenedetect is needed for this; .*mova\[curate\]"):
         check_stages(plain, make_run(plain))
+
+
+def test_a_missing_ray_is_named_before_the_run_begins(tmp_path, monkeypatch):
+    spread = config(tmp_path, execution={"executor": "ray"})
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"ray is needed for this; .*mova\[ray\]"):
+        check_stages(spread, make_run(spread))
 
 
 def test_a_missing_key_is_named_before_the_run_begins(tmp_path, monkeypatch):

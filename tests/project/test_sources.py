@@ -94,10 +94,11 @@ def test_nothing_is_printed():
 
 def test_only_the_command_line_and_the_choices_of_kernels_and_precision_read_environment_variables():
     # A default for the commands, for Python and for recipes alike, and the folder of the user's caches; compilers;
-    # API keys, which may stand nowhere else; the folder of weights of scorers, one for all recipes of a machine.
+    # API keys, which may stand nowhere else; the folder of weights of scorers, one for all recipes of a machine; where
+    # Ray says its cluster is, and how it is told to start one.
     kernels = {"kernels/compile.py", "kernels/linear_choice.py"}
-    folders = {"scorers/weights_folder.py"}
-    allowed = {"cli/app.py", "cli/terminal/log.py", "device.py", "endpoints/keys.py", *kernels, *folders}
+    others = {"scorers/weights_folder.py", "curate/executors/ray.py"}
+    allowed = {"cli/app.py", "cli/terminal/log.py", "device.py", "endpoints/keys.py", *kernels, *others}
     for path in SOURCES:
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert name_of(path) in allowed or not names & {"environ", "getenv", "putenv"}, path

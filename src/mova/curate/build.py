@@ -10,13 +10,12 @@ from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
 from mova.curate.decide.verdicts import check_gates
-from mova.curate.executors.local import LocalExecutor
+from mova.curate.executors.choose import check_executor, make_executor
 from mova.curate.export.run import export_clips
 from mova.curate.progress import OnProgress, Progress
 from mova.curate.report.run import write_report
 from mova.curate.runner import Run, run_all, run_verdicts
 from mova.curate.score.stage import ScoreStage
-from mova.curate.units import Patience
 from mova.errors import MissingExtraError
 from mova.scorers.registry import all_measures
 
@@ -79,7 +78,7 @@ def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
         score=ScoreStage(config.score),
         caption=CaptionStage(config.caption, frame_rate=config.cut.frame_rate),
         gates=config.verdicts.all_gates,
-        executor=LocalExecutor(execution.workers, Patience(execution.attempts, execution.retry_wait_s)),
+        executor=make_executor(execution),
         frame_rate=config.cut.frame_rate,
         retry_failed=execution.retry_failed,
         on_progress=on_progress,
@@ -94,6 +93,7 @@ def check_stages(config: CurateConfig, run: Run) -> None:
         MissingExtraError: a package is not installed.
         ConfigError: an endpoint's key is not set.
     """
+    check_executor(config.execution)
     for stage in (run.cut, run.score, run.caption):
         for package in stage.needs.packages if stage is not None else ():
             if find_spec(package) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -143,7 +143,7 @@ def run_verdicts(run: Run) -> Path:
 
 @contextmanager
 def _holding(run: Run) -> Iterator[None]:
-    with lock_folder(run.root, "output folder"), run.folder.must_hold():
+    with lock_folder(run.root, "output folder"), run.folder.must_hold(), closing(run.executor):
         yield
 
 

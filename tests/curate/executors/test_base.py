@@ -15,6 +15,9 @@ class Here:
         for task in tasks:
             on_done(perform(stage, task, root, Patience(1, 0.0)))
 
+    def close(self):
+        pass
+
 
 def test_another_executor_gives_the_same_rows(tmp_path):
     footage = write_sources(tmp_path / "in", 3)

@@ -19,8 +19,18 @@ class OutputSection(Strict):
 class ExecutionSection(Strict):
     """How the work is spread; nothing here changes a result."""
 
-    executor: Literal["local"] = Field("local", description="Where units are done: in processes of this machine.")
-    workers: int = Field(0, ge=0, le=MOST_WORKERS, description="Processes; 0 takes one per core.")
+    executor: Literal["local", "ray"] = Field(
+        "local", description="Where units are done: in processes of this machine, or on a Ray cluster."
+    )
+    workers: int = Field(
+        0, ge=0, le=MOST_WORKERS, description="Units at a time; 0 takes one per core, or what the cluster has room for."
+    )
+    ray_address: str | None = Field(
+        None,
+        min_length=1,
+        description="Address of a Ray cluster that runs, or auto for the one of this machine; without it RAY_ADDRESS, "
+        "or a cluster that is started here and ends with the run.",
+    )
     attempts: int = Field(
         3, ge=1, le=100, description="How often a unit is begun whose worker ends, and a source read that is not there."
     )

@@ -31,3 +31,6 @@ class Executor(Protocol):
             MovaError: the recipe or the installation cannot do any unit, or a budget is spent.
             OSError: the output folder cannot be written.
         """
+
+    def close(self) -> None:
+        """Let go of what it holds beyond a stage; a later `run` takes it again."""

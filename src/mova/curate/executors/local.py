@@ -76,6 +76,9 @@ class LocalExecutor:
         finally:
             _dismiss([*busy, *idle])
 
+    def close(self) -> None:
+        """See `Executor.close`; its processes end with each stage."""
+
     def _hire(self, stage: Stage, root: Path) -> _Worker:
         pool = Workers(1, _set_up, (stage, root, self._patience))
         return _Worker(pool, pool.submit(os.getpid))
