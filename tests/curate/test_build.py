@@ -21,6 +21,13 @@ def test_a_run_has_the_stages_of_the_recipe(tmp_path):
     assert run.recipe["cut"]["num_frames"] == 49
 
 
+def test_copies_that_a_killed_run_left_are_removed_when_the_next_begins(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "unit.mp4").write_bytes(b"half")
+    make_run(config(tmp_path)).begin()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_a_gate_on_no_measure_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no scorer measures 'loudnes_lufs'; did you mean loudness_lufs"):
         make_run(config(tmp_path, verdicts={"gates": [{"score": "loudnes_lufs", "min": -30}]}))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import pytest
 
@@ -13,6 +14,7 @@ from mova.curate.config.verdicts import Gate
 from mova.curate.runner import run_all
 from mova.curate.source_table import iter_sources
 from mova.curate.tables import iter_clips
+from mova.curate.units import Patience, perform
 from mova.files.json_file import parse_json
 from shared_curation import toy_run, write_sources
 
@@ -93,6 +95,34 @@ def test_a_run_that_is_killed_and_started_again_gives_the_same_tables(footage, w
     there = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "clips").rglob("*.mp4")}
     assert there == {clip.path for clip in whole[0] if clip.path}
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+class Here:
+    """Does all units in this process."""
+
+    def run(self, stage, tasks, root, on_done):
+        for task in tasks:
+            on_done(perform(stage, task, root, Patience(1, 0.0)))
+
+
+def test_a_run_in_which_everything_is_rejected_holds_no_more_for_more_sources(tmp_path, monkeypatch):
+    for module in ("tables", "source_table", "assemble", "decide.evidence", "summary"):
+        monkeypatch.setattr(f"mova.curate.{module}.ROWS", 64)
+
+    def peak(name, count):
+        footage = write_sources(tmp_path / name, count)
+        for path in footage.iterdir():
+            path.write_text(f"unwanted {path.name}")
+        run = toy_run(footage, tmp_path / f"{name}_out", executor=Here())
+        tracemalloc.start()
+        try:
+            run_all(run)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak("first", 5)
+    assert peak("many", 200) < 1.2 * peak("few", 20)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from mova.curate.caption.stage import CaptionStage
 from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
+from mova.curate.cut.storage import remove_scratch
 from mova.curate.decide.verdicts import check_gates
 from mova.curate.executors.choose import check_executor, make_executor
 from mova.curate.export.run import export_clips
@@ -82,6 +83,7 @@ def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
         frame_rate=config.cut.frame_rate,
         retry_failed=execution.retry_failed,
         on_progress=on_progress,
+        begin=lambda: remove_scratch(root),
         finish=finish,
     )
 

@@ -41,7 +41,7 @@ from mova.files.lock import lock_folder
 from mova.version import package_version
 
 FREE: Final = (
-    *("verdicts.*", "execution.*", "output.*", "export", "export.*"),
+    *(f"{name}{rest}" for name in ("verdicts", "execution", "output", "export") for rest in ("", ".*")),
     *("source.most_gib", "source.keep_free_gib", "cut.limit_s", "cut.limit_factor", "cut.memory_mib"),
     *("score.weights", "score.batch", "caption.concurrency", "caption.give_up_after", "caption.budget.*"),
     *(f"caption.*.{key}" for key in ("base_url", "api_key_env", "timeout_s", "deadline_s", "attempts", "stream")),
@@ -72,6 +72,7 @@ class Run:
         retry_failed: whether what failed in an earlier run is tried again.
         frame_rate: of the clips, in frames per second.
         on_progress: is told how far each stage is.
+        begin: called when the folder is held and its recipe is the run's own.
         finish: called when the tables are complete, while the folder is still held; says whether captions were made.
     """
 
@@ -86,6 +87,7 @@ class Run:
     retry_failed: bool = False
     frame_rate: float = 24.0
     on_progress: OnProgress = field(default=_nothing)
+    begin: Callable[[], None] = field(default=_nothing)
     finish: Callable[[bool], None] = field(default=_nothing)
 
     @property
@@ -163,6 +165,7 @@ def _claim(run: Run) -> None:
                 "another output folder, or the recipe that it was begun with"
             )
     folder.write_json(folder.recipe, {"mova": package_version(), "recipe": run.recipe})
+    run.begin()
 
 
 def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -206,17 +209,19 @@ def _cut(run: Run, chosen: Path) -> None:
 
 def _concluded(folder: OutputFolder, stage: Stage, chosen: Path) -> Iterator[tuple[SourceRecord, int]]:
     """Yield what became of each source, and how many of its clips go on."""
+    # Sixteen bytes for each source that goes on: all that a run holds of all sources at once.
     seen: set[bytes] = set()
     for listed in iter_sources(chosen):
         manifest = _manifest(folder, stage.name, unit_of_source(listed.uri))
         source, count = manifest.source, manifest.kept
-        contents = bytes.fromhex(source.sha256)[:16]
-        if source.state is State.KEPT and contents and contents in seen:
-            reason = f"{DUPLICATE}: an earlier source has the same contents"
-            source, count = replace(source, state=State.REJECTED, reasons=(reason,)), 0
-        elif source.state is State.KEPT and not count:
-            source = replace(source, state=State.REJECTED, reasons=("no_clips: none of its clips goes on",))
-        seen.add(contents)
+        if source.state is State.KEPT:
+            contents = bytes.fromhex(source.sha256)[:16]
+            if contents and contents in seen:
+                reason = f"{DUPLICATE}: an earlier source has the same contents"
+                source, count = replace(source, state=State.REJECTED, reasons=(reason,)), 0
+            elif not count:
+                source = replace(source, state=State.REJECTED, reasons=("no_clips: none of its clips goes on",))
+            seen.add(contents)
         yield source, count
 
 

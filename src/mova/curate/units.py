@@ -26,6 +26,7 @@ STORAGE: Final = "storage"
 """How the reason of a unit begins whose source could not be read from its storage."""
 _SPACE: Final = uuid.UUID("5d2a1c0e-6d0d-5b0f-8a5a-2f6f0a3c9d11")
 _LONGEST_WAIT_S: Final = 30.0
+_MOST_BYTES: Final = 2**22
 _LOG = logging.getLogger(__name__)
 
 
@@ -173,7 +174,7 @@ def read_manifest(folder: OutputFolder, stage: str, unit_id: str) -> Manifest | 
     if not path.exists():
         return None
     try:
-        return _manifest(read_object(path, error=DataError))
+        return _manifest(read_object(path, error=DataError, most_bytes=_MOST_BYTES))
     except (DataError, ValueError, TypeError) as error:
         _LOG.warning("%s is damaged, and its unit is done again: %s", path, error)
         return None
