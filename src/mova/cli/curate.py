@@ -75,7 +75,7 @@ def curate(
         return
     from mova.curate.build import curate as run_recipe
 
-    with TextBars() as bars:
+    with TextBars(says_left=True) as bars:
         rates = _Rates()
         table = run_recipe(
             config,

@@ -3,7 +3,7 @@
 import pytest
 
 from mova.cli.terminal import progress
-from mova.cli.terminal.progress import StageBar, counting_bar
+from mova.cli.terminal.progress import StageBar, TextBars, counting_bar
 
 
 def test_the_bar_keeps_stdout_free(capsys):
@@ -56,3 +56,12 @@ def test_a_stage_that_is_done_is_not_said_to_have_time_left(capsys, clock):
         clock[0] += 20.0
         bar.show("decoding", 13, 13)
     assert capsys.readouterr().err == ""
+
+
+def test_lines_of_stages_tell_their_text_and_the_time_that_is_left(capsys, clock):
+    for says_left, told in ((True, "cut 2/4 1 clips/s, about 12 s left"), (False, "cut 2/4 1 clips/s")):
+        with TextBars(says_left=says_left) as bars:
+            for done in range(5):
+                bars.show("cut", done, 4, f"{done // 2} clips/s")
+                clock[0] += 6.0
+        assert capsys.readouterr().err.splitlines() == ["cut 0/4 0 clips/s", told, "cut 4/4 2 clips/s"]

@@ -155,9 +155,13 @@ class StageBar:
 
 
 class TextBars:
-    """One bar per stage on stderr: steps, time spent and left, and a text; lines where stderr is no terminal."""
+    """One bar per stage on stderr: steps, time spent and left, and a text; lines where stderr is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+        says_left: whether lines tell the time that is left, as bars do.
+    """
+
+    def __init__(self, *, says_left: bool = False) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -182,6 +186,8 @@ class TextBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
+        self._says_left = says_left
+        self._begun: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -201,7 +207,11 @@ class TextBars:
 
     def _say(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()
+        begun_s, begun_at = self._begun.setdefault(stage, (now, done))
         if done < total and now - self._said.get(stage, -_LINE_EVERY_S) < _LINE_EVERY_S:
             return
         self._said[stage] = now
+        if self._says_left and begun_at < done < total:
+            left_s = (now - begun_s) / (done - begun_at) * (total - done)
+            text = f"{text}, about {max(1.0, left_s):.0f} s left".removeprefix(", ")
         self._console.print(f"{stage} {done}/{total} {text}".rstrip(), highlight=False, soft_wrap=True, markup=False)
