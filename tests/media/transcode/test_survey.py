@@ -1,12 +1,15 @@
 """One pass over a video: times of frames, gaps, small frames."""
 
 from fractions import Fraction
+from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 
 from footage_kit import shots, steady_ticks, uneven_ticks, write_video
 from mova.errors import ReadError
+from mova.media.read import read_clip
 from mova.media.transcode.survey import survey_video
 
 
@@ -59,3 +62,21 @@ def test_what_is_no_video_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(np.random.default_rng(0).bytes(3000))
     with pytest.raises(ReadError):
         survey_video(tmp_path / "a.mp4", None, None)
+
+
+def test_frames_of_little_data_do_not_drift_away_before_a_key_frame(tmp_path):
+    path = tmp_path / "low.mp4"
+    wide = np.random.default_rng(0).integers(0, 256, (9, 24)).astype(np.float32).repeat(16, 0).repeat(16, 1)
+    wide = sum(np.roll(wide, step, 1) for step in range(-6, 7)) / 13
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=24, options={"crf": "44", "bf": "0", "g": "24", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = 256, 144, "yuv420p"
+        for index in range(49):
+            image = np.repeat(wide[:, 2 * index : 2 * index + 256, None], 3, 2).astype(np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode(None))
+    seen = []
+    survey_video(path, None, lambda frame: seen.append(frame.astype(np.float32)))
+    steps = [float(np.abs(after - before).mean()) for before, after in pairwise(seen)]
+    shown = [frame.astype(np.float32) for frame in read_clip(path).frames]
+    assert steps == pytest.approx([float(np.abs(b - a).mean()) for a, b in pairwise(shown)], abs=0.3)
