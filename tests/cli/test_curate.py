@@ -65,10 +65,13 @@ def test_verdicts_are_made_again_by_a_process_of_their_own_and_explained(finishe
     assert (made.returncode, made.stdout) == (0, f"{folder / 'out' / 'clips.parquet'}\n"), made.stderr
     clips = list(iter_clips(folder / "out" / "clips.parquet"))
     assert {clip.reasons for clip in clips} == {("loudness_lufs: must be <= -200",)}
+    assert "verdicts: 0 kept" in made.stderr
+    assert json.loads((folder / "out" / "export" / "metadata.json").read_text()) == []
     told = run("--explain", clips[0].path).stdout
     assert told.startswith(f"{clips[0].clip_id}: rejected (verdicts)\n")
     assert "\n  not met        loudness_lufs <= -200  [loudness_lufs: " in told
     assert main(["curate", "verdicts", recipe]) == 0
+    assert json.loads((folder / "out" / "export" / "metadata.json").read_text()), "the export follows the verdicts"
 
 
 def test_a_dry_run_says_what_a_run_will_take_and_writes_nothing(finished, capsys, tmp_path):

@@ -54,3 +54,11 @@ def test_a_missing_key_is_named_before_the_run_begins(tmp_path, monkeypatch):
     asked = config(tmp_path, caption={"captioner": "endpoints", **roles})
     with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
         check_stages(asked, make_run(asked))
+
+
+def test_a_gate_that_no_scorer_of_the_recipe_serves_is_told_of(tmp_path, caplog):
+    idle = config(
+        tmp_path, score={"scorers": ["levels"]}, verdicts={"preset": "none", "gates": [{"score": "motion", "min": 1}]}
+    )
+    check_stages(idle, make_run(idle))
+    assert "a gate is on motion, and no scorer of this recipe measures it" in caplog.text

@@ -34,8 +34,8 @@ def test_hours_and_clips_follow_from_what_the_files_say(footage, tmp_path):
     plan = plan_curation(config(footage, tmp_path), listed(footage))
     assert (plan.sources, plan.looked_at, plan.unreadable, plan.measured) == (2, 2, 1, False)
     assert plan.hours == pytest.approx(6.0 / 3600, rel=0.02)
-    assert plan.clips == int(6.0 * 0.8457 / (25 / 24))
-    assert plan.kept == int(plan.clips * 0.2639 / 0.8457)
+    assert plan.clips == round(6.0 * 0.8457 / (25 / 24))
+    assert plan.kept == round(plan.clips * 0.2639 / 0.8457)
     assert (plan.calls, plan.tokens) == (0, 0)
     assert plan.disk_bytes > 0
     assert plan.free_bytes > 0
@@ -68,3 +68,9 @@ def test_endpoints_and_shards_are_counted(footage, tmp_path):
 def test_no_source_is_an_error(footage, tmp_path):
     with pytest.raises(DataError, match="at least one source"):
         plan_curation(config(footage, tmp_path), [])
+
+
+def test_without_gates_all_clips_are_kept_and_short_footage_is_told_in_seconds(footage, tmp_path):
+    plan = plan_curation(config(footage, tmp_path, verdicts={"preset": "none", "gates": []}), listed(footage))
+    assert plan.kept == plan.clips > 0
+    assert ", 6.0 seconds" in plan.lines()[0]

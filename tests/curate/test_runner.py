@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -151,3 +152,17 @@ def test_everything_rejected_still_gives_a_table(tmp_path):
     (footage / "b.txt").write_text("3 b")
     run_all(toy_run(footage, tmp_path / "out", gates=gates))
     assert [clip.state for clip in rows(tmp_path / "out")] == ["rejected"] * 3
+
+
+def test_a_mistake_in_the_sources_does_not_bind_a_folder_to_its_recipe(footage, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="at least one source"):
+        run_all(replace(toy_run(tmp_path / "empty", tmp_path / "out"), recipe={"source": "wrong"}))
+    assert not list((tmp_path / "out").glob("*.parquet"))
+    assert run_all(replace(toy_run(footage, tmp_path / "out"), recipe={"source": "right"})).is_file()
+
+
+def test_verdicts_make_no_folder(footage, tmp_path):
+    with pytest.raises(DataError, match="must hold scored clips"):
+        run_verdicts(toy_run(footage, tmp_path / "nowhere"))
+    assert not (tmp_path / "nowhere").exists()

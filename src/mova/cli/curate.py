@@ -136,14 +136,16 @@ def _say_plan(config: CurateConfig, limit: int | None, as_json: bool) -> None:
 
 
 def _say_result(table: Path, as_json: bool) -> None:
-    if not as_json:
-        typer.echo(table)
-        return
     from mova.curate.folder import OutputFolder
-    from mova.curate.summary import read_summary
+    from mova.curate.summary import counts_in_words, read_summary
 
     folder = OutputFolder(table.parent)
-    told = {"clips": str(table), "report": str(folder.root / "report.html"), **read_summary(folder).values}
+    summary, report = read_summary(folder), folder.root / "report.html"
+    if not as_json:
+        typer.echo("\n".join([*counts_in_words(summary), f"report: {report}"]), err=True)
+        typer.echo(table)
+        return
+    told = {"clips": str(table), "report": str(report), **summary.values}
     typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
 from mova.curate.cut.storage import remove_scratch
-from mova.curate.decide.verdicts import check_gates
+from mova.curate.decide.verdicts import check_gates, names_of
 from mova.curate.executors.choose import check_executor, make_executor
 from mova.curate.export.run import export_clips
 from mova.curate.progress import OnProgress, Progress
@@ -19,6 +20,8 @@ from mova.curate.runner import Run, run_all, run_verdicts
 from mova.curate.score.stage import ScoreStage
 from mova.errors import MissingExtraError
 from mova.scorers.registry import all_measures
+
+_LOG = logging.getLogger(__name__)
 
 
 def _silent(_: Progress) -> None:
@@ -66,10 +69,14 @@ def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
     check_gates(config.verdicts.gates, [measure.name for measure in measures])
     execution, root = config.execution, config.output.folder
 
-    def finish(with_export: bool) -> None:
+    def tell(what: str, done: int, of: int) -> None:
+        on_progress(Progress(what, "clips", done, of, 0))
+
+    def finish(with_captions: bool) -> None:
         write_report(root, measures)
-        if with_export and config.export is not None:
-            export_clips(root, config.export, lambda what, done, of: on_progress(Progress(what, "clips", done, of, 0)))
+        if config.export is not None:
+            # After verdicts too: a training must not read clips that are rejected by now. Encoding takes a model.
+            export_clips(root, config.export, tell, with_latents=with_captions)
 
     return Run(
         root=root,
@@ -96,8 +103,17 @@ def check_stages(config: CurateConfig, run: Run) -> None:
         ConfigError: an endpoint's key is not set.
     """
     check_executor(config.execution)
+    _tell_of_idle_gates(config)
     for stage in (run.cut, run.score, run.caption):
         for package in stage.needs.packages if stage is not None else ():
             if find_spec(package) is None:
                 raise MissingExtraError(package, "shots" if package.startswith("transnet") else "curate")
     CaptionStage(config.caption).check()
+
+
+def _tell_of_idle_gates(config: CurateConfig) -> None:
+    """Say which gates cannot apply because the recipe leaves out what measures them."""
+    measured = ScoreStage(config.score).measure_names
+    for name in names_of(config.verdicts.all_gates):
+        if name not in measured:
+            _LOG.warning("a gate is on %s, and no scorer of this recipe measures it: it does not apply", name)

@@ -74,16 +74,23 @@ class DryRun:
     def lines(self) -> list[str]:
         """Return it as lines of text."""
         of_what = "by this folder's earlier run" if self.measured else "by the paper's rates"
+        noun = "source" if self.sources == 1 else "sources"
         sampled = f", by a sample of {self.looked_at}" if self.looked_at < self.sources else ""
         unreadable = f", {self.unreadable} of {self.looked_at} unreadable" if self.unreadable else ""
         shares = f"{100 * self.shares['cut']:.1f} % of the footage, then {100 * self.shares['verdicts']:.1f} % of clips"
         return [
-            f"footage: {self.sources} sources, {_bytes(self.bytes_in)}, {self.hours:.2f} hours{sampled}{unreadable}",
-            f"clips expected: {self.clips} cut, {self.kept} kept ({of_what}: {shares})",
+            f"footage: {self.sources} {noun}, {_bytes(self.bytes_in)}, {_time(self.hours)}{sampled}{unreadable}",
+            f"clips expected: about {self.clips} cut, {self.kept} kept ({of_what}: {shares})",
             f"calls of endpoints: {self.calls}, with {self.tokens / 1e6:.2f} million tokens",
             f"disk: {_bytes(self.disk_bytes)}, of {_bytes(self.free_bytes)} that are free",
             *([f"there already: {self.done} clips"] if self.done else []),
         ]
+
+
+def _time(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:.2f} hours"
+    return f"{60 * hours:.1f} minutes" if hours >= 1 / 60 else f"{3600 * hours:.1f} seconds"
 
 
 def _bytes(count: int) -> str:
@@ -114,9 +121,11 @@ def plan_curation(config: CurateConfig, sources: Iterable[SourceRecord], limit: 
     hours = sum(readable) / 3600 * max(1.0, size / looked_bytes)
     folder = OutputFolder(config.output.folder)
     shares, is_measured = _shares(folder)
+    if not config.verdicts.all_gates:
+        shares["verdicts"] = 1.0
     clip_s = config.cut.num_frames / config.cut.frame_rate
-    clips = int(hours * 3600 * shares["cut"] / clip_s)
-    kept = int(clips * shares["verdicts"])
+    clips = round(hours * 3600 * shares["cut"] / clip_s)
+    kept = round(clips * shares["verdicts"])
     cost = expected_calls(config.caption, kept, clip_s)
     each = _clip_bytes(config, folder)
     exported = kept if config.export is not None and config.export.shards else 0

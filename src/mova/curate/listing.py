@@ -37,9 +37,11 @@ def take_list(folder: OutputFolder, sources: Iterable[SourceRecord], stages: Seq
     following = folder.root / "list.next.parquet"
     write_sources(folder, following, ((_named(source), 0) for source in sources))
     sort_table(folder, following, "uri")
-    _check_once(iter_sources(following))
-    if not num_rows(following):
-        raise DataError("there must be at least one source to cut, and the recipe's source has none")
+    try:
+        _check_list(following)
+    except DataError:
+        following.unlink()
+        raise
     if folder.listing.exists():
         for uri in _gone(iter_sources(folder.listing), iter_sources(following)):
             # Before anything is forgotten: a run that is killed here still has to remove the clips.
@@ -71,9 +73,11 @@ def _named(source: SourceRecord) -> SourceRecord:
     return source
 
 
-def _check_once(sources: Iterator[SourceRecord]) -> None:
+def _check_list(table: Path) -> None:
+    if not num_rows(table):
+        raise DataError("there must be at least one source to cut, and the recipe's source has none")
     last: str | None = None
-    for source in sources:
+    for source in iter_sources(table):
         if source.uri == last:
             raise DataError(f"each source must be listed once, got {shorten(source.uri)} twice")
         last = source.uri

@@ -117,9 +117,11 @@ def run_all(run: Run, *, limit: int | None = None) -> Path:
         MissingExtraError: a package is not installed.
     """
     with _holding(run):
-        _claim(run)
+        _check_recipe(run)
         stages = [stage.name for stage in (run.cut, run.score, run.caption) if stage is not None]
         chosen = take_list(run.folder, run.sources(), stages, limit)
+        # Not before there is something to do: a mistake in the sources must not bind the folder to its recipe.
+        _claim(run)
         _cut(run, chosen)
         names = _score(run)
         write_scored(run.folder, run.cut.name, run.score.name, names)
@@ -136,10 +138,11 @@ def run_verdicts(run: Run) -> Path:
         ConfigError: the folder is in use or belongs to another recipe.
         DataError: nothing was scored there yet, or the folder is full or cannot be written.
     """
+    if not run.folder.table(run.score.name).exists():
+        raise DataError(f"{run.root} must hold scored clips, and has none yet; run `mova curate` to its end first")
     with _holding(run):
+        _check_recipe(run)
         _claim(run)
-        if not run.folder.table(run.score.name).exists():
-            raise DataError(f"{run.root} must hold scored clips, and has none yet; run `mova curate` to its end first")
         return _conclude(run, None)
 
 
@@ -149,8 +152,8 @@ def _holding(run: Run) -> Iterator[None]:
         yield
 
 
-def _claim(run: Run) -> None:
-    """Note the recipe of a new folder, or see that it is the one that the folder was begun with.
+def _check_recipe(run: Run) -> None:
+    """See that the recipe is the one that the folder was begun with, if it was begun.
 
     Raises:
         ConfigError: it is another one; the text says what differs.
@@ -164,6 +167,11 @@ def _claim(run: Run) -> None:
                 f"{run.root} was begun with another recipe; {'; '.join(differences[:_MOST_DIFFERENCES])}. Choose "
                 "another output folder, or the recipe that it was begun with"
             )
+
+
+def _claim(run: Run) -> None:
+    """Note the recipe in the folder."""
+    folder = run.folder
     folder.write_json(folder.recipe, {"mova": package_version(), "recipe": run.recipe})
     run.begin()
 

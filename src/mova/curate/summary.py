@@ -57,6 +57,21 @@ def read_summary(folder: OutputFolder) -> Fields:
     return read_object(folder.summary, error=DataError)
 
 
+def counts_in_words(summary: Fields) -> list[str]:
+    """Return a line for each stage: what came in, and what became of it.
+
+    Raises:
+        DataError: the summary is damaged.
+    """
+    stages = summary.fields("stages")
+    lines = []
+    for name in stages.values:
+        counts = {key: int(stages.fields(name).number(key)) for key in ("in", *_STATES)}
+        told = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state] or state == _STATES[0])
+        lines.append(f"{name}: {told}, of {counts['in']}")
+    return lines
+
+
 def _after(name: str, order: Sequence[str]) -> set[str]:
     return set(order[order.index(name) + 1 :])
 

@@ -146,3 +146,9 @@ def test_few_windows_are_spread_over_the_source():
     windows = plan_windows(steady(200), rules(most=3), "x")
     assert len(windows) == 3
     assert windows[-1].start > 100_000
+
+
+def test_a_first_window_of_speech_reaches_it_where_frames_are_far_apart():
+    footage = Footage(frames=[0, 1, 22, 23], parts=((0, 44),), cuts=(), speech=((21, 22),))
+    window = plan_windows(footage, WindowRules(Fraction(20), 20, (WindowKind.SINGLE_SPEECH,), 0), "seed")[0]
+    assert window.start <= 21 < window.end

@@ -166,3 +166,10 @@ def test_an_unknown_measure_names_the_nearest():
         check_gates(gates, ("blur", "silence_share"))
     assert names_of([*gates, Gate(text="any")]) == ["blur", "silence_shar", "text_area"]
     assert tags_of([Gate(tags=("x", "y")), Gate(tags=("y",))]) == ["x", "y"]
+
+
+def test_a_quantile_of_nothing_is_no_number():
+    ruling = decide(
+        [Gate(score="a", min_quantile=0.1)], evidence_of([(True, {"a": Absent.SKIPPED}, set(), None)])
+    ).rulings[0]
+    assert (ruling.thresholds, ruling.rule) == ({}, "a >= what no clip has a value for (quantile 0.1)")

@@ -61,10 +61,16 @@ def test_it_goes_where_it_is_told_and_holds_what_is_asked_for(run, tmp_path):
     assert not (tmp_path / "there" / "shards").exists()
 
 
-def test_a_run_that_keeps_nothing_or_is_none_is_told_of(run, tmp_path):
+def test_where_nothing_is_kept_any_more_the_export_is_empty_and_nobody_trains_on_the_former_one(run, caplog):
+    before = export_clips(run.root, ExportSection())
+    assert before.num_clips > 0
     run_verdicts(replace(run, gates=(Gate(score="silence_share", below=0.0),)))
-    with pytest.raises(DataError, match="0 that are kept, none with a caption"):
-        export_clips(run.root, ExportSection())
+    after = export_clips(run.root, ExportSection())
+    assert (after.num_clips, json.loads(after.metadata.read_text()), list(after.shards.glob("*.tar"))) == (0, [], [])
+    assert "the export is empty" in caplog.text
+
+
+def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"must hold the table of a finished run, clips\.parquet"):
         export_clips(tmp_path, ExportSection())
 

@@ -210,7 +210,9 @@ def _speech_window(draft: _Draft, index: int, floor: int) -> Window | None:
         # Where it begins, or where the frame does that is shown then.
         frames = draft.footage.frames
         shown = bisect_right(frames, begin) - 1
-        at = int(frames[shown]) if shown >= 0 and frames[shown] >= floor else begin
+        # Where frames are far apart, that one may lie so early that the window ends before anyone speaks.
+        is_near = shown >= 0 and frames[shown] >= floor and frames[shown] + draft.length > begin
+        at = int(frames[shown]) if is_near else begin
         return draft.place(floor, begin, at=at)
     lower = max(Fraction(previous), Fraction(floor), begin - draft.length / 2)
     return draft.place(lower, begin)

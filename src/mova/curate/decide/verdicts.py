@@ -196,14 +196,18 @@ def decide(gates: Sequence[Gate], evidence: Evidence) -> Decisions:
 
 def _ruling(gate: Gate, evidence: Evidence) -> Ruling:
     if gate.score is not None:
-        thresholds = {
+        asked = {
             bound: _threshold(bound, getattr(gate, bound), gate.score, evidence)
             for bound in _BOUNDS
             if getattr(gate, bound) is not None
         }
         words = [
-            f"{_BOUNDS[bound][0]} {value:.6g}" + _quantile_words(gate, bound) for bound, value in thresholds.items()
+            _BOUNDS[bound][0]
+            + (" what no clip has a value for" if value is None else f" {value:.6g}")
+            + _quantile_words(gate, bound)
+            for bound, value in asked.items()
         ]
+        thresholds = {bound: value for bound, value in asked.items() if value is not None}
         return Ruling(gate.score, " and ".join(words), thresholds)
     if gate.tags is not None:
         return Ruling("tags", f"{gate.rule} of {', '.join(gate.tags)}")
@@ -221,13 +225,14 @@ def _quantile_words(gate: Gate, bound: str) -> str:
     return f" (quantile {getattr(gate, bound):g})" if bound.endswith("_quantile") else ""
 
 
-def _threshold(bound: str, value: float, name: str, evidence: Evidence) -> float:
+def _threshold(bound: str, value: float, name: str, evidence: Evidence) -> float | None:
+    """Return the number that a bound stands for; None for a quantile of nothing."""
     if not bound.endswith("_quantile"):
         return float(value)
     measured = evidence.scores[name][evidence.is_open] if name in evidence.scores else np.empty(0)
     measured = measured[~np.isnan(measured)]
     # A value that a clip has, so that the rule says the same whatever comes between two clips.
-    return float(np.quantile(measured, value, method="lower")) if len(measured) else 0.0
+    return float(np.quantile(measured, value, method="lower")) if len(measured) else None
 
 
 def _outcome(gate: Gate, ruling: Ruling, evidence: Evidence) -> np.ndarray:

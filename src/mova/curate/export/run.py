@@ -46,17 +46,24 @@ class ExportSummary:
 
 
 def export_clips(
-    root: Path, export: ExportSection, on_progress: Callable[[str, int, int], None] | None = None
+    root: Path,
+    export: ExportSection,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    *,
+    with_latents: bool = True,
 ) -> ExportSummary:
     """Write out the clips of a run that are kept; what is there already is not written again.
+
+    Where no clip is kept the export is an empty one: nobody trains on what an earlier run kept.
 
     Args:
         root: output folder of the run.
         export: what to write.
         on_progress: called with what is done ("shards", "latents"), how many of it, and of how many.
+        with_latents: whether latents are encoded where the section asks for them.
 
     Raises:
-        DataError: there is no final table, no clip to export, a clip's file is missing, or the disk is full.
+        DataError: there is no final table, a clip's file is missing, or the disk is full.
         ConfigError: another process writes the same export.
     """
     folder = OutputFolder(root)
@@ -73,11 +80,8 @@ def export_clips(
             plans = plan_shards(clips, export.shard_mb * 1e6)
             count, without = sum(plan.num_clips for plan in plans), clips.without_caption
             if not count:
-                raise DataError(
-                    f"an export needs clips that are kept and have a caption; {root} has {without} that are kept, "
-                    "none with a caption"
-                )
-            if without:
+                _LOG.warning("the export is empty: %d clips are kept, none with a caption", without)
+            elif without:
                 _LOG.warning("%d clips are kept and have no caption; they are not exported", without)
             metadata = shards = None
             if export.metadata:
@@ -91,7 +95,7 @@ def export_clips(
                 f"the export {target} must be writable and have room: {problem}; run the same command again"
             ) from problem
         encoded = cache = None
-        if export.latents is not None and shards is not None:
+        if export.latents is not None and shards is not None and count and with_latents:
             cache = export.latents.cache or target / "latents"
             encoded = cache_latents(export.latents, shards, cache, tell("latents"))
     return ExportSummary(

@@ -54,6 +54,11 @@ class ScoreStage:
         return StageNeeds(packages=self._scorers().packages, memory_bytes=memory)
 
     @property
+    def measure_names(self) -> frozenset[str]:
+        """Names of what its scorers measure, whether or not their weights are here."""
+        return frozenset(measure.name for measure in self._scorers().measures)
+
+    @property
     def digest(self) -> str:
         """Digest of the section, the rules, the files of weights and the versions of the packages."""
         return self._digest

@@ -87,7 +87,7 @@ def survey_video(
     with media_file.open_media(path) as container:
         stream = media_file.video_stream(container, path)
         context = stream.codec_context
-        # Only of frames that no other is made from: else they drift, and jump back at key frames as if there were a cut.
+        # Of frames that no other is made from, and no more: else they drift, and jump back at key frames like a cut.
         context.options = {**context.options, "skip_loop_filter": "noref"}
         tick = media_file.tick_s(stream)
         for timed in timed_frames(container, stream, path):
