@@ -14,9 +14,8 @@ from mova.curate.config.verdicts import Gate
 from mova.curate.runner import run_all
 from mova.curate.source_table import iter_sources
 from mova.curate.tables import iter_clips
-from mova.curate.units import Patience, perform
 from mova.files.json_file import parse_json
-from shared_curation import toy_run, write_sources
+from shared_curation import Here, toy_run, write_sources
 
 GATES = (Gate(score="silence_share", below=0.8), Gate(near_duplicates=0))
 DRIVER = """
@@ -95,14 +94,6 @@ def test_a_run_that_is_killed_and_started_again_gives_the_same_tables(footage, w
     there = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "clips").rglob("*.mp4")}
     assert there == {clip.path for clip in whole[0] if clip.path}
     assert list((tmp_path / "tmp").iterdir()) == []
-
-
-class Here:
-    """Does all units in this process."""
-
-    def run(self, stage, tasks, root, on_done):
-        for task in tasks:
-            on_done(perform(stage, task, root, Patience(1, 0.0)))
 
 
 def test_a_run_in_which_everything_is_rejected_holds_no_more_for_more_sources(tmp_path, monkeypatch):

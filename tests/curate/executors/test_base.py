@@ -4,19 +4,7 @@ from mova.curate.executors.base import Executor
 from mova.curate.executors.local import LocalExecutor
 from mova.curate.runner import run_all
 from mova.curate.tables import iter_clips
-from mova.curate.units import Patience, perform
-from shared_curation import toy_run, write_sources
-
-
-class Here:
-    """Does all units in this process."""
-
-    def run(self, stage, tasks, root, on_done):
-        for task in tasks:
-            on_done(perform(stage, task, root, Patience(1, 0.0)))
-
-    def close(self):
-        pass
+from shared_curation import Here, toy_run, write_sources
 
 
 def test_another_executor_gives_the_same_rows(tmp_path):
