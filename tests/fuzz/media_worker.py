@@ -26,6 +26,9 @@ from mova.media.transcode.clips import ClipWindow, SourceView, cut_clips
 from mova.media.transcode.encode import ClipFormat
 from mova.media.write import read_metadata
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+from peak_memory import peak_bytes
+
 HANG_S = 20
 ADDRESS_SPACE = 4 << 30
 LONGEST_TEXT = 2_000
@@ -147,7 +150,7 @@ def main(reader: str, folder: str, seed: str, first: str, end: str) -> None:
                 say("refused" if len(str(error)) < LONGEST_TEXT else f"failed text of {len(str(error))} characters")
             except BaseException:
                 say("failed", traceback.format_exc().strip().replace("\n", " | "))
-    say("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    say("peak", peak_bytes() // 2**20)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ What would take minutes or other machines is stopped where it begins: everything
 import io
 import json
 import os
-import resource
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+from peak_memory import peak_bytes
 
 
 def stop(*_arguments, **_options):
@@ -53,7 +56,7 @@ def main():
         out, errors, began = io.StringIO(), io.StringIO(), time.monotonic()
         with redirect_stdout(out), redirect_stderr(errors):
             code = command(json.loads(line))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_bytes()
         said = errors.getvalue()
         answers.write(json.dumps([code, said[-3000:], len(said), time.monotonic() - began, peak]) + "\n")
         answers.flush()

@@ -10,13 +10,15 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import struct
 import sys
 import traceback
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+from peak_memory import peak_bytes
 
 SECRET = b"-----BEGIN PRIVATE KEY-----"
 CPU_SECONDS = 20
@@ -365,7 +367,7 @@ def main():
             found[name] = outcome(use)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak_bytes()
         if peak > MOST_BYTES:
             found["memory"] = f"{peak:,} bytes"
         sys.stdout.write(json.dumps({"case": number, "what": what, "found": found}) + "\n")
