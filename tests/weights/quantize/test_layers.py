@@ -169,12 +169,13 @@ def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio):
     torch._dynamo.reset()
     counters.clear()
     tower = copy.deepcopy(eight_bit_audio)
-    inputs = torch.randn(1, 32, 9), torch.tensor([500.0]), torch.randn(1, 4, 192)
-    expected = tower(*inputs)
+    inputs = [(torch.randn(1, 32, 9), torch.tensor([500.0]), torch.randn(1, 4, 192)) for _ in range(8)]
+    expected = [tower(*one) for one in inputs]
     compile_blocks([tower], backend="eager")
-    # Of some inputs a value lies at the edge between two numbers of 8 bits, the last bit of a sum decides, and all that
-    # follows differs: of 40 inputs 3 by up to 0.03, where 8 bits themselves cost 0.04. Another computation gives 1.
-    assert (tower(*inputs) - expected).norm() < 0.15 * expected.norm()
+    made = [tower(*one) for one in inputs]
+    # Of 3 in 40 inputs a value lies at the edge between two numbers of 8 bits, where the last bit of a sum decides.
+    assert sum(torch.allclose(one, other, atol=1e-4, rtol=1e-4) for one, other in zip(made, expected, strict=True)) >= 4
+    assert all((one - other).norm() < 0.15 * other.norm() for one, other in zip(made, expected, strict=True))
     assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
     torch._dynamo.reset()
