@@ -26,6 +26,7 @@ ALLOWED = (
     ("kernels/cpu_conv.py", "module._conv_forward", "the convolution of one layer is replaced (decision 0001)"),
     ("models/audio_vae.py", "module.padding", "a convolution that is called in parts pads less"),
     ("scorers/onnx.py", "options.*", "onnxruntime is told by attributes how a session computes"),
+    ("scorers/spectrum.py", "numba.config.CACHE_DIR", "numba is told so where it keeps what it compiles"),
     ("train/build/adapters.py", "layer.*", "PEFT's layers are switched by their attributes"),
     ("train/stages/encoders/audio_autoencoder.py", "outward.*", "a new layer begins with chosen weights"),
     ("train/plan/allocations.py", "*.atexit", "a finaliser is told so to be left out when Python ends"),

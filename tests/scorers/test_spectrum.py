@@ -1,5 +1,9 @@
 """Bandwidths of tones and filtered noise, and onsets of clicks."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.signal import firwin, lfilter
@@ -66,3 +70,37 @@ def test_onsets_are_those_that_librosa_finds_by_default():
     theirs = onset_detect(y=sound, sr=spectrum.ONSET_RATE, units="time")
     assert spectrum.onset_times_s(spectrum.onset_strength(sound)).tolist() == theirs.tolist()
     assert len(theirs) > 1
+
+
+def start_onsets(caches):
+    code = """
+import numpy as np
+from mova.scorers.spectrum import onset_strength, onset_times_s
+print(onset_times_s(onset_strength(np.random.default_rng(0).normal(size=44_100))))
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(caches)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def said_by(processes):
+    said = [process.communicate()[0] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+
+
+def test_processes_that_compile_librosa_at_the_same_time_all_live(tmp_path):
+    first = said_by([start_onsets(tmp_path) for _ in range(2)])
+    later = said_by([start_onsets(tmp_path)])
+    assert first[0][0] == 0
+    assert first[0][1].strip()
+    assert set(first + later) == {first[0]}
+    assert list(tmp_path.glob("mova/numba/**/*.nbc"))
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_kept_librosa_works_all_the_same(tmp_path):
+    (tmp_path / "mova").write_text("no folder")
+    [(code, text)] = said_by([start_onsets(tmp_path)])
+    assert code == 0
+    assert text.strip()
+    assert [path.name for path in tmp_path.rglob("*")] == ["mova"]

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields, shorten, shorten_text
+from mova.files.user_cache import user_cache_folder
 
 AUTO, PLAIN = "auto", "plain"
 KERNELS: Final = (AUTO, PLAIN)
@@ -124,7 +125,7 @@ class ChoiceFile:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.path = (folder or _cache_folder()) / _FILE
+        self.path = (folder or user_cache_folder()) / _FILE
 
     def read(self, machine: str) -> dict[str, str]:
         """Return the products by class of shapes that a machine was found to do best; nothing where it is unknown."""
@@ -186,12 +187,3 @@ def _product(products: Fields, name: str) -> str:
         known = " or ".join(_PRODUCTS)
         raise products.error(f"{products.where} must name {known} for shapes, got {shorten(name)}: {shorten(found)}")
     return found
-
-
-def _cache_folder() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
-    try:
-        return (Path(named) if named else Path.home() / ".cache") / "mova"
-    except RuntimeError:
-        # No home: nothing is kept.
-        return Path(os.devnull) / "mova"

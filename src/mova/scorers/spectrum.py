@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+from types import ModuleType
 from typing import Final
 
 import numpy as np
 
+from mova.errors import ConfigError
+from mova.files.lock import lock_folder
+from mova.files.unfinished import temporary_folder
+from mova.files.user_cache import user_cache_folder
 from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent, score_each
 from mova.scorers.clip_media import ClipMedia
 
@@ -15,6 +23,37 @@ ONSET_RATE: Final = 44_100
 ONSET_HOP: Final = 512
 _WINDOW: Final = 512
 _RANGE_DB: Final = 50.0
+
+_COMPILES_ON_IMPORT: Final = ("librosa.feature", "librosa.filters", "librosa.onset")
+# Compiling takes ten seconds of a core that is free.
+_COMPILING_S: Final = 600.0
+
+
+@lru_cache(maxsize=1)
+def import_librosa() -> ModuleType:
+    """Return librosa, whose functions one process at a time compiles, into the user's cache folder.
+
+    numba compiles them on import and keeps them for later processes. Where two processes do so at the same time, it may
+    keep halves that do not fit together, and every process that loads them crashes (numba issue 10128). Whatever uses
+    librosa calls this first. `NUMBA_CACHE_DIR` is respected. Where no folder can be written and locked, this process
+    compiles the functions for itself alone.
+    """
+    import numba
+
+    former = numba.config.CACHE_DIR
+    with ExitStack() as stack:
+        compiled = user_cache_folder() / "numba"
+        try:
+            stack.enter_context(lock_folder(compiled, "folder of compiled functions", wait_s=_COMPILING_S))
+        except ConfigError:
+            compiled = stack.enter_context(temporary_folder("mova-numba-"))
+        numba.config.CACHE_DIR = former or str(compiled)
+        try:
+            for name in _COMPILES_ON_IMPORT:
+                importlib.import_module(name)
+        finally:
+            numba.config.CACHE_DIR = former
+    return importlib.import_module("librosa")
 
 
 class SpectrumScorer:
@@ -69,15 +108,13 @@ def bandwidth_hz(sound: np.ndarray, sample_rate: int) -> float:
 
 def spectral_bandwidth_hz(sound: np.ndarray, sample_rate: int) -> float:
     """Return the mean of librosa's spectral bandwidth over all windows; (S,), rate in Hz."""
-    import librosa
-
+    librosa = import_librosa()
     return float(librosa.feature.spectral_bandwidth(y=sound, sr=sample_rate).mean())
 
 
 def onset_strength(sound: np.ndarray) -> np.ndarray:
     """Return how strongly something sets in: (T,), a value for each 512 samples of (S,) at 44.1 kHz."""
-    from librosa.onset import onset_strength as strength
-
+    strength = import_librosa().onset.onset_strength
     return np.asarray(strength(y=sound, sr=ONSET_RATE, hop_length=ONSET_HOP))
 
 
@@ -87,16 +124,15 @@ def onset_times_s(strength: np.ndarray) -> np.ndarray:
     Args:
         strength: of `onset_strength`.
     """
-    from librosa.onset import onset_detect
-
-    frames = onset_detect(onset_envelope=strength, sr=ONSET_RATE, hop_length=ONSET_HOP, units="time")
+    frames = import_librosa().onset.onset_detect(
+        onset_envelope=strength, sr=ONSET_RATE, hop_length=ONSET_HOP, units="time"
+    )
     return np.asarray(frames, dtype=np.float64)
 
 
 def yamnet_bands(sound: np.ndarray) -> np.ndarray:
     """Return what YAMNet hears of (S,) at 16 kHz: (T, 64) logarithms of mel bands of 125 to 7500 Hz, each 10 ms."""
-    from librosa.filters import mel
-
+    mel = import_librosa().filters.mel
     window, step, size = 400, 160, 512
     padded = np.pad(sound, (0, max(0, window - len(sound))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
@@ -108,7 +144,5 @@ def yamnet_bands(sound: np.ndarray) -> np.ndarray:
 
 def voice_bands(sound: np.ndarray) -> np.ndarray:
     """Return what the GE2E encoder hears of (S,) at 16 kHz: (T, 40) float32 powers of mel bands, each 10 ms."""
-    from librosa.feature import melspectrogram
-
-    bands = melspectrogram(y=sound, sr=16_000, n_fft=400, hop_length=160, n_mels=40)
+    bands = import_librosa().feature.melspectrogram(y=sound, sr=16_000, n_fft=400, hop_length=160, n_mels=40)
     return np.asarray(bands.T, dtype=np.float32)

@@ -13,6 +13,7 @@ from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Scor
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.onnx import open_onnx
 from mova.scorers.sound_events import heard_spans, share
+from mova.scorers.spectrum import import_librosa
 
 SAMPLE_RATE: Final = 16_000
 LEAST_SPEECH: Final = 0.1
@@ -89,6 +90,7 @@ def _check(sound: np.ndarray) -> None:
 
 @lru_cache(maxsize=1)
 def _dnsmos() -> Any:
+    import_librosa()
     from speechmos import dnsmos as package
 
     folder = Path(package.__file__).parent / "dnsmos_models"
@@ -106,6 +108,7 @@ def _dnsmos() -> Any:
 
 @lru_cache(maxsize=1)
 def _plcmos() -> tuple[Any, Any]:
+    import_librosa()
     from speechmos import plcmos as package
 
     class Features(package.PLCMOS):
