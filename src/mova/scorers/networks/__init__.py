@@ -1,0 +1,1 @@
+"""Networks of scorers with the names of the published weights: no files, no media."""
