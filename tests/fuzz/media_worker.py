@@ -103,10 +103,11 @@ def audio(path: Path) -> None:
 def footage(path: Path) -> None:
     wanted = Wanted(0.2, needs_audio=False, shots="none")
     found = inspect_source(path, wanted)
-    survey_source(path, wanted)
+    surveyed = survey_source(path, wanted, found)
     form = ClipFormat(5, Fraction(24), (32, 48), preset="ultrafast")
     windows = [ClipWindow(Fraction(number, 2), path.with_name(f"{number}.clip.mp4")) for number in range(3)]
-    cuts = cut_clips(path, windows, form, SourceView(is_silent=True))
+    places = [piece.path for piece in surveyed.pieces] or [path]
+    cuts = [cut for place in places[:4] for cut in cut_clips(place, windows, form, SourceView(is_silent=True))]
     if found.reason or any(cut.error for cut in cuts):
         raise ReadError(found.reason or "a clip was refused")
 

@@ -127,6 +127,7 @@ def originals(tmp_path_factory):
         (folder / reader).mkdir()
     for name, arguments in VIDEOS.items():
         make_media(folder / "video" / name, *arguments)
+    (folder / "video" / "joined.ts").write_bytes((folder / "video" / "clip.ts").read_bytes() * 2)
     for name, codec in AUDIOS.items():
         make_media(folder / "audio" / name, None, codec, {})
     make_images(folder / "image")

@@ -6,6 +6,7 @@ All of it takes minutes and is run by the slow tests; some files stand for the o
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -29,11 +30,12 @@ EITHER = "clips or corrupt_media"
 
 @dataclass(frozen=True)
 class Trial:
-    """A file: how it is made, what becomes of it, and whether its flashes and beeps must stay together."""
+    """A file: how it is made, what becomes of it, whether flashes and beeps stay together, and of how many pieces."""
 
     make: Callable[[Path], object]
     expected: str = CLIPS
     in_step: bool = True
+    pieces: int = 1
 
 
 def plain(rate=24, seconds=SECONDS, **options):
@@ -103,6 +105,10 @@ def lead_in(frame, time):
     return frame * 0 if time < 1.0 else frame
 
 
+def mute(path):
+    kit.write_video(path, kit.shots(3.0, [9.0]), *kit.steady_ticks(24, 3))
+
+
 def joined(*pieces):
     def make(path):
         content = b""
@@ -123,6 +129,17 @@ def jump(path):
     return kit.write_video(
         path, kit.flash_frames(later, base, events), later, base, audio=audio, audio_codec="mp2", rate=Fraction(24)
     )
+
+
+def spliced(path):
+    """Two recordings that change over in one stream before the other: video of the second before audio of the first."""
+    plain()(path)
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    # Numbers of the streams stand in the second and third byte; the muxer calls video 0x100 and audio 0x101.
+    is_audio = [packet[1] & 0x1F == 1 and packet[2] == 1 for packet in packets]
+    late = max(place for place, packet in enumerate(packets) if is_audio[place] and packet[1] & 0x40)
+    early = is_audio.index(True)
+    path.write_bytes(b"".join([*packets[:late], *packets[:early], *packets[late:], *packets[early:]]))
 
 
 def only_audio(path):
@@ -164,9 +181,7 @@ TRIALS = {
     "12.mp4": Trial(plain(12), in_step=False),
     "variable.mp4": Trial(uneven()),
     "variable.mkv": Trial(uneven()),
-    "no audio.mp4": Trial(
-        lambda path: kit.write_video(path, kit.shots(3.0, [9.0]), *kit.steady_ticks(24, 3)), "no_audio"
-    ),
+    "no audio.mp4": Trial(mute, "no_audio"),
     "silent.mp4": Trial(with_audio(lambda audio: audio * 0), in_step=False),
     "two languages.mkv": Trial(with_audio(lambda audio: [audio, audio * 0.5])),
     "surround.mkv": Trial(with_audio(lambda audio: np.repeat(audio, 6, axis=0), layout="5.1", audio_codec="flac")),
@@ -232,8 +247,21 @@ TRIALS = {
     "huge.mov": Trial(huge, "corrupt_media"),
     "plain.ts": Trial(plain()),
     "jump.ts": Trial(jump),
-    "clock goes back.ts": Trial(joined(plain(), plain()), "corrupt_media"),
-    "two sizes.ts": Trial(joined(plain(), plain(size=(96, 64))), "corrupt_media"),
+    "clock goes back.ts": Trial(joined(plain(), plain()), pieces=2),
+    "two sizes.ts": Trial(joined(plain(), plain(size=(96, 64))), pieces=2),
+    "three pieces.ts": Trial(joined(plain(), plain(25, audio_codec="mp2"), plain(30)), pieces=3),
+    "spliced.ts": Trial(spliced, pieces=2),
+    "overlapping.ts": Trial(
+        joined(plain(), by_ffmpeg("-c", "copy", "-output_ts_offset", "1.9", suffix=".ts")), pieces=2
+    ),
+    "mute and short pieces.ts": Trial(joined(mute, plain(), plain(seconds=1.0)), "left_out"),
+    "second not received.ts": Trial(joined(plain(), by_ffmpeg("-c", "copy", "-output_ts_offset", "3.2", suffix=".ts"))),
+    "joined.m2ts": Trial(joined(*[plain(options={"mpegts_m2ts_mode": "1"})] * 2), pieces=2),
+    "clock wraps.ts": Trial(by_ffmpeg("-c", "copy", "-output_ts_offset", "95441", suffix=".ts", seconds=6.8)),
+    "clock starts anew.ts": Trial(
+        joined(by_ffmpeg("-c", "copy", "-output_ts_offset", "1000", suffix=".ts"), plain(seconds=4.0))
+    ),
+    "joined.mpg": Trial(joined(*[plain(25, codec="mpeg1video", audio_codec="mp2")] * 2), pieces=2),
     "plain.avi": Trial(plain(**AVI)),
     "no lengths.mkv": Trial(plain(options={"live": "1"})),
     "pieces.mp4": Trial(plain(options={"movflags": "+frag_keyframe+empty_moov"})),
@@ -248,7 +276,8 @@ TRIALS = {
 }
 FAST = (
     *("plain.mp4", "variable.mkv", "no audio.mp4", "audio late.mkv", "rotated 90.mp4", "truncated.mp4", "flipped.mkv"),
-    *("nan.mkv", "rate bomb.avi", "jump.ts", "clock goes back.ts", "no lengths.mkv", "only audio.mp4"),
+    *("nan.mkv", "rate bomb.avi", "jump.ts", "clock goes back.ts", "clock wraps.ts", "no lengths.mkv"),
+    "only audio.mp4",
     "-dash ünd «spaces» 'quotes'.mp4",
 )
 
@@ -270,6 +299,12 @@ def wrong(name, rows, out):
     reason = source.reasons[0].partition(":")[0] if source.reasons else CLIPS
     if reason not in trial.expected or (reason == CLIPS and not rows.clips):
         yield f"{name}: {source.state} {source.reasons}, {len(rows.clips)} clips"
+    told = {mark for clip in rows.clips for mark in clip.marks if mark.startswith("piece: ")}
+    if trial.pieces > 1 and told != {f"piece: {number + 1} of {trial.pieces}" for number in range(trial.pieces)}:
+        yield f"{name}: {told}"
+    for one, other in pairwise(rows.clips):
+        if other.start_s < one.start_s + 33 / 24 - 1e-9:
+            yield f"{name}: {one.start_s:.3f} and {other.start_s:.3f} overlap"
     for clip in rows.clips:
         if clip.state is not State.KEPT:
             if trial.expected != EITHER:

@@ -49,7 +49,8 @@ class SourceRecord:
         columns: further columns of the list.
         duration_s: length of its video in seconds; 0 where it could not be read.
         state: what became of it in stage 1.
-        reasons: why it was rejected or failed; each begins with a name, for example "corrupt_media: ...".
+        reasons: why it was rejected or failed; each begins with a name, for example "corrupt_media: ...". One that is
+            kept has "left_out: ..." for each of its pieces that is not.
         version: what tells that its bytes were changed: time of change, or what the storage says; "" where neither is
             known.
     """
@@ -98,7 +99,8 @@ class ClipRecord:
         licence: of its source.
         columns: further columns of its source.
         kind: kind of its window.
-        start_s: where it begins in the source, in seconds on the source's clock.
+        start_s: where it begins in the source, in seconds on the source's clock; of a source that was joined of several
+            that of its first piece, on which each other piece begins where the one before ends.
         num_frames: frames of the clip.
         cuts_s: cuts between shots inside the clip, on its own clock.
         speech: spans of speech, on its own clock.

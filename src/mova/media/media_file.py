@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, overload
 
@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation
 
 from mova.cores import num_cores
 from mova.errors import MovaError, ReadError
+from mova.files.part import FilePart
 from mova.media import limits
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def use_threads(count: int) -> None:
 
 @contextmanager
 def open_media(path: PathArgument) -> Iterator[InputContainer]:
-    """Open a file for reading; what FFmpeg finds wrong, now or while the block reads, becomes a `ReadError`."""
+    """Open a file, or a `FilePart`, for reading; what FFmpeg finds wrong with it becomes a `ReadError`."""
     file = Path(path)
     if not file.is_file():
         state = "is a directory" if file.is_dir() else "does not exist"
@@ -71,15 +72,15 @@ def open_media(path: PathArgument) -> Iterator[InputContainer]:
     limits.check_file_size(file.stat().st_size, path)
     options = {
         "format_whitelist": limits.CONTAINERS,
-        "protocol_whitelist": "file",
+        "protocol_whitelist": "file,subfile",
         "max_streams": str(limits.MAX_STREAMS),
         "max_pixels": str(limits.MAX_VIDEO_PIXELS),
     }
     # Absolute, since FFmpeg takes what stands before a colon in a relative path for a protocol.
-    with (
-        as_read_errors(file),
-        av.open(str(file.absolute()), "r", options=options, metadata_errors="replace") as container,
-    ):
+    url, form = str(file.absolute()), None
+    if isinstance(path, FilePart):
+        url, form = f"subfile,,start,{path.begin},end,{path.end},,:{url}", path.form or None
+    with as_read_errors(path), av.open(url, "r", form, options, metadata_errors="replace") as container:
         yield container
 
 
@@ -167,11 +168,8 @@ def decode_audio_from_seek(container: InputContainer, stream: AudioStream, path:
 
 
 def _decoded(container: InputContainer, stream: Stream, path: PathArgument) -> Iterator[object]:
-    try:
-        yield from container.decode(stream)
-    except IndexError as error:
-        # PyAV looks packets up in the list of streams that it made when it opened the file.
-        raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
+    for packet in demux(container, [stream], path):
+        yield from packet.decode()
 
 
 def decode_video(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[VideoFrame]:
@@ -345,11 +343,23 @@ def _measure(container: InputContainer, streams: list[Stream], path: PathArgumen
 
 
 def demux(container: InputContainer, streams: Sequence[Stream], path: PathArgument) -> Iterator[Packet[Stream]]:
-    """Yield the packets of some streams from where the container stands."""
-    try:
+    """Yield the packets of some streams from where the container stands.
+
+    Raises:
+        ReadError: at the end, where a stream that a player would choose has appeared on the way.
+    """
+    # Of a stream that has appeared on the way PyAV stumbles over what lies in memory behind its own list of streams,
+    # or does not, after all that was asked for.
+    with suppress(IndexError):
         yield from container.demux(*streams)
-    except IndexError as error:
-        raise ReadError(f"all streams must be there from the start, got {path} with one that appears later") from error
+    kinds: tuple[Kind, Kind] = ("video", "audio")
+    for kind in kinds:
+        try:
+            container.streams.best(kind)
+        except IndexError as error:
+            raise ReadError(
+                f"all streams must be there from the start, got {path} with one of {kind} that appears later"
+            ) from error
 
 
 def _ranked_streams(container: InputContainer, kind: Kind) -> list[Stream]:

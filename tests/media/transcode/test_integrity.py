@@ -1,5 +1,7 @@
 """Whether a file is whole, from its packets and its ends."""
 
+from fractions import Fraction
+
 import pytest
 
 from footage_kit import beeps, shots, steady_ticks, write_video
@@ -37,9 +39,30 @@ def test_files_that_break_off_are_refused(tmp_path, ending):
         check_integrity(path)
 
 
-def test_a_clock_that_goes_back_is_refused(tmp_path):
-    pieces = [make(tmp_path / f"{index}.ts", audio=beeps([1.0], 4.0)) for index in range(2)]
+def test_a_clock_that_goes_back_begins_a_piece_where_pieces_can_be_read(tmp_path):
+    whole = make(tmp_path / "a.ts", audio=beeps([1.0], 4.0)).read_bytes()
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    joined.write_bytes(whole * 3)
+    parts = check_integrity(joined).parts
+    assert len(parts) == 3
+    for part in parts:
+        found = check_integrity(part)
+        assert found.video.num_packets == 96
+        assert found.video.duration_s == pytest.approx(4.0, abs=0.05)
+        assert found.audio.duration_s == pytest.approx(4.0, abs=0.06)
+    assert check_integrity(tmp_path / "a.ts").parts == ()
+
+
+def test_a_clock_that_goes_back_is_refused_elsewhere(tmp_path):
+    content = make(tmp_path / "a.flv", codec="flv", audio=beeps([1.0], 4.0)).read_bytes()
+    joined = tmp_path / "joined.flv"
+    joined.write_bytes(content + content[13:])
     with pytest.raises(ReadError, match="clock must go forward"):
         check_integrity(joined)
+
+
+def test_what_was_not_received_is_no_length(tmp_path):
+    ticks, base = steady_ticks(24, 4.0)
+    later = [tick + (24 * 600 if tick >= 48 else 0) for tick in ticks]
+    path = write_video(tmp_path / "a.ts", shots(4.0, [9.0]), later, base, rate=Fraction(24))
+    assert check_integrity(path).video.duration_s == pytest.approx(4.0, abs=0.1)

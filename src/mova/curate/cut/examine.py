@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 
 from mova.curate.cut.shots import AdaptiveShots, ShotFinder
 from mova.curate.cut.speech import SAMPLE_RATE, SpanS, SpeechRules, find_speech
@@ -12,6 +15,7 @@ from mova.curate.cut.transnet import TransnetShots
 from mova.curate.cut.windows import Footage, Ticks
 from mova.curate.records import State
 from mova.errors import ReadError
+from mova.files.part import FilePart
 from mova.media import media_file
 from mova.media.transcode.canvas import Box
 from mova.media.transcode.integrity import check_integrity
@@ -53,6 +57,8 @@ class Inspected:
         duration_s: of its video.
         has_audio: whether there is any.
         marks: what users should know of its clips.
+        parts: pieces of a source that was joined of several; empty where it is one.
+        left_out: for each piece why it is left out; "" where it goes on.
     """
 
     state: State
@@ -60,31 +66,65 @@ class Inspected:
     duration_s: float = 0.0
     has_audio: bool = False
     marks: tuple[str, ...] = ()
+    parts: tuple[FilePart, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Footage of one clock.
+
+    Attributes:
+        path: of the source, or the part of it that it is.
+        number: of the pieces of its source, from 1.
+        begin: tick of the source's clock at which it begins.
+        shift: ticks from its own clock to the source's.
+        box: content without black borders, in stored pixels; None where there are none.
+    """
+
+    path: str | os.PathLike[str]
+    number: int
+    begin: int
+    shift: int
+    box: Box | None
 
 
 @dataclass(frozen=True)
 class Surveyed:
     """What looking at all of a source told; times are ticks of its video's clock.
 
+    The clock of a joined source is that of its first piece; each other piece begins where the one before ends.
+
     Attributes:
         reason: why it cannot be used; "" where it can.
         tick: seconds of a tick.
         footage: for the planner.
-        box: content without black borders, in stored pixels; None where there are none.
+        pieces: in order; one, unless the source was joined of several.
+        left_out: reasons why pieces of it are not used.
     """
 
     reason: str = ""
     tick: Fraction = Fraction(1)
     footage: Footage = field(default_factory=lambda: Footage((), ()))
-    box: Box | None = None
+    pieces: tuple[Piece, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def piece_at(self, time: int) -> Piece:
+        """Return the piece that a time lies in."""
+        return self.pieces[max(0, bisect_right([piece.begin for piece in self.pieces], time) - 1)]
 
 
-def inspect_source(path: Path, wanted: Wanted) -> Inspected:
-    """Read all packets of a source and decode both ends: what is broken, silent or too short goes no further."""
+def inspect_source(path: str | os.PathLike[str], wanted: Wanted) -> Inspected:
+    """Read all packets of a source and decode both ends: what is broken, silent or too short goes no further.
+
+    A source that was joined of several is inspected piece by piece, and goes on if one of them does.
+    """
     try:
         found = check_integrity(path)
     except ReadError as error:
         return Inspected(State.FAILED, f"corrupt_media: {error}")
+    if found.parts:
+        return _joined(found.parts, wanted)
     if found.video is None:
         return Inspected(State.REJECTED, "no_video: the file has no video stream")
     duration_s = found.video.duration_s
@@ -100,13 +140,62 @@ def inspect_source(path: Path, wanted: Wanted) -> Inspected:
     return Inspected(State.KEPT, "", duration_s, has_audio, marks)
 
 
-def survey_source(path: Path, wanted: Wanted) -> Surveyed:
+def _joined(parts: tuple[FilePart, ...], wanted: Wanted) -> Inspected:
+    each = [inspect_source(part, wanted) for part in parts]
+    good = [one for one in each if one.state is State.KEPT]
+    found = good[0] if good else each[0]
+    return replace(
+        found,
+        duration_s=sum(one.duration_s for one in each),
+        has_audio=any(one.has_audio for one in good),
+        parts=parts,
+        left_out=tuple(one.reason for one in each),
+    )
+
+
+def survey_source(path: str | os.PathLike[str], wanted: Wanted, inspected: Inspected | None = None) -> Surveyed:
     """Decode all of a source once: its frames' times, gaps, borders, shots and speech.
+
+    Args:
+        path: of the source.
+        wanted: how it is looked at.
+        inspected: what is known of it, its pieces above all.
 
     Raises:
         MissingExtraError: what finds shots or speech is not installed.
     """
     media_file.use_threads(wanted.threads)
+    if inspected is None or not inspected.parts:
+        return _survey(path, wanted)
+    known = enumerate(zip(inspected.parts, inspected.left_out, strict=True), 1)
+    each = {number: Surveyed(reason) if reason else _survey(part, wanted) for number, (part, reason) in known}
+    left_out = tuple(f"piece {number} of {len(each)}: {one.reason}" for number, one in each.items() if one.reason)
+    good = {number: one for number, one in each.items() if not one.reason}
+    return replace(_end_to_end(good), left_out=left_out) if good else Surveyed(each[1].reason)
+
+
+def _end_to_end(each: Mapping[int, Surveyed]) -> Surveyed:
+    """Lay pieces, by their numbers, on one clock."""
+    frames, pieces = array("q"), []
+    parts: list[Ticks] = []
+    cuts: list[int] = []
+    speech: list[Ticks] = []
+    tick = next(iter(each.values())).tick
+    for number, one in each.items():
+        found = one.footage
+        begin, end = found.parts[0][0], found.parts[-1][1]
+        shift = parts[-1][1] - begin if parts else 0
+        pieces.append(replace(one.pieces[0], number=number, begin=begin + shift, shift=shift))
+        frames.extend(time + shift for time in found.frames)
+        parts += [(first + shift, last + shift) for first, last in found.parts]
+        cuts += [cut + shift for cut in found.cuts]
+        # Speech is told with some margin, which may reach into another piece.
+        inside = ((max(first, begin), min(last, end)) for first, last in found.speech)
+        speech += [(first + shift, last + shift) for first, last in inside if first < last]
+    return Surveyed("", tick, Footage(frames, tuple(parts), tuple(cuts), tuple(speech)), tuple(pieces))
+
+
+def _survey(path: str | os.PathLike[str], wanted: Wanted) -> Surveyed:
     finder = _finder(wanted)
     try:
         video = survey_video(
@@ -123,7 +212,7 @@ def survey_source(path: Path, wanted: Wanted) -> Surveyed:
     cuts = [] if finder is None else [int(video.frames[index]) for index in finder.cuts()]
     speech = tuple(_ticks(span, video) for span in spans)
     footage = Footage(video.frames, video.parts, tuple(cut for cut in cuts if cut not in begins), speech)
-    return Surveyed("", video.tick, footage, video.box)
+    return Surveyed("", video.tick, footage, (Piece(path, 1, video.parts[0][0], 0, video.box),))
 
 
 def _finder(wanted: Wanted) -> ShotFinder | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
-from mova.curate.cut.examine import Inspected, Surveyed, Wanted, inspect_source, survey_source
+from mova.curate.cut.examine import Inspected, Piece, Surveyed, Wanted, inspect_source, survey_source
 from mova.curate.cut.speech import SpeechRules
 from mova.curate.cut.storage import Fetched, StorageError, fetched
 from mova.curate.cut.windows import Footage, Window, WindowRules, plan_windows
@@ -136,16 +138,17 @@ class CutStage:
         if inspected.state is not State.KEPT:
             return UnitRows(_ended(record, inspected.state, inspected.reason), ())
         limit_s = cut.limit_s + cut.limit_factor * inspected.duration_s
-        surveyed = _asked(guard, survey_source, limit_s, source.path, wanted)
+        surveyed = _asked(guard, survey_source, limit_s, source.path, wanted, inspected)
         if isinstance(surveyed, Lost):
             return UnitRows(_ended(record, State.FAILED, surveyed.reason), ())
         if surveyed.reason:
             return UnitRows(_ended(record, State.FAILED, surveyed.reason), ())
         windows = plan_windows(surveyed.footage, self.rules(surveyed.tick), record.sha256)
+        record = replace(record, reasons=(*record.reasons, *(f"left_out: {reason}" for reason in surveyed.left_out)))
         if not windows:
             return UnitRows(_ended(record, State.REJECTED, _why_none(surveyed.footage, surveyed.tick)), ())
         rows = [self._row(record, window, surveyed, inspected) for window in windows]
-        return UnitRows(record, tuple(self._with_files(guard, rows, windows, surveyed, source, folder)))
+        return UnitRows(record, tuple(self._with_files(guard, rows, windows, surveyed, folder)))
 
     def rules(self, tick: Fraction) -> WindowRules:
         """Return the planner's rules on a clock whose ticks last `tick` seconds."""
@@ -177,7 +180,7 @@ class CutStage:
             tuple(float(cut * tick - start) for cut in footage.cuts if window.start < cut < window.end),
             tuple(speech),
             f"clips/{identity[:2]}/{identity}.mp4",
-            marks=inspected.marks,
+            marks=(*inspected.marks, *_piece_mark(surveyed.piece_at(window.start), inspected)),
         )
 
     def _with_files(
@@ -186,25 +189,26 @@ class CutStage:
         rows: Sequence[ClipRecord],
         windows: Sequence[Window],
         surveyed: Surveyed,
-        source: Fetched,
         folder: Path,
     ) -> Iterator[ClipRecord]:
-        view = SourceView(surveyed.box, self.cut.fit, self.cut.without_audio == "silence")
-        for first in range(0, len(rows), _AT_ONCE):
-            batch = rows[first : first + _AT_ONCE]
-            jobs = [
-                ClipWindow(window.start * surveyed.tick, folder / row.path)
-                for window, row in zip(windows[first : first + _AT_ONCE], batch, strict=True)
-            ]
-            self._check_room(folder, len(jobs))
-            for parent in {job.target.parent for job in jobs}:
-                parent.mkdir(parents=True, exist_ok=True)
-                remove_stale(parent)
-            for row, cut in zip(batch, self._transcoded(guard, source.path, jobs, view), strict=True):
-                yield _finished(row, cut)
+        both = zip(rows, windows, strict=True)
+        for piece, group in groupby(both, lambda pair: surveyed.piece_at(pair[1].start)):
+            view = SourceView(piece.box, self.cut.fit, self.cut.without_audio == "silence")
+            members = list(group)
+            for first in range(0, len(members), _AT_ONCE):
+                batch = members[first : first + _AT_ONCE]
+                jobs = [
+                    ClipWindow((window.start - piece.shift) * surveyed.tick, folder / row.path) for row, window in batch
+                ]
+                self._check_room(folder, len(jobs))
+                for parent in {job.target.parent for job in jobs}:
+                    parent.mkdir(parents=True, exist_ok=True)
+                    remove_stale(parent)
+                for (row, _), cut in zip(batch, self._transcoded(guard, piece.path, jobs, view), strict=True):
+                    yield _finished(row, cut)
 
     def _transcoded(
-        self, guard: GuardedProcess, path: Path, jobs: Sequence[ClipWindow], view: SourceView
+        self, guard: GuardedProcess, path: str | os.PathLike[str], jobs: Sequence[ClipWindow], view: SourceView
     ) -> list[CutClip]:
         """Cut some clips; if their process is lost, each one again by itself, so that one cannot spoil the others."""
         span_s = float(jobs[-1].start - jobs[0].start) + float(self.form.duration) * (1 + len(jobs))
@@ -283,6 +287,10 @@ def _why_none(footage: Footage, tick: Fraction) -> str:
         f"no_windows: no window of the wanted kinds fits; the longest part without a gap has {longest_s:.3f} s, "
         f"with {len(footage.cuts)} cuts and {len(footage.speech)} segments of speech"
     )
+
+
+def _piece_mark(piece: Piece, inspected: Inspected) -> tuple[str, ...]:
+    return (f"piece: {piece.number} of {len(inspected.parts)}",) if inspected.parts else ()
 
 
 def _finished(row: ClipRecord, cut: CutClip) -> ClipRecord:

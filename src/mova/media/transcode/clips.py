@@ -27,11 +27,15 @@ from mova.media.transcode.verify import verify_clip
 from mova.media.write import complete_file
 
 if TYPE_CHECKING:
+    import os
+
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from mova.media.deinterlace import TimedFrame
+
+    PathArgument = str | os.PathLike[str]
 
 # To decode so much that nobody needs costs less than a seek to the key frame before.
 _READ_ON_S = 4.0
@@ -82,7 +86,7 @@ class SourceView:
     is_silent: bool = False
 
 
-def cut_clips(path: Path, windows: Sequence[ClipWindow], form: ClipFormat, view: SourceView) -> list[CutClip]:
+def cut_clips(path: PathArgument, windows: Sequence[ClipWindow], form: ClipFormat, view: SourceView) -> list[CutClip]:
     """Write the clips of some windows of a source; each file is complete, verified and on disk, or absent.
 
     Args:
@@ -117,7 +121,9 @@ def _cut(player: _Player, window: ClipWindow, form: ClipFormat, view: SourceView
     return CutClip("", lead_s, tail_s)
 
 
-def _audio(path: Path, start: Fraction, form: ClipFormat, *, is_silent: bool) -> tuple[np.ndarray, float, float]:
+def _audio(
+    path: PathArgument, start: Fraction, form: ClipFormat, *, is_silent: bool
+) -> tuple[np.ndarray, float, float]:
     """Return the samples of a window, and how much silence was put before and after the source's own."""
     duration_s = float(form.duration)
     span = decode_audio_span(path, origin_s=0.0, start_s=float(start), duration_s=duration_s)
@@ -137,7 +143,7 @@ def _audio(path: Path, start: Fraction, form: ClipFormat, *, is_silent: bool) ->
 class _Player:
     """Shows a source from any time on, forwards; frames are decoded once where windows follow each other."""
 
-    def __init__(self, path: Path, form: ClipFormat, view: SourceView) -> None:
+    def __init__(self, path: PathArgument, form: ClipFormat, view: SourceView) -> None:
         self.path = path
         self.canvas: Canvas
         self._stack = ExitStack()

@@ -22,6 +22,7 @@ from mova.media import media_file
 from mova.media.decode_video import timed_frames
 from mova.media.render import ONE_THREAD
 from mova.media.transcode.borders import Borders
+from mova.media.transcode.pieces import SPLITTABLE
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # A frame that stays this much longer than usual, and this long, is a gap: what came in between was lost.
 _GAP_FACTOR, _GAP_S = 8, 2.0
+# In streams that are received frames hardly ever stay: what is missing was lost.
+_RECEIVED_GAP_S = 0.5
 # Frames out of order by less than this are disorder within a stream; by more, two clocks.
 _DISORDER_S = 0.5
 # Borders are looked for once in a while.
@@ -90,6 +93,7 @@ def survey_video(
         # Of frames that no other is made from, and no more: else they drift, and jump back at key frames like a cut.
         context.options = {**context.options, "skip_loop_filter": "noref"}
         tick = media_file.tick_s(stream)
+        gap = round((_RECEIVED_GAP_S if container.format.name in SPLITTABLE else _GAP_S) / tick)
         for timed in timed_frames(container, stream, path):
             if timed.frame.is_corrupt:
                 num_broken += 1
@@ -111,7 +115,7 @@ def survey_video(
                 look(_small(scaler, timed.frame, width))
     if not times or num_broken > _MOST_BROKEN_SHARE * (len(times) + num_broken):
         raise ReadError(f"a video must be undamaged, got {path} with {num_broken} broken frames beside {len(times)}")
-    parts = _parts(np.frombuffer(times, dtype=np.int64), breaks, last_length, tick)
+    parts = _parts(np.frombuffer(times, dtype=np.int64), breaks, last_length, gap)
     return VideoSurvey(tick, times, parts, edges.box(), num_broken)
 
 
@@ -125,11 +129,11 @@ def _small(scaler: VideoReformatter, frame: VideoFrame, width: int | None) -> np
     return pixels
 
 
-def _parts(frames: np.ndarray, breaks: list[int], last_length: int, tick: Fraction) -> tuple[tuple[int, int], ...]:
+def _parts(frames: np.ndarray, breaks: list[int], last_length: int, gap: int) -> tuple[tuple[int, int], ...]:
     """Split frames where some were lost; each part ends where its last frame does."""
     steps = np.diff(frames)
     usual = int(statistics.median(steps.tolist()[:10_000])) if steps.size else max(1, last_length)
-    longest = max(_GAP_FACTOR * usual, round(_GAP_S / tick))
+    longest = max(_GAP_FACTOR * usual, gap)
     starts = {0, *(np.flatnonzero(steps > longest) + 1).tolist(), *(at for at in breaks if at < len(frames))}
     edges = [*sorted(starts), len(frames)]
     # A frame before a gap, or the last one, lasts as long as it says or as usual.
