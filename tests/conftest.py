@@ -26,4 +26,6 @@ hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
 # Fixtures that tests of several folders share.
-pytest_plugins = ["fixtures_browser", "fixtures_codecs", "fixtures_pipeline", "fixtures_towers"]
+pytest_plugins = [
+    *("fixtures_browser", "fixtures_codecs", "fixtures_endpoints", "fixtures_pipeline", "fixtures_towers")
+]

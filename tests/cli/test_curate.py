@@ -79,8 +79,8 @@ def test_a_dry_run_says_what_a_run_will_take_and_writes_nothing(finished, capsys
     assert main(["curate", recipe, "--dry-run", "--set", f"output.folder={tmp_path / 'new'}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("footage: 2 sources, ")
-    assert lines[0].endswith(", 1 of 2 unreadable")
-    assert [line.partition(":")[0] for line in lines[1:]] == ["clips expected", "calls of endpoints", "disk"]
+    assert lines[1].startswith("unreadable: 1 of 2: ")
+    assert [line.partition(":")[0] for line in lines[2:]] == ["clips expected", "calls of endpoints", "disk"]
     assert not (tmp_path / "new").exists()
     assert main(["curate", recipe, "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

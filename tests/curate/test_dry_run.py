@@ -42,6 +42,17 @@ def test_hours_and_clips_follow_from_what_the_files_say(footage, tmp_path):
     assert not (tmp_path / "deep").exists()
 
 
+def test_what_cannot_be_read_is_named_so_that_no_name_steers_a_terminal(footage, tmp_path):
+    bad = [SourceRecord("", str(footage / name), "", 8) for name in ("b.mp4", "gone\x1b[2J\n.mp4", *"cdefg")]
+    lines = plan_curation(config(footage, tmp_path), [*listed(footage)[:1], *bad]).lines()
+    assert lines[0].startswith("footage: 8 sources, ")
+    assert lines[1].startswith(f"unreadable: 7 of 8: '{footage}/b.mp4', ")
+    assert lines[1].endswith(" and 2 more")
+    assert all(line.isprintable() for line in lines)
+    alone = plan_curation(config(footage, tmp_path), listed(footage)[:1])
+    assert alone.lines()[0].startswith("footage: 1 source, ")
+
+
 def test_many_sources_are_judged_by_a_sample(footage, tmp_path, monkeypatch):
     monkeypatch.setattr("mova.curate.dry_run.MOST_LOOKED_AT", 3)
     path = footage / "a.mp4"

@@ -6,7 +6,17 @@ import pytest
 from mova.curate.folder import OutputFolder
 from mova.curate.records import Caption, ClipRecord, State, WindowKind
 from mova.curate.runner import run_all
-from mova.curate.tables import iter_clips, num_rows, read_columns, read_unit, score_names, write_unit
+from mova.curate.tables import (
+    TableWriter,
+    arrow,
+    iter_batches,
+    iter_clips,
+    num_rows,
+    read_columns,
+    read_unit,
+    score_names,
+    write_unit,
+)
 from mova.errors import DataError
 from mova.scorers.base import Absence, Score
 from shared_curation import toy_run, write_sources
@@ -81,3 +91,15 @@ def test_a_damaged_table_is_a_clear_error(tmp_path):
     path.write_bytes(b"PAR1 and nothing more")
     with pytest.raises(DataError, match="cannot be read"):
         list(iter_clips(path))
+
+
+def test_a_long_table_is_read_in_the_memory_of_a_piece(tmp_path):
+    pa, path = arrow(), tmp_path / "long.parquet"
+    rng, schema = np.random.default_rng(0), arrow().schema([("number", arrow().float64())])
+    with TableWriter(OutputFolder(tmp_path), path, schema) as writer:
+        for _ in range(40):
+            writer.add(pa.table({"number": rng.random(16_384)}))
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for batch in iter_batches(path) if batch.num_rows]
+    assert len(held) == 40
+    assert max(held) < 6 * 16_384 * 8

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mova.pages.formats import clock_text, count_text, duration_text, near_text, number_text, percent_text
+from mova.pages.formats import clock_text, count_text, counted_text, duration_text, near_text, number_text, percent_text
 
 
 def test_counts_have_commas():
@@ -56,3 +56,8 @@ def test_durations_have_their_unit(seconds, text):
 )
 def test_places_in_a_video_read_as_a_clock(seconds, text):
     assert clock_text(seconds) == text
+
+
+def test_one_is_named_otherwise_than_several():
+    assert [counted_text(number, "clip") for number in (0, 1, 1234)] == ["0 clips", "1 clip", "1,234 clips"]
+    assert counted_text(2, "file of footage", "files of footage") == "2 files of footage"

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from mova.curate.config.verdicts import VerdictsSection
 from mova.errors import ConfigError
-from mova.recipe.load import Vocabulary, explain, fields_of, read_recipe
+from mova.recipe.load import Vocabulary, explain, fields_of, load_checked, read_recipe
 
 
 def test_overrides_set_keys_of_sections(tmp_path):
@@ -48,3 +48,16 @@ def test_faults_name_the_key_that_is_meant():
         "  preset: Input should be 'none', 'paper' or 'quantiles', got 'papr'; did you mean paper?",
         "  presets: unknown key; did you mean preset?",
     ]
+
+
+def test_a_recipe_that_fits_becomes_a_model_and_another_one_names_its_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("preset: none")
+    options = {
+        "needs": "gates",
+        "check": VerdictsSection.model_validate,
+        "vocabulary": Vocabulary(lambda _: sorted(fields_of(VerdictsSection))),
+    }
+    assert load_checked(path, "curate", (), **options).preset == "none"
+    with pytest.raises(ConfigError, match=r"mine.yaml does not fit:\n  presset: unknown key; did you mean preset\?"):
+        load_checked(path, "curate", ("presset=paper",), **options)

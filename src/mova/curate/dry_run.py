@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from heapq import nsmallest
 from pathlib import Path
@@ -19,11 +19,14 @@ from mova.curate.summary import read_summary
 from mova.curate.tables import num_rows
 from mova.curate.units import unit_of_source
 from mova.errors import DataError
+from mova.files.json_file import shorten
 from mova.media.probe import probe
+from mova.pages.formats import counted_text
 
 MOST_LOOKED_AT: Final = 200
 """Sources whose length is read; of more, so many are taken as a sample."""
 _LIMIT_S: Final = 20.0
+_MOST_NAMED: Final = 5
 _PAPER: Final = {"cut": 0.8457, "verdicts": 0.2639 / 0.8457}
 """Shares of the duration that stage 1 keeps of footage, and stage 2 of clips (paper, table 1)."""
 # Of a clip of 1280x720 at x264's crf 18; an estimate of ours, until a run has clips of its own.
@@ -39,7 +42,8 @@ class DryRun:
         sources: that the run takes.
         bytes_in: of them.
         looked_at: of them whose length was read.
-        unreadable: of these, those that have none.
+        unreadable: of these, those that have none, or are not on this machine.
+        unreadable_names: of them, the first few.
         hours: of footage.
         shares: what stage 1 keeps of the footage ("cut") and the verdicts of the clips ("verdicts"), 0 to 1.
         measured: whether the shares are those of an earlier run over the same folder; else they are the paper's.
@@ -56,6 +60,7 @@ class DryRun:
     bytes_in: int
     looked_at: int
     unreadable: int
+    unreadable_names: Sequence[str]
     hours: float
     shares: Mapping[str, float]
     measured: bool
@@ -74,17 +79,21 @@ class DryRun:
     def lines(self) -> list[str]:
         """Return it as lines of text."""
         of_what = "by this folder's earlier run" if self.measured else "by the paper's rates"
-        noun = "source" if self.sources == 1 else "sources"
         sampled = f", by a sample of {self.looked_at}" if self.looked_at < self.sources else ""
-        unreadable = f", {self.unreadable} of {self.looked_at} unreadable" if self.unreadable else ""
         shares = f"{100 * self.shares['cut']:.1f} % of the footage, then {100 * self.shares['verdicts']:.1f} % of clips"
         return [
-            f"footage: {self.sources} {noun}, {_bytes(self.bytes_in)}, {_time(self.hours)}{sampled}{unreadable}",
+            f"footage: {counted_text(self.sources, 'source')}, {_bytes(self.bytes_in)}, {_time(self.hours)}{sampled}",
+            *([self._unreadable()] if self.unreadable else []),
             f"clips expected: about {self.clips} cut, {self.kept} kept ({of_what}: {shares})",
             f"calls of endpoints: {self.calls}, with {self.tokens / 1e6:.2f} million tokens",
             f"disk: {_bytes(self.disk_bytes)}, of {_bytes(self.free_bytes)} that are free",
             *([f"there already: {self.done} clips"] if self.done else []),
         ]
+
+    def _unreadable(self) -> str:
+        more = self.unreadable - len(self.unreadable_names)
+        named = ", ".join(shorten(name) for name in self.unreadable_names)
+        return f"unreadable: {self.unreadable} of {self.looked_at}: {named}{f' and {more} more' if more else ''}"
 
 
 def _time(hours: float) -> str:
@@ -116,6 +125,7 @@ def plan_curation(config: CurateConfig, sources: Iterable[SourceRecord], limit: 
         raise DataError("there must be at least one source to cut, and the recipe's source has none")
     lengths = [_length(source) for source in chosen]
     readable = [length for length in lengths if length]
+    unreadable = sorted(source.uri for source, length in zip(chosen, lengths, strict=True) if not length)
     # By bytes: long sources weigh more, whether or not they were looked at.
     looked_bytes = sum(source.size_bytes for source in chosen) or 1
     hours = sum(readable) / 3600 * max(1.0, size / looked_bytes)
@@ -133,7 +143,8 @@ def plan_curation(config: CurateConfig, sources: Iterable[SourceRecord], limit: 
         sources=count,
         bytes_in=size,
         looked_at=len(chosen),
-        unreadable=len(lengths) - len(readable),
+        unreadable=len(unreadable),
+        unreadable_names=unreadable[:_MOST_NAMED],
         hours=hours,
         shares=shares,
         measured=is_measured,

@@ -131,7 +131,8 @@ def open_table(path: Path) -> ParquetFile:
     """
     pa = arrow()
     try:
-        return pa.parquet.ParquetFile(path)
+        # With buffers made in advance a file's row groups stay in memory until it is closed.
+        return pa.parquet.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} must be a table of this run, and cannot be read: {error}") from error
 

@@ -10,6 +10,17 @@ def count_text(number: int) -> str:
     return f"{number:,}"
 
 
+def counted_text(number: int, one: str, several: str = "") -> str:
+    """Return a whole number with what is counted: "1 source", "1,234 sources".
+
+    Args:
+        number: how many.
+        one: name of a single one.
+        several: name of several; that of one with an s if not given.
+    """
+    return f"{count_text(number)} {one if number == 1 else several or f'{one}s'}"
+
+
 def percent_text(share: float | None) -> str:
     """Return a share in [0, 1] with two decimals, "84.57 %"; a dash where it is not known."""
     return "–" if share is None or not math.isfinite(share) else f"{100 * share:.2f} %"

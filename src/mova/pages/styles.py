@@ -93,7 +93,7 @@ caption span { display: block; max-width: calc(100vw - 4rem); }
 th, td { text-align: left; padding: .4375rem .75rem; border-bottom: 1px solid var(--quiet); vertical-align: top; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .875rem; border-color: var(--line); white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 7rem; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: clamp(9rem, 16vw, 12rem); }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead button { font: inherit; color: inherit; background: none; border: 0; padding: .125rem 0; cursor: pointer;
   min-height: 1.5rem; }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from mova.errors import ConfigError
 from mova.files.json_file import shorten, shorten_text
@@ -19,6 +19,7 @@ from mova.recipe.yaml_file import parse_yaml, read_yaml
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+Checked = TypeVar("Checked")
 _MOST_FAULTS = 20
 _MOST_NEIGHBOURS = 1000
 
@@ -70,6 +71,38 @@ def read_recipe(recipe: str | Path, verb: str, overrides: Sequence[str], needs: 
     for text in overrides:
         _apply_override(raw, text)
     return path, raw
+
+
+def load_checked(
+    recipe: str | Path,
+    verb: str,
+    overrides: Sequence[str],
+    *,
+    needs: str,
+    check: Callable[[object], Checked],
+    vocabulary: Vocabulary,
+) -> Checked:
+    """Read a recipe, apply `key.sub=value` overrides, and see whether its keys and values fit.
+
+    Args:
+        recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
+        verb: command that runs it.
+        overrides: `key.sub=value` texts.
+        needs: keys that it must have, for the error text.
+        check: makes a model of plain values, or raises pydantic's `ValidationError`.
+        vocabulary: of the recipes of the verb.
+
+    Raises:
+        ConfigError: an unknown name, a missing or unreadable file, or keys and values that do not fit; every fault is
+            listed.
+    """
+    from pydantic import ValidationError
+
+    path, raw = read_recipe(recipe, verb, overrides, needs)
+    try:
+        return check(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path} does not fit:\n" + "\n".join(explain(error, vocabulary))) from error
 
 
 def explain(error: ValidationError, vocabulary: Vocabulary) -> list[str]:

@@ -1,6 +1,10 @@
 """Captions without a model."""
 
+import itertools
+
 from mova.curate.caption.offline import caption_offline
+from mova.curate.config.recipe import load_curation
+from mova.names import SHIPPED_MODELS
 from mova.scorers.base import Absence, Score
 from shared_captions import clip
 
@@ -58,3 +62,58 @@ def test_singing_is_told_apart_from_speech():
     told = texts(record)
     assert told["speech"] == "Someone sings from 1.0 s to 2.0 s."
     assert told["visual"] == "2 shots, with a cut at 4.0 s, in which much moves."
+
+
+EVERYTHING = {
+    "cuts_s": (0.5, 1.0, 1.5, 5.0),
+    "scores": {
+        "motion": Score(0.1),
+        "loudness_lufs": Score(-20.0),
+        "text_area": Score(0.0),
+        "black_share": Score(0.5),
+        "freeze_share": Score(0.5),
+    },
+    "spans": {"speech": ((0.5, 3.2), (4.0, 5.0)), "singing": ((6.0, 7.0),), "music": ((0.0, 3.0),)},
+    "tags": ("Rain", "Dog", "Wind", "Bell"),
+}
+
+
+def bounded(most_chars, **values):
+    record = clip(num_frames=193, **{**EVERYTHING, **values})
+    return caption_offline(record, most_chars=most_chars).captions
+
+
+def test_where_there_is_little_room_what_matters_least_is_left_out_and_the_order_stays():
+    whole = bounded(None)["merged"].text
+    assert bounded(len(whole)) == bounded(None)
+    assert bounded(115)["merged"].text == (
+        "5 shots, in which hardly anything moves. Someone speaks. Someone sings. "
+        "The audio features music, rain and dog."
+    )
+    assert bounded(60)["merged"].text == "5 shots, in which hardly anything moves. Someone speaks."
+    assert bounded(60)["speech"] == bounded(None)["speech"], "parts are whole"
+    assert bounded(112, cuts_s=(), tags=(), spans={"speech": ((0.0, 8.1),)})["merged"].text == (
+        "One shot without a cut, in which hardly anything moves. Someone speaks throughout. "
+        "This video has no subtitles."
+    )
+
+
+def test_no_caption_is_longer_than_its_bound_or_empty():
+    for most_chars in range(60, 500, 7):
+        for texts in ((), ("SALE",), ("x" * 200,)):
+            told = bounded(most_chars, texts=texts)["merged"].text
+            assert 0 < len(told) <= most_chars
+
+
+def test_the_shipped_model_reads_what_the_recipe_small_says():
+    from transformers import AutoTokenizer
+
+    section = load_curation("small").caption
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED_MODELS / "mova-tiny" / "tokenizer")
+    motions, tags = (0.1, 1.0, 9.0), ((), ("Rain", "Dog"), ("Environmental noise", "Emergency vehicle"))
+    for motion, heard, cuts_s in itertools.product(motions, tags, ((), (1.0,), (1.0, 2.0))):
+        for texts, spans in itertools.product(((), ("SALE",)), ({}, EVERYTHING["spans"], {"speech": ((0.0, 8.1),)})):
+            scores = EVERYTHING["scores"] | {"motion": Score(motion)}
+            more = {"scores": scores, "tags": heard, "cuts_s": cuts_s, "texts": texts, "spans": spans}
+            told = bounded(section.most_chars, **more)["merged"].text
+            assert len(tokenizer(told).input_ids) <= 96, told

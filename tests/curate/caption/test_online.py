@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from fake_endpoint import TurnedClock, cut, hangs, says, serve_fake, status
+from fake_endpoint import TurnedClock, cut, hangs, says, status
 from mova.curate.caption.compose import speech_text
 from mova.curate.caption.instructions import NO_SUBTITLES
 from mova.curate.caption.online import OnlineCaptioner
@@ -19,12 +19,6 @@ from shared_captions import HEARD, SEEN, WORDS, asked, clip, merged, plays, sect
 
 SAID = Utterance(speaker="a man", language="German", delivery="calm", words=WORDS)
 QUOTED = WORDS.replace("“", "").replace("”", "")
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serve_fake() as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")

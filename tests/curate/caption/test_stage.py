@@ -6,19 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from fake_endpoint import KEY, KEY_ENV, TurnedClock, serve_fake, status
+from fake_endpoint import KEY, KEY_ENV, TurnedClock, status
 from mova.curate.caption.stage import CaptionStage
 from mova.curate.config.caption import CaptionSection
 from mova.curate.records import State
 from mova.endpoints.records import read_records
 from mova.errors import ConfigError, StageError
 from shared_captions import clip, plays, section, unit, write_media
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serve_fake() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from fake_endpoint import TurnedClock, says, serve_fake
+from fake_endpoint import TurnedClock, says
 from mova.curate.caption.instructions import MERGE, SPEECH, VISUAL
 from mova.curate.caption.media import Shown
 from mova.curate.caption.reports import Utterance
@@ -21,12 +21,6 @@ AUDIO = Audio.of(np.zeros(1600, np.float32), 16000)
 SHOWN = Shown((IMAGE, IMAGE), (0.0, 0.5), AUDIO, 1.0)
 SAID = Utterance(speaker="a man", language="German", delivery="calm", words=WORDS)
 QUOTED = WORDS.replace("“", "").replace("”", "")
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serve_fake() as fake:
-        yield fake
 
 
 @pytest.fixture

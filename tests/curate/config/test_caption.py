@@ -36,6 +36,8 @@ def test_a_role_without_an_endpoint_is_named():
     [
         {"captioner": "gpt"},
         {"concurrency": 0},
+        {"most_chars": 59},
+        {"captioner": "endpoints", **ROLES, "most_chars": 100},
         {"budget": {"calls": -1}},
         {"visual": {"base_url": "ftp://x"}},
         {"x": 1},

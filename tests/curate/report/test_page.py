@@ -25,6 +25,8 @@ def test_a_report_has_the_papers_figures_beside_its_own():
     assert "48.25 %" in page, "6 clips of 193 / 24 s out of 100 s"
     assert "Nothing failed" not in page
     assert "No source and no clip failed." in page
+    assert "1 source, 100 s of footage; 5 clips kept." in page
+    assert "1 file of footage came in" in page
 
 
 def test_a_report_of_nothing_is_a_page_too():
@@ -57,7 +59,7 @@ def test_settings_and_versions_are_there():
 
 def test_clips_without_captions_are_told_of():
     page = page_of([clip_row(1), clip_row(2, stage="verdicts", captions=None)])
-    assert "1 clips that are kept have no captions yet" in page
+    assert "1 clip that is kept has no caption yet" in page
 
 
 def test_the_same_tables_make_the_same_page():

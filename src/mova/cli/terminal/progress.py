@@ -11,7 +11,7 @@ from mova.cli.terminal.process import stop_if_asked
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 # Where stderr is no terminal, a line this often says how far the work is.
 _LINE_EVERY_S = 10.0
@@ -21,14 +21,7 @@ _LINE_EVERY_S = 10.0
 def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar with the time left while the block runs; calling the value moves it by one."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -44,15 +37,7 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
         yield count
         return
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _bars(console, "{task.description}", MofNCompleteColumn()) as progress:
         task = progress.add_task(description, total=total)
 
         def advance() -> None:
@@ -60,6 +45,25 @@ def counting_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
             progress.advance(task)
 
         yield advance
+
+
+def _bars(
+    console: Console, description: str, *counts: ProgressColumn, text: str = "", transient: bool = True
+) -> Progress:
+    """Return bars with the time spent and the time left; none where there is no terminal.
+
+    Args:
+        console: that they are shown on.
+        description: what stands before a bar.
+        counts: what stands after it.
+        text: what stands at the end.
+        transient: whether they vanish when they are done.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn(description), BarColumn(), *counts, *times, *([TextColumn(text)] if text else []))
+    return Progress(*columns, console=console, transient=transient, disable=not console.is_terminal)
 
 
 class _Lines:
@@ -95,28 +99,11 @@ class StageBar:
 
     def __init__(self, num_clips: int = 1) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import TaskProgressColumn, TextColumn
 
         self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description:9}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[steps]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        counts = TaskProgressColumn(), TextColumn("{task.fields[steps]}")
+        self._progress = _bars(self._console, "{task.description:9}", *counts)
         self._lines = _Lines(self._console)
         self._num_clips, self._clip = num_clips, 1
         self._tasks: dict[str, TaskID] = {}
@@ -163,26 +150,11 @@ class TextBars:
 
     def __init__(self, *, says_left: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import MofNCompleteColumn
 
         self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+        self._progress = _bars(
+            self._console, "{task.description}", MofNCompleteColumn(), text="{task.fields[values]}", transient=False
         )
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}

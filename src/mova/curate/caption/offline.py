@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from mova.curate.caption.compose import with_subtitles_note
 from mova.curate.caption.evidence import union, value, voice_spans, without_text
+from mova.curate.caption.instructions import NO_SUBTITLES
 from mova.curate.records import Caption, ClipRecord
 from mova.scorers.base import Span
 
@@ -21,35 +21,76 @@ _LONGEST_TEXT: Final = 120
 _VOICE_TAGS: Final = frozenset({"speech", "singing", "silence"})
 
 
-def caption_offline(record: ClipRecord, frame_rate: float = 24.0) -> ClipRecord:
+@dataclass(frozen=True)
+class _Saying:
+    """A sentence of a caption.
+
+    Attributes:
+        part: of the caption that it belongs to.
+        rank: where there is no room for all, the least ones are said.
+        text: the sentence.
+        short: what is left of it where there is little room; "" where it is said whole or not at all.
+    """
+
+    part: str
+    rank: int
+    text: str
+    short: str = ""
+
+
+def caption_offline(record: ClipRecord, frame_rate: float = 24.0, most_chars: int | None = None) -> ClipRecord:
     """Return a clip with captions: the same ones for the same findings, without looking at its file.
 
     Args:
         record: with the scores, tags, spans and texts of the stage before.
         frame_rate: frames per second of the clip.
+        most_chars: characters of the merged caption at most, 60 or more: what matters least is left out first.
+            None says all.
     """
     duration_s = record.num_frames / frame_rate
-    visual, speech, audio = _visual(record), _speech(record, duration_s), _audio(record, duration_s)
-    merged = " ".join(part for part in (visual, speech, audio) if part)
-    texts = {"visual": visual, "speech": speech, "audio": audio}
-    texts["merged"] = with_subtitles_note(merged, no_subtitles=without_text(record))
+    sayings = [*_visual(record), *_speech(record, duration_s), *_audio(record, duration_s)]
+    texts = {
+        part: " ".join(saying.text for saying in sayings if saying.part == part)
+        for part in ("visual", "speech", "audio")
+    }
+    if without_text(record):
+        sayings.append(_Saying("", 4, NO_SUBTITLES))
+    told = [saying.text for saying in sayings] if most_chars is None else _most_important(sayings, most_chars)
+    texts["merged"] = " ".join(told)
     return replace(record, captions={name: Caption(text) for name, text in texts.items()})
 
 
-def _visual(record: ClipRecord) -> str:
-    sentences = [f"{_shots(record.cuts_s)}{_movement(value(record, 'motion'))}."]
+def _most_important(sayings: Sequence[_Saying], most_chars: int) -> list[str]:
+    """Return the sentences that fit into so many characters: chosen by rank, in the order in which they were given."""
+    ranked = sorted(range(len(sayings)), key=lambda place: sayings[place].rank)
+    chosen: dict[int, str] = {}
+    room = most_chars + 1
+    # As many as can be, and then as whole as can be.
+    for texts in ([saying.short or saying.text for saying in sayings], [saying.text for saying in sayings]):
+        for place in ranked:
+            more = len(texts[place]) - len(chosen[place]) if place in chosen else len(texts[place]) + 1
+            if more <= room:
+                chosen[place], room = texts[place], room - more
+    return [chosen[place] for place in sorted(chosen)]
+
+
+def _visual(record: ClipRecord) -> list[_Saying]:
+    movement = _movement(value(record, "motion"))
+    number = f"{len(record.cuts_s) + 1} shots{movement}." if record.cuts_s else ""
+    told = [_Saying("visual", 0, f"{_shots(record.cuts_s)}{movement}.", number)]
     dark, frozen = value(record, "black_share") or 0.0, value(record, "freeze_share") or 0.0
     if dark > 0.05:
-        sentences.append("The image is black for a part of the time.")
+        told.append(_Saying("visual", 5, "The image is black for a part of the time."))
     if frozen > 0.05:
-        sentences.append("The image stands still for a part of the time.")
+        told.append(_Saying("visual", 6, "The image stands still for a part of the time."))
     shown = [" ".join(text.split())[:_LONGEST_TEXT].replace('"', "'") for text in record.texts[:_MOST_TEXTS]]
+    there = "There is text on the screen."
     if any(shown):
         quoted = [f'"{text}"' for text in shown if text]
-        sentences.append(f"On the screen stands {_listed(quoted)}.")
+        told.append(_Saying("visual", 2, f"On the screen stands {_listed(quoted)}.", there))
     elif (value(record, "text_area") or 0.0) > 0:
-        sentences.append("There is text on the screen.")
-    return " ".join(sentences)
+        told.append(_Saying("visual", 2, there))
+    return told
 
 
 def _shots(cuts_s: Sequence[float]) -> str:
@@ -67,18 +108,20 @@ def _movement(motion: float | None) -> str:
     )
 
 
-def _speech(record: ClipRecord, duration_s: float) -> str:
+def _speech(record: ClipRecord, duration_s: float) -> list[_Saying]:
     singing = record.spans.get("singing", ())
     speaking = union([*record.speech, *record.spans.get("speech", ())])
-    told = [f"Someone speaks {_times(speaking, duration_s)}." if speaking else ""]
-    told.append(f"Someone sings {_times(singing, duration_s)}." if singing else "")
-    return " ".join(part for part in told if part)
+    return [
+        _Saying("speech", 1, f"Someone {does} {_times(spans, duration_s)}.", f"Someone {does}.")
+        for does, spans in (("speaks", speaking), ("sings", singing))
+        if spans
+    ]
 
 
-def _audio(record: ClipRecord, duration_s: float) -> str:
+def _audio(record: ClipRecord, duration_s: float) -> list[_Saying]:
     loudness, silence = value(record, "loudness_lufs"), value(record, "silence_share")
     if silence is not None and silence >= 0.999:
-        return "The audio is silent."
+        return [_Saying("audio", 3, "The audio is silent.")]
     music = record.spans.get("music", ())
     heard = [tag.strip().lower() for tag in record.tags if tag.strip().lower() not in _VOICE_TAGS]
     heard = [tag for tag in dict.fromkeys(heard) if not (music and tag == "music")][:_MOST_TAGS]
@@ -86,9 +129,12 @@ def _audio(record: ClipRecord, duration_s: float) -> str:
     voice = "a voice" if voice_spans(record) else ""
     level = "" if loudness is None else _level(loudness)
     if not parts and not voice and not level:
-        return ""
+        return []
     what = _listed([part for part in (*parts, voice) if part]) or "sounds without a name"
-    return f"The audio features {what}{f', {level}' if level else ''}."
+    text = f"The audio features {what}{f', {level}' if level else ''}."
+    # A voice is told of already where somebody speaks or sings.
+    named = _listed([*(["music"] if music else []), *heard[:2]])
+    return [_Saying("audio", 3, text, f"The audio features {named}." if named else "")]
 
 
 def _level(loudness: float) -> str:

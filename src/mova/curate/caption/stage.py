@@ -60,7 +60,7 @@ class CaptionStage:
         left_out = dict.fromkeys(ROLES, _NOT_ASKED) | dict.fromkeys(_NOT_CAPTIONS, True)
         asked = self._section.model_dump(mode="json", exclude=left_out)
         if self._section.captioner == "offline":
-            asked = {"captioner": "offline"}
+            asked = {"captioner": "offline", "most_chars": self._section.most_chars}
         text = json.dumps([_VERSION, asked, instructions_digest(), self._frame_rate], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -94,7 +94,7 @@ class CaptionStage:
         """
         kept = tuple(clip for clip in unit.clips if clip.state is State.KEPT)
         if self._section.captioner == "offline":
-            done = [caption_offline(clip, self._frame_rate) for clip in kept]
+            done = [caption_offline(clip, self._frame_rate, self._section.most_chars) for clip in kept]
         else:
             done = list(asyncio.run(self._online(unit.unit_id, folder).caption(kept))) if kept else []
         by_id = {clip.clip_id: clip for clip in done}

@@ -65,6 +65,13 @@ class CaptionSection(Strict):
     captioner: Literal["offline", "endpoints"] = Field(
         default="offline", description="Who writes: rules over scores, tags and spans, or models behind endpoints"
     )
+    most_chars: int | None = Field(
+        default=None,
+        ge=60,
+        le=100_000,
+        description="Characters of an offline caption at most, for models that read few; what matters least is left "
+        "out first. Endpoints are told by max_tokens",
+    )
     visual: VisualSection | None = Field(default=None, description="Endpoint that looks at the frames")
     speech: SpeechSection | None = Field(default=None, description="Endpoint that writes down what is said")
     audio: AudioSection | None = Field(default=None, description="Endpoint that describes what is heard")
@@ -85,4 +92,6 @@ class CaptionSection(Strict):
             raise ValueError(
                 f"captioner endpoints needs {', '.join(ROLES)}, each with its base_url; {', '.join(missing)} not given"
             )
+        if self.captioner == "endpoints" and self.most_chars is not None:
+            raise ValueError("most_chars is of the offline captioner; captions of endpoints are bounded by max_tokens")
         return self

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mova.curate.config.caption import CaptionSection
 from mova.curate.config.cut import CutSection
@@ -15,9 +15,8 @@ from mova.curate.config.run import ExecutionSection, OutputSection
 from mova.curate.config.score import ScoreSection
 from mova.curate.config.source import SourceSection
 from mova.curate.config.verdicts import VerdictsSection
-from mova.errors import ConfigError
 from mova.recipe.base import Strict
-from mova.recipe.load import Vocabulary, explain, fields_of, read_recipe
+from mova.recipe.load import Vocabulary, fields_of, load_checked
 
 VERB: Final = "curate"
 
@@ -42,21 +41,9 @@ class CurateConfig(Strict):
 
 
 def load_curation(recipe: str | Path, overrides: Sequence[str] = ()) -> CurateConfig:
-    """Read a recipe and apply `key.sub=value` overrides.
-
-    Args:
-        recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
-        overrides: `key.sub=value` texts.
-
-    Raises:
-        ConfigError: an unknown name, a missing or unreadable file, or keys and values that do not fit; every fault is
-            listed.
-    """
-    path, raw = read_recipe(recipe, VERB, overrides, "sections such as source and output")
-    try:
-        return CurateConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path} does not fit:\n" + "\n".join(explain(error, _VOCABULARY))) from error
+    """Return a recipe with overrides applied; arguments and errors are those of `mova.recipe.load.load_checked`."""
+    needs = "sections such as source and output"
+    return load_checked(recipe, VERB, overrides, needs=needs, check=CurateConfig.model_validate, vocabulary=_VOCABULARY)
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

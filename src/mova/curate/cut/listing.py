@@ -133,7 +133,7 @@ def _parquet_rows(uri: str) -> Iterator[dict[str, str]]:
 
     with opened(uri) as file:
         try:
-            table = ParquetFile(file)
+            table = ParquetFile(file, pre_buffer=False)
             _check_columns(tuple(table.schema_arrow.names), uri)
             for batch in table.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():

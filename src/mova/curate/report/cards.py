@@ -8,7 +8,7 @@ from mova.curate.records import State
 from mova.curate.report.data import Example, ReportData, ScoreSpread
 from mova.errors import ConfigError
 from mova.pages.charts import histogram
-from mova.pages.formats import clock_text, count_text, near_text, number_text
+from mova.pages.formats import clock_text, count_text, counted_text, near_text, number_text
 from mova.pages.html import Content, Html, element, relative_url, stranger
 from mova.pages.parts import Tone, badge, facts, folded, note, video_player
 from mova.scorers.base import Direction
@@ -27,7 +27,7 @@ def spread_card(spread: ScoreSpread) -> Html:
     unit = f" ({measure.unit})" if measure.unit else ""
     span = (spread.most or 0.0) - (spread.least or 0.0)
     least, median, most = (near_text(value, span) for value in (spread.least, spread.median, spread.most))
-    numbers = f"{count_text(spread.num_values)} clips: {least} to {most}, median {median}"
+    numbers = f"{counted_text(spread.num_values, 'clip')}: {least} to {most}, median {median}"
     missing = [
         element("li", stranger(reason, 200), f": {count_text(number)}") for reason, number in spread.absences[:5]
     ]
@@ -39,8 +39,8 @@ def spread_card(spread: ScoreSpread) -> Html:
         histogram(f"{measure.name}{unit}", spread.edges, spread.counts, spread.lines),
         element("p", numbers, class_="detail"),
         folded(
-            f"{count_text(sum(number for _, number in spread.absences))} clips without a value",
-            element("ul", missing, element("li", f"{count_text(more)} more reasons") if more else None),
+            f"{counted_text(sum(number for _, number in spread.absences), 'clip')} without a value",
+            element("ul", missing, element("li", counted_text(more, "more reason")) if more else None),
         )
         if missing
         else None,

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 _STAGES: Final = ("cut", "score", "verdicts", "caption")
 _SPEECH: Final = (WindowKind.SINGLE_SPEECH, WindowKind.MULTI_SPEECH)
 _MOST_KEPT, _MOST_REJECTED, _MOST_NAMED, _MOST_NAMES = 8, 12, 12, 200
+_COUNTED: Final = ("clip_id", "uri", "kind", "num_frames", "stage", "state", "reasons", "path")
+# What is looked at of every clip, or shown of an example; fingerprints and spans are most of a table.
+_READ: Final = (*_COUNTED, "start_s", "absent", "tags", "marks", "captions", "gates_not_applied")
 
 
-ClipRows = Callable[[Sequence[str] | None], Iterator["RecordBatch"]]
-"""Gives the rows of clips anew at each call, with some columns or, for None, all."""
+ClipRows = Callable[[Sequence[str]], Iterator["RecordBatch"]]
+"""Gives the rows of clips anew at each call, with those of the named columns that the table has, or more."""
 
 
 def gather(sources: Iterable[RecordBatch], clips: ClipRows, facts: RunFacts) -> ReportData:
@@ -39,9 +42,9 @@ def gather(sources: Iterable[RecordBatch], clips: ClipRows, facts: RunFacts) -> 
     footage, windows = _Sources(), _Clips(facts)
     for batch in sources:
         footage.add(batch)
-    for batch in clips(None):
-        windows.add(batch)
     spreads = windows.spreads
+    for batch in clips([*_READ, *spreads]):
+        windows.add(batch)
     measured = [name for name, spread in spreads.items() if spread.num_values]
     for batch in clips(measured) if measured else ():
         for name in measured:
@@ -133,8 +136,7 @@ class _Clips:
         self.rejected: Chosen[Example] = Chosen(per_group=_MOST_REJECTED // 2, most_groups=_MOST_NAMES)
 
     def add(self, batch: RecordBatch) -> None:
-        names = ("clip_id", "uri", "kind", "num_frames", "stage", "state", "reasons", "path")
-        columns = (batch.column(name).to_pylist() for name in names)
+        columns = (batch.column(name).to_pylist() for name in _COUNTED)
         for place, row in enumerate(zip(*columns, strict=True)):
             self._add_row(batch, place, *row)
         for name, spread in self.spreads.items():
@@ -263,11 +265,25 @@ def _numbers(batch: RecordBatch, name: str) -> np.ndarray:
 
 
 def _texts(batch: RecordBatch, name: str) -> Counter[str]:
-    return Counter(text for texts in batch.column(name).to_pylist() for text in texts or ())
+    counted = batch.column(name).flatten().value_counts()
+    return Counter(dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)))
 
 
 def _pairs(batch: RecordBatch, name: str) -> Counter[tuple[str, str]]:
-    return Counter((key, value) for pairs in batch.column(name).to_pylist() for key, value in pairs or ())
+    """Count the pairs of a map: far fewer differ than there are."""
+    maps = batch.column(name)
+    # Of a slice too, keys and items are those of the whole.
+    first, last = (maps.offsets[place].as_py() for place in (0, -1))
+    if first == last:
+        return Counter()
+    names, texts = (part[first:last].fill_null("").dictionary_encode() for part in (maps.keys, maps.items))
+    size = len(texts.dictionary)
+    keys, numbers = np.unique(
+        names.indices.to_numpy().astype(np.int64) * size + texts.indices.to_numpy(), return_counts=True
+    )
+    known, reasons = names.dictionary.to_pylist(), texts.dictionary.to_pylist()
+    found = zip(keys.tolist(), numbers.tolist(), strict=True)
+    return Counter({(known[key // size], reasons[key % size]): number for key, number in found})
 
 
 def _count(counter: Counter[str], name: str, number: int = 1) -> None:

@@ -9,17 +9,17 @@ from mova.curate.report.cards import example_card, spread_card
 from mova.curate.report.data import PAPER_CUT, PAPER_CUT_SPEECH, PAPER_VERDICTS, ReportData, Tally
 from mova.pages.charts import Segment, bar, stacked_bar
 from mova.pages.document import document
-from mova.pages.formats import count_text, duration_text, percent_text
+from mova.pages.formats import count_text, counted_text, duration_text, percent_text
 from mova.pages.html import Content, Html, element, joined, stranger
 from mova.pages.parts import Tone, badge, facts, folded, note, tile
 from mova.pages.tables import Cell, Column, table
 
 _NAMES = {
-    "sources": ("Sources", "files of footage"),
-    "cut": ("Stage 1: cut", "windows that were planned"),
-    "score": ("Stage 2: score", "clips"),
-    "verdicts": ("Stage 2: verdicts", "scored clips"),
-    "caption": ("Stage 3: caption", "clips"),
+    "sources": ("Sources", "file of footage", "files of footage"),
+    "cut": ("Stage 1: cut", "window that was planned", "windows that were planned"),
+    "score": ("Stage 2: score", "clip", "clips"),
+    "verdicts": ("Stage 2: verdicts", "scored clip", "scored clips"),
+    "caption": ("Stage 3: caption", "clip", "clips"),
 }
 
 
@@ -27,8 +27,9 @@ def report_page(data: ReportData) -> str:
     """Return the report of a run as a page; clips are played from their paths beside it."""
     clips = [tally for name, tally in data.tallies.items() if name != "sources"]
     lead = (
-        f"{count_text(data.tallies['sources'].came_in)} sources, {duration_text(data.seconds.get('sources', 0.0))} of "
-        f"footage; {count_text(clips[-1].kept if clips else 0)} clips kept."
+        f"{counted_text(data.tallies['sources'].came_in, 'source')}, "
+        f"{duration_text(data.seconds.get('sources', 0.0))} of footage; "
+        f"{counted_text(clips[-1].kept if clips else 0, 'clip')} kept."
     )
     sections: list[tuple[str, str, Content]] = [
         ("retention", "What is left after each stage", _retention(data)),
@@ -44,16 +45,12 @@ def report_page(data: ReportData) -> str:
 
 def _tiles(data: ReportData) -> Html:
     tiles = [
-        tile(
-            duration_text(data.seconds["sources"]), "Footage", f"{count_text(data.tallies['sources'].came_in)} sources"
-        )
+        tile(duration_text(data.seconds["sources"]), "Footage", counted_text(data.tallies["sources"].came_in, "source"))
     ]
     for name, label in (("cut", "After stage 1"), ("verdicts", "After stage 2")):
         if name in data.seconds and name in data.tallies:
-            number = count_text(data.tallies[name].kept)
-            tiles.append(
-                tile(duration_text(data.seconds[name]), label, f"{number} clips, {percent_text(data.share(name))}")
-            )
+            number = counted_text(data.tallies[name].kept, "clip")
+            tiles.append(tile(duration_text(data.seconds[name]), label, f"{number}, {percent_text(data.share(name))}"))
     if "caption" in data.tallies:
         kept = data.tallies["caption"].kept
         tiles.append(
@@ -69,7 +66,7 @@ def _retention(data: ReportData) -> Html:
         element(
             "div",
             element("h3", _NAMES[name][0]),
-            element("p", f"{count_text(tally.came_in)} {_NAMES[name][1]} came in", class_="soft"),
+            element("p", f"{counted_text(tally.came_in, *_NAMES[name][1:])} came in", class_="soft"),
             stacked_bar(_segments(tally)),
         )
         for name, tally in data.tallies.items()
@@ -87,7 +84,8 @@ def _retention(data: ReportData) -> Html:
         ],
     )
     waiting = note(
-        f"{count_text(data.waiting)} clips that are kept have no captions yet; run the same command again.",
+        counted_text(data.waiting, "clip that is kept has no caption", "clips that are kept have no captions")
+        + " yet; run the same command again.",
         tone=Tone.WARNING,
     )
     return joined(
@@ -155,7 +153,7 @@ def _rejections(data: ReportData) -> Html:
     if data.gates:
         parts.append(
             table(
-                f"Gates in their order, over {count_text(came_in)} clips",
+                f"Gates in their order, over {counted_text(came_in, 'clip')}",
                 [
                     "Gate",
                     "Keeps",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent, score_each
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent
 from mova.scorers.by_file.files import YAMNET_CLASSES, YAMNET_DATA, YAMNET_GRAPH
+from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.onnx import open_onnx
 from mova.scorers.spectrum import yamnet_bands
@@ -29,7 +29,7 @@ _IN_STEP, _IN_ZERO = 0.04793788492679596, 144
 _OUT_STEP, _OUT_ZERO = 0.7565417289733887, 190
 
 
-class AudioTagScorer:
+class AudioTagScorer(FileScorer):
     """Tags of what is heard for a second or more, the surest first.
 
     Args:
@@ -42,22 +42,14 @@ class AudioTagScorer:
     )
     needs = Needs(audio=True, packages=("onnxruntime", "librosa"), weights=(YAMNET_GRAPH, YAMNET_DATA, YAMNET_CLASSES))
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
-        """Return tags of each clip in small letters."""
-        return score_each(self, clips, self._find)
-
-    def _find(self, clip: ClipMedia) -> Findings:
-        if self._folder is None:
-            raise FileNotFoundError("no folder of weights is named")
+    def find(self, clip: ClipMedia, folder: Path) -> Findings:
+        """Return tags in small letters."""
         sound = clip.waveform(SAMPLE_RATE)
         if not sound.any():
             return all_absent(self.measures, Absence.NOT_APPLICABLE, "the sound is silent")
-        likely = tag_probabilities(sound, self._folder).max(axis=0)
+        likely = tag_probabilities(sound, folder).max(axis=0)
         order = np.argsort(-likely, kind="stable")[:MOST_TAGS]
-        tags = tuple(tag_names(self._folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
+        tags = tuple(tag_names(folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
         return Findings({"tag_confidence": Score.of(float(likely[order[0]]))}, tags=tags)
 
 

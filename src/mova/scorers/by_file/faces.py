@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, score_each
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score
 from mova.scorers.by_file.files import MTCNN
+from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
 
 FRAME_RATE: Final = 1.0
@@ -18,7 +18,7 @@ LEAST_PROBABILITY: Final = 0.95
 """For a frame to count; the detector itself lets more through."""
 
 
-class FaceScorer:
+class FaceScorer(FileScorer):
     """Faces in one frame a second, by the detector MTCNN.
 
     Args:
@@ -32,21 +32,13 @@ class FaceScorer:
     )
     needs = Needs(frames=True, weights=MTCNN)
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
-        """Return the faces of each clip; one without a face has no height of it."""
-        return score_each(self, clips, self._find)
-
-    def _find(self, clip: ClipMedia) -> Findings:
+    def find(self, clip: ClipMedia, folder: Path) -> Findings:
+        """Return the faces of a clip; one without a face has no height of it."""
         from mova.scorers.by_file.mtcnn import find_faces
 
-        if self._folder is None:
-            raise FileNotFoundError("no folder of weights is named")
         heights = []
         for frame in clip.frames(frame_rate=min(FRAME_RATE, clip.frame_rate), short_side=SHORT_SIDE):
-            faces = find_faces(frame, self._folder)
+            faces = find_faces(frame, folder)
             sure = faces[faces[:, 4] >= LEAST_PROBABILITY]
             heights.append(float((sure[:, 3] - sure[:, 1]).max()) / len(frame) if len(sure) else 0.0)
         seen = np.asarray(heights)

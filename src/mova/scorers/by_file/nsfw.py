@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from mova.scorers.base import Direction, Findings, Measure, Needs, Score, score_each
+from mova.scorers.base import Direction, Findings, Measure, Needs, Score
 from mova.scorers.by_file.files import NSFW
+from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.onnx import open_onnx
 
@@ -25,7 +25,7 @@ _CROP: Final = 224
 _MEAN_BGR: Final = np.array([104.0, 117.0, 123.0], np.float32)
 
 
-class NsfwScorer:
+class NsfwScorer(FileScorer):
     """Probability of pornographic content, of the worst frame.
 
     Args:
@@ -43,18 +43,10 @@ class NsfwScorer:
     )
     needs = Needs(frames=True, packages=("onnxruntime",), weights=(NSFW,))
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
-        """Return the probability for each clip, from one frame a second."""
-        return score_each(self, clips, self._find)
-
-    def _find(self, clip: ClipMedia) -> Findings:
-        if self._folder is None:
-            raise FileNotFoundError("no folder of weights is named")
+    def find(self, clip: ClipMedia, folder: Path) -> Findings:
+        """Return the probability for the worst of one frame a second."""
         frames = clip.frames(frame_rate=min(FRAME_RATE, clip.frame_rate), short_side=SHORT_SIDE)
-        return Findings({"nsfw": Score.of(float(nsfw_probabilities(frames, self._folder).max()))})
+        return Findings({"nsfw": Score.of(float(nsfw_probabilities(frames, folder).max()))})
 
 
 def nsfw_probabilities(frames: np.ndarray, folder: Path) -> np.ndarray:

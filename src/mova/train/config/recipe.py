@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from mova.data.config import MediaDataConfig, ToyDataConfig
-from mova.errors import ConfigError
-from mova.recipe.load import Vocabulary, explain, fields_of, read_recipe
+from mova.recipe.load import Vocabulary, fields_of, load_checked
 from mova.train.config.distill import DistillConfig
 from mova.train.config.joint import AudioTowerConfig, JointConfig, LoraConfig
 from mova.train.config.stages import (
@@ -37,21 +36,15 @@ _ADAPTER: TypeAdapter[StageConfig] = TypeAdapter(Annotated[StageConfig, Field(di
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> StageConfig:
-    """Read a recipe and apply `key.sub=value` overrides.
-
-    Args:
-        recipe: name of a shipped one, or path of a YAML file; `mova.recipe.locate` has the rule.
-        overrides: `key.sub=value` texts.
-
-    Raises:
-        ConfigError: an unknown name, a missing or unreadable file, or keys and values that do not fit; every fault is
-            listed.
-    """
-    path, raw = read_recipe(recipe, "train", overrides, "a key 'stage'")
-    try:
-        return _ADAPTER.validate_python(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path} does not fit:\n" + "\n".join(explain(error, _VOCABULARY))) from error
+    """Return a recipe with overrides applied; arguments and errors are those of `mova.recipe.load.load_checked`."""
+    return load_checked(
+        recipe,
+        "train",
+        overrides,
+        needs="a key 'stage'",
+        check=_ADAPTER.validate_python,
+        vocabulary=_VOCABULARY,
+    )
 
 
 def accepts(config: StageConfig, override: str) -> bool:
