@@ -4,6 +4,8 @@ import av
 import numpy as np
 import pytest
 
+from mova.media import media_file
+from mova.media.decode_video import whole_frames
 from mova.media.deinterlace import TimedFrame, deinterlaced
 from mova.media.read import read_span
 
@@ -62,10 +64,24 @@ def test_interlaced_frames_lose_their_combs_and_keep_number_and_time(tmp_path, n
     assert edges(part) == pytest.approx([44, 52, 60], abs=1)
 
 
+@pytest.mark.parametrize(("name", "codec", "options"), KINDS)
+def test_both_fields_are_shown_at_their_own_times_where_that_is_asked_for(tmp_path, name, codec, options):
+    path = make_interlaced(tmp_path / name, codec, options, lambda _: True)
+    with media_file.open_media(path) as container:
+        stream = media_file.video_stream(container, path)
+        shown = list(whole_frames(container, stream, path, each_field=True))
+    assert [item.time_s - shown[0].time_s for item in shown] == pytest.approx([index / 50 for index in range(24)])
+    pixels = [item.frame.to_ndarray(format="rgb24") for item in shown]
+    assert max(map(combs, pixels)) < 20
+    assert edges(pixels) == pytest.approx([4 + 4 * index for index in range(24)], abs=1)
+
+
 def test_progressive_frames_are_left_alone(tmp_path):
     path = make_interlaced(tmp_path / "film.mp4", "libx264", {"crf": "0"}, lambda _: False)
     frames = read_span(path).clip.frames
     assert max(combs(frame) for frame in frames) < 4
+    timed = [TimedFrame(float(index), None, frame) for index, frame in enumerate(_decoded(path))]
+    assert list(deinterlaced(iter(timed), each_field=True)) == timed
     assert edges(frames) == [4 + 8 * index for index in range(12)]
 
 

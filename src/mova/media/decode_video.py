@@ -165,13 +165,15 @@ def _seek(
         yield from whole_frames(unmoved, media_file.video_stream(unmoved, path), path)
 
 
-def whole_frames(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:
-    """Yield frames from where the container stands, those of two fields made whole.
+def whole_frames(
+    container: InputContainer, stream: VideoStream, path: PathArgument, *, each_field: bool = False
+) -> Iterator[TimedFrame]:
+    """Yield frames from where the container stands, those of two fields made whole, or one for `each_field` of them.
 
     Raises:
         ReadError: damaged, or without time stamps.
     """
-    return deinterlaced(timed_frames(container, stream, path))
+    return deinterlaced(timed_frames(container, stream, path), each_field=each_field)
 
 
 def timed_frames(container: InputContainer, stream: VideoStream, path: PathArgument) -> Iterator[TimedFrame]:

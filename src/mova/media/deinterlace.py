@@ -1,9 +1,9 @@
-"""Interlaced frames to whole ones, one for one, with FFmpeg's bwdif; what is progressive passes untouched."""
+"""Interlaced frames to whole ones with FFmpeg's bwdif, one for each or one for each field; others pass untouched."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import av
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from av.filter import Graph
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
+
+# How long a frame of two fields lasts, where the file does not say.
+_USUAL_S = 1 / 25
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class TimedFrame:
     frame: VideoFrame
 
 
-def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-    """Rebuild each frame that is flagged as two fields from itself and its neighbours; times and number stay.
+def deinterlaced(frames: Iterator[TimedFrame], *, each_field: bool = False) -> Iterator[TimedFrame]:
+    """Rebuild each frame that is flagged as two fields from itself and its neighbours.
 
     Args:
         frames: in the order in which they are shown, as decoded.
+        each_field: whether both fields are shown, each at its own time; otherwise times and number stay, and what is
+            seen first in the second field of a frame is shown with the next frame.
     """
     graph: Graph | None = None
     form: tuple[int, int, str] | None = None
@@ -52,15 +57,15 @@ def deinterlaced(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         if graph is None or form != _form(frame):
             if graph is not None:
                 yield from _rest(graph, waiting)
-            graph, form, num_surplus = _graph(frame), _form(frame), 0
+            graph, form, num_surplus = _graph(frame, each_field=each_field), _form(frame), 0
             following = next(frames, None)
             if following is not None:
                 ahead.append(following)
                 # With nothing before it, the filter would take the first frame as still and keep its combs.
                 if _form(following.frame) == form:
                     graph.push(following.frame)
-                    num_surplus = 1
-        waiting.append(timed)
+                    num_surplus = len(_moments(following, each_field=each_field))
+        waiting += _moments(timed, each_field=each_field)
         graph.push(frame)
         for whole in _pulled(graph):
             if num_surplus:
@@ -75,13 +80,21 @@ def _form(frame: VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-def _graph(frame: VideoFrame) -> Graph:
+def _moments(timed: TimedFrame, *, each_field: bool) -> list[TimedFrame]:
+    """Return what the filter makes of a frame: the frame, or its two fields."""
+    if not each_field or not timed.frame.interlaced_frame:
+        return [timed]
+    half_s = (timed.duration_s or _USUAL_S) / 2
+    return [replace(timed, duration_s=half_s), replace(timed, time_s=timed.time_s + half_s, duration_s=half_s)]
+
+
+def _graph(frame: VideoFrame, *, each_field: bool) -> Graph:
     graph: Graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=cast("VideoFormat", frame.format.name), time_base=frame.time_base
     )
-    # One frame for one, of the field that comes first; frames without the flag are handed through.
-    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+    # The field that comes first, or both; frames without the flag are handed through.
+    bwdif = graph.add("bwdif", f"mode={'send_field' if each_field else 'send_frame'}:parity=auto:deint=interlaced")
     sink = graph.add("buffersink")
     source.link_to(bwdif)
     bwdif.link_to(sink)

@@ -61,6 +61,34 @@ def test_flash_and_beep_stay_within_half_a_frame(tmp_path, rate, container):
             assert abs(flash - beep) < HALF_A_FRAME_S
 
 
+@pytest.mark.parametrize(("name", "audio_codec"), [("source.ts", "mp2"), ("source.mkv", "flac")])
+def test_events_that_begin_in_a_second_field_stay_within_half_a_frame(tmp_path, name, audio_codec):
+    ticks, base = steady_ticks(50, 12.0)
+    events = event_times(ticks, base, 0.57)
+    assert {round(event * 50) % 2 for event in events} == {0, 1}
+    fields = list(flash_frames(ticks, base, events))
+    frames = [first.copy() for first in fields[::2]]
+    for frame, second in zip(frames, fields[1::2], strict=True):
+        # The lower field is shown first: PyAV's encoders flag it so.
+        frame[::2] = second[::2]
+    source = write_video(
+        tmp_path / name,
+        frames,
+        *steady_ticks(25, 12.0),
+        audio=beeps(events, 12.0),
+        audio_codec=audio_codec,
+        codec="mpeg2video",
+        codec_options={"flags": "+ildct+ilme"},
+    )
+    windows, _ = windows_of(source, tmp_path, [1.4 * number for number in range(8)])
+    cut_clips(source, windows, FORM, SourceView())
+    for window in windows:
+        flashes, heard = ([time for time in times if time > 0.1] for times in seen_and_heard(window.target))
+        assert len(flashes) == len(heard) >= 1
+        for flash, beep in zip(flashes, heard, strict=True):
+            assert abs(flash - beep) < HALF_A_FRAME_S
+
+
 def test_events_lie_where_the_source_has_them(tmp_path):
     ticks, base = steady_ticks(25, 7.0)
     source = tmp_path / "source.ts"

@@ -155,7 +155,7 @@ class _Player:
         try:
             self._open()
             stated = colour_tags(self._stream.codec_context)
-            self._begin(whole_frames(self._container, self._stream, path))
+            self._begin(self._whole_frames())
             if self._current is None:
                 raise ReadError(f"a video must have at least one frame, got none in {path}")
             # Of the first frame only: a frame whose side data was looked at lives until the garbage collector runs.
@@ -175,6 +175,10 @@ class _Player:
         self._stack.close()
         self._container = self._stack.enter_context(media_file.open_media(self.path))
         self._stream = media_file.video_stream(self._container, self.path)
+
+    def _whole_frames(self) -> Iterator[TimedFrame]:
+        # Something may begin in the second field of a frame.
+        return whole_frames(self._container, self._stream, self.path, each_field=True)
 
     def _begin(self, frames: Iterator[TimedFrame]) -> None:
         with media_file.as_read_errors(self.path):
@@ -219,7 +223,7 @@ class _Player:
             if not media_file.seek(self._container, self._stream, target_s):
                 break
             try:
-                self._begin(whole_frames(self._container, self._stream, self.path))
+                self._begin(self._whole_frames())
             except ReadError:
                 # Nothing that can be decoded begins there.
                 self.reopen()
@@ -228,7 +232,7 @@ class _Player:
         # No index, or one that leads to the wrong place: only reading from the start tells.
         if self._current is None or self._current.time_s > time_s + _TOLERANCE_S:
             self._open()
-            self._begin(whole_frames(self._container, self._stream, self.path))
+            self._begin(self._whole_frames())
 
     def _is_near(self, time_s: float) -> bool:
         behind_s = math.inf if self._current is None else time_s + _TOLERANCE_S - self._current.time_s
