@@ -248,6 +248,7 @@ TRIALS = {
     "clock goes back.ts": Trial(joined(plain(), plain()), pieces=2),
     "two sizes.ts": Trial(joined(plain(), plain(size=(96, 64))), pieces=2),
     "three pieces.ts": Trial(joined(plain(), plain(25, audio_codec="mp2"), plain(30)), pieces=3),
+    "other numbers.ts": Trial(joined(plain(), plain(options={"mpegts_start_pid": "512"})), pieces=2),
     "spliced.ts": Trial(spliced, pieces=2),
     "overlapping.ts": Trial(
         joined(plain(), by_ffmpeg("-c", "copy", "-output_ts_offset", "1.9", suffix=".ts")), pieces=2

@@ -53,6 +53,19 @@ def test_a_clock_that_goes_back_begins_a_piece_where_pieces_can_be_read(tmp_path
     assert check_integrity(tmp_path / "a.ts").parts == ()
 
 
+def test_streams_with_other_numbers_begin_a_piece(tmp_path):
+    one = make(tmp_path / "a.ts", audio=beeps([1.0], 4.0)).read_bytes()
+    other = make(tmp_path / "b.ts", audio=beeps([1.0], 4.0), options={"mpegts_start_pid": "512"}).read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one + other)
+    parts = check_integrity(joined).parts
+    assert [part.end for part in parts] == [parts[1].begin + 564, len(one + other)]
+    for part in parts:
+        found = check_integrity(part)
+        assert found.video.num_packets == 96
+        assert found.audio.duration_s == pytest.approx(4.0, abs=0.06)
+
+
 def test_a_clock_that_goes_back_is_refused_elsewhere(tmp_path):
     content = make(tmp_path / "a.flv", codec="flv", audio=beeps([1.0], 4.0)).read_bytes()
     joined = tmp_path / "joined.flv"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mova.files.part import FilePart
 from mova.media.transcode.pieces import StepBack, split
 
 PACKET = b"\x47" + bytes(187)
@@ -19,7 +20,7 @@ def back(last, first, length=188):
 
 
 def spans(path, video, audio, length=188):
-    parts = split(path, "mpegts", video, audio)
+    parts = split(FilePart(path, 0, path.stat().st_size, "mpegts"), video, audio)
     assert {part.form for part in parts} == {"mpegts"}
     return [(part.begin / length, part.end / length) for part in parts]
 

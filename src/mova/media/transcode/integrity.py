@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mova.errors import ReadError
 from mova.files.part import FilePart
 from mova.media import media_file
-from mova.media.transcode.pieces import SPLITTABLE, StepBack, split
+from mova.media.transcode.pieces import SPLITTABLE, StepBack, before, behind, split
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +44,7 @@ class Track:
         first_s, end_s: earliest time of a packet, and where the latest one ends, on the file's clock.
         jumped_s: by how much its clock jumped forward.
         steps_back: where decoding times jumped back.
-        last_place: place in the file of its last packet; -1 where the format has no places.
+        first_place, last_place: places in the file of its first and last packet; -1 where the format has no places.
         num_corrupt: packets that the container says are damaged.
         num_disordered: packets whose decoding time is not after the one before.
     """
@@ -53,6 +54,7 @@ class Track:
     end_s: float = -float("inf")
     jumped_s: float = 0.0
     steps_back: list[StepBack] = field(default_factory=list)
+    first_place: int = -1
     last_place: int = -1
     num_corrupt: int = 0
     num_disordered: int = 0
@@ -74,6 +76,7 @@ class Integrity:
         language: what the file says of that one; "" where it says nothing.
         parts: pieces of a file that was joined of several; empty where it is one. Other values are those of the whole,
             whose times say little then.
+        form: FFmpeg's name of the format.
     """
 
     video: Track | None
@@ -81,6 +84,13 @@ class Integrity:
     num_audio: int = 0
     language: str = ""
     parts: tuple[FilePart, ...] = ()
+    form: str = ""
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Places of the first and the last packet of both streams."""
+        tracks = [track for track in (self.video, self.audio) if track is not None and track.first_place >= 0]
+        return min(track.first_place for track in tracks), max(track.last_place for track in tracks)
 
 
 def check_integrity(path: PathArgument) -> Integrity:
@@ -91,7 +101,12 @@ def check_integrity(path: PathArgument) -> Integrity:
             decoded, or its clock goes back in a format that cannot be read piece by piece.
     """
     found = _demuxed(path)
-    if found.video is None or found.parts:
+    # A piece is not split again.
+    if found.form in SPLITTABLE and not isinstance(path, FilePart):
+        parts = _pieces(FilePart(Path(path), 0, Path(path).stat().st_size, found.form), found)
+        if len(parts) > 1:
+            return replace(found, parts=parts)
+    if found.video is None:
         return found
     if not found.video.num_packets:
         raise ReadError(f"a video must have at least one frame, got none in {path}")
@@ -102,6 +117,41 @@ def check_integrity(path: PathArgument) -> Integrity:
         )
     _decode_ends(path, found.video)
     return found
+
+
+def _pieces(whole: FilePart, found: Integrity) -> tuple[FilePart, ...]:
+    """Return the pieces of a file; where the numbers of its streams change too, others than the chosen ones go on."""
+    parts: list[FilePart] = []
+    current: Integrity | None = found
+    other: FilePart | None = whole
+    while other is not None and current is not None and _has_video(current):
+        earlier = before(other, current.places[0])
+        if earlier is not None and (first := _demuxed_if_any(earlier)) is not None:
+            parts += first.parts or (earlier,)
+            other = behind(other, first.places[1])
+            current = None if other is None else _demuxed_if_any(other)
+            continue
+        following = behind(other, current.places[1])
+        after = None if following is None else _demuxed_if_any(following)
+        own = current.parts or (other,)
+        if following is not None and after is not None:
+            own = (*own[:-1], replace(own[-1], end=following.begin + after.places[0]))
+        parts += own
+        other, current = (following, after)
+    return tuple(parts)
+
+
+def _has_video(found: Integrity) -> bool:
+    return found.video is not None and found.video.first_place >= 0
+
+
+def _demuxed_if_any(part: FilePart) -> Integrity | None:
+    """Return what the packets of a part say; None where it has no video."""
+    try:
+        found = _demuxed(part)
+    except ReadError:
+        return None
+    return found if _has_video(found) else None
 
 
 def _demuxed(path: PathArgument) -> Integrity:
@@ -136,13 +186,14 @@ def _demuxed(path: PathArgument) -> Integrity:
         video, audio = (None if stream is None else tracks[stream.index] for stream in streams.values())
         language = "" if streams["audio"] is None else streams["audio"].metadata.get("language", "")
         parts: tuple[FilePart, ...] = ()
-        # A piece is not split again.
-        if can_split and not isinstance(path, FilePart) and video is not None and video.steps_back:
-            size = container.size
-            heard = [] if audio is None else [*audio.steps_back, StepBack(audio.end_s, audio.last_place, size)]
-            if len(video.steps_back) < _MOST_PIECES:
-                parts = split(path, container.format.name, video.steps_back, heard)
-        return Integrity(video, audio, len(container.streams.audio), language, parts)
+        form = container.format.name
+        if can_split and video is not None and 0 < len(video.steps_back) < _MOST_PIECES:
+            whole = path if isinstance(path, FilePart) else FilePart(Path(path), 0, container.size, form)
+            heard = (
+                [] if audio is None else [*audio.steps_back, StepBack(audio.end_s, audio.last_place, container.size)]
+            )
+            parts = split(whole, video.steps_back, heard)
+        return Integrity(video, audio, len(container.streams.audio), language, parts, form)
 
 
 def _usual_s(stream: Stream) -> float:
@@ -168,6 +219,7 @@ def _note(track: Track, packet: Packet[Stream], usual_s: float, last: dict[int, 
         last[packet.stream_index] = packet.dts
         # Of several frames in one packet of the container only the first has a place.
         track.last_place = max(place, track.last_place)
+        track.first_place = place if track.first_place < 0 else track.first_place
     time = packet.dts if packet.pts is None else packet.pts
     if time is not None:
         time_s = float(time * tick)
