@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mova.evaluate.stats import mean, of_pooled, ratio
+from mova.evaluate.stats import mean, mean_of_categories, of_pooled, of_set, ratio
 
 
 def test_mean_of_coin_flips_has_the_binomial_interval():
@@ -39,3 +39,18 @@ def test_figure_of_nothing_is_none():
 def test_intervals_repeat():
     values = np.random.default_rng(2).normal(size=30).tolist()
     assert mean(values) == mean(values)
+
+
+def test_the_mean_of_categories_weighs_a_small_one_like_a_large_one():
+    estimate = mean_of_categories([1.0] * 9 + [5.0], ["a"] * 9 + ["b"])
+    assert (estimate.value, estimate.low, estimate.high, estimate.num_clips) == (3.0, 3.0, 3.0, 10)
+    assert mean_of_categories([], []).value is None
+
+
+def test_a_figure_of_a_set_is_drawn_with_its_clips():
+    values = np.arange(10.0)
+    estimate = of_set(10, lambda chosen: float(values[chosen].mean()))
+    assert estimate.value == 4.5
+    assert 2.0 < estimate.low < 4.5 < estimate.high < 7.0
+    assert of_set(0, len).value is None
+    assert of_set(3, lambda _: None).num_clips == 3

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from mova.cli import bench, curate, evaluate, generate, plan, toyworld, train, weights
+from mova.cli import bench, curate, generate, plan, toyworld, train, weights
+from mova.cli.evaluate import group as evaluate
 from mova.cli.terminal.log import configure_logging
 from mova.cli.terminal.process import ending_signals
 from mova.cli.terminal.streams import tolerant_streams

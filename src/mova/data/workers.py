@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,12 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from mova.errors import DataError
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_BEGIN_S: Final = 60.0
+"""How long a process may take until it says its number."""
 
 
 class Workers(ProcessPoolExecutor):
@@ -41,6 +44,26 @@ class Workers(ProcessPoolExecutor):
             job: Future[_T] = Future()
             job.set_exception(error)
             return job
+
+
+class SoleWorker(Workers):
+    """One process, which does one job at a time and can be ended in the midst of it.
+
+    Args:
+        initializer: called in it first; importable by name.
+        arguments: its arguments.
+    """
+
+    def __init__(self, initializer: object = None, arguments: tuple[object, ...] = ()) -> None:
+        super().__init__(1, initializer, arguments)
+        self._number = super().submit(os.getpid)
+
+    def end_now(self) -> None:
+        """Kill the process, whatever it does, and wait for its end."""
+        # One that crashed before it said its number is gone; nothing else fails here.
+        with contextlib.suppress(BrokenProcessPool, OSError, TimeoutError):
+            os.kill(self._number.result(timeout=_BEGIN_S), getattr(signal, "SIGKILL", signal.SIGTERM))
+        self.shutdown(wait=True, cancel_futures=True)
 
 
 def result_of(job: Future[_T], doing: str, where: str) -> _T:

@@ -52,6 +52,44 @@ def ratio(numerators: Sequence[float] | FloatArray, denominators: Sequence[float
     return _estimate(float(parts.sum() / wholes.sum()), resampled, len(parts))
 
 
+def mean_of_categories(values: Sequence[float], categories: Sequence[str]) -> Estimate:
+    """Return the mean of the categories' means, which weighs a small category like a large one.
+
+    Args:
+        values: one for each clip.
+        categories: of the clips. Clips are drawn within their category.
+    """
+    groups: dict[str, list[float]] = {}
+    for value, category in zip(values, categories, strict=True):
+        groups.setdefault(category, []).append(value)
+    if not groups:
+        return Estimate(None, None, None, 0)
+    rng = np.random.default_rng(SEED)
+    resampled, whole = np.zeros(NUM_RESAMPLES), 0.0
+    for group in (np.asarray(own, np.float64) for own in groups.values()):
+        whole += float(group.mean()) / len(groups)
+        drawn = rng.integers(len(group), size=(NUM_RESAMPLES, len(group)))
+        resampled += group[drawn].mean(axis=1) / len(groups)
+    return _estimate(whole, resampled, len(values))
+
+
+def of_set(size: int, figure: Callable[[NDArray[np.int64]], float | None], num_resamples: int = 200) -> Estimate:
+    """Return a figure that belongs to a set of clips and to none of them alone, such as the Inception Score.
+
+    Args:
+        size: number of clips.
+        figure: of the clips of these numbers, which may come more than once; None where they have none.
+        num_resamples: sets that are drawn for the interval.
+    """
+    value = figure(np.arange(size)) if size else None
+    if value is None:
+        return Estimate(None, None, None, size)
+    rng = np.random.default_rng(SEED)
+    drawn = (figure(rng.integers(size, size=size)) for _ in range(num_resamples))
+    found = np.asarray([one for one in drawn if one is not None], np.float64)
+    return _estimate(value, found, size) if found.size else Estimate(value, None, None, size)
+
+
 def of_pooled(values: Sequence[Sequence[float]], figure: Callable[[FloatArray], float]) -> Estimate:
     """Return a figure of all values of all clips together, with clips drawn as wholes.
 

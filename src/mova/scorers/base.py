@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mova.scorers.clip_media import ClipMedia
 
 Span = tuple[float, float]
@@ -137,6 +139,8 @@ class Findings:
         spans: times of something by its name, for example "speech"; in order and apart.
         fingerprints: hexadecimal perceptual hashes by name; near-duplicates differ in few bits.
         texts: words that were read or heard.
+        embeddings: (width,) float32 by name of the space, as the network gives it: a mean over the clip, of any length.
+            Distances between sets of clips need that length; who looks for near clips takes the cosine.
     """
 
     scores: Mapping[str, Score]
@@ -144,6 +148,7 @@ class Findings:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
 
 class Scorer(Protocol):

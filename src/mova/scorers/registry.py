@@ -131,6 +131,17 @@ class ScorerSet:
         return tuple(sorted({name for scorer in self._scorers for name in scorer.needs.packages}))
 
     @property
+    def reads_prompt(self) -> bool:
+        """Whether one of them reads what a clip was made from."""
+        return any(scorer.needs.prompt for scorer in self._scorers)
+
+    @property
+    def skipped(self) -> tuple[Absence, str] | None:
+        """Why the first that cannot work here cannot; None where all can."""
+        reasons = (weights_folder.reason(scorer.needs, self._weights) for scorer in self._scorers)
+        return next((reason for reason in reasons if reason is not None), None)
+
+    @property
     def weights(self) -> tuple[WeightsFile, ...]:
         """Files of weights that one of them reads."""
         return tuple(file for scorer in self._scorers for file in scorer.needs.weights)
@@ -179,4 +190,5 @@ def _join(parts: Sequence[Findings]) -> Findings:
         spans={name: spans for part in parts for name, spans in part.spans.items()},
         fingerprints={name: text for part in parts for name, text in part.fingerprints.items()},
         texts=tuple(text for part in parts for text in part.texts),
+        embeddings={name: vector for part in parts for name, vector in part.embeddings.items()},
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -16,7 +13,7 @@ from mova.cores import num_cores
 from mova.curate.executors.base import OnDone
 from mova.curate.stage import Stage
 from mova.curate.units import LOST, Manifest, Patience, Task, give_up, perform
-from mova.data.workers import Workers
+from mova.data.workers import SoleWorker
 
 _LOOK_S: Final = 0.5
 """How often the main thread wakes, so that signals are heeded where a wait swallows them."""
@@ -26,8 +23,7 @@ _LOOK_S: Final = 0.5
 class _Worker:
     """A process, the task that it does, and how often that task was begun."""
 
-    pool: Workers
-    process: Future[int]
+    pool: SoleWorker
     task: Task | None = None
     attempt: int = 0
     job: Future[Manifest] | None = field(default=None, repr=False)
@@ -80,8 +76,7 @@ class LocalExecutor:
         """See `Executor.close`; its processes end with each stage."""
 
     def _hire(self, stage: Stage, root: Path) -> _Worker:
-        pool = Workers(1, _set_up, (stage, root, self._patience))
-        return _Worker(pool, pool.submit(os.getpid))
+        return _Worker(SoleWorker(_set_up, (stage, root, self._patience)))
 
     def _finish(self, worker: _Worker, stage: Stage, root: Path, on_done: OnDone) -> _Worker:
         """Take the result of a worker; return it, or one in its place that has begun the task again."""
@@ -133,14 +128,4 @@ def _do(task: Task) -> Manifest:
 def _dismiss(workers: Iterable[_Worker]) -> None:
     """End processes at once: a unit that is not complete is done again, and nobody waits for it."""
     for worker in workers:
-        for number in _number(worker):
-            with contextlib.suppress(OSError):
-                os.kill(number, getattr(signal, "SIGKILL", signal.SIGTERM))
-        worker.pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _number(worker: _Worker) -> Iterator[int]:
-    """Yield the process's number, unless it ended before it said it."""
-    if worker.job is None or not worker.job.done():
-        with contextlib.suppress(Exception):
-            yield worker.process.result(timeout=60.0)
+        worker.pool.end_now()

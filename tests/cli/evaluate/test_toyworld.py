@@ -11,14 +11,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from mova.cli.app import main
-from mova.cli.evaluate import _load
+from mova.cli.evaluate.toyworld import _load
 from mova.evaluate import subject
 from mova.media.read import read_clip
 from mova.settings.sampling import GivenSettings
 from mova.toyworld import render, sample_scene
 from mova.weights.locate import ModelDefaults, write_defaults
 
-CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
+CHECKPOINT = Path(__file__).parents[2] / "numerics" / "records" / "pipeline_checkpoint"
 
 
 @pytest.fixture(scope="module")

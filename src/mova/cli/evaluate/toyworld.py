@@ -1,4 +1,4 @@
-"""`mova evaluate`: measure what a model makes."""
+"""`mova evaluate toyworld`: measure what a model makes of the toy world, where the truth is known."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mova.checks import check_precision
+from mova.cli.evaluate.where import where_and_when
 from mova.cli.options import PrecisionOption, parse_lora
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
@@ -37,18 +38,6 @@ class Given(StrEnum):
     FRAME = "frame"
     VIDEO = "video"
     AUDIO = "audio"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the `evaluate` commands to the application."""
-    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a model makes.")
-    group.callback()(_group)
-    group.command("toyworld")(toyworld)
-    app.add_typer(group, name="evaluate")
-
-
-def _group() -> None:
-    """Measure what a model makes."""
 
 
 def toyworld(
@@ -182,7 +171,7 @@ def _folder_task(folder: Path, seed: int, by_combination: bool) -> _Task:
 
     def describe() -> dict[str, object]:
         told = {"clips_from": str(folder.resolve()), "num_clips": subject.num_clips, "seed": seed}
-        return told | _where_and_when()
+        return told | where_and_when()
 
     return _Task(subject.num_clips, by_combination, lambda: subject, describe)
 
@@ -234,7 +223,7 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
             "kinds": list(kinds),
             "given": asked.given.value,
             "bridge": asked.with_bridge,
-            **_where_and_when(),
+            **where_and_when(),
         }
 
     return _Task(asked.num_clips, by_combination, open_model, describe)
@@ -270,24 +259,6 @@ def _measure(task: _Task, kept: ReportFolder | None) -> ToyworldReport:
             advance()
 
         return measure(subject, by_combination=task.by_combination, on_clip=on_clip, known=known)
-
-
-def _where_and_when() -> dict[str, object]:
-    """Return what a report says of the run itself."""
-    import shlex
-    import sys
-    from datetime import UTC, datetime
-
-    from mova.bench.machine import describe_machine
-    from mova.device import choose_device
-
-    machine = describe_machine(choose_device())
-    return {
-        "command": shlex.join(["mova", *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": machine.python, **machine.packages},
-        "device": machine.gpu or machine.cpu,
-    }
 
 
 def _side(size: str | None) -> int | None:

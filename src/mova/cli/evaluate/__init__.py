@@ -1,0 +1,1 @@
+"""`mova evaluate`: measure clips, and models by what they make."""

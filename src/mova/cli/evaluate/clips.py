@@ -1,0 +1,127 @@
+"""`mova evaluate CLIPS`: measure clips that exist."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mova.cli.evaluate.where import where_and_when
+from mova.cli.terminal.process import stop_if_asked
+from mova.cli.terminal.progress import TextBars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mova.evaluate.clips_run import EvaluationRequest
+    from mova.evaluate.folder import EvaluationFolder
+    from mova.evaluate.results.paired import PairedRow
+    from mova.evaluate.results.rows import Results
+
+
+def clips(
+    place: Annotated[
+        Path | None,
+        typer.Argument(metavar="CLIPS", help="Folder of clips, a manifest (clips.jsonl), or one video file."),
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(help="Names of scorers or of their measures, with commas between; all without it."),
+    ] = "",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="File of prompts (JSON or JSON lines); without it, those that stand in the clips."),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="Folder with weights of scorers; without it, MOVA_SCORER_WEIGHTS."),
+    ] = "",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures and all clips; given again, nothing is computed twice."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Report folder of another evaluation, compared clip by clip."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that score, 1 to 64.")] = 1,
+    full_size_flow: Annotated[
+        bool,
+        typer.Option(
+            "--full-size-flow",
+            help="AV-Align looks at motion in the clip's own size, as published, at seven times the cost.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every clip instead of a table.")] = False,
+) -> None:
+    """Measure clips; prints a table with intervals, and how many of the clips each figure is over."""
+    if place is None:
+        raise typer.BadParameter("a folder, a manifest or a video file is needed", param_hint="CLIPS")
+    request = _request(place, metrics, prompts, weights, workers, against, full_size_flow=full_size_flow)
+    if report is None:
+        results, paired = _measure(request, None)
+    else:
+        from mova.evaluate.clips_run import describe_run
+        from mova.evaluate.folder import open_evaluation
+
+        with open_evaluation(report) as folder:
+            results, paired = _measure(request, folder)
+            folder.write(results, {"clips": str(place), **describe_run(request), **where_and_when()}, paired)
+    _say(results, paired, as_json=as_json)
+
+
+def _request(
+    place: Path,
+    metrics: str,
+    prompts: Path | None,
+    weights: str,
+    workers: int,
+    against: Path | None,
+    *,
+    full_size_flow: bool,
+) -> EvaluationRequest:
+    from mova.errors import MissingExtraError
+
+    try:
+        from mova.evaluate.clips_run import make_evaluation
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "pydantic", "evaluate") from error
+    return make_evaluation(
+        place,
+        prompts=prompts,
+        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        weights=weights,
+        workers=workers,
+        against=against,
+        full_size_flow=full_size_flow,
+    )
+
+
+def _measure(request: EvaluationRequest, folder: EvaluationFolder | None) -> tuple[Results, tuple[PairedRow, ...]]:
+    from mova.evaluate.clips_run import evaluate_clips
+
+    with TextBars(says_left=True) as bars:
+
+        def show(done: int, total: int) -> None:
+            stop_if_asked()
+            bars.show("scores", done, total)
+
+        return evaluate_clips(request, folder, on_progress=show)
+
+
+def _say(results: Results, paired: Sequence[PairedRow], *, as_json: bool) -> None:
+    from mova.evaluate.results.tables import paired_markdown, table_markdown
+
+    if as_json:
+        document = {
+            "rows": [row.to_json() for row in results.rows],
+            "paired": [row.to_json() for row in paired],
+            "clips": [clip.to_json() for clip in results.clips],
+        }
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    typer.echo(table_markdown(results).rstrip())
+    if paired:
+        typer.echo(f"\nCompared:\n\n{paired_markdown(paired).rstrip()}")

@@ -1,0 +1,25 @@
+"""The commands of `mova evaluate`."""
+
+from __future__ import annotations
+
+import typer
+
+from mova.cli.evaluate.clips import clips
+from mova.cli.evaluate.scorers import scorers
+from mova.cli.evaluate.toyworld import toyworld
+from mova.cli.terminal.first_word import DEFAULT, DefaultCommand, FirstWordGroup
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `evaluate` commands to the application."""
+    group = typer.Typer(cls=FirstWordGroup, rich_markup_mode=None)
+    group.callback()(_group)
+    others = "`mova evaluate scorers` and `mova evaluate toyworld` are commands; a folder of that name is ./scorers."
+    group.command(DEFAULT, cls=DefaultCommand, epilog=others)(clips)
+    group.command("scorers")(scorers)
+    group.command("toyworld")(toyworld)
+    app.add_typer(group, name="evaluate")
+
+
+def _group() -> None:
+    """Measure clips, and models by what they make."""

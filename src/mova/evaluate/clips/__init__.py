@@ -1,0 +1,1 @@
+"""Clips that are measured: which they are, what they were made from, and which are not there."""

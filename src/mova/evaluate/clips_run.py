@@ -1,0 +1,142 @@
+"""Evaluate clips that exist: find them, measure them, and put the figures together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mova.errors import ConfigError
+from mova.evaluate.clips.find import find_clips
+from mova.evaluate.clips.item import ClipItem
+from mova.evaluate.folder import EvaluationFolder
+from mova.evaluate.measure.plan import MeasurePlan
+from mova.evaluate.measure.runner import measure
+from mova.evaluate.measure.store import ScoreStore
+from mova.evaluate.results.aggregate import aggregate
+from mova.evaluate.results.paired import PairedRow, compare, read_values
+from mova.evaluate.results.rows import Results
+from mova.recipe.base import nearest_name
+from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
+from mova.scorers.weights_folder import find_folder
+
+_NO_METRIC: Final = ("hashes",)
+"""Scorers that find no figure: what they find serves curation."""
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is measured of which clips.
+
+    Attributes:
+        clips: in the order of the report.
+        plan: scorers.
+        workers: processes that score.
+        against: values of another evaluation, by clip and measure; None compares with none.
+    """
+
+    clips: tuple[ClipItem, ...]
+    plan: MeasurePlan
+    workers: int = 1
+    against: Path | None = None
+
+
+def make_evaluation(
+    place: Path,
+    *,
+    prompts: Path | None = None,
+    metrics: Sequence[str] = (),
+    weights: str = "",
+    workers: int = 1,
+    against: Path | None = None,
+    full_size_flow: bool = False,
+) -> EvaluationRequest:
+    """Return what is to be evaluated, checked as far as it can be before anything is decoded.
+
+    Args:
+        place: of the clips, see `find_clips`.
+        prompts: file of prompts.
+        metrics: names of scorers or of their measures; none takes all.
+        weights: folder of weights; "" takes the environment variable MOVA_SCORER_WEIGHTS.
+        workers: processes that score, 1 to 64.
+        against: folder of another evaluation.
+        full_size_flow: whether AV-Align looks at motion in the clip's own size, as the published metric does.
+
+    Raises:
+        ConfigError: of clips, names, folders or numbers; the text names the nearest.
+    """
+    if not 1 <= workers <= 64:
+        raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
+    names = choose_scorers(metrics)
+    base = ScorerSettings(find_folder(weights))
+    settings = ScorerSettings(base.weights, None if full_size_flow else base.flow_short_side, base.text_rate)
+    if against is not None:
+        read_values(against)
+    return EvaluationRequest(find_clips(place, prompts), MeasurePlan(names, settings), workers, against)
+
+
+def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the scorers that give what is asked for, in the order in which they are applied.
+
+    Args:
+        metrics: names of scorers or of measures; none takes every scorer that has a figure.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    if not metrics:
+        return tuple(name for name in SCORER_NAMES if name not in _NO_METRIC)
+    owners = {one.name: name for name in SCORER_NAMES for one in make_scorers([name]).measures}
+    chosen = set()
+    for metric in metrics:
+        if metric not in owners and metric not in SCORER_NAMES:
+            known = (*SCORER_NAMES, *owners)
+            raise ConfigError(
+                f"a metric must be a scorer or one of its measures, got {metric!r}{nearest_name(metric, known)}; "
+                "`mova evaluate scorers` lists them"
+            )
+        chosen.add(metric if metric in SCORER_NAMES else owners[metric])
+    return tuple(name for name in SCORER_NAMES if name in chosen)
+
+
+def evaluate_clips(
+    request: EvaluationRequest,
+    folder: EvaluationFolder | None = None,
+    *,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> tuple[Results, tuple[PairedRow, ...]]:
+    """Measure clips, and compare them with another evaluation where one is named.
+
+    Args:
+        request: what is measured.
+        folder: that keeps what is found; None keeps nothing.
+        on_progress: see `measure`.
+
+    Returns:
+        The figures, and the comparison; empty without another evaluation.
+
+    Raises:
+        ConfigError: no clip has a name in common with the other evaluation.
+        OSError: a clip cannot be read, or the folder not be written.
+    """
+    store = ScoreStore() if folder is None else folder.store
+    measured = measure(request.clips, request.plan, store, workers=request.workers, on_progress=on_progress)
+    results = aggregate(measured, request.plan)
+    return results, () if request.against is None else compare(results, read_values(request.against))
+
+
+def describe_run(request: EvaluationRequest) -> dict[str, Any]:
+    """Return what a report says of how its figures were found."""
+    return {
+        "num_clips": len(request.clips),
+        "scorers": list(request.plan.names),
+        "settings": {
+            "flow_short_side": request.plan.settings.flow_short_side,
+            "text_rate": request.plan.settings.text_rate,
+        },
+        "weights_sha256": {
+            name: digest for one in request.plan.scorers.values() for name, digest in one.weights_sha256.items()
+        },
+        "against": "" if request.against is None else str(request.against),
+    }

@@ -1,0 +1,1 @@
+"""Scorers over clips: what was found is kept at once, and never found twice."""

@@ -1,0 +1,172 @@
+"""Processes that score clips, each one clip at a time: one that crashes or hangs costs that clip and no other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from mova.data.workers import SoleWorker
+from mova.errors import MediaError
+from mova.scorers.base import Absence, Findings, all_absent
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.registry import ScorerSet, ScorerSettings, make_scorers
+
+PATIENCE_S: Final = 3600.0
+"""How long one clip may take."""
+MOST_PIXELS: Final = 2**31
+"""Of a clip, all frames together: what is decoded of a file of a stranger has a bound (8 s in 4K are 1.6e9)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip, and what is still to be found of it.
+
+    Attributes:
+        index: of the clip in the evaluation.
+        path: its file.
+        prompt: what it was made from.
+        scorers: names of the scorers.
+    """
+
+    index: int
+    path: Path
+    prompt: str
+    scorers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one scorer found in the clip of a job."""
+
+    job: Job
+    scorer: str
+    findings: Findings
+
+
+def score_job(job: Job, settings: ScorerSettings) -> Iterator[Found]:
+    """Yield what each scorer of a job finds; what was decoded for one is there for the next."""
+    media = ClipMedia(job.path, job.prompt)
+    trouble = _trouble(media)
+    for name in job.scorers:
+        scorer = _scorer(name, settings)
+        if trouble:
+            yield Found(job, name, all_absent(scorer.measures, Absence.FAILED, trouble))
+        else:
+            yield Found(job, name, scorer.score([media])[0])
+    media.let_go()
+
+
+class Lanes:
+    """Some processes that score clips.
+
+    Args:
+        count: number of processes; 1 scores in this one.
+        settings: of the scorers.
+        patience_s: how long one clip may take in a process of its own.
+    """
+
+    def __init__(self, count: int, settings: ScorerSettings, patience_s: float = PATIENCE_S) -> None:
+        self._count, self._settings, self._patience_s = count, settings, patience_s
+        self._lanes: list[_Lane] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lane in self._lanes:
+            lane.end()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Found]:
+        """Yield what is found, as it is found; jobs are taken when a process is free."""
+        if self._count == 1:
+            for job in jobs:
+                yield from score_job(job, self._settings)
+            return
+        left = iter(jobs)
+        self._lanes = [_Lane(self._settings, self._patience_s) for _ in range(self._count)]
+        busy = [lane for lane in self._lanes if lane.take(next(left, None))]
+        while busy:
+            wait([lane.work for lane in busy], timeout=1.0, return_when=FIRST_COMPLETED)
+            for lane in busy:
+                if lane.is_done:
+                    yield from lane.give()
+                    lane.take(next(left, None))
+            busy = [lane for lane in busy if lane.job is not None]
+
+
+class _Lane:
+    """A process, and the job that it does."""
+
+    def __init__(self, settings: ScorerSettings, patience_s: float) -> None:
+        self._settings, self._patience_s = settings, patience_s
+        self._pool: SoleWorker | None = None
+        self.job: Job | None = None
+        self.work: Future[list[Found]] = Future()
+        self._until_s = 0.0
+
+    def take(self, job: Job | None) -> bool:
+        self.job = job
+        if job is not None:
+            self._pool = self._pool or SoleWorker()
+            self.work = self._pool.submit(_score_whole, job, self._settings)
+            self._until_s = time.monotonic() + self._patience_s
+        return job is not None
+
+    @property
+    def is_done(self) -> bool:
+        return self.work.done() or time.monotonic() > self._until_s
+
+    def give(self) -> list[Found]:
+        assert self.job is not None, "a lane that is done had a job"
+        if not self.work.done():
+            self.end()
+            return self._failed(self.job, f"it took longer than {self._patience_s:.0f} s")
+        try:
+            return self.work.result()
+        except BrokenProcessPool:
+            self.end()
+            return self._failed(self.job, "the process that scored it was ended, by a crash or for want of memory")
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.end_now()
+            self._pool = None
+
+    def _failed(self, job: Job, why: str) -> list[Found]:
+        found = []
+        for name in job.scorers:
+            measures = _scorer(name, self._settings).measures
+            found.append(Found(job, name, all_absent(measures, Absence.FAILED, why)))
+        return found
+
+
+def _score_whole(job: Job, settings: ScorerSettings) -> list[Found]:
+    return list(score_job(job, settings))
+
+
+@lru_cache(maxsize=64)
+def _scorer(name: str, settings: ScorerSettings) -> ScorerSet:
+    return make_scorers([name], settings)
+
+
+def _trouble(media: ClipMedia) -> str:
+    """Return why a clip cannot be looked at, or ""."""
+    try:
+        height, width = media.info.video.display_size
+    except MediaError as error:
+        return f"unreadable: {error}"
+    if media.num_frames * height * width > MOST_PIXELS:
+        return (
+            f"a clip may have {MOST_PIXELS:,} pixels in all its frames, got {media.num_frames} frames of "
+            f"{width}x{height}; cut it first"
+        )
+    return ""

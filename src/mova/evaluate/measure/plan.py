@@ -1,0 +1,99 @@
+"""What is measured: scorers by name, and by which key the findings of each are known again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from mova.evaluate.clips.item import ClipItem
+from mova.scorers.base import Measure
+from mova.scorers.registry import ScorerSet, ScorerSettings, make_scorers
+
+_RULES: Final = 1
+"""Goes up when a scorer gives other values for the same clip."""
+_PACKAGES: Final = ("av", "numpy", "torch", "transformers")
+"""Distributions that every scorer may depend on, beside those that it names."""
+_DISTRIBUTIONS: Final = {"cv2": "opencv-python-headless", "rapidocr": "rapidocr"}
+
+
+@dataclass(frozen=True)
+class MeasurePlan:
+    """Scorers that are applied to clips.
+
+    Attributes:
+        names: of the scorers, in the order in which they are applied.
+        settings: what is chosen of them.
+
+    Raises:
+        ConfigError: a name is unknown, or a file of weights is not the one that a scorer was made for.
+    """
+
+    names: tuple[str, ...]
+    settings: ScorerSettings
+
+    def __post_init__(self) -> None:
+        _ = self.digests
+
+    @cached_property
+    def scorers(self) -> Mapping[str, ScorerSet]:
+        """Each scorer by itself."""
+        return {name: make_scorers([name], self.settings) for name in self.names}
+
+    @property
+    def measures(self) -> Mapping[str, tuple[Measure, ...]]:
+        """What each of them measures."""
+        return {name: scorer.measures for name, scorer in self.scorers.items()}
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Of each scorer: its settings, its files of weights, and the versions that it depends on."""
+        return {name: _digest(name, scorer, self.settings) for name, scorer in self.scorers.items()}
+
+    def keys(self, item: ClipItem, content: str) -> Mapping[str, str]:
+        """Return the key that each scorer's findings of a clip are known by.
+
+        Args:
+            item: the clip.
+            content: digest of its file.
+        """
+        prompt = hashlib.sha256(item.prompt.encode()).hexdigest()
+        keys = {}
+        for name, scorer in self.scorers.items():
+            told = (content, self.digests[name], prompt if scorer.reads_prompt else "")
+            keys[name] = hashlib.sha256("\0".join(told).encode()).hexdigest()[:40]
+        return keys
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(name: str, scorer: ScorerSet, settings: ScorerSettings) -> str:
+    parts = {
+        "rules": _RULES,
+        "scorer": name,
+        "settings": {key: str(value) for key, value in asdict(settings).items() if key != "weights"},
+        # Where a file is missing its absence is what was found.
+        "weights": {file.name: scorer.weights_sha256.get(file.name, "") for file in scorer.weights},
+        "versions": {package: _version(package) for package in (*_PACKAGES, *scorer.packages)},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(_DISTRIBUTIONS.get(package, package))
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

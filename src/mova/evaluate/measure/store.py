@@ -1,0 +1,137 @@
+"""What scorers found, on disk: a line for each clip and scorer, written when it is found."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Self
+
+import numpy as np
+
+from mova.errors import ConfigError
+from mova.files.json_file import Fields, as_fields, parse_json
+from mova.scorers.base import Findings, Score
+
+SCORES_FILE: Final = "scores.jsonl"
+_MOST_LINE_BYTES: Final = 16 << 20
+
+
+class ScoreStore:
+    """Findings by their keys. Lines are only added; of two with one key the first counts.
+
+    A line that was cut short by a crash is passed over, and so is what is no such line.
+
+    Args:
+        folder: of the evaluation, held by this process; None keeps nothing on disk.
+
+    Raises:
+        ConfigError: the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._known: dict[str, Findings] = {}
+        self._file: BinaryIO | None = None
+        if folder is None:
+            return
+        path = folder / SCORES_FILE
+        try:
+            whole = self._read(path) if path.is_file() else True
+            self._file = path.open("ab")
+            if not whole:
+                self._file.write(b"\n")
+        except OSError as error:
+            raise ConfigError(f"{path} must be a file that can be read and written: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def find(self, key: str) -> Findings | None:
+        """Return what is known by a key, or None."""
+        return self._known.get(key)
+
+    def add(self, key: str, clip: str, scorer: str, findings: Findings) -> None:
+        """Keep findings; they are on disk when this returns.
+
+        Args:
+            key: of `MeasurePlan.keys`.
+            clip: name of the clip, for readers.
+            scorer: whose findings they are.
+            findings: of one clip.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        if key in self._known:
+            return
+        self._known[key] = findings
+        if self._file is not None:
+            entry = {"key": key, "clip": clip, "scorer": scorer, **to_json(findings)}
+            self._file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self, path: Path) -> bool:
+        """Read what is known, and return whether the last line has its end."""
+        line = b"\n"
+        with path.open("rb") as file:
+            while line_read := file.readline(_MOST_LINE_BYTES):
+                line = line_read
+                try:
+                    fields = as_fields(parse_json(line, SCORES_FILE, error=ConfigError), SCORES_FILE, error=ConfigError)
+                    self._known.setdefault(fields.text("key"), of_json(fields))
+                except (ConfigError, ValueError, TypeError, KeyError):
+                    continue
+        return line.endswith(b"\n")
+
+
+def to_json(findings: Findings) -> Mapping[str, Any]:
+    """Return findings as JSON values; vectors are base64 of little-endian float32."""
+    return {
+        "scores": {name: score.value for name, score in findings.scores.items()},
+        "reasons": {name: score.reason for name, score in findings.scores.items() if score.reason},
+        "tags": list(findings.tags),
+        "spans": {name: [list(span) for span in spans] for name, spans in findings.spans.items()},
+        "fingerprints": dict(findings.fingerprints),
+        "texts": list(findings.texts),
+        "embeddings": {
+            name: base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+            for name, vector in findings.embeddings.items()
+        },
+    }
+
+
+def of_json(fields: Fields) -> Findings:
+    """Return findings out of JSON values.
+
+    Raises:
+        ConfigError, ValueError, TypeError, KeyError: they are none.
+    """
+    reasons = fields.fields("reasons").values
+    scores = {}
+    for name, value in fields.fields("scores").values.items():
+        scores[name] = Score(None if value is None else float(value), str(reasons.get(name, "")))
+    return Findings(
+        scores=scores,
+        tags=tuple(fields.texts("tags")),
+        spans={
+            name: tuple((float(start), float(end)) for start, end in spans)
+            for name, spans in fields.fields("spans").values.items()
+        },
+        fingerprints={str(name): str(text) for name, text in fields.fields("fingerprints").values.items()},
+        texts=tuple(fields.texts("texts")),
+        embeddings={
+            name: np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+            for name, text in fields.fields("embeddings").values.items()
+        },
+    )

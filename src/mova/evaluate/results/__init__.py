@@ -1,0 +1,1 @@
+"""Figures over clips: means with their intervals and counts, and two evaluations side by side."""

@@ -1,0 +1,60 @@
+"""Metrics that are no mean of the clips' values: rates of pooled counts, and figures of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mova.scorers.base import Direction
+
+
+@dataclass(frozen=True)
+class PooledRate:
+    """A sum over a sum: clips weigh as much as they hold.
+
+    Attributes:
+        name: of the metric.
+        scorer: that counts.
+        numerator, denominator: its measures with the counts, which get no row of their own.
+        direction: which rates are better.
+        meaning: in a sentence.
+    """
+
+    name: str
+    scorer: str
+    numerator: str
+    denominator: str
+    direction: Direction
+    meaning: str
+
+
+@dataclass(frozen=True)
+class SetFigure:
+    """A figure of the embeddings of a set of clips.
+
+    Attributes:
+        name: of the metric.
+        scorer: that embeds.
+        embedding: name of the embedding.
+        unit: of the figure.
+        direction: which figures are better.
+        meaning: in a sentence.
+        least: how many clips it needs.
+        figure: of (N, D) vectors, one for each clip; None where they have none.
+    """
+
+    name: str
+    scorer: str
+    embedding: str
+    unit: str
+    direction: Direction
+    meaning: str
+    least: int
+    figure: Callable[[np.ndarray], float | None]
+
+
+POOLED_RATES: Final[tuple[PooledRate, ...]] = ()
+SET_FIGURES: Final[tuple[SetFigure, ...]] = ()

@@ -1,0 +1,57 @@
+"""All scorers with their state on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mova.scorers import weights_folder
+from mova.scorers.base import Measure
+from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
+
+
+@dataclass(frozen=True)
+class ListedScorer:
+    """A scorer, and whether it can work here.
+
+    Attributes:
+        name: of the scorer.
+        state: "ready", or the kind of reason why it is skipped.
+        measures: what it gives.
+        missing: each file or package that is not here, with source, licence, checksum and place.
+    """
+
+    name: str
+    state: str
+    measures: tuple[Measure, ...]
+    missing: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def list_scorers(weights: str = "") -> tuple[ListedScorer, ...]:
+    """Return all scorers in the order in which they are applied.
+
+    Args:
+        weights: folder of weights; "" takes the environment variable MOVA_SCORER_WEIGHTS.
+
+    Raises:
+        ConfigError: the folder does not exist.
+    """
+    folder = weights_folder.find_folder(weights)
+    place = folder or f"the folder that {weights_folder.VARIABLE} names"
+    listed = []
+    for name in SCORER_NAMES:
+        scorer = make_scorers([name], ScorerSettings(folder))
+        why = scorer.skipped
+        missing = []
+        if why is not None:
+            for file in scorer.weights:
+                if folder is None or not (folder / file.name).is_file():
+                    digest = f"SHA-256 {file.sha256}" if file.sha256 else "any file with the published names"
+                    missing.append(f"{file.name} in {place}, from {file.source}; licence: {file.licence}; {digest}")
+            missing = missing or [why[1]]
+        listed.append(ListedScorer(name, "ready" if why is None else str(why[0]), scorer.measures, tuple(missing)))
+    return tuple(listed)

@@ -1,0 +1,57 @@
+"""`mova evaluate CLIPS` as it is typed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+from evaluated_clips import write_clips
+from mova.cli.app import main
+
+
+def run(capsys, *words):
+    code = main(["evaluate", *map(str, words)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_a_folder_is_measured_and_kept(tmp_path, capsys):
+    write_clips(tmp_path / "clips", 2)
+    (tmp_path / "clips" / "broken.mp4").write_text("no video")
+    code, out, _ = run(capsys, tmp_path / "clips", "--metrics", "levels", "--report", tmp_path / "report")
+    assert code == 0
+    assert "| loudness_lufs (LUFS) |" in out
+    assert "2 of 3" in out
+    assert "failed: unreadable (1 of 3 clips)" in out
+    code, out, _ = run(capsys, tmp_path / "clips", "--metrics", "levels", "--against", tmp_path / "report", "--json")
+    document = json.loads(out)
+    assert document["paired"][0]["difference"]["value"] == 0
+    assert len(document["clips"]) == 3
+
+
+def test_mistakes_are_told_with_what_is_near(tmp_path, capsys):
+    write_clips(tmp_path, 1)
+    assert run(capsys)[0] == 2
+    assert run(capsys, tmp_path / "none")[0] == 2
+    code, _, err = run(capsys, tmp_path, "--metrics", "levels,moton")
+    assert code == 2
+    assert "did you mean motion" in err
+
+
+def test_a_run_that_is_killed_goes_on_and_computes_nothing_twice(tmp_path):
+    write_clips(tmp_path / "clips", 6, seconds=1.0)
+    command = [sys.executable, "-m", "mova.cli", "evaluate", str(tmp_path / "clips"), "--metrics"]
+    command += ["levels,image_faults,motion", "--report", str(tmp_path / "report")]
+    scores = tmp_path / "report" / "scores.jsonl"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (scores.is_file() and scores.read_bytes().count(b"\n") > 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = scores.read_bytes()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    whole = scores.read_bytes()
+    assert whole.startswith(before[: before.rfind(b"\n") + 1])
+    keys = [json.loads(line)["key"] for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
+    assert len(keys) == len(set(keys)) == 18

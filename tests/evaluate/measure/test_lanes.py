@@ -1,0 +1,59 @@
+"""Processes that score: one that is lost or hangs costs its clip, and no other."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from evaluated_clips import write_clips
+from mova.evaluate.measure.lanes import Job, Lanes, score_job
+from mova.scorers.registry import ScorerSettings
+
+
+def jobs_of(items, *scorers):
+    return [Job(index, item.path, "", scorers) for index, item in enumerate(items)]
+
+
+def reasons(found):
+    return {score.reason for score in found.findings.scores.values()}
+
+
+def test_several_processes_find_what_one_does(tmp_path):
+    jobs = jobs_of(write_clips(tmp_path, 3), "levels")
+    alone = list(Lanes(1, ScorerSettings()).run(jobs))
+    with Lanes(2, ScorerSettings()) as lanes:
+        together = sorted(lanes.run(jobs), key=lambda found: found.job.index)
+    assert [found.findings for found in together] == [found.findings for found in alone]
+
+
+def test_a_process_that_is_killed_costs_one_clip(tmp_path):
+    jobs = jobs_of(write_clips(tmp_path, 4), "levels")
+
+    def jobs_with_a_kill():
+        yield from jobs[:2]
+        # A process is busy with each of the two when the third is asked for.
+        victim = psutil.Process().children()[-1]
+        os.kill(victim.pid, signal.SIGSTOP)
+        os.kill(victim.pid, signal.SIGKILL)
+        yield from jobs[2:]
+
+    with Lanes(2, ScorerSettings()) as lanes:
+        found = list(lanes.run(jobs_with_a_kill()))
+    assert sorted(one.job.index for one in found) == [0, 1, 2, 3]
+    lost = [one for one in found if "failed: the process that scored it was ended" in "".join(reasons(one))]
+    assert len(lost) <= 1
+
+
+def test_a_clip_that_takes_too_long_is_given_up(tmp_path):
+    with Lanes(2, ScorerSettings(), patience_s=0.0) as lanes:
+        found = list(lanes.run(jobs_of(write_clips(tmp_path, 1), "levels")))
+    assert reasons(found[0]) == {"failed: it took longer than 0 s"}
+
+
+@pytest.mark.parametrize("content", [b"", b"no video", b"\x00" * 5000])
+def test_what_is_no_clip_has_a_reason_in_every_measure(tmp_path, content):
+    (tmp_path / "a.mp4").write_bytes(content)
+    found = list(score_job(Job(0, tmp_path / "a.mp4", "", ("levels", "motion")), ScorerSettings()))
+    assert [one.scorer for one in found] == ["levels", "motion"]
+    assert all(reason.startswith("failed: unreadable: ") for one in found for reason in reasons(one))
