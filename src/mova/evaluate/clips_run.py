@@ -66,14 +66,25 @@ def make_evaluation(
     Raises:
         ConfigError: of clips, names, folders or numbers; the text names the nearest.
     """
-    if not 1 <= workers <= 64:
-        raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
-    names = choose_scorers(metrics)
-    base = ScorerSettings(find_folder(weights))
-    settings = ScorerSettings(base.weights, None if full_size_flow else base.flow_short_side, base.text_rate)
+    plan = make_plan(metrics, weights, workers, full_size_flow=full_size_flow)
     if against is not None:
         read_values(against)
-    return EvaluationRequest(find_clips(place, prompts), MeasurePlan(names, settings), workers, against)
+    return EvaluationRequest(find_clips(place, prompts), plan, workers, against)
+
+
+def make_plan(
+    metrics: Sequence[str], weights: str = "", workers: int = 1, *, full_size_flow: bool = False
+) -> MeasurePlan:
+    """Return what is measured; arguments as in `make_evaluation`.
+
+    Raises:
+        ConfigError: of names, the folder of weights, or the number of workers.
+    """
+    if not 1 <= workers <= 64:
+        raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
+    base = ScorerSettings(find_folder(weights))
+    short_side = None if full_size_flow else base.flow_short_side
+    return MeasurePlan(choose_scorers(metrics), ScorerSettings(base.weights, short_side, base.text_rate))
 
 
 def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from mova.cli.terminal.process import stop_if_asked
 from mova.cli.terminal.progress import TextBars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mova.evaluate.clips_run import EvaluationRequest
     from mova.evaluate.folder import EvaluationFolder
@@ -61,15 +61,15 @@ def clips(
         raise typer.BadParameter("a folder, a manifest or a video file is needed", param_hint="CLIPS")
     request = _request(place, metrics, prompts, weights, workers, against, full_size_flow=full_size_flow)
     if report is None:
-        results, paired = _measure(request, None)
+        results, paired = measure_shown(request, None)
     else:
         from mova.evaluate.clips_run import describe_run
         from mova.evaluate.folder import open_evaluation
 
         with open_evaluation(report) as folder:
-            results, paired = _measure(request, folder)
+            results, paired = measure_shown(request, folder)
             folder.write(results, {"clips": str(place), **describe_run(request), **where_and_when()}, paired)
-    _say(results, paired, as_json=as_json)
+    say_results(results, paired, as_json=as_json)
 
 
 def _request(
@@ -99,7 +99,8 @@ def _request(
     )
 
 
-def _measure(request: EvaluationRequest, folder: EvaluationFolder | None) -> tuple[Results, tuple[PairedRow, ...]]:
+def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -> tuple[Results, tuple[PairedRow, ...]]:
+    """Measure clips with a bar over what is done."""
     from mova.evaluate.clips_run import evaluate_clips
 
     with TextBars(says_left=True) as bars:
@@ -111,7 +112,10 @@ def _measure(request: EvaluationRequest, folder: EvaluationFolder | None) -> tup
         return evaluate_clips(request, folder, on_progress=show)
 
 
-def _say(results: Results, paired: Sequence[PairedRow], *, as_json: bool) -> None:
+def say_results(
+    results: Results, paired: Sequence[PairedRow], *, as_json: bool, more: Mapping[str, object] | None = None
+) -> None:
+    """Print figures: a table, or JSON with every clip and what else is told."""
     from mova.evaluate.results.tables import paired_markdown, table_markdown
 
     if as_json:
@@ -119,6 +123,7 @@ def _say(results: Results, paired: Sequence[PairedRow], *, as_json: bool) -> Non
             "rows": [row.to_json() for row in results.rows],
             "paired": [row.to_json() for row in paired],
             "clips": [clip.to_json() for clip in results.clips],
+            **(more or {}),
         }
         typer.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
         return

@@ -1,0 +1,1 @@
+"""Benchmarks as data: what a model is asked for, and what others reached."""
