@@ -20,14 +20,14 @@ def test_clips_are_measured_and_compared_with_an_earlier_evaluation(tmp_path):
     write_clips(tmp_path / "clips", 3)
     first = make_evaluation(tmp_path / "clips", metrics=["levels"])
     with open_evaluation(tmp_path / "report") as folder:
-        results, paired = evaluate_clips(first, folder)
-        folder.write(results, {"clips": "clips"})
-    assert paired == ()
+        found = evaluate_clips(first, folder)
+        folder.write(found.results, {"clips": "clips"}, found.paired, found.measured)
+    assert found.paired == ()
+    results = found.results
     loudness = next(row for row in results.rows if row.name == "loudness_lufs")
     assert loudness.estimate.num_clips == loudness.num_total == 3
     again = make_evaluation(tmp_path / "clips", metrics=["levels"], against=tmp_path / "report")
-    _, paired = evaluate_clips(again)
-    assert {row.difference.value for row in paired} == {0.0}
+    assert {row.difference.value for row in evaluate_clips(again).paired} == {0.0}
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is_decoded(tmp_path):

@@ -16,6 +16,7 @@ def test_a_file_loads_videos_and_nothing_else():
     assert found["script-src"] == ["'none'"]
     assert found["style-src"] == [source_hash("p {}")]
     assert found["media-src"] == ["'self'", "file:"]
+    assert found["img-src"] == ["'self'", "file:"]
     # A browser complains of it in a meta element.
     assert "frame-ancestors" not in found
 

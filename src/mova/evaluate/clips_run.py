@@ -12,7 +12,7 @@ from mova.evaluate.clips.find import find_clips
 from mova.evaluate.clips.item import ClipItem
 from mova.evaluate.folder import EvaluationFolder
 from mova.evaluate.measure.plan import MeasurePlan
-from mova.evaluate.measure.runner import measure
+from mova.evaluate.measure.runner import Measured, measure
 from mova.evaluate.measure.store import ScoreStore
 from mova.evaluate.results.aggregate import aggregate
 from mova.evaluate.results.paired import PairedRow, compare, read_values
@@ -40,6 +40,21 @@ class EvaluationRequest:
     plan: MeasurePlan
     workers: int = 1
     against: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found.
+
+    Attributes:
+        results: the figures.
+        paired: comparison with another evaluation; empty without one.
+        measured: every clip with what was found in it.
+    """
+
+    results: Results
+    paired: tuple[PairedRow, ...]
+    measured: tuple[Measured, ...]
 
 
 def make_evaluation(
@@ -116,16 +131,13 @@ def evaluate_clips(
     folder: EvaluationFolder | None = None,
     *,
     on_progress: Callable[[int, int], None] = lambda *_: None,
-) -> tuple[Results, tuple[PairedRow, ...]]:
+) -> Evaluated:
     """Measure clips, and compare them with another evaluation where one is named.
 
     Args:
         request: what is measured.
         folder: that keeps what is found; None keeps nothing.
         on_progress: see `measure`.
-
-    Returns:
-        The figures, and the comparison; empty without another evaluation.
 
     Raises:
         ConfigError: no clip has a name in common with the other evaluation.
@@ -134,7 +146,8 @@ def evaluate_clips(
     store = ScoreStore() if folder is None else folder.store
     measured = measure(request.clips, request.plan, store, workers=request.workers, on_progress=on_progress)
     results = aggregate(measured, request.plan)
-    return results, () if request.against is None else compare(results, read_values(request.against))
+    paired = () if request.against is None else compare(results, read_values(request.against))
+    return Evaluated(results, paired, measured)
 
 
 def describe_run(request: EvaluationRequest) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 | `run.json` | clips, scorers, settings, versions, machine, command, date |
 | `report.json` | the table and all clips; another evaluation is compared with it |
 | `report.md`, `table.csv`, `clips.csv` | the same for readers and spreadsheets |
+| `report.html`, `shown/` | the same as a page, with clips that play |
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from mova.errors import ConfigError
+from mova.evaluate.measure.runner import Measured
 from mova.evaluate.measure.store import ScoreStore
+from mova.evaluate.page.page import evaluation_page
+from mova.evaluate.page.shown import choose_shown, prepare_shown
 from mova.evaluate.results.paired import PairedRow
 from mova.evaluate.results.rows import Results
 from mova.evaluate.results.tables import clips_csv, paired_markdown, table_csv, table_markdown
@@ -36,13 +40,20 @@ class EvaluationFolder:
         self.root = root
         self.store = ScoreStore(root)
 
-    def write(self, results: Results, run: Mapping[str, Any], paired: Sequence[PairedRow] = ()) -> None:
+    def write(
+        self,
+        results: Results,
+        run: Mapping[str, Any],
+        paired: Sequence[PairedRow] = (),
+        measured: Sequence[Measured] = (),
+    ) -> None:
         """Write the figures; each file is there whole or as it was.
 
         Args:
             results: of the evaluation.
             run: how they were found, as JSON values.
             paired: comparison with another evaluation.
+            measured: clips with what was found in them, of which the page shows some; none shows none.
 
         Raises:
             ConfigError: the folder cannot be written.
@@ -53,12 +64,17 @@ class EvaluationFolder:
             "paired": [row.to_json() for row in paired],
             "clips": [clip.to_json() for clip in results.clips],
         }
+        try:
+            shown = prepare_shown(self.root, measured, choose_shown(results)) if measured else {}
+        except OSError as error:
+            raise ConfigError(f"report must be a folder that can be written, got {self.root}: {error}") from error
         compared = f"\n## Compared\n\n{paired_markdown(paired)}" if paired else ""
         texts = {
             "run.json": _json(dict(run)),
             "table.csv": table_csv(results),
             "clips.csv": clips_csv(results),
             "report.md": f"# Evaluation\n\n{table_markdown(results)}{compared}\n## Made with\n\n{_facts(run)}",
+            "report.html": evaluation_page(results, run, shown, paired),
             "report.json": _json(document),
         }
         for name, text in texts.items():

@@ -18,7 +18,7 @@ _TAGS: Final = _VOID | {
     *("a", "abbr", "b", "bdi", "code", "em", "i", "small", "span", "strong", "sub", "sup", "time", "var"),
     *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "details", "summary", "video"),
     *("form", "fieldset", "legend", "label", "button", "select", "option", "textarea"),
-    *("svg", "g", "rect", "line", "circle", "path", "polyline", "text", "desc"),
+    *("svg", "g", "rect", "line", "circle", "path", "polyline", "image", "text", "desc"),
 }
 _URLS: Final = frozenset({"action", "href", "poster", "src"})
 # What runs, or loads, or is refused by the policy of our pages anyway.

@@ -1,4 +1,4 @@
-"""The script of all pages: tables that sort, and one video at a time. A page is complete without it."""
+"""The script of all pages: tables that sort, one video at a time, steps by frame. A page is complete without it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,60 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       body.append(...rows.map(([, row]) => row));
     });
   });
+}
+for (const player of document.querySelectorAll(".player")) {
+  const video = player.querySelector("video");
+  const rate = Number(player.dataset.frameRate) || 24;
+  const strips = [...player.querySelectorAll("svg.timeline")];
+  const row = document.createElement("div");
+  row.className = "steps";
+  const said = document.createElement("output");
+  const frame = () => Math.floor(video.currentTime * rate + 0.01);
+  const show = () => {
+    said.textContent = `${video.currentTime.toFixed(2)} s, frame ${frame()}`;
+    for (const strip of strips) {
+      const place = Math.min(1, video.currentTime / Number(strip.dataset.duration)) * strip.viewBox.baseVal.width;
+      const cursor = strip.querySelector(".cursor");
+      cursor.setAttribute("x1", place);
+      cursor.setAttribute("x2", place);
+    }
+  };
+  const go = (seconds) => {
+    video.pause();
+    video.currentTime = Math.min(Math.max(0, seconds), Number.isFinite(video.duration) ? video.duration : seconds);
+  };
+  // The middle of a frame, so that no rounding shows the one before it.
+  const step = (count) => go((Math.max(0, frame() + count) + 0.5) / rate);
+  for (const [text, label, count] of [["\u2039", "Previous frame", -1], ["\u203a", "Next frame", 1]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.setAttribute("aria-label", label);
+    button.addEventListener("click", () => step(count));
+    row.append(button);
+  }
+  row.append(said);
+  video.after(row);
+  player.addEventListener("keydown", (event) => {
+    if (event.key === "," || event.key === ".") {
+      event.preventDefault();
+      step(event.key === "," ? -1 : 1);
+    }
+  });
+  for (const strip of strips) {
+    strip.addEventListener("click", (event) => {
+      const box = strip.getBoundingClientRect();
+      go((event.clientX - box.left) / box.width * Number(strip.dataset.duration));
+    });
+  }
+  let asked = 0;
+  const follow = () => {
+    show();
+    asked = video.paused ? 0 : requestAnimationFrame(follow);
+  };
+  for (const name of ["loadedmetadata", "seeked", "timeupdate", "pause"]) video.addEventListener(name, show);
+  video.addEventListener("play", () => { if (!asked) follow(); });
+  show();
 }
 document.addEventListener("play", (event) => {
   for (const video of document.querySelectorAll("video")) if (video !== event.target) video.pause();

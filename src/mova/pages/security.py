@@ -27,8 +27,8 @@ def source_hash(text: str) -> str:
 def file_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
     """Return the policy of a page that is opened as a file, for its `meta` element.
 
-    Nothing is loaded but videos beside the page, and nothing runs but what the page was written with. What a `meta`
-    element cannot say, such as `frame-ancestors`, is left out.
+    Nothing is loaded but videos and images beside the page, and nothing runs but what the page was written with. What
+    a `meta` element cannot say, such as `frame-ancestors`, is left out.
 
     Args:
         styles: texts of its style sheets.
@@ -41,6 +41,7 @@ def file_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
             "script-src": _hashes(scripts),
             # Browsers do not agree on whether a file is of the same origin as the file beside it.
             "media-src": ["'self'", "file:"],
+            "img-src": ["'self'", "file:"],
             "base-uri": ["'none'"],
             "form-action": ["'none'"],
         }

@@ -102,6 +102,15 @@ th[aria-sort="ascending"] button::after { content: " \\2191"; }
 th[aria-sort="descending"] button::after { content: " \\2193"; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--accent); padding: .25rem 0; }
 video { display: block; width: 100%; aspect-ratio: 16 / 9; background: #000; border-radius: 8px; }
+.strips svg { margin-top: .25rem; height: 3rem; cursor: pointer; background: var(--quiet); border-radius: 6px; }
+.wave { fill: var(--bar); } .curve { fill: none; stroke: var(--bar); stroke-width: 1.5; }
+.moment { stroke: var(--threshold); stroke-width: 1; } .cursor { stroke: var(--ink); stroke-width: 1.5; }
+.strips .curve, .strips .moment, .strips .cursor { vector-effect: non-scaling-stroke; }
+.strips p.detail { margin: .375rem 0 0; }
+.steps { display: flex; gap: .5rem; align-items: center; margin: .375rem 0; font-variant-numeric: tabular-nums;
+  color: var(--soft); font-size: .875rem; }
+.steps button { font: inherit; color: var(--ink); background: var(--quiet); border: 1px solid var(--line);
+  border-radius: 6px; min-width: 2.25rem; min-height: 2rem; cursor: pointer; }
 .example p { font-size: .9375rem; }
 .example h3 { font-size: .9375rem; margin-top: .625rem; }
 pre { overflow-x: auto; background: var(--quiet); border-radius: 8px; padding: .75rem; font-size: .8125rem; }

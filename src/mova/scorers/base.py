@@ -130,6 +130,23 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What a scorer followed through a clip, for whoever wants to see why it has its value.
+
+    Attributes:
+        label: what it is, with its unit.
+        step_s: seconds from one value to the next; the first is at 0.
+        values: (N,) float32, finite.
+        marks_s: moments that count, for example onsets, in seconds.
+    """
+
+    label: str
+    step_s: float
+    values: np.ndarray = field(compare=False)
+    marks_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a scorer found in one clip.
 
@@ -141,6 +158,7 @@ class Findings:
         texts: words that were read or heard.
         embeddings: (width,) float32 by name of the space, as the network gives it: a mean over the clip, of any length.
             Distances between sets of clips need that length; who looks for near clips takes the cosine.
+        traces: what was followed through the clip.
     """
 
     scores: Mapping[str, Score]
@@ -149,6 +167,7 @@ class Findings:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     embeddings: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    traces: tuple[Trace, ...] = ()
 
 
 class Scorer(Protocol):

@@ -191,4 +191,5 @@ def _join(parts: Sequence[Findings]) -> Findings:
         fingerprints={name: text for part in parts for name, text in part.fingerprints.items()},
         texts=tuple(text for part in parts for text in part.texts),
         embeddings={name: vector for part in parts for name, vector in part.embeddings.items()},
+        traces=tuple(trace for part in parts for trace in part.traces),
     )

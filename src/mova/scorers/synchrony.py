@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, score_each
+from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, Trace, score_each
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.motion import flow_lengths
 from mova.scorers.spectrum import ONSET_HOP, ONSET_RATE, onset_strength, onset_times_s
@@ -36,6 +36,10 @@ class SynchronyScorer:
             Direction.HIGHER,
             "AV-Align: onsets of sound and peaks of motion that fall within one frame, over all of both.",
         ),
+        Measure("av_align_first", "", Direction.HIGHER, "AV-Align of the first quarter of the clip."),
+        Measure(
+            "av_align_last", "", Direction.HIGHER, "AV-Align of the last quarter: synchrony that is lost on the way."
+        ),
         Measure(
             "onset_motion_correlation",
             "",
@@ -56,12 +60,33 @@ class SynchronyScorer:
         motion = flow_lengths(clip.frames(short_side=self._short_side, hold=False))
         strength = onset_strength(clip.waveform(ONSET_RATE))
         peaks_s = motion_peaks_s(motion, clip.frame_rate)
+        onsets_s = onset_times_s(strength)
+        first, last = (_of_quarter(onsets_s, peaks_s, clip, quarter) for quarter in (0, 3))
         return Findings(
             {
-                "av_align": Score.of(av_align(onset_times_s(strength), peaks_s, clip.frame_rate)),
+                "av_align": Score.of(av_align(onsets_s, peaks_s, clip.frame_rate)),
+                "av_align_first": first,
+                "av_align_last": last,
                 "onset_motion_correlation": onset_motion_correlation(strength, motion, clip.frame_rate),
-            }
+            },
+            traces=(
+                Trace("onset strength", ONSET_HOP / ONSET_RATE, np.asarray(strength, np.float32), _moments(onsets_s)),
+                Trace("motion (px)", 1.0 / clip.frame_rate, np.asarray(motion, np.float32), _moments(peaks_s)),
+            ),
         )
+
+
+def _moments(times_s: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(time), 4) for time in times_s)
+
+
+def _of_quarter(onsets_s: np.ndarray, peaks_s: np.ndarray, clip: ClipMedia, quarter: int) -> Score:
+    """Return AV-Align of a quarter of a clip; both sides lose what lies outside of it."""
+    start, end = (clip.duration_s * part / 4 for part in (quarter, quarter + 1))
+    own = [times[(times >= start) & (times < end)] for times in (onsets_s, peaks_s)]
+    if not any(len(times) for times in own):
+        return Score.absent(Absence.NOT_APPLICABLE, "nothing sets in or moves in that quarter")
+    return Score.of(av_align(own[0], own[1], clip.frame_rate))
 
 
 def motion_peaks_s(motion: np.ndarray, frame_rate: float) -> np.ndarray:

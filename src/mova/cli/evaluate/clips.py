@@ -13,12 +13,10 @@ from mova.cli.terminal.process import stop_if_asked
 from mova.cli.terminal.progress import TextBars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from mova.evaluate.clips_run import EvaluationRequest
+    from mova.evaluate.clips_run import Evaluated, EvaluationRequest
     from mova.evaluate.folder import EvaluationFolder
-    from mova.evaluate.results.paired import PairedRow
-    from mova.evaluate.results.rows import Results
 
 
 def clips(
@@ -61,15 +59,16 @@ def clips(
         raise typer.BadParameter("a folder, a manifest or a video file is needed", param_hint="CLIPS")
     request = _request(place, metrics, prompts, weights, workers, against, full_size_flow=full_size_flow)
     if report is None:
-        results, paired = measure_shown(request, None)
+        found = measure_shown(request, None)
     else:
         from mova.evaluate.clips_run import describe_run
         from mova.evaluate.folder import open_evaluation
 
         with open_evaluation(report) as folder:
-            results, paired = measure_shown(request, folder)
-            folder.write(results, {"clips": str(place), **describe_run(request), **where_and_when()}, paired)
-    say_results(results, paired, as_json=as_json)
+            found = measure_shown(request, folder)
+            told = {"clips": str(place), **describe_run(request), **where_and_when()}
+            folder.write(found.results, told, found.paired, found.measured)
+    say_results(found, as_json=as_json)
 
 
 def _request(
@@ -99,7 +98,7 @@ def _request(
     )
 
 
-def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -> tuple[Results, tuple[PairedRow, ...]]:
+def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -> Evaluated:
     """Measure clips with a bar over what is done."""
     from mova.evaluate.clips_run import evaluate_clips
 
@@ -112,12 +111,11 @@ def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -
         return evaluate_clips(request, folder, on_progress=show)
 
 
-def say_results(
-    results: Results, paired: Sequence[PairedRow], *, as_json: bool, more: Mapping[str, object] | None = None
-) -> None:
+def say_results(found: Evaluated, *, as_json: bool, more: Mapping[str, object] | None = None) -> None:
     """Print figures: a table, or JSON with every clip and what else is told."""
     from mova.evaluate.results.tables import paired_markdown, table_markdown
 
+    results, paired = found.results, found.paired
     if as_json:
         document = {
             "rows": [row.to_json() for row in results.rows],

@@ -84,8 +84,8 @@ def run(
 
     request = EvaluationRequest(tuple(item.as_clip(report / "clips") for item in items.items), plan, workers)
     with open_evaluation(report) as kept:
-        results, paired = measure_shown(request, kept)
-        beside = _beside(results, items, jobs)
+        found = measure_shown(request, kept)
+        beside = _beside(found.results, items, jobs)
         told = {
             "model": model,
             "benchmark": items.name,
@@ -98,8 +98,8 @@ def run(
             **describe_run(request),
             **where_and_when(),
         }
-        kept.write(results, told)
-    say_results(results, paired, as_json=as_json, more={"paper": told["paper"]})
+        kept.write(found.results, told, measured=found.measured)
+    say_results(found, as_json=as_json, more={"paper": told["paper"]})
     if not as_json:
         typer.echo(_paper_table(beside))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields, as_fields, parse_json
-from mova.scorers.base import Findings, Score
+from mova.scorers.base import Findings, Score, Trace
 
 SCORES_FILE: Final = "scores.jsonl"
 _MOST_LINE_BYTES: Final = 16 << 20
@@ -104,10 +104,11 @@ def to_json(findings: Findings) -> Mapping[str, Any]:
         "spans": {name: [list(span) for span in spans] for name, spans in findings.spans.items()},
         "fingerprints": dict(findings.fingerprints),
         "texts": list(findings.texts),
-        "embeddings": {
-            name: base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
-            for name, vector in findings.embeddings.items()
-        },
+        "embeddings": {name: _packed(vector) for name, vector in findings.embeddings.items()},
+        "traces": [
+            {"label": one.label, "step_s": one.step_s, "values": _packed(one.values), "marks_s": list(one.marks_s)}
+            for one in findings.traces
+        ],
     }
 
 
@@ -130,8 +131,23 @@ def of_json(fields: Fields) -> Findings:
         },
         fingerprints={str(name): str(text) for name, text in fields.fields("fingerprints").values.items()},
         texts=tuple(fields.texts("texts")),
-        embeddings={
-            name: np.frombuffer(base64.b64decode(text, validate=True), "<f4")
-            for name, text in fields.fields("embeddings").values.items()
-        },
+        embeddings={name: _unpacked(text) for name, text in fields.fields("embeddings").values.items()},
+        traces=tuple(_trace(as_fields(one, fields.where, error=ConfigError)) for one in fields.list("traces")),
     )
+
+
+def _trace(fields: Fields) -> Trace:
+    return Trace(
+        fields.text("label"),
+        fields.number("step_s"),
+        _unpacked(fields.text("values")),
+        tuple(float(mark) for mark in fields.list("marks_s")),
+    )
+
+
+def _packed(vector: np.ndarray) -> str:
+    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+
+
+def _unpacked(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
