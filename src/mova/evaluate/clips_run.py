@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mova.errors import ConfigError
 from mova.evaluate.clips.find import find_clips
@@ -150,7 +150,7 @@ def evaluate_clips(
     return Evaluated(results, paired, measured)
 
 
-def describe_run(request: EvaluationRequest) -> dict[str, Any]:
+def describe_run(request: EvaluationRequest) -> dict[str, object]:
     """Return what a report says of how its figures were found."""
     return {
         "num_clips": len(request.clips),

@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mova.errors import ConfigError
 from mova.evaluate.measure.runner import Measured
@@ -43,7 +42,7 @@ class EvaluationFolder:
     def write(
         self,
         results: Results,
-        run: Mapping[str, Any],
+        run: Mapping[str, object],
         paired: Sequence[PairedRow] = (),
         measured: Sequence[Measured] = (),
     ) -> None:
@@ -103,11 +102,11 @@ def open_evaluation(root: Path) -> Iterator[EvaluationFolder]:
             folder.store.close()
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def _json(value: Mapping[str, object]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _facts(run: Mapping[str, Any]) -> str:
+def _facts(run: Mapping[str, object]) -> str:
     lines = []
     for key, value in run.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mova.scorers import weights_folder
 from mova.scorers.base import Measure
@@ -26,7 +25,7 @@ class ListedScorer:
     measures: tuple[Measure, ...]
     missing: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return it as JSON values."""
         return asdict(self)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mova.errors import ConfigError
 from mova.evaluate.benchmarks.benchmark import Benchmark, BenchmarkItem
@@ -97,7 +97,7 @@ def _item(entry: Fields, folder: Path) -> BenchmarkItem:
     return BenchmarkItem(entry.text("id"), entry.text("prompt"), entry.text("category", ""), image, columns)
 
 
-def _entry(item: BenchmarkItem, folder: Path) -> Mapping[str, Any]:
+def _entry(item: BenchmarkItem, folder: Path) -> Mapping[str, object]:
     image = None
     if item.image is not None:
         try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import MOST_CLIPS, ClipItem, check_items
@@ -102,7 +102,7 @@ def _item(entry: Fields, folder: Path) -> ClipItem:
     )
 
 
-def _entry(item: ClipItem, folder: Path) -> Mapping[str, Any]:
+def _entry(item: ClipItem, folder: Path) -> Mapping[str, object]:
     path = None
     if item.path is not None:
         try:

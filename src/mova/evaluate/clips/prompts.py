@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
@@ -130,7 +130,7 @@ def _of_document(document: object, where: str) -> Iterable[Prompt]:
             yield Prompt(name, text, key)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, dict):
         value = value.get("prompt")
     return value if isinstance(value, str) else None

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class ScoreStore:
         return line.endswith(b"\n")
 
 
-def to_json(findings: Findings) -> Mapping[str, Any]:
+def to_json(findings: Findings) -> Mapping[str, object]:
     """Return findings as JSON values; vectors are base64 of little-endian float32."""
     return {
         "scores": {name: score.value for name, score in findings.scores.items()},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mova.evaluate.page.cards import clip_card
 from mova.evaluate.page.shown import ShownClip
@@ -25,7 +24,7 @@ _MOST_LISTED = 2000
 
 def evaluation_page(
     results: Results,
-    run: Mapping[str, Any],
+    run: Mapping[str, object],
     shown: Mapping[int, ShownClip],
     paired: Sequence[PairedRow] = (),
 ) -> str:
@@ -53,7 +52,7 @@ def evaluation_page(
     return document("Report of an evaluation", lead, sections)
 
 
-def _settings(run: Mapping[str, Any]) -> Html:
+def _settings(run: Mapping[str, object]) -> Html:
     text = json.dumps(run, indent=1, ensure_ascii=False)
     # Scrolls by itself, with the keyboard too.
     return element("pre", stranger(text, 100_000), tabindex=0, role="region", aria_label="Settings as JSON")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from mova.evaluate.stats import Estimate
 from mova.scorers.base import Direction
@@ -59,7 +58,7 @@ class Row:
     category_mean: Estimate | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the row as JSON values; nothing in it is NaN or infinite."""
         return asdict(self)
 
@@ -86,7 +85,7 @@ class ClipRow:
     tags: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the row as JSON values."""
         return asdict(self)
 
