@@ -60,7 +60,7 @@ class StorageServer:
     def _call(
         self, method: str, path: str, body: bytes = b"", kind: str = "application/octet-stream", **headers: str
     ) -> bytes:
-        with closing(http.client.HTTPConnection(_HOST, self.port, timeout=60)) as connection:
+        with closing(http.client.HTTPConnection(_HOST, self.port, timeout=600)) as connection:
             connection.request(method, path, body, {"Content-Type": kind, **headers})
             reply = connection.getresponse()
             content = reply.read()
@@ -82,14 +82,15 @@ def serve_storage() -> Iterator[StorageServer]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         server = StorageServer(port)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while True:
             try:
                 server.reset()
                 break
             except OSError:
                 assert process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server does not answer"
+                if time.monotonic() > deadline:
+                    raise
                 time.sleep(0.05)
         yield server
     finally:
@@ -154,7 +155,7 @@ def proxy_before(server: StorageServer) -> Iterator[Proxy]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            with closing(http.client.HTTPConnection(_HOST, server.port, timeout=60)) as connection:
+            with closing(http.client.HTTPConnection(_HOST, server.port, timeout=600)) as connection:
                 connection.request(self.command, self.path, headers=dict(self.headers))
                 reply = connection.getresponse()
                 content = reply.read()
