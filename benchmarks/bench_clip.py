@@ -24,6 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from mova.bench.peak import watched
+
 CAPTION_SEED = 2_000_000_007
 MOVA = [sys.executable, "-m", "mova.cli"]
 TREE = Path(__file__).resolve().parents[1]
@@ -45,14 +47,13 @@ def measure(command: list[str], tree: Path = TREE) -> Run:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd=tree
     )
     assert process.stderr is not None
-    errors = process.stderr.read()  # until the process closes it, so that the pipe never fills up
+    with watched(lambda: [process.pid]) as peak:
+        errors = process.stderr.read()  # until the process closes it, so that the pipe never fills up
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{errors}")
-    # Linux counts in KiB, macOS in bytes.
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak.bytes)
 
 
 def in_turns(command: list[str], before: Path, repeat: int) -> list[str]:

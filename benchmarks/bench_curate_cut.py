@@ -17,7 +17,6 @@ the process took that decodes.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,10 +27,12 @@ from statistics import median
 
 import av
 import numpy as np
+import psutil
 import torch
 from rich.console import Console
 
 from mova.bench.machine import describe_machine
+from mova.bench.peak import watched
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
 from mova.curate.cut.examine import inspect_source
@@ -187,13 +188,13 @@ def cut_long(out: Console, folder: Path, hours: float) -> None:
     stage = CutStage(SourceSection(folder=str(films)), CutSection(most_windows=20, preset="veryfast"))
     (record,) = list_sources(stage.source)
     begin = time.perf_counter()
-    rows = stage.run(Unit(unit_id(record), record), folder / "out")
+    with watched(lambda: [child.pid for child in psutil.Process().children()], every_s=0.2) as peak:
+        rows = stage.run(Unit(unit_id(record), record), folder / "out")
     seconds = time.perf_counter() - begin
     close_guard()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     kept = sum(clip.state is State.KEPT for clip in rows.clips)
     out.print(f"{hours:g} h at 160x90: {kept} of {len(rows.clips)} clips, {rows.source.state} {rows.source.reasons}")
-    out.print(f"{seconds:.0f} s; most memory of the process that decodes: {peak:.0f} MiB")
+    out.print(f"{seconds:.0f} s; most memory of the process that decodes: {peak.bytes / 2**20:.0f} MiB")
 
 
 def main() -> None:

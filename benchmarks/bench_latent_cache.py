@@ -13,7 +13,6 @@ import datetime
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mova
+from mova.bench.peak import peak_bytes
 
 RECIPE = Path(mova.__file__).parent / "assets" / "mova-tiny" / "history" / "tiny_joint.yaml"
 
@@ -58,7 +58,7 @@ def measure(online: bool, cache: Path, steps: int, batch_size: int) -> dict[str,
     # The first step warms up.
     return {
         "seconds": sorted(seconds[1:])[steps // 2],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_bytes() / 2**20,
     }
 
 

@@ -29,6 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from mova.bench.peak import peak_bytes
+
 PLACEMENTS = ("resident", "phases", "stream", "disk")
 GB = 1e9
 CLIPS: dict[str, dict[str, Any]] = {
@@ -111,10 +113,10 @@ def measure(folder: Path, placement: str, sizes: str, quantization: str | None) 
     )
     # The first step also fetches what the others find there.
     steps = sorted(end - start for start, end in pairwise(ends))
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_bytes() - before
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_bytes() - before
     return {
         "peak": peak,
-        "host_peak": _peak_bytes() - before,
+        "host_peak": peak_bytes() - before,
         "load_s": loaded,
         "step_s": steps[len(steps) // 2],
         "frames": float(np.asarray(result.frames).mean()),
@@ -132,13 +134,6 @@ def _forget_peak() -> None:
     # imports counts too, which is less than that of any model here.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_bytes() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def check_room(folder: Path, sizes: str) -> None:

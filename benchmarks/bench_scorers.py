@@ -15,7 +15,6 @@ import argparse
 import datetime
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mova.bench.peak import peak_bytes
 from mova.cores import num_cores
 from mova.geometry import num_samples
 from mova.kernels.calibration import processor_name
@@ -86,7 +86,7 @@ def measure(path: Path, settings: ScorerSettings, repeats: int) -> dict[str, dic
 def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) -> str:
     """Return the note."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_bytes() / 2**30
     lines = [
         f"# Scoring a clip, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "",

@@ -9,7 +9,6 @@ of verdicts, the final table and the summary. Two in a hundred rows are near-dup
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mova.bench.peak import peak_bytes
 from mova.curate.assemble import write_final
 from mova.curate.config.verdicts import VerdictsSection
 from mova.curate.decide.evidence import read_evidence, write_verdicts
@@ -50,7 +50,7 @@ def main() -> None:
         sys.stdout.write("| preset | step | processor s | wall s |\n| --- | --- | ---: | ---: |\n")
         for preset in options.presets:
             run(folder, preset)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_bytes() / 2**20
         sys.stdout.write(f"\npeak memory {peak:.0f} MiB, {options.rows} rows\n")
 
 

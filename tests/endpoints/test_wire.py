@@ -1,7 +1,6 @@
 """One request over the wire: what is imported, how much is read."""
 
 import asyncio
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from mova.endpoints.outcomes import Fault, Outcome
 from mova.endpoints.settings import EndpointSection
 from mova.endpoints.wire import Wire
 from mova.errors import MissingExtraError
+from peak_memory import peak_bytes
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -38,18 +38,18 @@ def test_a_body_of_gigabytes_takes_no_memory():
 
         async def main():
             wire = Wire(EndpointSection(base_url=fake.base_url, model="m"), most_bytes=100_000)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = peak_bytes()
             fault = await wire.chat(ASKED, 60, stream=False)
-            grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            grown = peak_bytes() - before
             fake.reset(says("small"))
             reply = await wire.chat(ASKED, 60, stream=False)
             await wire.close()
-            return fault, grown_kb, reply
+            return fault, grown, reply
 
-        fault, grown_kb, reply = asyncio.run(main())
+        fault, grown, reply = asyncio.run(main())
     assert isinstance(fault, Fault)
     assert fault.outcome is Outcome.TRANSPORT
     assert not fault.again
     assert "100000 bytes" in fault.detail
-    assert grown_kb < 100_000
+    assert grown < 100_000_000
     assert reply.text == "small"

@@ -16,7 +16,6 @@ ALLOWED = (
     ("*", "*.grad", "a fake tensor is measured with a gradient beside it"),
     ("media/*", "*", "PyAV's streams, contexts and frames are set up by their attributes"),
     ("cli/terminal/streams.py", "sys.*", "the streams of the process are Python's"),
-    ("bench/measure.py", "process.returncode", "a process that was waited for by its resources is told its end"),
     ("curate/executors/ray.py", "units.context.*", "Ray Data is told by attributes of a data set how it works"),
     ("data/sources/shards.py", "member.size", "tarfile takes the size of a member so"),
     ("endpoints/wire.py", "response.stream", "httpx lets a hook put a body that ends at a bound in place of its own"),

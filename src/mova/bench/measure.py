@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from mova.bench.peak import peak_bytes, watched
 from mova.errors import StageError
 from mova.files.unfinished import temporary_folder
 from mova.pipeline.runtime import Runtime
@@ -194,7 +195,7 @@ def measure(
         speed=speed,
         forward_operations=forward_cost(dims, settings.geometry).total,
         ceiling_rate=product_rate(dtype, device),
-        peak_rss_bytes=_peak_rss(),
+        peak_rss_bytes=peak_bytes(),
         machine=describe_machine(device),
         load=(before, _load()),
     )
@@ -355,16 +356,16 @@ def _run(command: list[str], folder: Path) -> tuple[str, int]:
     with (folder / "errors.txt").open("w+") as errors, (folder / "printed.txt").open("w+") as printed:
         process = subprocess.Popen(command, stdout=printed, stderr=errors, text=True)
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            with watched(lambda: [process.pid]) as peak:
+                process.wait()
         except BaseException:
             _end(process)
             raise
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
             raise StageError(f"{' '.join(command[3:])} ended with {process.returncode}: {errors.read().strip()}")
         printed.seek(0)
-        return printed.read().splitlines()[-1], usage.ru_maxrss * _rss_unit()
+        return printed.read().splitlines()[-1], peak.bytes
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -383,17 +384,6 @@ def _now(device: torch.device) -> float:
 
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def _peak_rss() -> int:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _rss_unit()
-
-
-def _rss_unit() -> int:
-    # Linux counts in KiB, macOS in bytes.
-    return 1 if sys.platform == "darwin" else 1024
 
 
 def _load() -> float:

@@ -111,3 +111,11 @@ def test_lists_that_cannot_be_meant_are_refused(folder, name, text, said):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="must be a folder"):
         list(list_sources(SourceSection(folder=str(tmp_path / "none"))))
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path):
+    (tmp_path / "list.csv").write_text("uri\ns3://key:pass@films/a.mp4\n")
+    for source in ({"folder": "s3://key:pass@films"}, {"list_file": str(tmp_path / "list.csv")}):
+        with pytest.raises(ConfigError, match="password") as told:
+            list(list_sources(SourceSection(**source)))
+        assert "pass@" not in str(told.value)

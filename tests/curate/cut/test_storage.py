@@ -7,6 +7,7 @@ import fsspec
 import pytest
 
 from mova.curate.cut.storage import SCRATCH, StorageError, describe, fetched, local_path, remove_scratch, walk
+from mova.curate.folder import OutputFolder
 
 CONTENT = os.urandom(100_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -42,8 +43,42 @@ def test_a_remote_file_is_a_copy_for_the_time_of_the_block(tmp_path, memory):
 
 @pytest.mark.parametrize("uri", ["{tmp}/none.mp4", "{tmp}", "memory://none.mp4", "nowhere://a.mp4"])
 def test_what_cannot_be_had_says_why(tmp_path, uri):
-    with pytest.raises(StorageError, match="a source"):
+    with pytest.raises(StorageError, match="a source") as told:
         describe(uri.format(tmp=tmp_path))
+    assert not told.value.may_pass
+
+
+def test_what_storage_says_is_told_without_times_keys_and_the_rest_of_a_reply(memory, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    replies = {
+        "Error performing GET http://h/b in 4.6s, after 10 retries, max_retries: 10, retry_timeout: 180s  - Server "
+        "returned non-2xx status code: 503 Service Unavailable: \n\nDebug source: x": (
+            "Error performing GET http://h/b  - Server returned non-2xx status code: 503 Service Unavailable",
+            True,
+        ),
+        'status code: 403 Forbidden: <?xml version="1.0"?><Error><Code>SignatureDoesNotMatch</Code><Message>Wrong.'
+        "</Message><AWSAccessKeyId>AKIAKEY</AWSAccessKeyId></Error>": (
+            "status code: 403 Forbidden: SignatureDoesNotMatch: Wrong.",
+            False,
+        ),
+        "Error performing PUT http://169.254.169.254/latest/api/token in 9.2ms - refused": (
+            "no keys are in the environment, and this machine has no role; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for what is public",
+            True,
+        ),
+        "": ("RuntimeError", True),
+    }
+    for reply, (said, may_pass) in replies.items():
+
+        def fail(*_, reply=reply, **__):
+            raise RuntimeError(reply)
+
+        monkeypatch.setattr(MemoryFileSystem, "info", fail)
+        with pytest.raises(StorageError) as told:
+            describe(memory)
+        assert str(told.value) == f"a source must be readable, got {memory}: {said}"
+        assert told.value.may_pass is may_pass
 
 
 def test_what_is_too_large_is_refused_before_it_is_copied(tmp_path, memory):
@@ -53,10 +88,12 @@ def test_what_is_too_large_is_refused_before_it_is_copied(tmp_path, memory):
     ):
         pass
     with (
-        pytest.raises(OSError, match="may be used"),
+        pytest.raises(OSError, match="may be used") as told,
         fetched(memory, tmp_path, "u", most_bytes=1 << 40, keep_free_bytes=1 << 60),
     ):
         pass
+    # The run ends, and goes on when there is room: it is not the source that failed.
+    assert OutputFolder(tmp_path).is_at_fault(told.value)
 
 
 def test_storage_that_fails_in_the_middle_leaves_no_copy(tmp_path, memory, monkeypatch):
@@ -66,8 +103,9 @@ def test_storage_that_fails_in_the_middle_leaves_no_copy(tmp_path, memory, monke
         raise TimeoutError("gone")
 
     monkeypatch.setattr(MemoryFile, "read", fail)
-    with pytest.raises(StorageError, match="gone"), fetched(memory, tmp_path, "u", **ROOM):
+    with pytest.raises(StorageError, match="gone") as told, fetched(memory, tmp_path, "u", **ROOM):
         pass
+    assert told.value.may_pass
     assert list((tmp_path / SCRATCH).iterdir()) == []
 
 

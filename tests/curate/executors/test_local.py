@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -94,3 +96,18 @@ def test_a_folder_that_cannot_be_written_ends_the_run_with_what_to_do(tmp_path):
         run(footage, output, workers=1)
     (output / "cut" / "units").unlink()
     run(footage, output, workers=1)
+
+
+@pytest.mark.slow
+def test_memory_of_the_driver_does_not_grow_with_the_units(tmp_path):
+    peaks = []
+    for count in (200, 1600):
+        job = "import sys, driver_jobs; driver_jobs.main(*sys.argv[1:])"
+        command = [sys.executable, "-c", job, "local", str(count), "0", str(tmp_path / str(count))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        done, peak = map(int, out.split())
+        assert done == count
+        peaks.append(peak)
+    # A kilobyte kept of each unit would be 1.4 MB.
+    assert peaks[1] < peaks[0] + 1e6

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -14,11 +15,13 @@ import pytest
 
 from mova.curate.executors.local import LocalExecutor
 from mova.curate.executors.ray import RayExecutor
+from mova.curate.report.run import write_report
 from mova.curate.runner import run_all
 from mova.curate.source_table import iter_sources
 from mova.curate.tables import iter_clips
 from mova.curate.units import Patience
 from mova.errors import DataError
+from mova.scorers.base import Direction, Measure
 from shared_curation import ToyCut, ToyScore, toy_run, write_sources
 
 # What Ray says of itself is not about this project.
@@ -93,6 +96,32 @@ def test_a_cluster_that_is_there_gives_the_rows_of_local_processes_and_goes_on(c
         assert steps[-1].done == steps[-1].total
     assert list((tmp_path / "tmp").iterdir()) == []
     assert ray.is_initialized()
+
+
+def test_the_report_of_a_run_on_a_cluster_adds_up(cluster, footage, tmp_path):
+    measures = [Measure(name, "", Direction.NEITHER, f"What {name} is.") for name in ("loudness", "silence_share")]
+    ray_run(footage, tmp_path, finish=lambda _: write_report(tmp_path, measures))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "summary.json").read_text())["stages"]
+    for name, heading in (("cut", "Stage 1: cut"), ("verdicts", "Stage 2: verdicts"), ("caption", "Stage 3: caption")):
+        found = [
+            int(number) for number in re.findall(r">(\d+)</td>", re.search(rf">{heading}</th>(.*?)</tr>", page)[1])
+        ]
+        assert found == [summary[name][key] for key in ("in", "kept", "rejected", "failed")]
+        assert found[0] == sum(found[1:])
+    assert "x_corrupt.txt" in page
+
+
+def test_memory_of_the_driver_grows_little_with_the_units(cluster, tmp_path):
+    peaks = []
+    for count in (200, 800):
+        job = "import sys, driver_jobs; driver_jobs.main(*sys.argv[1:])"
+        command = [sys.executable, "-c", job, "ray", str(count), "100", str(tmp_path / str(count))]
+        out = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
+        done, peak = map(int, out.split())
+        assert done == count
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 32e6
 
 
 def test_workers_that_are_killed_change_nothing_of_the_table(cluster, footage, plain, tmp_path):

@@ -39,3 +39,21 @@ def test_a_clip_with_too_few_frames_is_an_error(tmp_path):
         clip_file(tmp_path / "a.mp4", FORM, (96, 160), waveform) as clip,
     ):
         clip.show(rgb_to_yuv(np.zeros((96, 160, 3), np.uint8)))
+
+
+def test_the_same_frames_give_the_same_bytes_whatever_lies_in_memory(tmp_path):
+    form = ClipFormat(33, Fraction(24), (176, 304), preset="veryfast")
+    chance = np.random.default_rng(1)
+    scene = np.kron(chance.integers(16, 236, (20, 30)), np.ones((16, 16))).astype(np.uint8)
+    planes = np.full((33, 264, 304), 128, np.uint8)
+    for index, plane in enumerate(planes):
+        plane[:176] = scene[index : index + 176, index : index + 304] + chance.integers(0, 12, (176, 304), np.uint8)
+    waveform = np.zeros((1, form.num_samples), np.float32)
+    path, found, others = tmp_path / "a.mp4", set(), []
+    for _ in range(8):
+        others = [*others[-5:], np.ones(chance.integers(1, 3_000_000), np.uint8)]
+        with clip_file(path, form, (176, 304), waveform) as clip:
+            for plane in planes:
+                clip.show(av.VideoFrame.from_ndarray(plane, format="yuv420p"))
+        found.add(path.read_bytes())
+    assert len(found) == 1

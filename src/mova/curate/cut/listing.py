@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mova.curate.config.source import SourceSection
-from mova.curate.cut.storage import StorageError, Stored, describe, local_path, opened, walk
+from mova.curate.cut.storage import StorageError, Stored, describe, has_password, local_path, opened, walk
 from mova.curate.records import SourceRecord, State
 from mova.errors import ConfigError
 from mova.files.inside import leads_out
@@ -20,6 +20,7 @@ from mova.files.inside import leads_out
 _SPACE: Final = uuid.UUID("a4c1b9f0-7a35-5f5c-9a53-6b0e2d1c7f11")
 _URI, _LICENCE = "uri", "licence"
 _MOST_COLUMNS: Final = 200
+_ENVIRONMENT: Final = "keys belong into the environment (docs/guides/curate.md)"
 
 
 def list_sources(source: SourceSection) -> Iterator[SourceRecord]:
@@ -28,8 +29,12 @@ def list_sources(source: SourceSection) -> Iterator[SourceRecord]:
     `sha256` and `source_id` are filled in by stage 1. What cannot be had has failed already, with the reason.
 
     Raises:
-        ConfigError: the folder or the list cannot be read, or the list has no column `uri` or names a source twice.
+        ConfigError: the folder or the list cannot be read, or the list has no column `uri`, names a source twice or
+            holds a password.
     """
+    if has_password(source.folder or source.list_file or ""):
+        key = "folder" if source.folder is not None else "list_file"
+        raise ConfigError(f"source.{key} must be a URL without a password, got one with; {_ENVIRONMENT}")
     records = _of_folder(source) if source.folder is not None else _of_list(source)
     yield from records
 
@@ -69,6 +74,8 @@ def _of_list(source: SourceSection) -> Iterator[SourceRecord]:
         given = row.get(_URI, "").strip()
         if not given:
             raise ConfigError(f"each row of source.list_file must name a {_URI}, got none in row {number} of {uri}")
+        if has_password(given):
+            raise ConfigError(f"each {_URI} must have no password, got one in row {number} of {uri}; {_ENVIRONMENT}")
         is_whole = "://" in given or Path(given).is_absolute()
         record = _record(given if is_whole or not base else f"{base}/{given}", row, source)
         # Sixteen bytes each: a list may have millions of rows.

@@ -107,7 +107,7 @@ class CutStage:
         """Return a source's record and a row for each of its windows; the clips' files lie in the folder.
 
         Raises:
-            OSError: the folder cannot be written, or its disk is full.
+            OSError: the folder cannot be written, or its disk is full; or storage does not give the source at present.
             MissingExtraError: a package is not installed.
         """
         record = unit.source
@@ -126,6 +126,9 @@ class CutStage:
                 )
                 return self._cut(known, source, folder)
         except StorageError as error:
+            if error.may_pass:
+                # Whoever runs the stage tries it again.
+                raise OSError(str(error)) from error
             return UnitRows(_ended(record, State.FAILED, f"storage: {error}"), ())
 
     def _cut(self, record: SourceRecord, source: Fetched, folder: Path) -> UnitRows:

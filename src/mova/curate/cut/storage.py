@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import ENOSPC
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -23,10 +25,31 @@ _LOCAL: Final = ("file", "local")
 _VERSIONS: Final = ("ETag", "etag", "e_tag", "version", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 SCRATCH: Final = "scratch"
 """Folder of copies inside an output folder."""
+# What another try cannot change: nothing is there, or it is not for us. The names are obstore's.
+_FINAL: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError, TypeError)
+_FINAL_NAMES: Final = {
+    *("NotFoundError", "PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "NotSupportedError"),
+    *("UnknownConfigurationKeyError", "NotImplementedError"),
+}
+_REFUSED: Final = re.compile(r"status code: 4(?!08|29)\d\d")
+# Times and counts of tries would make two rows of one fault differ; what follows in a reply can hold keys.
+_TIMING: Final = re.compile(r" in [\d.]+(?:ns|µs|ms|s)\b(?:, after .*?retry_timeout: [^ ]+)?")
+_REPLY: Final = re.compile(r"<(?:\?xml|error|!doctype|html).*", re.DOTALL | re.IGNORECASE)
+_SAID_IN_REPLY: Final = re.compile(r"<(?:Code|Message)>([^<]*)<")
+_METADATA: Final = "169.254.169.254"
+_PASSWORD: Final = re.compile(r"://[^/@:]*:[^/@]+@")
 
 
 class StorageError(DataError):
-    """Storage that holds a source does not give it; another source may be fine."""
+    """Storage that holds a source does not give it; another source may be fine.
+
+    Attributes:
+        may_pass: whether the same may be given the next time.
+    """
+
+    def __init__(self, text: str, *, may_pass: bool = False) -> None:
+        super().__init__(text)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,8 @@ def describe(uri: str) -> Stored:
         try:
             facts = path.stat()
         except OSError as error:
-            raise StorageError(f"a source must be there, got {uri}: {error.strerror}") from error
+            text = f"a source must be there, got {uri}: {error.strerror}"
+            raise StorageError(text, may_pass=_may_pass(error)) from error
         if not path.is_file():
             raise StorageError(f"a source must be a file, got {uri}, which is none")
         return Stored(facts.st_size, str(facts.st_mtime_ns))
@@ -107,6 +131,11 @@ def walk(uri: str) -> Iterator[tuple[str, Stored]]:
         raise ConfigError(f"source.folder must be a folder that can be read, got {uri}: {_said(error)}") from error
 
 
+def has_password(uri: str) -> bool:
+    """Say whether a URL holds a password, which would stand in every table."""
+    return _PASSWORD.search(uri) is not None
+
+
 @contextmanager
 def opened(uri: str) -> Iterator[IO[bytes]]:
     """Open a file for reading, wherever it is.
@@ -120,6 +149,8 @@ def opened(uri: str) -> Iterator[IO[bytes]]:
             file: IO[bytes] = path.open("rb")
         else:
             system, name = _system(uri)
+            # A file of obstore's that cannot be opened complains of itself when it is collected.
+            system.info(name)
             file = system.open(name, "rb")
     with file:
         yield file
@@ -152,7 +183,8 @@ def fetched(uri: str, folder: Path, unit_id: str, *, most_bytes: int, keep_free_
     scratch.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(scratch).free - keep_free_bytes
     if stored.size_bytes > free:
-        raise OSError(f"a copy of {uri} needs {stored.size_bytes} bytes in {scratch}, where {max(free, 0)} may be used")
+        text = f"a copy of {uri} needs {stored.size_bytes} bytes in {scratch}, where {max(free, 0)} may be used"
+        raise OSError(ENOSPC, f"{text} (source.keep_free_gib)")
     suffix = Path(uri.partition("?")[0]).suffix
     with unfinished(scratch / f"{unit_id}{suffix[:10]}") as copy:
         with copy.open("wb") as target:
@@ -176,7 +208,7 @@ def _copy(uri: str, target: IO[bytes] | None, stored: Stored) -> str:
             if target is not None:
                 target.write(chunk)
     if count != stored.size_bytes or describe(uri) != stored:
-        raise StorageError(f"a source must not change while it is read, got {uri} of {count} bytes")
+        raise StorageError(f"a source must not change while it is read, got {uri} of {count} bytes", may_pass=True)
     return digest.hexdigest()
 
 
@@ -193,12 +225,27 @@ def _told_of(uri: str) -> Iterator[None]:
     except (StorageError, MissingExtraError):
         raise
     except Exception as error:  # each storage has errors of its own
-        raise StorageError(f"a source must be readable, got {uri}: {_said(error)}") from error
+        text = f"a source must be readable, got {uri}: {_said(error)}"
+        raise StorageError(text, may_pass=_may_pass(error)) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    is_final = isinstance(error, _FINAL) or type(error).__name__ in _FINAL_NAMES
+    return not is_final and _REFUSED.search(str(error)) is None
 
 
 def _said(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+    """Return what a storage said in one line, the same each time, and without keys."""
+    text = _TIMING.sub("", str(error).partition("\nDebug source:")[0])
+    if _METADATA in text:
+        return (
+            "no keys are in the environment, and this machine has no role; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for what is public"
+        )
+    if reply := _REPLY.search(text):
+        text = text[: reply.start()] + ": ".join(_SAID_IN_REPLY.findall(reply[0]))
+    lines = text.strip().rstrip(": ").splitlines() or [type(error).__name__]
+    return lines[0][:300]
 
 
 def _system(uri: str) -> tuple[AbstractFileSystem, str]:
