@@ -5,7 +5,7 @@ import json
 import tarfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mova.curate.export import shards as module
@@ -31,6 +31,7 @@ def written(folder):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(sizes=st.lists(st.integers(0, 60_000), min_size=1, max_size=12), most=st.integers(15_000, 200_000))
+@example(sizes=[1, 1025, 2561], most=19_968)
 def test_no_shard_is_larger_than_it_may_be_unless_it_is_one_clip(tmp_path_factory, sizes, most):
     folder = tmp_path_factory.mktemp("set")
     clips = make_clips(folder / "media", sizes)

@@ -18,7 +18,8 @@ from mova.files.json_file import read_object
 from mova.files.replacing import replacing
 
 _INDEX: Final = "index.json"
-_BLOCK, _END = 512, 10_240
+# Of tar files: what a member fills whole numbers of, and what the whole file does.
+_BLOCK, _RECORD = 512, 10_240
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def plan_shards(clips: Iterable[KeptClip], most_bytes: float) -> list[ShardPlan]
         most_bytes: size of a tar file; a clip that is larger has one of its own.
     """
     plans: list[ShardPlan] = []
-    digest, taken, size = hashlib.sha256(), 0, _END
+    digest, taken, size = hashlib.sha256(), 0, 0
 
     def close() -> None:
         plans.append(ShardPlan(f"clips-{len(plans):06d}.tar", taken, digest.hexdigest()))
@@ -52,14 +53,19 @@ def plan_shards(clips: Iterable[KeptClip], most_bytes: float) -> list[ShardPlan]
     for clip in clips:
         facts = _facts_text(clip)
         added = 2 * _BLOCK + _padded(clip.size_bytes) + _padded(len(facts))
-        if taken and size + added > most_bytes:
+        if taken and _tar_bytes(size + added) > most_bytes:
             close()
-            digest, taken, size = hashlib.sha256(), 0, _END
+            digest, taken, size = hashlib.sha256(), 0, 0
         digest.update(f"{clip.key}\0{clip.media.suffix}\0{clip.size_bytes}\0".encode() + facts + b"\0")
         taken, size = taken + 1, size + added
     if taken:
         close()
     return plans
+
+
+def _tar_bytes(members: int) -> int:
+    """Return the size of a tar file whose members take so many bytes: two empty blocks end it, and records fill it."""
+    return -(-(members + 2 * _BLOCK) // _RECORD) * _RECORD
 
 
 def write_shards(
