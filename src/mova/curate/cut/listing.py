@@ -22,15 +22,19 @@ _URI, _LICENCE = "uri", "licence"
 _MOST_COLUMNS: Final = 200
 
 
-def list_sources(source: SourceSection) -> Iterator[SourceRecord]:
+def list_sources(source: SourceSection, output: Path | None = None) -> Iterator[SourceRecord]:
     """Yield a record of each source: where it is, how large, and what the list says; its bytes are not read.
 
     `sha256` and `source_id` are filled in by stage 1. What cannot be had has failed already, with the reason.
 
+    Args:
+        source: of the recipe.
+        output: output folder of the run: where it lies among the footage, its clips are no sources.
+
     Raises:
         ConfigError: the folder or the list cannot be read, or the list has no column `uri` or names a source twice.
     """
-    records = _of_folder(source) if source.folder is not None else _of_list(source)
+    records = _of_folder(source, output) if source.folder is not None else _of_list(source)
     yield from records
 
 
@@ -39,7 +43,7 @@ def unit_id(record: SourceRecord) -> str:
     return str(uuid.uuid5(_SPACE, record.uri))
 
 
-def _of_folder(source: SourceSection) -> Iterator[SourceRecord]:
+def _of_folder(source: SourceSection, output: Path | None) -> Iterator[SourceRecord]:
     folder = source.folder or ""
     path = local_path(folder)
     if path is None:
@@ -49,8 +53,13 @@ def _of_folder(source: SourceSection) -> Iterator[SourceRecord]:
         return
     if not path.is_dir():
         raise ConfigError(f"source.folder must be a folder, got {folder}, which is none")
+    left_out = None if output is None else os.path.realpath(output)
+    if os.path.realpath(path) == left_out:
+        raise ConfigError(f"output.folder must be another one than source.folder, got {folder} for both")
     for root, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) != left_out
+        )
         for name in sorted(files):
             if name.lower().endswith(source.endings) and not name.startswith("."):
                 file = Path(root, name)
