@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from mova.curate.folder import OutputFolder
-from mova.errors import DataError
+from mova.errors import ConfigError, DataError
 
 
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path):
@@ -53,3 +53,36 @@ def test_a_full_disk_says_what_to_do(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(ConnectionError), folder.must_hold():
         raise ConnectionError
+
+
+@pytest.mark.parametrize("name", ["tmp", "clips", "report.html", "export"])
+def test_what_no_run_has_made_is_neither_written_over_nor_removed(tmp_path, name):
+    folder = OutputFolder(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine").write_text("mine")
+    with pytest.raises(ConfigError, match=f"has '{name}' and no recipe.json"):
+        folder.check_own()
+    folder.recipe.write_text("{}")
+    folder.check_own()
+
+
+def test_a_folder_with_other_things_or_one_that_a_run_began_is_taken(tmp_path):
+    folder = OutputFolder(tmp_path / "new")
+    folder.check_own()
+    (tmp_path / "new").mkdir()
+    (folder.root / "films").mkdir()
+    folder.check_own()
+    (folder.root / ".lock").touch()
+    folder.prepare()
+    folder.check_own()
+
+
+def test_a_link_in_place_of_temporary_files_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").write_text("mine")
+    folder = OutputFolder(tmp_path / "out")
+    folder.root.mkdir()
+    folder.temporary.symlink_to(tmp_path / "elsewhere")
+    folder.prepare()
+    assert (tmp_path / "elsewhere" / "mine").read_text() == "mine"
+    assert not folder.temporary.is_symlink()

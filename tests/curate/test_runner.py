@@ -166,3 +166,16 @@ def test_verdicts_make_no_folder(footage, tmp_path):
     with pytest.raises(DataError, match="must hold scored clips"):
         run_verdicts(toy_run(footage, tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_of_something_else_stays_as_it_is(footage, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "mine").write_text("mine")
+    (tmp_path / "recipe.json").write_text('{"flour": "500 g"}')
+    with pytest.raises(ConfigError, match="recipe"):
+        run_all(toy_run(footage, tmp_path))
+    (tmp_path / "recipe.json").unlink()
+    (tmp_path / ".lock").unlink()
+    with pytest.raises(ConfigError, match="must be a new folder, an empty one, or that of an earlier run"):
+        run_all(toy_run(footage, tmp_path))
+    assert [path.name for path in tmp_path.rglob("*")] == ["tmp", "mine"]

@@ -103,3 +103,19 @@ def test_a_long_table_is_read_in_the_memory_of_a_piece(tmp_path):
     held = [pa.total_allocated_bytes() - before for batch in iter_batches(path) if batch.num_rows]
     assert len(held) == 40
     assert max(held) < 6 * 16_384 * 8
+
+
+def test_a_table_of_something_else_is_a_clear_error(tmp_path, table):
+    pa = arrow()
+    path = tmp_path / "other.parquet"
+    pa.parquet.write_table(pa.table({"clip_id": [1, 2]}), path)
+    for read in (read_unit, score_names, lambda path: list(iter_clips(path))):
+        with pytest.raises(
+            DataError, match=r"other.parquet must be a table of this run, and its column 'clip_id' is of"
+        ):
+            read(path)
+    whole = pa.parquet.read_table(table)
+    empty = pa.table([pa.nulls(len(whole), field.type) for field in whole.schema], schema=whole.schema)
+    pa.parquet.write_table(empty, path)
+    with pytest.raises(DataError, match="a row of it is none"):
+        list(iter_clips(path))

@@ -140,3 +140,19 @@ def test_giving_up_keeps_what_is_there(tmp_path):
 def test_units_are_named_by_their_source():
     assert unit_of_source("a") == unit_of_source("a") != unit_of_source("b")
     assert unit_of_clips("u", 3) == "u-00003"
+
+
+@pytest.mark.parametrize("harm", ["gone", "garbage", "of another unit"])
+def test_a_unit_whose_table_is_not_as_it_was_written_is_done_again(tmp_path, harm, caplog):
+    folder = OutputFolder(tmp_path / "out")
+    folder.prepare()
+    (source,) = list_folder(write_sources(tmp_path / "in", 1))
+    task = Task(Unit("ab12", source), "digest")
+    perform(ToyCut(), task, folder.root, ONCE)
+    rows = folder.rows("cut", "ab12")
+    if harm == "gone":
+        rows.unlink()
+    else:
+        rows.write_bytes(b"garbage" if harm == "garbage" else rows.read_bytes()[:-1])
+    assert read_manifest(folder, "cut", "ab12") is None
+    assert "its unit is done again" in caplog.text

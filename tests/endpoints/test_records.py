@@ -3,7 +3,10 @@
 import dataclasses
 import json
 
+import pytest
+
 from mova.endpoints.records import CallRecord, FileRecords, MemoryRecords, read_records
+from mova.errors import StageError
 
 RECORD = CallRecord(
     *("visual abc", "chat", "host:1", "model", "0" * 64, "1" * 64, 100, 0.5, "ok", "stop", "", 0, 7, 3, 1, 0.25, "r"),
@@ -43,3 +46,11 @@ def test_records_can_stay_in_memory():
     records = MemoryRecords()
     records.add(RECORD)
     assert records.records == [RECORD]
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "calls.jsonl").symlink_to(tmp_path / "mine")
+    with pytest.raises(StageError, match="cannot be written"):
+        FileRecords(tmp_path / "calls.jsonl").add(RECORD)
+    assert (tmp_path / "mine").read_text() == "mine"

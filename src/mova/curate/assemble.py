@@ -23,7 +23,7 @@ from mova.curate.tables import (
     unit_schema,
     unit_table,
 )
-from mova.curate.units import MOST_CLIPS, unit_of_clips, unit_of_source
+from mova.curate.units import MOST_CLIPS, read_manifest, unit_of_clips, unit_of_source
 from mova.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ def write_captioned(folder: OutputFolder, caption: str, kept: Iterator[tuple[str
     pa = arrow()
     with TableWriter(folder, folder.table(caption), unit_schema()) as writer:
         for unit_id, clips in kept:
-            path = folder.rows(caption, unit_id)
-            if path.exists() and folder.manifest(caption, unit_id).exists():
-                table = unit_table(path)
+            if read_manifest(folder, caption, unit_id) is not None:
+                table = unit_table(folder.rows(caption, unit_id))
                 wanted = pa.compute.is_in(table.column("clip_id"), pa.array(sorted(clips), pa.string()))
                 writer.add(table.filter(wanted))
 

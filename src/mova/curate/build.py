@@ -81,7 +81,7 @@ def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
     return Run(
         root=root,
         recipe=config.model_dump(mode="json"),
-        sources=lambda: list_sources(config.source),
+        sources=lambda: list_sources(config.source, root),
         cut=CutStage(config.source, config.cut),
         score=ScoreStage(config.score),
         caption=CaptionStage(config.caption, frame_rate=config.cut.frame_rate),

@@ -13,11 +13,16 @@ from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
 from typing import Final
 
-from mova.errors import DataError
+from mova.errors import ConfigError, DataError
+from mova.files.lock import LOCK_FILE
 from mova.files.unfinished import unfinished
 
 _FULL: Final = (ENOSPC, EDQUOT, EROFS)
 _UNITS: Final = "units"
+_WRITTEN: Final = (
+    *("clips", "export", "tmp"),
+    *("sources.parquet", "verdicts.parquet", "clips.parquet", "summary.json", "report.html"),
+)
 
 
 @dataclass(frozen=True)
@@ -99,13 +104,32 @@ class OutputFolder:
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
+    def check_own(self) -> None:
+        """See that nothing is there that a run would write over or remove and that no run has made.
+
+        Raises:
+            ConfigError: there is; the text names it.
+        """
+        if self.recipe.exists():
+            return
+        # A run that ended at once has left its lock, and may have begun to write.
+        begun = {"tmp"} if (self.root / LOCK_FILE).exists() else set()
+        for name in _WRITTEN:
+            if name not in begun and os.path.lexists(self.root / name):
+                raise ConfigError(
+                    f"output.folder must be a new folder, an empty one, or that of an earlier run; {self.root} has "
+                    f"{name!r} and no recipe.json of a run. Choose another folder"
+                )
+
     def prepare(self) -> None:
         """Make the folder ready for a run: what a killed one was writing is gone.
 
         Raises:
             OSError: it cannot be written.
         """
-        if self.temporary.is_dir():
+        if self.temporary.is_symlink():
+            self.temporary.unlink()
+        elif self.temporary.is_dir():
             shutil.rmtree(self.temporary)
         self.temporary.mkdir(parents=True)
 

@@ -148,6 +148,7 @@ def run_verdicts(run: Run) -> Path:
 
 @contextmanager
 def _holding(run: Run) -> Iterator[None]:
+    run.folder.check_own()
     with lock_folder(run.root, "output folder"), run.folder.must_hold(), closing(run.executor):
         yield
 
@@ -159,7 +160,6 @@ def _check_recipe(run: Run) -> None:
         ConfigError: it is another one; the text says what differs.
     """
     folder = run.folder
-    folder.prepare()
     if folder.recipe.exists():
         former = read_object(folder.recipe, error=ConfigError).fields("recipe").values
         if differences := _differences(former, run.recipe):
@@ -167,6 +167,8 @@ def _check_recipe(run: Run) -> None:
                 f"{run.root} was begun with another recipe; {'; '.join(differences[:_MOST_DIFFERENCES])}. Choose "
                 "another output folder, or the recipe that it was begun with"
             )
+    # Not before: what lies in a folder of something else is not ours to remove.
+    folder.prepare()
 
 
 def _claim(run: Run) -> None:

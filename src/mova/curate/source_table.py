@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.curate.folder import OutputFolder
 from mova.curate.records import SourceRecord, State
-from mova.curate.tables import ROWS, TableWriter, arrow, iter_batches
+from mova.curate.tables import ROWS, TableWriter, arrow, check_columns, iter_batches, reading
 
 if TYPE_CHECKING:
     from mova.curate.tables import Schema
@@ -61,19 +61,25 @@ def iter_sources(path: Path) -> Iterator[SourceRecord]:
         DataError: the table is damaged or missing.
     """
     for batch in iter_batches(path, rows=ROWS // 8):
-        for row in batch.to_pylist():
-            yield SourceRecord(
-                row["source_id"],
-                row["uri"],
-                row["sha256"],
-                row["size_bytes"],
-                licence=row["licence"],
-                columns=dict(row["columns"]),
-                duration_s=row["duration_s"],
-                state=State(row["state"]),
-                reasons=tuple(row["reasons"]),
-                version=row["version"],
-            )
+        check_columns(path, batch.schema, source_schema())
+        with reading(path):
+            records = [_source_of(row) for row in batch.to_pylist()]
+        yield from records
+
+
+def _source_of(row: Mapping[str, Any]) -> SourceRecord:
+    return SourceRecord(
+        row["source_id"],
+        row["uri"],
+        row["sha256"],
+        row["size_bytes"],
+        licence=row["licence"],
+        columns=dict(row["columns"]),
+        duration_s=row["duration_s"],
+        state=State(row["state"]),
+        reasons=tuple(row["reasons"]),
+        version=row["version"],
+    )
 
 
 def _some(items: Iterable[Any], count: int) -> Iterator[list[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -14,6 +14,7 @@ import numpy as np
 from mova.curate.folder import OutputFolder
 from mova.curate.records import Caption, ClipRecord, State, WindowKind
 from mova.errors import DataError, MissingExtraError
+from mova.files.json_file import shorten_text
 from mova.scorers.base import Score, Span
 
 if TYPE_CHECKING:
@@ -110,17 +111,45 @@ def read_unit(path: Path) -> list[ClipRecord]:
     Raises:
         DataError: the table is damaged or missing.
     """
-    return [_record(row, None) for row in unit_table(path).to_pylist()]
+    with reading(path):
+        return [_record(row, None) for row in unit_table(path).to_pylist()]
 
 
 def unit_table(path: Path) -> Table:
     """Return the table of a unit as pyarrow has it.
 
     Raises:
-        DataError: it is damaged or missing.
+        DataError: it is damaged, missing or none of a unit.
     """
     with open_table(path) as file:
+        check_columns(path, file.schema_arrow, unit_schema())
         return file.read(use_threads=False)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the rows of a table, such as a state that there is not, into an error that names it.
+
+    Raises:
+        DataError: the rows are not those of a run.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path} must be a table of this run, and a row of it is none: {error}") from error
+
+
+def check_columns(path: Path, found: Schema, needed: Schema) -> None:
+    """See that a table has the columns of a schema, whatever else it has.
+
+    Raises:
+        DataError: one is missing or of another type.
+    """
+    for field in needed:
+        place = found.get_field_index(field.name)
+        if place < 0 or found.field(place).type != field.type:
+            kind = "missing" if place < 0 else f"of the type {shorten_text(str(found.field(place).type), 60)}"
+            raise DataError(f"{path} must be a table of this run, and its column {field.name!r} is {kind}")
 
 
 def open_table(path: Path) -> ParquetFile:
@@ -151,10 +180,15 @@ def score_names(path: Path) -> list[str]:
     """Return the names of the columns that hold scores, in order.
 
     Raises:
-        DataError: the table is damaged or missing.
+        DataError: the table is damaged or missing, or not one of clips.
     """
+    pa = arrow()
     with open_table(path) as file:
-        return _names(file.schema_arrow)
+        with reading(path):
+            names = _names(file.schema_arrow)
+            scores = [(name, pa.float64()) for name in names]
+        check_columns(path, file.schema_arrow, pa.schema([*clip_types().items(), *scores]))
+        return names
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Column]:
@@ -186,8 +220,8 @@ def iter_clips(path: Path) -> Iterator[ClipRecord]:
     Raises:
         DataError: the table is damaged or missing.
     """
-    with open_table(path) as file:
-        names = _names(file.schema_arrow)
+    names = score_names(path)
+    with reading(path), open_table(path) as file:
         for batch in file.iter_batches(ROWS // 8, use_threads=False):
             yield from clips_of(batch, names)
 
@@ -259,7 +293,8 @@ def sort_table(folder: OutputFolder, path: Path, column: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    table = unit_table(path)
+    with open_table(path) as file:
+        table = file.read(use_threads=False)
     with TableWriter(folder, path, table.schema) as writer:
         writer.add(table.sort_by([(column, "ascending")]))
 

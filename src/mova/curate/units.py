@@ -168,16 +168,20 @@ def give_up(stage: Stage, task: Task, root: Path, reason: str) -> Manifest:
 def read_manifest(folder: OutputFolder, stage: str, unit_id: str) -> Manifest | None:
     """Return what was written last of a unit; None where it is not complete.
 
-    A manifest that cannot be understood counts as none: the unit is done again.
+    A manifest that cannot be understood counts as none, and so does one whose table is not there as it was written:
+    the unit is done again.
     """
     path = folder.manifest(stage, unit_id)
     if not path.exists():
         return None
     try:
-        return _manifest(read_object(path, error=DataError, most_bytes=_MOST_BYTES))
-    except (DataError, ValueError, TypeError) as error:
+        manifest = _manifest(read_object(path, error=DataError, most_bytes=_MOST_BYTES))
+        if manifest.rows_digest != _file_digest(folder.rows(stage, unit_id)):
+            raise DataError("its table is another one")
+    except (DataError, OSError, ValueError, TypeError) as error:
         _LOG.warning("%s is damaged, and its unit is done again: %s", path, error)
         return None
+    return manifest
 
 
 def is_done(manifest: Manifest | None, stage: Stage, task_digest: str, *, retry_failed: bool) -> bool:
@@ -257,10 +261,14 @@ def _commit(stage: Stage, task: Task, folder: OutputFolder, rows: UnitRows, seco
         failed=states.count(State.FAILED),
         scores=tuple(sorted({name for clip in rows.clips for name in clip.scores})),
         seconds=round(seconds, 3),
-        rows_digest=hashlib.sha256(table.read_bytes()).hexdigest()[:32],
+        rows_digest=_file_digest(table),
     )
     folder.write_json(mark, asdict(manifest))
     return manifest
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
 def _manifest(fields: Fields) -> Manifest:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from mova.errors import DataError, StageError
 from mova.files.json_file import as_fields, parse_json
+
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class FileRecords:
         line = f"\n{json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)}\n".encode("utf-8", "replace")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            # Through a link that somebody has put there, nothing is written elsewhere.
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o666)
             try:
                 os.write(handle, line)
             finally:

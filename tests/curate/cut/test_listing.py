@@ -46,6 +46,14 @@ def test_a_link_that_leads_out_fails_and_one_that_does_not_is_taken(folder, tmp_
     assert states["gone.mp4"].reasons[0].startswith("storage: ")
 
 
+def test_clips_of_a_run_among_the_footage_are_no_sources(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    found = list(list_sources(SourceSection(folder=str(folder)), output=tmp_path / "link" / "deep"))
+    assert [record.uri for record in found] == [f"{folder}/{name}" for name in ("a.MKV", "b.mp4")]
+    with pytest.raises(ConfigError, match=r"output.folder must be another one than source.folder"):
+        list(list_sources(SourceSection(folder=str(folder)), output=tmp_path / "link"))
+
+
 def test_a_folder_in_storage_is_listed_too():
     system = fsspec.filesystem("memory")
     with system.open("/listed/a.mp4", "wb") as file:

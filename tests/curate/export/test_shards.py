@@ -154,3 +154,13 @@ def test_members_name_no_folder_and_no_person(tmp_path):
 
 def test_nothing_is_planned_for_no_clips():
     assert plan_shards([], 1e9) == []
+
+
+@pytest.mark.parametrize("name", ["shards", "shards.partial", "shards.former"])
+def test_files_that_no_export_wrote_are_not_removed(tmp_path, name):
+    clips = make_clips(tmp_path / "media", [100])
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.tar").write_text("mine")
+    with pytest.raises(DataError, match=r"it has 'mine.tar'. Choose another export.folder"):
+        write_shards(tmp_path / "shards", clips, plan_shards(clips, 1e6))
+    assert (tmp_path / name / "mine.tar").read_text() == "mine"

@@ -23,10 +23,14 @@ _MOST_COLUMNS: Final = 200
 _ENVIRONMENT: Final = "keys belong into the environment (docs/guides/curate.md)"
 
 
-def list_sources(source: SourceSection) -> Iterator[SourceRecord]:
+def list_sources(source: SourceSection, output: Path | None = None) -> Iterator[SourceRecord]:
     """Yield a record of each source: where it is, how large, and what the list says; its bytes are not read.
 
     `sha256` and `source_id` are filled in by stage 1. What cannot be had has failed already, with the reason.
+
+    Args:
+        source: of the recipe.
+        output: output folder of the run: where it lies among the footage, its clips are no sources.
 
     Raises:
         ConfigError: the folder or the list cannot be read, or the list has no column `uri`, names a source twice or
@@ -35,7 +39,7 @@ def list_sources(source: SourceSection) -> Iterator[SourceRecord]:
     if has_password(source.folder or source.list_file or ""):
         key = "folder" if source.folder is not None else "list_file"
         raise ConfigError(f"source.{key} must be a URL without a password, got one with; {_ENVIRONMENT}")
-    records = _of_folder(source) if source.folder is not None else _of_list(source)
+    records = _of_folder(source, output) if source.folder is not None else _of_list(source)
     yield from records
 
 
@@ -44,7 +48,7 @@ def unit_id(record: SourceRecord) -> str:
     return str(uuid.uuid5(_SPACE, record.uri))
 
 
-def _of_folder(source: SourceSection) -> Iterator[SourceRecord]:
+def _of_folder(source: SourceSection, output: Path | None) -> Iterator[SourceRecord]:
     folder = source.folder or ""
     path = local_path(folder)
     if path is None:
@@ -54,8 +58,13 @@ def _of_folder(source: SourceSection) -> Iterator[SourceRecord]:
         return
     if not path.is_dir():
         raise ConfigError(f"source.folder must be a folder, got {folder}, which is none")
+    left_out = None if output is None else os.path.realpath(output)
+    if os.path.realpath(path) == left_out:
+        raise ConfigError(f"output.folder must be another one than source.folder, got {folder} for both")
     for root, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) != left_out
+        )
         for name in sorted(files):
             if name.lower().endswith(source.endings) and not name.startswith("."):
                 file = Path(root, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Final
 from mova.curate.export.kept import KeptClip
 from mova.data.sources.shards import write_shard
 from mova.errors import DataError
-from mova.files.json_file import read_object
+from mova.files.json_file import read_object, shorten
 from mova.files.replacing import replacing
 
 _INDEX: Final = "index.json"
 # Of tar files: what a member fills whole numbers of, and what the whole file does.
 _BLOCK, _RECORD = 512, 10_240
+_OWN: Final = re.compile(r"\.?(clips-\d{6,}\.tar|index\.json)(\..*)?")
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ def write_shards(
         Whether anything was written.
 
     Raises:
-        DataError: a clip's file cannot be read.
+        DataError: a clip's file cannot be read, or the folder holds what no export wrote.
         OSError: the folder cannot be written.
     """
     staging, former = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.former")
+    for path in (folder, staging, former):
+        _check_own(path)
     if not folder.exists() and former.exists():
         # Ended between two renamings.
         former.rename(folder)
@@ -117,6 +121,16 @@ def write_shards(
     staging.rename(folder)
     _remove(former)
     return True
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder with anything in it that no export wrote: it would be gone with the next export."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not _OWN.fullmatch(path.name) or path.is_dir():
+            raise DataError(
+                f"{folder} must hold nothing but shards of an export, since a new set takes their place; it has "
+                f"{shorten(path.name)}. Choose another export.folder"
+            )
 
 
 def _write_one(staging: Path, plan: ShardPlan, clips: Iterator[KeptClip]) -> None:
