@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,23 @@ class Measure:
     name: str
     unit: str
     direction: Direction
+    meaning: str
+
+
+@dataclass(frozen=True)
+class EmbeddingSpace:
+    """One vector that a scorer gives for every clip, near for clips that are alike.
+
+    Attributes:
+        name: unique among all scorers; that of the network.
+        width: numbers of a vector.
+        measure: name of a measure of the same scorer: where that has no value, there is no vector, for the same reason.
+        meaning: one sentence that says what is alike in clips whose vectors are near.
+    """
+
+    name: str
+    width: int
+    measure: str
     meaning: str
 
 
@@ -187,6 +204,15 @@ class Scorer(Protocol):
 
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return the findings of each clip; every measure has a value or a reason, and nothing is raised for a clip."""
+
+
+@runtime_checkable
+class EmbeddingScorer(Scorer, Protocol):
+    """A scorer that gives embeddings too."""
+
+    @property
+    def spaces(self) -> tuple[EmbeddingSpace, ...]:
+        """What it gives a vector in for every clip that it can be done for."""
 
 
 def all_absent(measures: Sequence[Measure], absence: Absence, detail: str = "") -> Findings:

@@ -10,7 +10,17 @@ from typing import Final
 
 from mova.errors import ConfigError
 from mova.scorers import weights_folder
-from mova.scorers.base import Absence, Findings, Measure, Score, Scorer, WeightsFile, all_absent
+from mova.scorers.base import (
+    Absence,
+    EmbeddingScorer,
+    EmbeddingSpace,
+    Findings,
+    Measure,
+    Score,
+    Scorer,
+    WeightsFile,
+    all_absent,
+)
 from mova.scorers.by_file.audio_tags import AudioTagScorer
 from mova.scorers.by_file.elsewhere import ELSEWHERE
 from mova.scorers.by_file.faces import FaceScorer
@@ -69,6 +79,11 @@ def all_measures() -> tuple[Measure, ...]:
     return make_scorers().measures
 
 
+def all_spaces() -> tuple[EmbeddingSpace, ...]:
+    """Return every space that there are embeddings in, whether or not its weights are here."""
+    return make_scorers().spaces
+
+
 def check_measure(name: str) -> Measure:
     """Return a measure by its name.
 
@@ -124,6 +139,11 @@ class ScorerSet:
     def measures(self) -> tuple[Measure, ...]:
         """Everything that they measure."""
         return tuple(measure for scorer in self._scorers for measure in scorer.measures)
+
+    @property
+    def spaces(self) -> tuple[EmbeddingSpace, ...]:
+        """Everything that they give embeddings in."""
+        return tuple(space for one in self._scorers if isinstance(one, EmbeddingScorer) for space in one.spaces)
 
     @property
     def packages(self) -> tuple[str, ...]:
