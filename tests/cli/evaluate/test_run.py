@@ -6,7 +6,20 @@ import pytest
 
 from mova.cli.app import main
 
-OPTIONS = ["--model", "mova-tiny", "--metrics", "levels", "--speed", "fastest", "--steps", "2", "--frames", "9"]
+OPTIONS = [
+    "--model",
+    "mova-tiny",
+    "--metrics",
+    "levels",
+    "--speed",
+    "fastest",
+    "--steps",
+    "2",
+    "--frames",
+    "9",
+    "--modality-scale",
+    "1",
+]
 
 
 def run(*words):

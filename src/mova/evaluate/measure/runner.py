@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
-from mova.evaluate.measure.lanes import Job, Lanes
 from mova.evaluate.measure.plan import MeasurePlan, file_digest
+from mova.evaluate.measure.processes import Job, ScoringProcesses
 from mova.evaluate.measure.store import ScoreStore
 from mova.scorers.base import Absence, Findings, all_absent
 
@@ -56,8 +56,8 @@ def measure(
     total = sum(len(own) for own in keys)
     done = sum(store.find(key) is not None for own in keys for key in own.values())
     on_progress(done, total)
-    with Lanes(workers, plan.settings) as lanes:
-        for found in lanes.run(_jobs(items, keys, store)):
+    with ScoringProcesses(workers, plan.settings) as processes:
+        for found in processes.run(_jobs(items, keys, store)):
             key = keys[found.job.index][found.scorer]
             # Two clips of the same contents share their findings.
             done += store.find(key) is None

@@ -63,7 +63,7 @@ def score_job(job: Job, settings: ScorerSettings) -> Iterator[Found]:
     media.let_go()
 
 
-class Lanes:
+class ScoringProcesses:
     """Some processes that score clips.
 
     Args:
@@ -74,7 +74,7 @@ class Lanes:
 
     def __init__(self, count: int, settings: ScorerSettings, patience_s: float = PATIENCE_S) -> None:
         self._count, self._settings, self._patience_s = count, settings, patience_s
-        self._lanes: list[_Lane] = []
+        self._processes: list[_ScoringProcess] = []
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +82,8 @@ class Lanes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for lane in self._lanes:
-            lane.end()
+        for process in self._processes:
+            process.end()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Found]:
         """Yield what is found, as it is found; jobs are taken when a process is free."""
@@ -92,18 +92,18 @@ class Lanes:
                 yield from score_job(job, self._settings)
             return
         left = iter(jobs)
-        self._lanes = [_Lane(self._settings, self._patience_s) for _ in range(self._count)]
-        busy = [lane for lane in self._lanes if lane.take(next(left, None))]
+        self._processes = [_ScoringProcess(self._settings, self._patience_s) for _ in range(self._count)]
+        busy = [process for process in self._processes if process.take(next(left, None))]
         while busy:
-            wait([lane.work for lane in busy], timeout=1.0, return_when=FIRST_COMPLETED)
-            for lane in busy:
-                if lane.is_done:
-                    yield from lane.give()
-                    lane.take(next(left, None))
-            busy = [lane for lane in busy if lane.job is not None]
+            wait([process.work for process in busy], timeout=1.0, return_when=FIRST_COMPLETED)
+            for process in busy:
+                if process.is_done:
+                    yield from process.give()
+                    process.take(next(left, None))
+            busy = [process for process in busy if process.job is not None]
 
 
-class _Lane:
+class _ScoringProcess:
     """A process, and the job that it does."""
 
     def __init__(self, settings: ScorerSettings, patience_s: float) -> None:
@@ -126,7 +126,7 @@ class _Lane:
         return self.work.done() or time.monotonic() > self._until_s
 
     def give(self) -> list[Found]:
-        assert self.job is not None, "a lane that is done had a job"
+        assert self.job is not None, "a process that is done had a job"
         if not self.work.done():
             self.end()
             return self._failed(self.job, f"it took longer than {self._patience_s:.0f} s")

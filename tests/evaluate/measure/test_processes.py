@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from evaluated_clips import write_clips
-from mova.evaluate.measure.lanes import Job, Lanes, score_job
+from mova.evaluate.measure.processes import Job, ScoringProcesses, score_job
 from mova.scorers.registry import ScorerSettings
 
 
@@ -21,9 +21,9 @@ def reasons(found):
 
 def test_several_processes_find_what_one_does(tmp_path):
     jobs = jobs_of(write_clips(tmp_path, 3), "levels")
-    alone = list(Lanes(1, ScorerSettings()).run(jobs))
-    with Lanes(2, ScorerSettings()) as lanes:
-        together = sorted(lanes.run(jobs), key=lambda found: found.job.index)
+    alone = list(ScoringProcesses(1, ScorerSettings()).run(jobs))
+    with ScoringProcesses(2, ScorerSettings()) as processes:
+        together = sorted(processes.run(jobs), key=lambda found: found.job.index)
     assert [found.findings for found in together] == [found.findings for found in alone]
 
 
@@ -38,16 +38,16 @@ def test_a_process_that_is_killed_costs_one_clip(tmp_path):
         os.kill(victim.pid, signal.SIGKILL)
         yield from jobs[2:]
 
-    with Lanes(2, ScorerSettings()) as lanes:
-        found = list(lanes.run(jobs_with_a_kill()))
+    with ScoringProcesses(2, ScorerSettings()) as processes:
+        found = list(processes.run(jobs_with_a_kill()))
     assert sorted(one.job.index for one in found) == [0, 1, 2, 3]
     lost = [one for one in found if "failed: the process that scored it was ended" in "".join(reasons(one))]
     assert len(lost) <= 1
 
 
 def test_a_clip_that_takes_too_long_is_given_up(tmp_path):
-    with Lanes(2, ScorerSettings(), patience_s=0.0) as lanes:
-        found = list(lanes.run(jobs_of(write_clips(tmp_path, 1), "levels")))
+    with ScoringProcesses(2, ScorerSettings(), patience_s=0.0) as processes:
+        found = list(processes.run(jobs_of(write_clips(tmp_path, 1), "levels")))
     assert reasons(found[0]) == {"failed: it took longer than 0 s"}
 
 
