@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -33,7 +34,7 @@ class ScorerRecord:
             if "float" not in dtype or name.startswith(tuple(rule["keep"])):
                 continue
             gain = fill_weights.gain_for(name, rule["gains"])
-            made[name] = torch.from_numpy(fill_weights.value(name, shape, gain).reshape(shape))
+            made[name] = torch.from_numpy(np.asarray(fill_weights.value(name, shape, gain)).reshape(shape))
         return made
 
 

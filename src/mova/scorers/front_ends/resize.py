@@ -1,0 +1,38 @@
+"""Frames of another size, as networks were taught with: resized as numbers, rounded to whole ones again."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+import torch
+
+_AT_ONCE: Final = 8
+
+
+def resized(
+    frames: np.ndarray,
+    size: tuple[int, int],
+    *,
+    mode: Literal["bilinear", "bicubic"] = "bilinear",
+    antialias: bool = True,
+) -> np.ndarray:
+    """Return frames (F, H, W, 3) uint8 of another size.
+
+    Networks notice whether their input was rounded in between: it is here, as in the pipelines that they were taught
+    with. A few frames are worked on at a time, since numbers take four times the memory.
+
+    Args:
+        frames: (F, H, W, 3) uint8.
+        size: height and width in pixels.
+        mode: of interpolation.
+        antialias: whether frames that become smaller are smoothed.
+    """
+    if frames.shape[1:3] == size:
+        return frames
+    made = np.empty((len(frames), *size, frames.shape[3]), np.uint8)
+    for first in range(0, len(frames), _AT_ONCE):
+        numbers = torch.from_numpy(frames[first : first + _AT_ONCE]).permute(0, 3, 1, 2).float()
+        other = torch.nn.functional.interpolate(numbers, size, mode=mode, antialias=antialias, align_corners=False)
+        made[first : first + _AT_ONCE] = other.round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    return made
