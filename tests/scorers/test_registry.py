@@ -7,7 +7,15 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.scorers.base import SKIPPED, Direction, Findings, Measure, Needs, Score, WeightsFile
-from mova.scorers.registry import SCORER_NAMES, ScorerSet, ScorerSettings, all_measures, check_measure, make_scorers
+from mova.scorers.registry import (
+    SCORER_NAMES,
+    ScorerSet,
+    ScorerSettings,
+    all_measures,
+    all_spaces,
+    check_measure,
+    make_scorers,
+)
 from shared_scoring import clip_of, still, tone
 
 PROMISED = (
@@ -76,6 +84,13 @@ def test_every_measure_that_recipes_may_name_is_there_once():
     assert set(PROMISED) <= set(names)
     assert len(set(names)) == len(names)
     assert all(measure.meaning.endswith(".") for measure in all_measures())
+
+
+def test_every_embedding_has_a_name_of_its_own_and_a_measure_that_tells_why_there_is_none():
+    spaces = all_spaces()
+    assert {space.name: space.width for space in spaces} == {"yamnet": 1024, "open_nsfw": 1024, "ge2e": 256}
+    assert {space.measure for space in spaces} <= {measure.name for measure in all_measures()}
+    assert make_scorers(["levels", "nsfw"]).spaces == spaces[2:]
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():

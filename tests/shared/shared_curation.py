@@ -8,9 +8,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mova.curate.executors.local import LocalExecutor
 from mova.curate.records import Caption, ClipRecord, SourceRecord, State, WindowKind, clip_id, source_id
 from mova.curate.runner import Run
+from mova.curate.score.embeddings import to_half
 from mova.curate.stage import StageNeeds, UnitRows
 from mova.curate.units import Patience, perform
 from mova.errors import DataError, ReadError
@@ -139,6 +142,24 @@ class ToyScore:
             spans={"speech": ((0.0, 1.0), (2.0, 3.5))},
             fingerprints={"image_hash": f"{int(6 * share(clip.clip_id, 'image')) * 0x1111111111:016x}"},
         )
+
+
+@dataclass(frozen=True)
+class ToyEmbeddings(ToyScore):
+    """The same with an embedding of each clip that has a sharpness, in one of six directions and a little aside."""
+
+    digest: str = "toy embeddings 1"
+
+    def scored(self, clip, folder):
+        clip = super().scored(clip, folder)
+        measured = clip.scores["sharpness"]
+        embeddings = {} if measured.value is None else {"yamnet": to_half(toy_vector(clip.clip_id))}
+        return replace(clip, scores={**clip.scores, "tag_confidence": measured}, embeddings=embeddings)
+
+
+def toy_vector(name):
+    """A vector that follows from the id of a clip."""
+    return 3 * np.eye(6, 8)[int(6 * share(name, "direction"))] + 0.3 * share(name, "aside")
 
 
 @dataclass(frozen=True)

@@ -76,3 +76,8 @@ def value(scorer: Scorer, clip: ClipMedia, name: str) -> float:
 def reason(scorer: Scorer, clip: ClipMedia, name: str) -> str:
     """Return why a score is not there."""
     return score(scorer, clip).scores[name].reason
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the cosine between two vectors."""
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))

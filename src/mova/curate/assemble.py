@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from mova.curate.folder import OutputFolder
 from mova.curate.records import SourceRecord, State
+from mova.curate.score.embeddings import SpaceWriter, from_halves
 from mova.curate.source_table import iter_sources
 from mova.curate.tables import (
     PARTS,
@@ -40,7 +43,7 @@ def is_duplicate(source: SourceRecord) -> bool:
 
 
 def write_scored(folder: OutputFolder, cut: str, score: str, names: Sequence[str]) -> None:
-    """Write the table of all clips as they are after they were scored.
+    """Write the table of all clips as they are after they were scored, and their embeddings beside it.
 
     Args:
         folder: of the run.
@@ -56,8 +59,10 @@ def write_scored(folder: OutputFolder, cut: str, score: str, names: Sequence[str
     if taken := sorted(set(names) & {*fixed, *_END, "captions", "scores"}):
         raise ConfigError(f"a measure must have a name of its own, and {taken[0]!r} is a column already")
     schema = _schema(fixed, names, ("stage",))
-    with TableWriter(folder, folder.table(score), schema) as writer:
+    path = folder.table(score)
+    with TableWriter(folder, path, schema) as writer, SpaceWriter(folder, path) as spaces:
         for table in _large(_scored(folder, cut, score)):
+            spaces.add(_embeddings(table.column("embeddings")), table.num_rows)
             writer.add(_spread(table, names).select(schema.names).cast(schema))
 
 
@@ -155,7 +160,7 @@ def _scored(folder: OutputFolder, cut: str, score: str) -> Iterator[Any]:
         if others.num_rows:
             parts.append(_put(others, "stage", pa.scalar(cut)))
         if parts:
-            table = pa.concat_tables(parts)
+            table = pa.concat_tables(parts, promote_options="default")
             yield table.sort_by([("start_s", "ascending")]) if others.num_rows else table
 
 
@@ -166,10 +171,10 @@ def _large(tables: Iterator[Any]) -> Iterator[Any]:
     for table in tables:
         some.append(table)
         if sum(part.num_rows for part in some) >= ROWS:
-            yield pa.concat_tables(some).combine_chunks()
+            yield pa.concat_tables(some, promote_options="default").combine_chunks()
             some = []
     if some:
-        yield pa.concat_tables(some).combine_chunks()
+        yield pa.concat_tables(some, promote_options="default").combine_chunks()
 
 
 def _spread(table: Any, names: Sequence[str]) -> Any:
@@ -179,6 +184,18 @@ def _spread(table: Any, names: Sequence[str]) -> Any:
     for name in names:
         table = table.append_column(name, pc.map_lookup(scores, query_key=name, occurrence="first"))
     return table
+
+
+def _embeddings(column: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return, by space, the places of the rows that have a vector, and these vectors."""
+    pc = arrow().compute
+    found = {}
+    for name in sorted({key for chunk in column.chunks for key in pc.unique(chunk.keys).to_pylist()}):
+        vectors = pc.map_lookup(column, query_key=name, occurrence="first")
+        places = np.flatnonzero(pc.is_valid(vectors).to_numpy())
+        if len(places):
+            found[name] = places, from_halves(vectors.drop_null().to_pylist())
+    return found
 
 
 def _put(table: Any, name: str, values: Any) -> Any:

@@ -11,7 +11,7 @@ from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
 from mova.curate.cut.storage import remove_scratch
-from mova.curate.decide.verdicts import check_gates, names_of
+from mova.curate.decide.verdicts import check_gates, embeddings_of, names_of
 from mova.curate.executors.choose import check_executor, make_executor
 from mova.curate.export.run import export_clips
 from mova.curate.progress import OnProgress, Progress
@@ -19,7 +19,7 @@ from mova.curate.report.run import write_report
 from mova.curate.runner import Run, run_all, run_verdicts
 from mova.curate.score.stage import ScoreStage
 from mova.errors import MissingExtraError
-from mova.scorers.registry import all_measures
+from mova.scorers.registry import all_measures, all_spaces
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def make_run(config: CurateConfig, on_progress: OnProgress = _silent) -> Run:
         ConfigError: a gate is on a measure that no scorer has, or weights are damaged.
     """
     measures = all_measures()
-    check_gates(config.verdicts.gates, [measure.name for measure in measures])
+    check_gates(config.verdicts.gates, [measure.name for measure in measures], [space.name for space in all_spaces()])
     execution, root = config.execution, config.output.folder
 
     def tell(what: str, done: int, of: int) -> None:
@@ -114,6 +114,8 @@ def check_stages(config: CurateConfig, run: Run) -> None:
 def _tell_of_idle_gates(config: CurateConfig) -> None:
     """Say which gates cannot apply because the recipe leaves out what measures them."""
     measured = ScoreStage(config.score).measure_names
-    for name in names_of(config.verdicts.all_gates):
-        if name not in measured:
+    gates = config.verdicts.all_gates
+    behind = {space.name: space.measure for space in all_spaces()}
+    for name in (*names_of(gates), *embeddings_of(gates)):
+        if behind.get(name, name) not in measured:
             _LOG.warning("a gate is on %s, and no scorer of this recipe measures it: it does not apply", name)

@@ -110,6 +110,8 @@ class ClipRecord:
         spans: found by scorers, by name.
         fingerprints: perceptual hashes, by name.
         texts: words that were read in the video.
+        embeddings: by name of the space, as `mova.curate.score.embeddings.to_half` gives them; a table of all clips has
+            none of them, since they lie beside it.
         captions: by part: "visual", "speech", "audio", "merged".
         marks: what a user should know of a clip that is kept, for example "merge_failed".
         state: what became of it in the stage that wrote the row.
@@ -132,6 +134,7 @@ class ClipRecord:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    embeddings: Mapping[str, bytes] = field(default_factory=dict)
     captions: Mapping[str, Caption] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
     state: State = State.KEPT

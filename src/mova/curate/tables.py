@@ -88,7 +88,11 @@ def caption_type() -> Kind:
 def unit_schema() -> Schema:
     """Return the schema of a unit's table: the same for all units, whatever was measured."""
     pa = arrow()
-    maps = {"scores": pa.map_(pa.string(), pa.float64()), "captions": pa.map_(pa.string(), caption_type())}
+    maps = {
+        "scores": pa.map_(pa.string(), pa.float64()),
+        "embeddings": pa.map_(pa.string(), pa.binary()),
+        "captions": pa.map_(pa.string(), caption_type()),
+    }
     return pa.schema(list((clip_types() | maps).items()))
 
 
@@ -286,6 +290,7 @@ def _row(clip: ClipRecord) -> dict[str, Any]:
         "absent": sorted(absent.items()),
         "spans": [(name, _struct(spans)) for name, spans in sorted(clip.spans.items())],
         "fingerprints": sorted(clip.fingerprints.items()),
+        "embeddings": sorted(clip.embeddings.items()),
         "captions": [(name, vars(caption)) for name, caption in sorted(clip.captions.items())],
     }
 
@@ -318,6 +323,7 @@ def _record(row: Mapping[str, Any], names: Collection[str] | None) -> ClipRecord
         spans={name: _spans(spans) for name, spans in row["spans"]},
         fingerprints=dict(row["fingerprints"]),
         texts=tuple(row["texts"]),
+        embeddings=dict(row.get("embeddings") or ()),
         captions={part: Caption(**caption) for part, caption in pairs},
         marks=tuple(row["marks"]),
         state=State(row["state"]),

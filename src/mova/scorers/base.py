@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mova.scorers.clip_media import ClipMedia
 
 Span = tuple[float, float]
@@ -53,6 +55,23 @@ class Measure:
     name: str
     unit: str
     direction: Direction
+    meaning: str
+
+
+@dataclass(frozen=True)
+class EmbeddingSpace:
+    """One vector that a scorer gives for every clip, near for clips that are alike.
+
+    Attributes:
+        name: unique among all scorers; that of the network.
+        width: numbers of a vector.
+        measure: name of a measure of the same scorer: where that has no value, there is no vector, for the same reason.
+        meaning: one sentence that says what is alike in clips whose vectors are near.
+    """
+
+    name: str
+    width: int
+    measure: str
     meaning: str
 
 
@@ -137,6 +156,8 @@ class Findings:
         spans: times of something by its name, for example "speech"; in order and apart.
         fingerprints: hexadecimal perceptual hashes by name; near-duplicates differ in few bits.
         texts: words that were read or heard.
+        embeddings: (width,) float32 by name of the space, as the network gives it: a mean over the clip, of any length.
+            Distances between sets of clips need that length; who looks for near clips takes the cosine.
     """
 
     scores: Mapping[str, Score]
@@ -144,6 +165,7 @@ class Findings:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
 
 class Scorer(Protocol):
@@ -163,6 +185,15 @@ class Scorer(Protocol):
 
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return the findings of each clip; every measure has a value or a reason, and nothing is raised for a clip."""
+
+
+@runtime_checkable
+class EmbeddingScorer(Scorer, Protocol):
+    """A scorer that gives embeddings too."""
+
+    @property
+    def spaces(self) -> tuple[EmbeddingSpace, ...]:
+        """What it gives a vector in for every clip that it can be done for."""
 
 
 def all_absent(measures: Sequence[Measure], absence: Absence, detail: str = "") -> Findings:

@@ -10,7 +10,17 @@ from typing import Final
 
 from mova.errors import ConfigError
 from mova.scorers import weights_folder
-from mova.scorers.base import Absence, Findings, Measure, Score, Scorer, WeightsFile, all_absent
+from mova.scorers.base import (
+    Absence,
+    EmbeddingScorer,
+    EmbeddingSpace,
+    Findings,
+    Measure,
+    Score,
+    Scorer,
+    WeightsFile,
+    all_absent,
+)
 from mova.scorers.by_file.audio_tags import AudioTagScorer
 from mova.scorers.by_file.elsewhere import ELSEWHERE
 from mova.scorers.by_file.faces import FaceScorer
@@ -67,6 +77,11 @@ SCORER_NAMES: Final = tuple(_MAKERS)
 def all_measures() -> tuple[Measure, ...]:
     """Return every measure that there is, whether or not its weights are here."""
     return make_scorers().measures
+
+
+def all_spaces() -> tuple[EmbeddingSpace, ...]:
+    """Return every space that there are embeddings in, whether or not its weights are here."""
+    return make_scorers().spaces
 
 
 def check_measure(name: str) -> Measure:
@@ -126,6 +141,11 @@ class ScorerSet:
         return tuple(measure for scorer in self._scorers for measure in scorer.measures)
 
     @property
+    def spaces(self) -> tuple[EmbeddingSpace, ...]:
+        """Everything that they give embeddings in."""
+        return tuple(space for one in self._scorers if isinstance(one, EmbeddingScorer) for space in one.spaces)
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """Modules that one of them imports, in order."""
         return tuple(sorted({name for scorer in self._scorers for name in scorer.needs.packages}))
@@ -179,4 +199,5 @@ def _join(parts: Sequence[Findings]) -> Findings:
         spans={name: spans for part in parts for name, spans in part.spans.items()},
         fingerprints={name: text for part in parts for name, text in part.fingerprints.items()},
         texts=tuple(text for part in parts for text in part.texts),
+        embeddings={name: vector for part in parts for name, vector in part.embeddings.items()},
     )

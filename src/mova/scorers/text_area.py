@@ -14,8 +14,12 @@ from mova.scorers.clip_media import ClipMedia
 from mova.scorers.onnx import NUM_THREADS
 
 SHORT_SIDE: Final = 720
-LEAST_SCORE: Final = 0.7
-"""Text of subtitles scores 0.8 and more; what the detector takes for text in dim or blurred frames scores less."""
+LEAST_SCORE: Final = 0.65
+"""Small subtitles score 0.66 and more; what the detector takes for text on branches, 0.63 and less."""
+LARGE_SHARE: Final = 0.1
+"""Of the frame: a box that covers more is a title or a mistake."""
+LEAST_LARGE_SCORE: Final = 0.8
+"""Titles score 0.83 and more; dark leaves that are taken for a block of text, up to 0.75."""
 LARGEST_SHARE: Final = 0.5
 """A box that covers more of the frame is no line of text."""
 
@@ -49,13 +53,25 @@ class TextAreaScorer:
 
 
 def text_share(frame: np.ndarray) -> float:
-    """Return the share of a frame (H, W, 3) uint8 that lines of text cover, at most 1."""
+    """Return the share of a frame (H, W, 3) uint8 that lines of text cover, at most 1.
+
+    The larger a box, the surer the detector must be.
+    """
+    shares = _shares(frame, LEAST_SCORE)
+    # Its scores are not in the order of its boxes, so where it matters it is asked again for what is surer.
+    sure = _shares(frame, LEAST_LARGE_SCORE) if any(LARGE_SHARE < share <= LARGEST_SHARE for share in shares) else []
+    small = [share for share in shares if share <= LARGE_SHARE]
+    large = [share for share in sure if LARGE_SHARE < share <= LARGEST_SHARE]
+    return float(min(1.0, sum(small + large)))
+
+
+def _shares(frame: np.ndarray, least: float) -> list[float]:
+    """Return the share of the frame that each box covers whose score is high enough."""
     # The detector was taught on frames with blue first.
-    found = _detector()(np.ascontiguousarray(frame[..., ::-1]))
+    found = _detector(least)(np.ascontiguousarray(frame[..., ::-1]))
     if found.boxes is None:
-        return 0.0
-    shares = [_area(np.asarray(box, dtype=np.float64)) / (frame.shape[0] * frame.shape[1]) for box in found.boxes]
-    return float(min(1.0, sum(share for share in shares if share <= LARGEST_SHARE)))
+        return []
+    return [_area(np.asarray(box, dtype=np.float64)) / (frame.shape[0] * frame.shape[1]) for box in found.boxes]
 
 
 def _area(corners: np.ndarray) -> float:
@@ -63,8 +79,8 @@ def _area(corners: np.ndarray) -> float:
     return 0.5 * abs(float(x @ np.roll(y, 1)) - float(y @ np.roll(x, 1)))
 
 
-@lru_cache(maxsize=1)
-def _detector() -> Any:
+@lru_cache(maxsize=2)
+def _detector(least: float) -> Any:
     import rapidocr
 
     # Named by its path, so that the package does not look for it elsewhere.
@@ -74,7 +90,7 @@ def _detector() -> Any:
         "Global.use_cls": False,
         "Global.use_rec": False,
         "Det.model_path": str(model),
-        "Det.box_thresh": LEAST_SCORE,
+        "Det.box_thresh": least,
         "EngineConfig.onnxruntime.intra_op_num_threads": NUM_THREADS,
     }
     return rapidocr.RapidOCR(params=settings)

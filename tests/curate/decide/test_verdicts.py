@@ -143,7 +143,53 @@ def test_a_clip_without_a_hash_of_its_audio_repeats_only_one_without():
     hashes = {"image_hash": np.zeros((3, 1), np.uint64), "audio_hash": np.zeros((3, 1), np.uint64)}
     has = {"image_hash": np.ones(3, bool), "audio_hash": np.array([True, False, False])}
     decided = decide([Gate(near_duplicates=16)], Evidence(np.ones(3, bool), hashes=hashes, has_hash=has))
-    assert decided.repeats.tolist() == [-1, -1, 1]
+    assert decided.repeats[0].rows.tolist() == [-1, -1, 1]
+
+
+def unit(*degrees):
+    turned = np.radians(degrees)
+    return np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float16)
+
+
+def test_a_clip_is_a_near_duplicate_that_is_near_in_every_embedding():
+    heard, seen = unit(0, 5, 90, 5, 5), unit(0, 60, 0, 3, 62)
+    absent = dict.fromkeys(("yamnet", "open_nsfw"), np.zeros(5, np.uint8))
+    evidence = Evidence(np.ones(5, bool), embeddings={"yamnet": heard, "open_nsfw": seen}, no_embedding=absent)
+    decided = decide([Gate(near_duplicates={"yamnet": 0.98, "open_nsfw": 0.95})], evidence)
+    assert decided.repeats[0].rows.tolist() == [-1, -1, -1, 0, 1]
+    assert decided.verdicts.tolist() == [Verdict.KEPT] * 3 + [Verdict.REJECTED] * 2
+    assert decided.repeats[0].cosines["open_nsfw"][3] == pytest.approx(np.cos(np.radians(3)), abs=1e-3)
+    assert decided.rulings[0].name == "near_duplicates_by_yamnet_open_nsfw"
+    alone = decide([Gate(near_duplicates={"yamnet": 0.98})], evidence)
+    assert alone.repeats[0].rows.tolist() == [-1, 0, -1, 0, 0]
+
+
+def test_a_clip_without_an_embedding_is_compared_with_none_and_says_why():
+    absent = np.array([0, Absent.SKIPPED, Absent.NOT_APPLICABLE, Absent.FAILED, 0], np.uint8)
+    evidence = Evidence(np.ones(5, bool), embeddings={"yamnet": unit(0, 0, 0, 0, 1)}, no_embedding={"yamnet": absent})
+    decided = decide([Gate(near_duplicates={"yamnet": 0.99})], evidence)
+    assert decided.outcomes[0].tolist() == [
+        Outcome.MET,
+        Outcome.NOT_APPLIED,
+        Outcome.NOT_APPLICABLE,
+        Outcome.NOT_MEASURED,
+        Outcome.NOT_MET,
+    ]
+    assert decided.verdicts[3] == Verdict.FAILED
+    nowhere = decide([Gate(near_duplicates={"yamnet": 0.99, "ge2e": 0.9})], evidence)
+    assert set(nowhere.outcomes[0]) == {Outcome.NOT_APPLIED}
+    assert nowhere.repeats == {}
+
+
+def test_each_gate_on_near_duplicates_looks_at_what_those_before_have_left():
+    hashes, has = {"image_hash": np.array([[0], [0], [255]], np.uint64)}, {"image_hash": np.ones(3, bool)}
+    vectors, absent = {"yamnet": unit(0, 40, 41)}, {"yamnet": np.zeros(3, np.uint8)}
+    evidence = Evidence(np.ones(3, bool), hashes=hashes, has_hash=has, embeddings=vectors, no_embedding=absent)
+    both = decide([Gate(near_duplicates={"yamnet": 0.99}), Gate(near_duplicates=0)], evidence)
+    assert [both.repeats[place].rows.tolist() for place in (0, 1)] == [[-1, -1, 1], [-1, 0, -1]]
+    swapped = decide([Gate(near_duplicates=0), Gate(near_duplicates={"yamnet": 0.99})], evidence)
+    # The second clip has gone, so the third repeats nobody that is kept.
+    assert [swapped.repeats[place].rows.tolist() for place in (0, 1)] == [[-1, 0, -1], [-1, -1, -1]]
 
 
 def test_rules_are_said_in_words_with_their_thresholds():
@@ -164,6 +210,8 @@ def test_an_unknown_measure_names_the_nearest():
     gates = [Gate(any=(Gate(score="blur", max=1), Gate(score="silence_shar", max=1)))]
     with pytest.raises(ConfigError, match="no scorer measures 'silence_shar'; did you mean silence_share"):
         check_gates(gates, ("blur", "silence_share"))
+    with pytest.raises(ConfigError, match="no scorer gives embeddings 'yamet'; did you mean yamnet"):
+        check_gates([Gate(near_duplicates={"yamet": 0.9})], ("blur",), ("yamnet", "ge2e"))
     assert names_of([*gates, Gate(text="any")]) == ["blur", "silence_shar", "text_area"]
     assert tags_of([Gate(tags=("x", "y")), Gate(tags=("y",))]) == ["x", "y"]
 

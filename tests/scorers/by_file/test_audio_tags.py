@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from mova.scorers.by_file.audio_tags import AudioTagScorer, tag_names, tag_probabilities
-from shared_scoring import clip_of, reason, score, tone
+from mova.scorers.by_file.audio_tags import AudioTagScorer, hear, tag_names
+from shared_scoring import clip_of, cosine, reason, score, tone
 from shared_speech import SAMPLE_RATE, speak
 
 
 def surest(sound, folder):
-    likely = tag_probabilities(sound.astype(np.float32), folder).max(axis=0)
+    likely = hear(sound.astype(np.float32), folder)[0].max(axis=0)
     return tag_names(folder)[int(likely.argmax())]
 
 
@@ -22,11 +22,33 @@ def test_speech_noise_tones_and_silence_have_their_names(weights):
 
 def test_probabilities_come_every_half_second_and_short_sounds_are_filled_up(weights):
     assert len(tag_names(weights)) == 521
-    found = tag_probabilities(speak(2.0), weights)
+    found, vectors = hear(speak(2.0), weights)
     # 198 windows of 25 ms hold three patches of 96, 48 apart.
     assert found.shape == (3, 521)
     assert ((found >= 0) & (found <= 1)).all()
-    assert tag_probabilities(np.ones(10, np.float32), weights).shape == (1, 521)
+    assert vectors.shape == (3, 1024)
+    assert hear(np.ones(10, np.float32), weights)[0].shape == (1, 521)
+
+
+def test_what_sounds_alike_has_near_vectors_and_other_sounds_have_not(weights, tmp_path):
+    sound, noise = speak(3.0), np.random.default_rng(0).normal(size=3 * SAMPLE_RATE)
+    clips = {
+        "speech": sound,
+        "softer": 0.5 * sound,
+        "noise": 0.1 * noise,
+        "tone": tone(440, 3.0, sample_rate=SAMPLE_RATE),
+    }
+    scorer = AudioTagScorer(weights)
+    vectors = {}
+    for name, heard in clips.items():
+        clip = clip_of(tmp_path / f"{name}.mp4", sound=heard, sample_rate=SAMPLE_RATE)
+        vectors[name] = score(scorer, clip).embeddings["yamnet"]
+        assert vectors[name].shape == (scorer.spaces[0].width,)
+    assert cosine(vectors["speech"], vectors["softer"]) > 0.96
+    assert cosine(vectors["speech"], vectors["noise"]) < 0.6
+    assert cosine(vectors["speech"], vectors["tone"]) < 0.8
+    silent = clip_of(tmp_path / "silent.mp4", sound=np.zeros(SAMPLE_RATE * 3), sample_rate=SAMPLE_RATE)
+    assert score(scorer, silent).embeddings == {}
 
 
 def test_a_clip_has_tags_and_a_silent_one_a_reason(weights, tmp_path):

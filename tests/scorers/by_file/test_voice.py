@@ -3,7 +3,7 @@
 import numpy as np
 
 from mova.scorers.by_file.voice import VoiceScorer, only
-from shared_scoring import clip_of, reason, tone, value
+from shared_scoring import clip_of, reason, score, tone, value
 from shared_speech import SAMPLE_RATE, speak
 
 
@@ -13,6 +13,7 @@ def test_one_voice_is_more_consistent_than_two(weights, tmp_path):
     two = clip_of(tmp_path / "two.mp4", sound=both, sample_rate=SAMPLE_RATE)
     alike, unlike = (value(VoiceScorer(weights), clip, "voice_consistency") for clip in (one, two))
     assert alike > unlike + 0.05
+    assert score(VoiceScorer(weights), one).embeddings["ge2e"].shape == (VoiceScorer.spaces[0].width,)
 
 
 def test_a_clip_with_little_speech_has_a_reason(weights, tmp_path):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mova.curate.score.duplicates import MOST_BITS
+from mova.curate.score.neighbours import LEAST_COSINE
 from mova.recipe.base import Strict
 
 Quantile = Annotated[float, Field(ge=0, le=1)]
+Bits = Annotated[int, Field(ge=0, le=MOST_BITS)]
+Cosine = Annotated[float, Field(ge=LEAST_COSINE, le=1)]
 _SUBJECTS: Final = ("score", "tags", "text", "near_duplicates", "any")
 _BOUNDS: Final = ("above", "below", "min", "max", "min_quantile", "max_quantile")
 
@@ -37,12 +41,12 @@ class Gate(Strict):
     text: Literal["none", "any"] | None = Field(
         default=None, description="Burned-in text, by the score text_area: there must be none, or some."
     )
-    near_duplicates: int | None = Field(
+    near_duplicates: Bits | Annotated[Mapping[str, Cosine], Field(min_length=1, max_length=8)] | None = Field(
         default=None,
-        ge=0,
-        le=MOST_BITS,
-        description="A clip is rejected whose hashes of video and of audio both differ in at most so many bits of 64 "
-        "from those of an earlier clip that is kept.",
+        description="A number: a clip is rejected whose hashes of video and of audio both differ in at most so many "
+        f"bits of 64 from those of an earlier clip that is kept. Or names of embeddings, each with a cosine of "
+        f"{LEAST_COSINE} to 1: a clip is rejected whose embeddings all reach these cosines with those of an earlier "
+        "clip that is kept.",
     )
     any: tuple[Gate, ...] | None = Field(
         default=None, min_length=2, max_length=20, description="At least one of these conditions must be met."

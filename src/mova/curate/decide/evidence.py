@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,19 @@ from mova.curate.decide.verdicts import (
     Decisions,
     Evidence,
     Outcome,
+    Repeats,
     Verdict,
+    embeddings_of,
     names_of,
     tags_of,
     wants_hashes,
 )
 from mova.curate.folder import OutputFolder
 from mova.curate.records import State
+from mova.curate.score.embeddings import has_vector, open_space
 from mova.curate.tables import ROWS, TableWriter, arrow, iter_batches, num_rows, score_names
 from mova.scorers.base import Absence
+from mova.scorers.registry import all_spaces
 
 if TYPE_CHECKING:
     from mova.curate.tables import Batch
@@ -47,7 +51,8 @@ def read_evidence(path: Path, gates: Sequence[Gate]) -> Evidence:
         DataError: the table is damaged or missing.
     """
     count, columns = num_rows(path), score_names(path)
-    wanted, tags = names_of(gates), tags_of(gates)
+    spaces = {space.name: space.measure for space in all_spaces() if space.name in embeddings_of(gates)}
+    wanted, tags = list(dict.fromkeys((*names_of(gates), *spaces.values()))), tags_of(gates)
     is_open = np.zeros(count, bool)
     scores: dict[str, np.ndarray] = {}
     absences: dict[str, np.ndarray] = {}
@@ -82,7 +87,29 @@ def read_evidence(path: Path, gates: Sequence[Gate]) -> Evidence:
         has_tag,
         {} if hashes is None else hashes.values,
         {} if hashes is None else hashes.has,
+        *_embeddings(path, spaces, absences),
     )
+
+
+def _embeddings(
+    path: Path, spaces: Mapping[str, str], absences: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the embeddings that there are in spaces, and codes of why clips have none.
+
+    Args:
+        path: table of all clips.
+        spaces: measure whose absence is that of the embedding, by name of the space.
+        absences: codes of why clips have no value, by measure.
+    """
+    found: dict[str, np.ndarray] = {}
+    absent: dict[str, np.ndarray] = {}
+    for name, measure in spaces.items():
+        rows = open_space(path, name, len(absences[measure]))
+        if rows is not None:
+            found[name], codes = rows, absences[measure].copy()
+            codes[~has_vector(rows) & (codes == Absent.NO)] = Absent.NOT_APPLICABLE
+            absent[name] = codes
+    return found, absent
 
 
 def write_verdicts(folder: OutputFolder, scored: Path, decisions: Decisions) -> None:
@@ -107,7 +134,7 @@ def write_verdicts(folder: OutputFolder, scored: Path, decisions: Decisions) -> 
             ("is_open", pa.bool_()),
         ]
     )
-    repeated = _ids(scored, decisions.repeats)
+    repeated = _originals(scored, decisions)
     rejects = [f"{ruling.name}: must be {ruling.condition}" for ruling in decisions.rulings]
     fails = [f"not_measured: {ruling.name}: the scorer failed on this clip" for ruling in decisions.rulings]
     names = [ruling.name for ruling in decisions.rulings]
@@ -122,10 +149,7 @@ def write_verdicts(folder: OutputFolder, scored: Path, decisions: Decisions) -> 
             reasons = _words(
                 [*rejects, *fails],
                 np.concatenate((outcomes == Outcome.NOT_MET, outcomes == Outcome.NOT_MEASURED)) & is_open,
-                {
-                    row: (names.index("near_duplicates"), f"near_duplicates: of {other}")
-                    for row, other in of_batch.items()
-                },
+                of_batch,
             )
             earlier = pa.array(~is_open)
             states = pa.array([str(State.KEPT), str(State.REJECTED), str(State.FAILED), ""]).take(pa.array(verdicts))
@@ -157,6 +181,21 @@ def _words(texts: Sequence[str], chosen: np.ndarray, others: dict[int, tuple[int
     offsets = np.concatenate(([0], np.cumsum(chosen.sum(axis=0)))).astype(np.int32)
     values = pa.array(all_texts, pa.string()).take(pa.array(which))
     return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _originals(path: Path, decisions: Decisions) -> dict[int, tuple[int, str]]:
+    """Return, by row of a near-duplicate, the place of its gate and the reason, which names the other clip."""
+    found = {}
+    for place, repeats in decisions.repeats.items():
+        name = decisions.rulings[place].name
+        for row, other in _ids(path, repeats.rows).items():
+            found[row] = place, f"{name}: of {other}{_cosines(repeats, row)}"
+    return found
+
+
+def _cosines(repeats: Repeats, row: int) -> str:
+    words = [f"{values[row]:.4f} ({name})" for name, values in repeats.cosines.items()]
+    return f", cosine {', '.join(words)}" if words else ""
 
 
 def _ids(path: Path, repeats: np.ndarray) -> dict[int, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from mova.curate.decide.verdicts import NEAR_DUPLICATES
 from mova.curate.folder import OutputFolder
 from mova.curate.records import ClipRecord
 from mova.curate.summary import read_summary
@@ -14,8 +16,10 @@ from mova.curate.tables import arrow, clips_of, iter_batches, score_names
 from mova.errors import DataError
 from mova.files.json_file import Fields, as_fields, shorten
 from mova.scorers.base import Absence
+from mova.scorers.registry import all_spaces
 
 _MOST_NAMED: Final = 5
+_NOT_MEASURED: Final = "no scorer of this run measures it"
 
 
 @dataclass(frozen=True)
@@ -125,5 +129,15 @@ def _measured(gate: Fields, clip: ClipRecord) -> Iterator[tuple[str, str]]:
         score = clip.scores.get(measure)
         if score is not None:
             yield measure, score.reason if score.value is None else f"{score.value:.6g}"
-        elif measure in (gate.text("name"), *gate.text("name").split(" or ")) and measure != "near_duplicates":
-            yield measure, "no scorer of this run measures it"
+        elif measure in _measure_of_space():
+            behind = clip.scores.get(_measure_of_space()[measure])
+            if behind is None or behind.value is None:
+                yield measure, _NOT_MEASURED if behind is None else behind.reason
+        elif measure in (gate.text("name"), *gate.text("name").split(" or ")) and measure != NEAR_DUPLICATES:
+            yield measure, _NOT_MEASURED
+
+
+@lru_cache(maxsize=1)
+def _measure_of_space() -> dict[str, str]:
+    """Return, by name of an embedding, the measure that tells why there is none."""
+    return {space.name: space.measure for space in all_spaces()}

@@ -11,10 +11,13 @@ import numpy as np
 
 from mova.curate.config.verdicts import Gate
 from mova.curate.score.duplicates import near_duplicates
+from mova.curate.score.neighbours import near_by_cosine
 from mova.errors import ConfigError
 from mova.recipe.base import nearest_name
 
 TEXT_SCORE: Final = "text_area"
+NEAR_DUPLICATES: Final = "near_duplicates"
+"""How the names of gates on them begin."""
 HASHES: Final = ("image_hash", "audio_hash")
 _MOST_TEXT: Final = 0.0
 # In the order of `Gate`: words of a rule, and how it compares.
@@ -67,6 +70,8 @@ class Evidence:
         tags: (N,) bool by tag.
         hashes: (N, words) uint64 by name; zeros where there is none.
         has_hash: (N,) bool by name.
+        embeddings: (N, width) by name of the space; they may be mapped from files.
+        no_embedding: (N,) uint8 of `Absent` by name of the space: why a clip has none.
     """
 
     is_open: np.ndarray
@@ -75,6 +80,8 @@ class Evidence:
     tags: Mapping[str, np.ndarray] = field(default_factory=dict)
     hashes: Mapping[str, np.ndarray] = field(default_factory=dict)
     has_hash: Mapping[str, np.ndarray] = field(default_factory=dict)
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    no_embedding: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,19 @@ class _Choice(Ruling):
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """Which clips are near-duplicates of which, by one gate.
+
+    Attributes:
+        rows: (N,) int64, row of the clip that one repeats; -1 elsewhere.
+        cosines: (N,) float32 by name of the space, of the two clips; none where hashes were compared.
+    """
+
+    rows: np.ndarray
+    cosines: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Decisions:
     """What was decided of N clips by G gates.
 
@@ -114,13 +134,13 @@ class Decisions:
         rulings: the gates.
         verdicts: (N,) uint8 of `Verdict`.
         outcomes: (G, N) uint8 of `Outcome`; of clips that were not open it says nothing.
-        repeats: (N,) int64, row of the clip that a near-duplicate repeats; -1 elsewhere.
+        repeats: of each gate on near-duplicates that could be applied, by its place among the gates.
     """
 
     rulings: tuple[Ruling, ...]
     verdicts: np.ndarray
     outcomes: np.ndarray
-    repeats: np.ndarray
+    repeats: Mapping[int, Repeats] = field(default_factory=dict)
 
 
 def names_of(gates: Sequence[Gate]) -> list[str]:
@@ -142,23 +162,38 @@ def tags_of(gates: Sequence[Gate]) -> list[str]:
 
 
 def wants_hashes(gates: Sequence[Gate]) -> bool:
-    """Say whether a gate looks for near-duplicates."""
-    return any(gate.near_duplicates is not None for gate in gates)
+    """Say whether a gate looks for near-duplicates by their hashes."""
+    return any(isinstance(gate.near_duplicates, int) for gate in gates)
 
 
-def check_gates(gates: Sequence[Gate], known: Collection[str]) -> None:
-    """Refuse gates on measures that no scorer has.
+def embeddings_of(gates: Sequence[Gate]) -> list[str]:
+    """Return the spaces in which gates look for near-duplicates, each once, in their order."""
+    return list(
+        dict.fromkeys(
+            name for gate in gates if isinstance(gate.near_duplicates, Mapping) for name in gate.near_duplicates
+        )
+    )
+
+
+def check_gates(gates: Sequence[Gate], known: Collection[str], spaces: Collection[str] = ()) -> None:
+    """Refuse gates on measures or embeddings that no scorer has.
 
     Args:
         gates: of a recipe, without those of a preset.
         known: names of all measures.
+        spaces: names of all embeddings.
 
     Raises:
-        ConfigError: names the nearest measure.
+        ConfigError: names the nearest.
     """
     for name in names_of(gates):
         if name not in known:
             raise ConfigError(f"verdicts.gates: no scorer measures {name!r}{nearest_name(name, sorted(known))}")
+    for name in embeddings_of(gates):
+        if name not in spaces:
+            raise ConfigError(
+                f"verdicts.gates: no scorer gives embeddings {name!r}{nearest_name(name, sorted(spaces))}"
+            )
 
 
 def decide(gates: Sequence[Gate], evidence: Evidence) -> Decisions:
@@ -168,7 +203,8 @@ def decide(gates: Sequence[Gate], evidence: Evidence) -> Decisions:
     that meets all gates that could be looked at, while the scorer of another failed, is failed. A gate whose measure
     was skipped for all clips alike is not applied; one whose measure is not applicable to a clip does not concern it.
     A choice (`any`) is met when one of its conditions is, and not met when none is that concerns the clip; it is not
-    applied when the answer hangs on a measure that was skipped.
+    applied when the answer hangs on a measure that was skipped. Gates on near-duplicates come last, one after the
+    other: each looks at what all others have kept so far.
 
     Args:
         gates: in the order of their reasons.
@@ -177,7 +213,7 @@ def decide(gates: Sequence[Gate], evidence: Evidence) -> Decisions:
     count = len(evidence.is_open)
     outcomes = np.full((len(gates), count), Outcome.MET, np.uint8)
     rulings: list[Ruling] = []
-    repeats = np.full(count, -1, np.int64)
+    repeats: dict[int, Repeats] = {}
     for index, gate in enumerate(gates):
         rulings.append(_ruling(gate, evidence))
         if gate.near_duplicates is None:
@@ -185,8 +221,9 @@ def decide(gates: Sequence[Gate], evidence: Evidence) -> Decisions:
     for index, gate in enumerate(gates):
         if gate.near_duplicates is not None:
             survives = ~np.any((outcomes == Outcome.NOT_MET) | (outcomes == Outcome.NOT_MEASURED), axis=0)
-            outcomes[index], repeated = _repeated(gate.near_duplicates, evidence, evidence.is_open & survives)
-            repeats = np.where(repeated >= 0, repeated, repeats)
+            outcomes[index], found = _repeated(gate.near_duplicates, evidence, evidence.is_open & survives)
+            if found is not None:
+                repeats[index] = found
     verdicts = np.full(count, Verdict.KEPT, np.uint8)
     verdicts[np.any(outcomes == Outcome.NOT_MEASURED, axis=0)] = Verdict.FAILED
     verdicts[np.any(outcomes == Outcome.NOT_MET, axis=0)] = Verdict.REJECTED
@@ -214,11 +251,21 @@ def _ruling(gate: Gate, evidence: Evidence) -> Ruling:
     if gate.text is not None:
         return Ruling("text", str(gate.text), {TEXT_SCORE: _MOST_TEXT})
     if gate.near_duplicates is not None:
-        rule = f"further than {gate.near_duplicates} bits of 64 from every clip that is kept before"
-        return Ruling("near_duplicates", rule, {"bits": float(gate.near_duplicates)})
+        return _ruling_on_repeats(gate.near_duplicates)
     inner = [_ruling(part, evidence) for part in gate.any or ()]
     thresholds = {f"{part.name}.{bound}": value for part in inner for bound, value in part.thresholds.items()}
     return _Choice(" or ".join(part.name for part in inner), " or ".join(part.rule for part in inner), thresholds)
+
+
+def _ruling_on_repeats(limits: int | Mapping[str, float]) -> Ruling:
+    if not isinstance(limits, Mapping):
+        rule = f"further than {limits} bits of 64 from every clip that is kept before"
+        return Ruling(NEAR_DUPLICATES, rule, {"bits": float(limits)})
+    below = " or ".join(f"below {least:g} in {name}" for name, least in limits.items())
+    thresholds = {f"{name}.cosine": float(least) for name, least in limits.items()}
+    return Ruling(
+        f"{NEAR_DUPLICATES}_by_{'_'.join(limits)}", f"{below} by cosine with every clip that is kept before", thresholds
+    )
 
 
 def _quantile_words(gate: Gate, bound: str) -> str:
@@ -274,11 +321,15 @@ def _any(parts: Sequence[np.ndarray]) -> np.ndarray:
     return said
 
 
-def _repeated(bits: int, evidence: Evidence, survives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a gate on near-duplicates says, and which rows are repeated: (N,) each."""
+def _repeated(
+    limits: int | Mapping[str, float], evidence: Evidence, survives: np.ndarray
+) -> tuple[np.ndarray, Repeats | None]:
+    """Return what a gate on near-duplicates says: (N,) uint8 of `Outcome`; and which rows are repeated."""
+    if isinstance(limits, Mapping):
+        return _near(limits, evidence, survives)
     count = len(survives)
     if HASHES[0] not in evidence.hashes:
-        return np.full(count, Outcome.NOT_APPLIED, np.uint8), np.full(count, -1, np.int64)
+        return np.full(count, Outcome.NOT_APPLIED, np.uint8), None
     has = evidence.has_hash[HASHES[0]]
     is_heard = evidence.has_hash.get(HASHES[1], np.zeros(count, bool))
     repeats = np.full(count, -1, np.int64)
@@ -286,8 +337,35 @@ def _repeated(bits: int, evidence: Evidence, survives: np.ndarray) -> tuple[np.n
     for some in (survives & has & is_heard, survives & has & ~is_heard):
         rows = np.flatnonzero(some)
         also = evidence.hashes[HASHES[1]][rows] if HASHES[1] in evidence.hashes else None
-        first = rows[near_duplicates(evidence.hashes[HASHES[0]][rows], bits, also)]
+        first = rows[near_duplicates(evidence.hashes[HASHES[0]][rows], limits, also)]
         repeats[rows] = np.where(first == rows, -1, first)
     outcome = np.where(repeats >= 0, Outcome.NOT_MET, Outcome.MET).astype(np.uint8)
     outcome[~has] = Outcome.NOT_APPLICABLE
-    return outcome, repeats
+    return outcome, Repeats(repeats)
+
+
+def _near(limits: Mapping[str, float], evidence: Evidence, survives: np.ndarray) -> tuple[np.ndarray, Repeats | None]:
+    """Return the same of a gate on embeddings; a clip that lacks one of them is compared with none."""
+    count = len(survives)
+    if any(name not in evidence.embeddings for name in limits):
+        return np.full(count, Outcome.NOT_APPLIED, np.uint8), None
+    absent = np.stack([evidence.no_embedding[name] for name in limits])
+    rows = np.flatnonzero(survives & np.all(absent == Absent.NO, axis=0))
+    first, cosines = near_by_cosine([evidence.embeddings[name] for name in limits], list(limits.values()), rows)
+    repeats = np.full(count, -1, np.int64)
+    repeats[rows] = np.where(first == np.arange(len(rows)), -1, rows[first])
+    likeness = {name: np.full(count, np.nan, np.float32) for name in limits}
+    for values, found in zip(likeness.values(), cosines, strict=True):
+        values[rows] = found
+    outcome = np.where(repeats >= 0, Outcome.NOT_MET, Outcome.MET).astype(np.uint8)
+    for absence, said in _UNLIKE.items():
+        outcome[np.any(absent == absence, axis=0)] = said
+    return outcome, Repeats(repeats, likeness)
+
+
+# The last of them that fits is what a gate says.
+_UNLIKE: Final = {
+    Absent.NOT_APPLICABLE: Outcome.NOT_APPLICABLE,
+    Absent.SKIPPED: Outcome.NOT_APPLIED,
+    Absent.FAILED: Outcome.NOT_MEASURED,
+}

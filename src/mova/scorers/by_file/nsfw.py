@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from mova.scorers.base import Direction, Findings, Measure, Needs, Score
+from mova.scorers.base import Direction, EmbeddingSpace, Findings, Measure, Needs, Score
 from mova.scorers.by_file.files import NSFW
 from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 FRAME_RATE: Final = 1.0
 SHORT_SIDE: Final = 256
 _CROP: Final = 224
+_POOLED: Final = "/ReduceMean_output_0"
+"""Of the graph: the vector before the last layer."""
+OPEN_NSFW: Final = EmbeddingSpace(
+    "open_nsfw", 1024, "nsfw", "Open NSFW, a network of the ResNet family: clips that look alike, mean of the frames."
+)
 _MEAN_BGR: Final = np.array([104.0, 117.0, 123.0], np.float32)
 
 
 class NsfwScorer(FileScorer):
-    """Probability of pornographic content, of the worst frame.
+    """Probability of pornographic content, of the worst frame; and the network's vector of what is seen.
 
     Args:
         folder: with the file; None where there is none.
@@ -41,16 +46,19 @@ class NsfwScorer(FileScorer):
             "Open NSFW: probability of pornographic content in the worst frame; below 0.2 is safe, above 0.8 is not.",
         ),
     )
+    spaces = (OPEN_NSFW,)
     needs = Needs(frames=True, packages=("onnxruntime",), weights=(NSFW,))
 
     def find(self, clip: ClipMedia, folder: Path) -> Findings:
         """Return the probability for the worst of one frame a second."""
         frames = clip.frames(frame_rate=min(FRAME_RATE, clip.frame_rate), short_side=SHORT_SIDE)
-        return Findings({"nsfw": Score.of(float(nsfw_probabilities(frames, folder).max()))})
+        probabilities, vectors = see(frames, folder)
+        scores = {"nsfw": Score.of(float(probabilities.max()))}
+        return Findings(scores, embeddings={OPEN_NSFW.name: vectors.mean(axis=0)})
 
 
-def nsfw_probabilities(frames: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the probability (F,) of each frame.
+def see(frames: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability (F,) and the vector (F, 1024) float32, 0 or more, of each frame.
 
     Args:
         frames: (F, H, W, 3) uint8 of any size.
@@ -58,7 +66,8 @@ def nsfw_probabilities(frames: np.ndarray, folder: Path) -> np.ndarray:
     """
     session = _session(folder / NSFW.name)
     seen = np.stack([_as_taught(frame) for frame in frames])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: seen})[0][:, 1])
+    probabilities, vectors = session.run(None, {session.get_inputs()[0].name: seen})
+    return np.asarray(probabilities[:, 1]), np.asarray(vectors)
 
 
 def _as_taught(frame: np.ndarray) -> np.ndarray:
@@ -73,4 +82,4 @@ def _as_taught(frame: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _session(path: Path) -> InferenceSession:
-    return open_onnx(path)
+    return open_onnx(path, (_POOLED,))

