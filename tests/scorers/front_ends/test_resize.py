@@ -29,3 +29,11 @@ def test_without_antialias_fine_grain_stays():
 def test_frames_of_the_size_are_the_same():
     frames = texture(24, 24)[None]
     assert resized(frames, (24, 24)) is frames
+
+
+@pytest.mark.parametrize("size", [(24, 40), (90, 130)], ids=("smaller", "larger"))
+def test_native_bicubic_rounds_twice_as_pillow_does(size):
+    frames = np.stack([texture(60, 100, seed) for seed in range(9)])
+    theirs = [Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC) for frame in frames]
+    apart = np.abs(resized(frames, size, mode="bicubic", native=True).astype(int) - np.stack(theirs))
+    assert apart.max() <= 2
