@@ -120,10 +120,10 @@ def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips
     )
 
 
-def test_weights_without_a_network_are_a_reason_too(clips, tmp_path):
+def test_a_damaged_file_of_weights_is_a_reason_too(clips, tmp_path):
     (tmp_path / "DOVER.pth").write_bytes(b"weights")
     (found,) = make_scorers(["dover"], ScorerSettings(weights=tmp_path)).score(clips[:1])
-    assert found.scores["dover_technical"].reason == "skipped: package: this version has no network for DOVER.pth"
+    assert "must be a whole file of torch.save" in found.scores["dover_technical"].reason
 
 
 def test_a_clip_that_a_scorer_raises_for_does_not_take_the_others_along(clips):

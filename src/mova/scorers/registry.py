@@ -33,9 +33,13 @@ from mova.scorers.image_faults import ImageFaultScorer
 from mova.scorers.levels import LevelScorer
 from mova.scorers.motion import MotionScorer
 from mova.scorers.published.audio_classes import AudioClassScorer
+from mova.scorers.published.audiobox import AudioboxScorer
+from mova.scorers.published.clap import ClapScorer
 from mova.scorers.published.desync import DesyncScorer
+from mova.scorers.published.dover import DoverScorer
 from mova.scorers.published.imagebind import ImageBindScorer
 from mova.scorers.published.quirks import NO_QUIRKS, Quirks
+from mova.scorers.published.video_reward import VideoRewardScorer
 from mova.scorers.sound_events import SoundEventScorer
 from mova.scorers.spectrum import SpectrumScorer
 from mova.scorers.speech_quality import SpeechQualityScorer
@@ -80,6 +84,10 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     "imagebind": lambda settings: ImageBindScorer(settings.weights, settings.quirks, settings.imagebind_spacing),
     "synchformer": lambda settings: DesyncScorer(settings.weights, settings.quirks),
     **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
+    "dover": lambda settings: DoverScorer(settings.weights),
+    "audiobox": lambda settings: AudioboxScorer(settings.weights),
+    "clap": lambda settings: ClapScorer(settings.weights),
+    "video_reward": lambda settings: VideoRewardScorer(settings.weights),
 }
 
 SCORER_NAMES: Final = tuple(_MAKERS)

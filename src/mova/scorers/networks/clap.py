@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import torch
+from torch import nn
 
 from mova.scorers.networks.published_names import PublishedName, SpeaksPublishedNames
 
@@ -100,6 +101,7 @@ class ClapNetwork(SpeaksPublishedNames):
 
         super().__init__()
         whole = ClapModel(config or clap_config())
+        _count_positions(whole.text_model.embeddings)
         # Its parts stand here by their own names, so that no prefix has to be cut off.
         for name, module in whole.named_children():
             self.add_module(name, module)
@@ -129,3 +131,11 @@ class ClapNetwork(SpeaksPublishedNames):
         """
         read = self.get_submodule("text_model")(input_ids=ids, attention_mask=mask).pooler_output
         return torch.nn.functional.normalize(self.get_submodule("text_projection")(read), dim=-1)
+
+
+def _count_positions(embeddings: nn.Module) -> None:
+    """Make the tables of counting, for which nothing is published, where they are needed: never on the meta device."""
+    places = embeddings.get_buffer("position_ids").shape[1]
+    with torch.device("cpu"):
+        embeddings.register_buffer("position_ids", torch.arange(places)[None])
+        embeddings.register_buffer("token_type_ids", torch.zeros(1, places, dtype=torch.long))
