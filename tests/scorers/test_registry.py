@@ -88,9 +88,11 @@ def test_every_measure_that_recipes_may_name_is_there_once():
 
 def test_every_embedding_has_a_name_of_its_own_and_a_measure_that_tells_why_there_is_none():
     spaces = all_spaces()
-    assert {space.name: space.width for space in spaces} == {"yamnet": 1024, "open_nsfw": 1024, "ge2e": 256}
+    widths = {"yamnet": 1024, "open_nsfw": 1024, "ge2e": 256}
+    widths |= {"cnn14": 2048, "cnn14_logits": 527, "imagebind_video": 1024, "imagebind_audio": 1024}
+    assert {space.name: space.width for space in spaces} == widths
     assert {space.measure for space in spaces} <= {measure.name for measure in all_measures()}
-    assert make_scorers(["levels", "nsfw"]).spaces == spaces[2:]
+    assert make_scorers(["levels", "nsfw"]).spaces == spaces[2:3]
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():
@@ -111,17 +113,17 @@ def test_scorers_are_applied_in_one_order_however_they_are_named():
 def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips):
     names = [name for name in SCORER_NAMES if name in ("dover", "audiobox", "imagebind", "synchformer", "syncnet")]
     (found,) = make_scorers(names).score(clips[:1])
-    assert len(found.scores) == 10
+    assert len(found.scores) == 12
     assert all(score.reason.startswith(SKIPPED[0]) for score in found.scores.values())
     assert found.scores["dover_technical"].reason == (
         "skipped: weights: DOVER.pth, from VQAssessment/DOVER, release 0.1, licence: S-Lab 1.0, non-commercial"
     )
 
 
-def test_weights_without_a_network_are_a_reason_too(clips, tmp_path):
+def test_a_damaged_file_of_weights_is_a_reason_too(clips, tmp_path):
     (tmp_path / "DOVER.pth").write_bytes(b"weights")
     (found,) = make_scorers(["dover"], ScorerSettings(weights=tmp_path)).score(clips[:1])
-    assert found.scores["dover_technical"].reason == "skipped: package: this version has no network for DOVER.pth"
+    assert "must be a whole file of torch.save" in found.scores["dover_technical"].reason
 
 
 def test_a_clip_that_a_scorer_raises_for_does_not_take_the_others_along(clips):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -97,9 +97,10 @@ def make_plan(
     """
     if not 1 <= workers <= 64:
         raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
-    base = ScorerSettings(find_folder(weights))
-    short_side = None if full_size_flow else base.flow_short_side
-    return MeasurePlan(choose_scorers(metrics), ScorerSettings(base.weights, short_side, base.text_rate))
+    settings = ScorerSettings(find_folder(weights))
+    if full_size_flow:
+        settings = replace(settings, flow_short_side=None)
+    return MeasurePlan(choose_scorers(metrics), settings)
 
 
 def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:

@@ -27,10 +27,19 @@ from mova.scorers.by_file.faces import FaceScorer
 from mova.scorers.by_file.nsfw import NsfwScorer
 from mova.scorers.by_file.voice import VoiceScorer
 from mova.scorers.clip_media import ClipMedia
+from mova.scorers.front_ends.clip_starts import Spacing
 from mova.scorers.hashes import HashScorer
 from mova.scorers.image_faults import ImageFaultScorer
 from mova.scorers.levels import LevelScorer
 from mova.scorers.motion import MotionScorer
+from mova.scorers.published.audio_classes import AudioClassScorer
+from mova.scorers.published.audiobox import AudioboxScorer
+from mova.scorers.published.clap import ClapScorer
+from mova.scorers.published.desync import DesyncScorer
+from mova.scorers.published.dover import DoverScorer
+from mova.scorers.published.imagebind import ImageBindScorer
+from mova.scorers.published.quirks import NO_QUIRKS, Quirks
+from mova.scorers.published.video_reward import VideoRewardScorer
 from mova.scorers.sound_events import SoundEventScorer
 from mova.scorers.spectrum import SpectrumScorer
 from mova.scorers.speech_quality import SpeechQualityScorer
@@ -46,11 +55,15 @@ class ScorerSettings:
         weights: folder of weights; None where there is none.
         flow_short_side: pixels of the shorter side at which AV-Align looks; None takes the clip's own.
         text_rate: frames per second in which text is looked for.
+        quirks: of the reference evaluation that are taken over.
+        imagebind_spacing: of the clips of a sound that ImageBind listens to.
     """
 
     weights: Path | None = None
     flow_short_side: int | None = 256
     text_rate: float = 1.0
+    quirks: Quirks = NO_QUIRKS
+    imagebind_spacing: Spacing = Spacing.THIRDS
 
 
 _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
@@ -67,7 +80,14 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     "voice": lambda settings: VoiceScorer(settings.weights),
     "faces": lambda settings: FaceScorer(settings.weights),
     "nsfw": lambda settings: NsfwScorer(settings.weights),
+    "cnn14": lambda settings: AudioClassScorer(settings.weights),
+    "imagebind": lambda settings: ImageBindScorer(settings.weights, settings.quirks, settings.imagebind_spacing),
+    "synchformer": lambda settings: DesyncScorer(settings.weights, settings.quirks),
     **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
+    "dover": lambda settings: DoverScorer(settings.weights),
+    "audiobox": lambda settings: AudioboxScorer(settings.weights),
+    "clap": lambda settings: ClapScorer(settings.weights),
+    "video_reward": lambda settings: VideoRewardScorer(settings.weights),
 }
 
 SCORER_NAMES: Final = tuple(_MAKERS)

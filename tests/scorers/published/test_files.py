@@ -1,5 +1,6 @@
 """Published weights come into a network as they are stored; what does not fit is said in one text."""
 
+import argparse
 import collections
 import pickle
 
@@ -76,6 +77,13 @@ def test_wrappers_and_prefixes_are_taken_off(weights, tmp_path, wrapped):
     for key in wrapped:
         content = {key: content, "epoch": 3}
     assert equal(loaded(stored(tmp_path / "w.pth", content), prefixes=("module.",)), weights)
+
+
+def test_settings_beside_weights_are_passed_over(weights, tmp_path):
+    omegaconf = pytest.importorskip("omegaconf")
+    settings = omegaconf.OmegaConf.create({"model": {"dim": 3, "names": ["a", None]}, "rate": 0.1, "again": "${rate}"})
+    content = {"model": weights, "args": settings, "place": tmp_path, "options": argparse.Namespace(seed=1)}
+    assert equal(loaded(stored(tmp_path / "w.pth", content)), weights)
 
 
 def test_counters_may_lack_and_others_only_where_they_are_named(weights, tmp_path):

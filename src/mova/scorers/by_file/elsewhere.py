@@ -61,26 +61,6 @@ ELSEWHERE: Final = (
         ),
     ),
     ElsewhereScorer(
-        "imagebind",
-        (_higher("imagebind", "ImageBind: cosine between what is seen and what is heard."),),
-        Needs(
-            frames=True,
-            audio=True,
-            weights=(
-                WeightsFile("imagebind_huge.pth", "facebookresearch/ImageBind", "CC-BY-NC-SA-4.0, non-commercial"),
-            ),
-        ),
-    ),
-    ElsewhereScorer(
-        "synchformer",
-        (Measure("desync", "s", Direction.LOWER, "Synchformer: how far sound and video are apart."),),
-        Needs(
-            frames=True,
-            audio=True,
-            weights=(WeightsFile("synchformer_24-01-04T16-39-21.pt", "v-iashin/Synchformer", "MIT (code)"),),
-        ),
-    ),
-    ElsewhereScorer(
         "syncnet",
         (
             Measure("lse_d", "", Direction.LOWER, "SyncNet: distance between lips and speech at the best offset."),

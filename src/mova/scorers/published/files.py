@@ -21,6 +21,23 @@ _WRAPPERS: Final = ("state_dict", "model")
 _COUNTER: Final = "num_batches_tracked"
 """Of batch normalisation; nothing reads it when a network is applied, and files of before 2018 lack it."""
 _NAMED: Final = 4
+_SETTINGS: Final = (
+    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode"),
+    *("omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata", "argparse.Namespace"),
+    *("pathlib.PosixPath", "pathlib._local.PosixPath", "collections.defaultdict", "typing.Any"),
+    *("builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str", "builtins.bool"),
+)
+"""Kinds of settings that lie beside weights in published files."""
+
+
+class _Settings:
+    """Stands for settings in a file: of what they say nothing is made."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
 def load_published(
@@ -35,7 +52,7 @@ def load_published(
 
     The network may stand on the meta device, where it has no buffers beside its state dict: it takes the tensors of
     the file as they are, mapped where the format allows it, and only those of another precision are copied. Nothing in
-    the file is executed.
+    the file is executed; settings beside the weights are passed over.
 
     Args:
         network: whose state dict has the published names.
@@ -105,7 +122,8 @@ def _read(path: Path) -> Mapping[object, object]:
         with open_weights(path, device="cpu", error=ConfigError) as stored:
             return {key: stored.tensor(key) for key in stored.keys}
     try:
-        with warnings.catch_warnings():
+        passed_over = torch.serialization.safe_globals([(_Settings, name) for name in _SETTINGS])
+        with warnings.catch_warnings(), passed_over:
             # Archives of TorchScript are warned of before they are refused.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
