@@ -125,7 +125,7 @@ def _level(value: float) -> float:
 
 
 def _strip(words: str, duration_s: float, *drawn: Content, label: str = "") -> Html:
-    picture = element(
+    drawing = element(
         "svg",
         *drawn,
         element("line", x1=-1, y1=0, x2=-1, y2=_HEIGHT, class_="cursor"),
@@ -136,4 +136,4 @@ def _strip(words: str, duration_s: float, *drawn: Content, label: str = "") -> H
         class_="timeline",
         data_duration=round(duration_s, 4),
     )
-    return joined(element("p", label, class_="detail"), picture) if label else picture
+    return joined(element("p", label, class_="detail"), drawing) if label else drawing

@@ -38,7 +38,7 @@ def run(
         Path, typer.Option(help="Folder for clips and figures; given again, what is there is not made again.")
     ],
     images: Annotated[
-        Path | None, typer.Option(help="Of a file of prompts: folder with first frames, ID.png or CATEGORY/ID.png.")
+        Path | None, typer.Option(help="Folder with first frames of a file of prompts, ID.png or CATEGORY/ID.png.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Take at most so many items, the categories in turn.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial noise; item i has number i of it.")] = 0,

@@ -104,11 +104,11 @@ def _prepare(root: Path, folder: Path, index: int, path: Path, traces: tuple[Tra
         rate, duration_s = media.frame_rate, media.duration_s
         if media.has_audio:
             sound = media.waveform(_RATE)
-    picture = ""
+    image = ""
     if len(sound):
-        picture = f"{_FOLDER}/{index:05d}.png"
-        _write_spectrogram(root / picture, sound)
-    return ShownClip(index, _beside(root, folder, index, path), rate, duration_s, sound, picture, traces)
+        image = f"{_FOLDER}/{index:05d}.png"
+        _write_spectrogram(root / image, sound)
+    return ShownClip(index, _beside(root, folder, index, path), rate, duration_s, sound, image, traces)
 
 
 def _beside(root: Path, folder: Path, index: int, path: Path) -> str:
