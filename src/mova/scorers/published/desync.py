@@ -35,7 +35,8 @@ FRAME_RATE: Final = 25
 SAMPLE_RATE: Final = 16_000
 WINDOW: Final = 14
 """Segments that the head looks at together: 4.8 seconds."""
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = {"cuda": 14}
+"""Segments that are looked at together, by the kind of the device; elsewhere two."""
 
 
 class DesyncScorer:
@@ -116,21 +117,23 @@ def offsets_s(frames: np.ndarray, sound: np.ndarray, network: Synchformer) -> tu
     """
     import torch
 
-    from mova.scorers.front_ends.image_crops import synchformer_segments
-    from mova.scorers.front_ends.published_mels import synchformer_mels
+    from mova.scorers.front_ends.image_crops import SEGMENT_FRAMES, SEGMENT_STEP_FRAMES
+    from mova.scorers.front_ends.published_mels import num_segments, synchformer_mels
     from mova.scorers.published.networks import device_of
 
     device = device_of(network)
-    mels, segments = synchformer_mels(sound), synchformer_segments(frames)
-    count = min(len(mels), len(segments))
+    mels = synchformer_mels(sound)
+    count = min(len(mels), num_segments(len(frames), SEGMENT_FRAMES, SEGMENT_STEP_FRAMES))
     starts = (0, count - WINDOW)
     wanted = sorted({start + index for start in starts for index in range(WINDOW)})
     with torch.inference_mode():
         seen: dict[int, torch.Tensor] = {}
         heard: dict[int, torch.Tensor] = {}
-        for first in range(0, len(wanted), _AT_ONCE):
-            batch = wanted[first : first + _AT_ONCE]
-            seen.update(zip(batch, network.video_features(segments[None, batch].to(device))[0], strict=True))
+        at_once = _AT_ONCE.get(device.type, 2)
+        for first in range(0, len(wanted), at_once):
+            batch = wanted[first : first + at_once]
+            segments = _segments_of(frames, batch).to(device)
+            seen.update(zip(batch, network.video_features(segments)[0], strict=True))
             heard.update(zip(batch, network.audio_features(mels[None, batch].to(device))[0], strict=True))
         windows = [
             torch.stack([torch.stack([features[start + index] for index in range(WINDOW)]) for start in starts])
@@ -139,6 +142,16 @@ def offsets_s(frames: np.ndarray, sound: np.ndarray, network: Synchformer) -> tu
         classes = network.logits(*windows).argmax(dim=-1).tolist()
     grid = network.offsets_s()
     return float(grid[classes[0]]), float(grid[classes[1]])
+
+
+def _segments_of(frames: np.ndarray, wanted: Sequence[int]) -> torch.Tensor:
+    """Return some segments as numbers, (1, N, 16, 3, 224, 224): whole videos would take four times the memory."""
+    import torch
+
+    from mova.scorers.front_ends.image_crops import SEGMENT_FRAMES, SEGMENT_STEP_FRAMES, synchformer_segments
+
+    starts = [SEGMENT_STEP_FRAMES * index for index in wanted]
+    return torch.cat([synchformer_segments(frames[start : start + SEGMENT_FRAMES]) for start in starts])[None]
 
 
 @lru_cache(maxsize=1)
