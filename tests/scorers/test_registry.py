@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from mova.errors import ConfigError
+from mova.scorers import registry
 from mova.scorers.base import SKIPPED, Direction, Findings, Measure, Needs, Score, WeightsFile
+from mova.scorers.front_ends.clip_starts import Spacing
+from mova.scorers.published.quirks import MOVA_QUIRKS, NO_QUIRKS
 from mova.scorers.registry import (
     SCORER_NAMES,
     ScorerSet,
@@ -118,6 +121,19 @@ def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips
     assert found.scores["dover_technical"].reason == (
         "skipped: weights: DOVER.pth, from VQAssessment/DOVER, release 0.1, licence: S-Lab 1.0, non-commercial"
     )
+
+
+def test_quirks_of_the_reference_reach_the_scorers_that_have_them(monkeypatch):
+    given = {}
+    for name in ("ClapScorer", "DesyncScorer", "ImageBindScorer"):
+        monkeypatch.setattr(
+            registry, name, lambda *args, name=name, **options: given.update({name: (*args, options)}) or Fixed(name)
+        )
+    for quirks in (NO_QUIRKS, MOVA_QUIRKS):
+        make_scorers(["clap", "imagebind", "synchformer"], ScorerSettings(quirks=quirks))
+        assert given["ClapScorer"] == (None, {"hears_32_khz": quirks.clap_32_khz})
+        assert given["DesyncScorer"] == (None, quirks, {})
+        assert given["ImageBindScorer"] == (None, quirks, Spacing.THIRDS, {})
 
 
 def test_a_damaged_file_of_weights_is_a_reason_too(clips, tmp_path):

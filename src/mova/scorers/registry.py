@@ -86,7 +86,7 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
     "dover": lambda settings: DoverScorer(settings.weights),
     "audiobox": lambda settings: AudioboxScorer(settings.weights),
-    "clap": lambda settings: ClapScorer(settings.weights),
+    "clap": lambda settings: ClapScorer(settings.weights, hears_32_khz=settings.quirks.clap_32_khz),
     "video_reward": lambda settings: VideoRewardScorer(settings.weights),
 }
 
