@@ -9,8 +9,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import Qwen2VLConfig
 
+from mova.scorers.networks.audiobox import AXES, AudioboxNetwork
 from mova.scorers.networks.video_reward import MARKS, Adapters, VideoRewardNetwork
 
+HEADS = {"proj_num_layer": 5, "proj_ln": True, "nth_layer": 13, "output_dim": 1, "normalize_embed": True}
+TARGETS = {axis: {"mean": 5.0 + place, "std": 1.5} for place, axis in enumerate(AXES)}
 VIDEO_TOKEN = "<|video_pad|>"
 QWEN_WORDS = ("<unk>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", VIDEO_TOKEN)
 TEMPLATE = f"Judge it. {MARKS[0]} {MARKS[1]} Prompt - {{text_prompt}} {MARKS[2]}\n"
@@ -26,6 +29,12 @@ def save_roberta(path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path))
+
+
+def audiobox_checkpoint(network: AudioboxNetwork) -> dict[str, object]:
+    """Return what the published file of Audiobox Aesthetics holds, with the weights of a network."""
+    state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    return {"state_dict": state, "model_cfg": HEADS, "target_transform": TARGETS}
 
 
 def reward_config(vocabulary: int, video_token: int) -> Qwen2VLConfig:

@@ -80,6 +80,27 @@ def test_means_before_weights_equal_weights_before_means(small):
         assert torch.allclose(small(sound, lengths)[:, AXES.index("PC")], expected, atol=1e-6)
 
 
+def test_what_the_first_layer_is_given_is_what_was_recorded():
+    record = open_record("audiobox_aesthetics")
+    network = AudioboxNetwork(wavlm=WavLMConfig(num_hidden_layers=1)).eval()
+    gains = record.facts["weight_rule"]["gains"]
+    # The convolutions and what follows them; the layers themselves are a slow test.
+    given = [name for name in network.state_dict() if name.startswith("wavlm_model.") and ".layers." not in name]
+    drawn = {
+        name: torch.from_numpy(
+            fill_weights.value(name, record.facts["state_dict"][name][0], fill_weights.gain_for(name, gains))
+        )
+        for name in given
+    }
+    network.load_state_dict(network.state_dict() | drawn)
+    sound = fill_weights.voice("audiobox/sound0", 128_667, 16_000).astype("float32") / 32768.0
+    windows, lengths = windows_of(sound, 160_000)
+    with torch.inference_mode():
+        layers, _ = network.layers(torch.from_numpy(windows), torch.from_numpy(lengths))
+    atol = record.facts["tolerance"]["suggested_atol"]["intermediate.first_layer"]
+    assert torch.allclose(layers[0][0, :20], record.tensors["intermediate.first_layer"], rtol=1e-5, atol=atol)
+
+
 @pytest.mark.slow
 def test_layers_and_opinions_are_those_that_were_recorded():
     record = open_record("audiobox_aesthetics")

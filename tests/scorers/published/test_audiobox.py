@@ -8,12 +8,11 @@ import torch
 from transformers import WavLMConfig
 
 from mova.errors import ConfigError
-from mova.scorers.networks.audiobox import AXES, AudioboxNetwork
+from mova.scorers.networks.audiobox import AudioboxNetwork
 from mova.scorers.published.audiobox import AUDIOBOX, AudioboxScorer, AudioboxSettings, opinions, read_settings
 from shared_scoring import clip_of, reason, score, still, tone
+from small_scorers import HEADS, TARGETS, audiobox_checkpoint
 
-TARGETS = {axis: {"mean": 5.0 + place, "std": 1.5} for place, axis in enumerate(AXES)}
-HEADS = {"proj_num_layer": 5, "proj_ln": True, "nth_layer": 13, "output_dim": 1, "normalize_embed": True}
 SETTINGS = AudioboxSettings(5, True, True, (5.0, 6.0, 7.0, 8.0), (1.5,) * 4)
 
 
@@ -97,7 +96,6 @@ def test_a_file_of_another_model_is_a_clear_error(tmp_path):
 def test_a_checkpoint_of_published_names_gives_four_opinions(tmp_path):
     clip = clip_of(tmp_path / "a.mp4", sound=tone(440, 1.0))
     torch.manual_seed(1)
-    state = {f"model.{name}": tensor for name, tensor in AudioboxNetwork().state_dict().items()}
-    torch.save({"state_dict": state, "model_cfg": HEADS, "target_transform": TARGETS}, tmp_path / AUDIOBOX.name)
+    torch.save(audiobox_checkpoint(AudioboxNetwork()), tmp_path / AUDIOBOX.name)
     found = score(AudioboxScorer(tmp_path), clip).scores
     assert [one.reason for one in found.values()] == [""] * 4

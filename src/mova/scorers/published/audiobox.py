@@ -103,9 +103,10 @@ def opinions(sound: np.ndarray, network: AudioboxNetwork, settings: AudioboxSett
     import torch
 
     from mova.scorers.front_ends.windows import windows_of
+    from mova.scorers.published.networks import device_of
 
     windows, lengths = windows_of(np.asarray(sound, np.float32), WINDOW_S * SAMPLE_RATE)
-    device = next(network.parameters()).device
+    device = device_of(network)
     rows = []
     with torch.inference_mode():
         for window, length in zip(windows, lengths, strict=True):
@@ -180,12 +181,12 @@ def _network(folder: Path) -> tuple[AudioboxNetwork, AudioboxSettings]:
     """Return the network with its weights, and its settings; nothing in the file is executed."""
     import torch
 
-    from mova.device import choose_device
     from mova.scorers.networks.audiobox import AudioboxNetwork
     from mova.scorers.published.files import load_published
+    from mova.scorers.published.networks import on_device
 
     settings = read_settings(folder)
     with torch.device("meta"):
         network = AudioboxNetwork(blocks=settings.blocks, has_norm=settings.has_norm, unit_length=settings.unit_length)
     load_published(network, folder / AUDIOBOX.name, prefixes=("model.", "module."))
-    return network.to(choose_device()), settings
+    return on_device(network), settings

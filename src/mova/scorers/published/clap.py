@@ -24,7 +24,6 @@ from mova.scorers.base import (
 from mova.scorers.clip_media import ClipMedia
 
 if TYPE_CHECKING:
-    import torch
     from tokenizers import Tokenizer
 
     from mova.scorers.networks.clap import ClapNetwork
@@ -89,12 +88,13 @@ def sound_embedding(sound: np.ndarray, network: ClapNetwork) -> np.ndarray:
     import torch
 
     from mova.scorers.front_ends import clap_audio
+    from mova.scorers.published.networks import device_of
 
     raised = clap_audio.normalised(sound)
     is_longer = len(raised) > clap_audio.MOST_SAMPLES
     mels = clap_audio.fused_mels(raised) if is_longer else clap_audio.clap_mels([raised])
     with torch.inference_mode():
-        found = network.embed_audio(mels.to(_device(network)), is_longer=torch.tensor([is_longer]))
+        found = network.embed_audio(mels.to(device_of(network)), is_longer=torch.tensor([is_longer]))
     return np.asarray(found[0].double().cpu().numpy())
 
 
@@ -111,8 +111,10 @@ def text_embedding(text: str, network: ClapNetwork, tokenizer: Tokenizer) -> np.
     """
     import torch
 
+    from mova.scorers.published.networks import device_of
+
     encoded = tokenizer.encode(text)
-    device = _device(network)
+    device = device_of(network)
     ids, mask = (torch.tensor([row], device=device) for row in (encoded.ids, encoded.attention_mask))
     with torch.inference_mode():
         found = network.embed_text(ids, mask)
@@ -143,20 +145,10 @@ def read_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _device(network: ClapNetwork) -> torch.device:
-    return next(network.parameters()).device
-
-
 @lru_cache(maxsize=1)
 def _network(path: Path) -> ClapNetwork:
     """Return the network with its weights; nothing in the file is executed."""
-    import torch
-
-    from mova.device import choose_device
     from mova.scorers.networks.clap import ClapNetwork
-    from mova.scorers.published.files import load_published
+    from mova.scorers.published.networks import on_device, opened
 
-    with torch.device("meta"):
-        network = ClapNetwork()
-    load_published(network, path, prefixes=("module.",), ignored=ClapNetwork.unused)
-    return network.to(choose_device())
+    return on_device(opened(ClapNetwork, path, ignored=ClapNetwork.unused))

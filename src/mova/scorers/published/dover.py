@@ -64,8 +64,9 @@ def dover_scores(clip: ClipMedia, network: DoverNetwork, seed: int = SEED) -> Do
 
     from mova.scorers.front_ends import dover_views as views
     from mova.scorers.networks.dover.network import fused
+    from mova.scorers.published.networks import device_of
 
-    device = next(network.parameters()).device
+    device = device_of(network)
     generator = torch.Generator().manual_seed(seed)
     technical = views.technical_places(clip.num_frames, generator)
     aesthetic = views.aesthetic_places(clip.num_frames, generator)
@@ -112,13 +113,7 @@ def frames_at(clip: ClipMedia, places: np.ndarray, held_bytes: int = _HELD_BYTES
 @lru_cache(maxsize=1)
 def _network(path: Path) -> DoverNetwork:
     """Return the network with its weights; nothing in the file is executed."""
-    import torch
-
-    from mova.device import choose_device
     from mova.scorers.networks.dover.network import DoverNetwork
-    from mova.scorers.published.files import load_published
+    from mova.scorers.published.networks import on_device, opened
 
-    with torch.device("meta"):
-        network = DoverNetwork()
-    load_published(network, path, prefixes=("module.",))
-    return network.to(choose_device())
+    return on_device(opened(DoverNetwork, path))

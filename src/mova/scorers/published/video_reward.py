@@ -132,13 +132,14 @@ class Judge:
         from mova.scorers.front_ends import qwen_video
         from mova.scorers.front_ends.resize import resized
         from mova.scorers.published.dover import frames_at
+        from mova.scorers.published.networks import device_of
 
         places = qwen_video.frame_places(clip.num_frames, clip.frame_rate, self.settings.frame_rate)
         size = qwen_video.frame_size(clip.info.video.display_size, self.settings.most_pixels)
         patches, grid = qwen_video.patches(resized(frames_at(clip, places), size, mode="bicubic"))
         before, behind = (self._tokens(text) for text in (_BEFORE, self.question(clip.prompt)))
         ids = [*before, *[self._token(_VIDEO)] * grid.tokens, *behind]
-        device = next(self.network.parameters()).device
+        device = device_of(self.network)
         with torch.inference_mode():
             raw = self.network(
                 torch.tensor(ids, device=device),
@@ -180,13 +181,13 @@ def open_judge(folder: Path) -> Judge:
     Raises:
         ConfigError: a file is not there, or is not what it should be.
     """
-    from mova.device import choose_device
+    from mova.scorers.published.networks import on_device
 
     settings = read_settings(folder / SETTINGS.name)
     template = read_template(folder / TEMPLATE.name)
     tokenizer = _read_tokenizer(folder / TOKENIZER.name)
     network = _read_network(folder, settings, tokenizer.get_vocab_size(with_added_tokens=True))
-    return Judge(network.to(choose_device()), tokenizer, settings, template)
+    return Judge(on_device(network), tokenizer, settings, template)
 
 
 def read_settings(path: Path) -> RewardSettings:
