@@ -46,6 +46,7 @@ from mova.types import Clip
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 from shared_speech import SAMPLE_RATE, speak
+from whole_scorers import write_opinion_weights
 
 FRAMES, RATE, SIZE = 193, 24, (720, 1280)
 NETWORKS: dict[str, dict[str, Callable[[], torch.nn.Module]]] = {
@@ -78,7 +79,7 @@ def seconds_of(names: tuple[str, ...], path: Path, settings: ScorerSettings) -> 
     """Return processor seconds of scoring the clip once, and how many measures had no value."""
     scorers = make_scorers(names, settings)
     begun = time.process_time()
-    (found,) = scorers.score([ClipMedia(path)])
+    (found,) = scorers.score([ClipMedia(path, "a dog barks")])
     return time.process_time() - begun, sum(score.value is None for score in found.scores.values())
 
 
@@ -144,6 +145,7 @@ def main() -> None:
         weights = Path(name) if options.random else options.weights and options.weights.absolute()
         if options.random:
             write_random_weights(weights, names)
+            write_opinion_weights(weights, names)
         settings = ScorerSettings(weights, options.lines or None)
         path = options.clip or Path(name) / "sample.mp4"
         if options.clip is None:
