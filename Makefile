@@ -51,7 +51,7 @@ test: .venv/dev.stamp ## set up, then run the test suite
 test-slow: .venv/dev.stamp ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-services: .venv/services.stamp ## the tests that need a browser or a Ray cluster; what is missing fails
+test-services: .venv/services.stamp ## the tests that need a browser, PostgreSQL or a Ray cluster; what is missing fails
 	MOVA_SERVICES=1 $(BIN)/python -m pytest -m services
 
 fuzz: .venv/dev.stamp ## damaged inputs of every kind, for at most 20 minutes

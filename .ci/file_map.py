@@ -33,6 +33,8 @@ PHRASES = {
     "docs/results": "figures with the command that gives each",
     "pyproject.toml": "metadata, dependencies and the settings of all tools",
     "src": "the package",
+    "src/mova/evaluate/arena/migrations": "how the tables of an arena came to be: scripts that alembic runs",
+    "src/mova/evaluate/arena/migrations/versions": "one change of the tables each, in their order",
     "src/mova/assets": "the shipped model, mova-tiny, with its card, training log and history; shipped recipes",
     "src/mova/py.typed": "says that the package is typed",
     "tools": "scripts that bring what does not come with the package",

@@ -40,7 +40,8 @@ def test_every_command_of_a_document_exists_with_its_options(document, capsys):
             continue
         verbs = []
         groups = ("toyworld", "weights", "evaluate")
-        for word in words[: 2 if words[0] in groups or words[:2] == ["curate", "verdicts"] else 1]:
+        depth = 2 if words[0] in groups or words[:2] == ["curate", "verdicts"] else 1
+        for word in words[: 3 if words[:2] == ["evaluate", "arena"] else depth]:
             verbs.append(word)
         assert main([*verbs, "--help"]) == 0, command
         known = capsys.readouterr().out

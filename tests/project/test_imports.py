@@ -78,6 +78,35 @@ def test_the_names_that_need_an_extra_exist():
     assert set(NEED_EXTRA) <= set(extras)
 
 
+def brought(extra):
+    """Distributions that an extra brings, with what they bring; of what is not installed here, the name alone."""
+    found, waiting = set(), [Requirement(text) for text in [*requirements(), *requirements(extra)]]
+    while waiting:
+        wanted = waiting.pop()
+        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
+        if name == "mova":
+            waiting += [Requirement(text) for one in wanted.extras for text in requirements(one)]
+        elif (name, frozenset(wanted.extras)) not in found:
+            found.add((name, frozenset(wanted.extras)))
+            try:
+                needed = [Requirement(text) for text in importlib.metadata.requires(name) or []]
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            extras = [*wanted.extras, ""]
+            waiting += [
+                one for one in needed if not one.marker or any(one.marker.evaluate({"extra": e}) for e in extras)
+            ]
+    return {name for name, _ in found}
+
+
+@pytest.mark.parametrize(
+    "extra", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+)
+def test_no_extra_brings_torchvision_or_torchaudio(extra):
+    """They are built for one version of torch each, and break an environment that has another."""
+    assert brought(extra) & {"torchvision", "torchaudio"} == set()
+
+
 def test_light_modules_import_no_torch():
     light = [
         "mova",

@@ -58,10 +58,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
-    """Open a file in a window of its own."""
+    """Open a file, or an address, in a window of its own."""
     contexts = []
 
-    def opened(path: Path, size: tuple[int, int] = DESK, **options: Any) -> Visit:
+    def opened(path: Path | str, size: tuple[int, int] = DESK, **options: Any) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
         made = Visit(context.new_page())
@@ -70,7 +70,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
         made.page.on("dialog", lambda dialog: made.complaints.append(f"a dialog: {dialog.message}"))
         made.page.on("requestfailed", lambda request: made.complaints.extend(_failure(request)))
         made.page.on("request", lambda request: made.requests.append(request.url))
-        made.page.goto(path.as_uri())
+        made.page.goto(path.as_uri() if isinstance(path, Path) else path)
         return made
 
     yield opened

@@ -1,0 +1,1 @@
+"""People compare models blind, pair by pair, in the browser; their votes rank the models."""

@@ -1,0 +1,1 @@
+"""What an arena says, for programs, readers and browsers."""

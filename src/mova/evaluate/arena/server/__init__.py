@@ -1,0 +1,1 @@
+"""The server of an arena, and the page that raters see."""

@@ -1,0 +1,20 @@
+"""How often somebody may do something."""
+
+from mova.evaluate.arena.limits import Window
+
+
+def test_each_key_has_its_own_window():
+    window = Window(2, 60.0)
+    assert [window.take("a", now) for now in (0.0, 10.0)] == [0.0, 0.0]
+    assert window.take("a", 20.0) == 40.0
+    assert window.take("b", 20.0) == 0.0
+    assert window.take("a", 60.0) == 0.0
+    assert window.take("a", 60.0) == 10.0
+
+
+def test_strangers_do_not_fill_the_memory():
+    window = Window(1, 1e9)
+    for number in range(20_100):
+        window.take(number, 0.0)
+    assert window.take(20_099, 1.0) > 0
+    assert len(window._times) <= 10_000
