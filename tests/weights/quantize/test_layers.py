@@ -10,7 +10,7 @@ from torch._dynamo.utils import counters
 
 from mova.errors import ConfigError, MissingExtraError
 from mova.kernels.compile import compile_blocks
-from mova.models.attention import Attention
+from mova.models.attention import Attention, AttentionDispatch
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
 from mova.weights.lora.merge import _check_weight
@@ -165,7 +165,9 @@ def test_gradients_are_refused_by_the_projections_too(eight_bit_audio):
 
 
 @torch.no_grad()
-def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio):
+def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio, monkeypatch):
+    # A pipeline that an earlier test loaded offers attention in bfloat16, which compiled blocks do not take.
+    monkeypatch.setattr(AttentionDispatch, "kernels", [])
     torch._dynamo.reset()
     counters.clear()
     tower = copy.deepcopy(eight_bit_audio)
@@ -173,7 +175,7 @@ def test_all_blocks_with_inputs_rounded_once_share_one_graph(eight_bit_audio):
     expected = [tower(*one) for one in inputs]
     compile_blocks([tower], backend="eager")
     made = [tower(*one) for one in inputs]
-    # Of 3 in 40 inputs a value lies at the edge between two numbers of 8 bits, where the last bit of a sum decides.
+    # Of some inputs a value lies at the edge between two numbers of 8 bits, where the last bit of a sum decides.
     assert sum(torch.allclose(one, other, atol=1e-4, rtol=1e-4) for one, other in zip(made, expected, strict=True)) >= 4
     assert all((one - other).norm() < 0.15 * other.norm() for one, other in zip(made, expected, strict=True))
     assert counters["stats"]["unique_graphs"] == 1
