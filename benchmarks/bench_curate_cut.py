@@ -37,13 +37,13 @@ from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
 from mova.curate.cut.examine import inspect_source
 from mova.curate.cut.listing import list_sources, unit_id
-from mova.curate.cut.shots import AdaptiveShots
 from mova.curate.cut.speech import SAMPLE_RATE, SpeechRules, find_speech
 from mova.curate.cut.stage import CutStage, close_guard
 from mova.curate.cut.storage import fetched
 from mova.curate.cut.windows import Footage, plan_windows
 from mova.curate.records import State
 from mova.curate.stage import Unit
+from mova.media.measures.shots import AdaptiveShots
 from mova.media.transcode.clips import ClipWindow, SourceView, cut_clips
 from mova.media.transcode.listen import listen
 from mova.media.transcode.survey import survey_video

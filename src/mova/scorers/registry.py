@@ -22,7 +22,6 @@ from mova.scorers.base import (
     all_absent,
 )
 from mova.scorers.by_file.audio_tags import AudioTagScorer
-from mova.scorers.by_file.elsewhere import ELSEWHERE
 from mova.scorers.by_file.faces import FaceScorer
 from mova.scorers.by_file.nsfw import NsfwScorer
 from mova.scorers.by_file.voice import VoiceScorer
@@ -38,6 +37,7 @@ from mova.scorers.published.clap import ClapScorer
 from mova.scorers.published.desync import DesyncScorer
 from mova.scorers.published.dover import DoverScorer
 from mova.scorers.published.imagebind import ImageBindScorer
+from mova.scorers.published.lip_sync import LipSyncScorer
 from mova.scorers.published.quirks import NO_QUIRKS, Quirks
 from mova.scorers.published.video_reward import VideoRewardScorer
 from mova.scorers.sound_events import SoundEventScorer
@@ -83,9 +83,9 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     "cnn14": lambda settings: AudioClassScorer(settings.weights),
     "imagebind": lambda settings: ImageBindScorer(settings.weights, settings.quirks, settings.imagebind_spacing),
     "synchformer": lambda settings: DesyncScorer(settings.weights, settings.quirks),
-    **{scorer.name: lambda _, scorer=scorer: scorer for scorer in ELSEWHERE},  # type: ignore[misc]
     "dover": lambda settings: DoverScorer(settings.weights),
     "audiobox": lambda settings: AudioboxScorer(settings.weights),
+    "syncnet": lambda settings: LipSyncScorer(settings.weights),
     "clap": lambda settings: ClapScorer(settings.weights, hears_32_khz=settings.quirks.clap_32_khz),
     "video_reward": lambda settings: VideoRewardScorer(settings.weights),
 }

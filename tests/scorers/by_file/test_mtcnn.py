@@ -1,9 +1,9 @@
-"""A face that was drawn is found at its place; boxes that overlap become one."""
+"""A face that was drawn is found at its place."""
 
 import numpy as np
 import pytest
 
-from mova.scorers.by_file.mtcnn import find_faces, overlapping
+from mova.scorers.by_file.mtcnn import find_faces
 from shared_faces import drawn_face
 
 
@@ -25,17 +25,3 @@ def test_noise_and_plain_frames_have_no_face(weights):
     noise = np.random.default_rng(0).integers(0, 255, (180, 320, 3), dtype=np.uint8)
     for frame in (noise, np.full((180, 320, 3), 120, np.uint8), noise[:10, :10]):
         assert find_faces(frame, weights).shape == (0, 5)
-
-
-def test_the_surest_of_boxes_that_overlap_stays():
-    boxes = np.array([[0, 0, 9, 9, 0.8], [1, 1, 10, 10, 0.9], [50, 50, 59, 59, 0.7]], float)
-    assert overlapping(boxes, 0.5).tolist() == [1, 2]
-    # 81 pixels of 119 are shared.
-    assert overlapping(boxes, 0.7).tolist() == [1, 0, 2]
-
-
-def test_a_box_inside_another_is_covered_by_the_smaller_of_both():
-    boxes = np.array([[0, 0, 99, 99, 0.9], [10, 10, 29, 29, 0.8]], float)
-    assert overlapping(boxes, 0.7).tolist() == [0, 1]
-    assert overlapping(boxes, 0.7, over_smaller=True).tolist() == [0]
-    assert overlapping(np.zeros((0, 5)), 0.5).tolist() == []

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from mova.curate.cut.shots import AdaptiveShots, ShotFinder
 from mova.curate.cut.speech import SAMPLE_RATE, SpanS, SpeechRules, find_speech
 from mova.curate.cut.transnet import TransnetShots
 from mova.curate.cut.windows import Footage, Ticks
@@ -17,6 +16,7 @@ from mova.curate.records import State
 from mova.errors import ReadError
 from mova.files.part import FilePart
 from mova.media import media_file
+from mova.media.measures.shots import AdaptiveShots, ShotFinder
 from mova.media.transcode.canvas import Box
 from mova.media.transcode.integrity import check_integrity
 from mova.media.transcode.listen import listen

@@ -15,6 +15,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from mova.scorers.by_file.files import MTCNN
+from mova.scorers.front_ends.boxes import overlapping
 
 LEAST: Final = (0.6, 0.7, 0.7)
 """Probability from which each network lets a face through."""
@@ -103,28 +104,6 @@ def find_faces(frame: np.ndarray, folder: Path, smallest: int = 24) -> np.ndarra
     return np.asarray(boxes[np.argsort(-boxes[:, 4], kind="stable")])
 
 
-def overlapping(boxes: np.ndarray, most: float, *, over_smaller: bool = False) -> np.ndarray:
-    """Return the indices (K,) of boxes that stay when each takes away those that it covers, the surest first.
-
-    Args:
-        boxes: (N, 5) left, top, right, bottom, probability.
-        most: share of the union that two boxes may have in common.
-        over_smaller: the share is of the smaller of the two instead.
-    """
-    area = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-    order = np.argsort(-boxes[:, 4], kind="stable")
-    kept = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        low = np.maximum(boxes[order, :2], boxes[best, :2])
-        high = np.minimum(boxes[order, 2:4], boxes[best, 2:4])
-        common = np.maximum(high - low + 1, 0).prod(axis=1)
-        whole = np.minimum(area[order], area[best]) if over_smaller else area[order] + area[best] - common
-        order = order[common <= most * whole]
-    return np.asarray(kept, dtype=np.int64)
-
-
 def _proposals(network: _Network, image: torch.Tensor, scale: float) -> np.ndarray:
     """Return square boxes (N, 5) that the first network takes for faces, at all sizes."""
     height, width = image.shape[2:]
@@ -137,10 +116,10 @@ def _proposals(network: _Network, image: torch.Tensor, scale: float) -> np.ndarr
         sides = np.floor(np.concatenate([corner, corner + _CELL - 1], axis=1) / scale)
         scores = chance[0, rows, columns].numpy()[:, None]
         boxes = np.concatenate([sides, scores, move[0][:, rows, columns].numpy().T], axis=1)
-        found.append(boxes[overlapping(boxes[:, :5], 0.5)])
+        found.append(boxes[overlapping(boxes[:, :5], 0.5, corner_pixels=True)])
         scale *= _PYRAMID
     boxes = np.concatenate(found)
-    boxes = boxes[overlapping(boxes[:, :5], 0.7)]
+    boxes = boxes[overlapping(boxes[:, :5], 0.7, corner_pixels=True)]
     return _square(_moved(boxes[:, :5], boxes[:, 5:], plus=0))
 
 
@@ -164,8 +143,8 @@ def _refined(
     moves = moves[passed]
     if last:
         boxes = _moved(boxes, moves, plus=1)
-        return np.asarray(boxes[overlapping(boxes, 0.7, over_smaller=True)])
-    stay = overlapping(boxes, 0.7)
+        return np.asarray(boxes[overlapping(boxes, 0.7, over_smaller=True, corner_pixels=True)])
+    stay = overlapping(boxes, 0.7, corner_pixels=True)
     return _square(_moved(boxes[stay], moves[stay], plus=1))
 
 

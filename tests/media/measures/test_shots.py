@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from footage_kit import shots, steady_ticks, write_video
-from mova.curate.cut.shots import AdaptiveShots
+from mova.media.measures.shots import AdaptiveShots, ContentShots
 from mova.media.transcode.survey import survey_video
 
 
@@ -62,3 +62,11 @@ def test_key_frames_of_little_data_are_no_cuts(tmp_path, name, codec, options):
 @pytest.mark.parametrize(("min_frames", "cuts"), [(6, [24, 36]), (30, [36])])
 def test_cuts_lie_apart(min_frames, cuts):
     assert cuts_of(shots(3.0, [1.0, 0.5, 9.0]), min_frames=min_frames) == cuts
+
+
+def test_a_fixed_amount_of_change_is_a_cut_too():
+    finder = ContentShots()
+    for frame in shots(4.0, [1.5, 1.0, 1.5]):
+        finder.add(frame)
+    assert finder.cuts() == [36, 60]
+    assert ContentShots().cuts() == []
