@@ -95,7 +95,7 @@ class ScoringProcesses:
         self._processes = [_ScoringProcess(self._settings, self._patience_s) for _ in range(self._count)]
         busy = [process for process in self._processes if process.take(next(left, None))]
         while busy:
-            wait([process.work for process in busy], timeout=1.0, return_when=FIRST_COMPLETED)
+            wait([process.work for process in busy], timeout=min(1.0, self._patience_s), return_when=FIRST_COMPLETED)
             for process in busy:
                 if process.is_done:
                     yield from process.give()
