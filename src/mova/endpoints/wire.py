@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_REPLY_BYTES: Final = 8 * 2**20
 MOST_IMAGE_BYTES: Final = 64 * 2**20
+NOTHING_SAID: Final = "the reply has an empty text"
+"""Detail of a transcription in which no word was heard; other empty replies have no text at all."""
 _CONNECT_S: Final = 20.0
 _FILTER_CODES: Final = ("content_filter", "content_policy_violation", "data_inspection_failed", "moderation_blocked")
 _SPENT_CODE: Final = "insufficient_quota"
@@ -141,8 +143,10 @@ class Wire:
             )
             request_id = _request_id(raw.http_response)
             text = self._parsed(raw.http_response.content).get("text")
-            if not isinstance(text, str) or not text.strip():
+            if not isinstance(text, str):
                 return Reply(Outcome.EMPTY, detail="the reply has no text", request_id=request_id)
+            if not text.strip():
+                return Reply(Outcome.EMPTY, detail=NOTHING_SAID, request_id=request_id)
             return Reply(Outcome.OK, plain(text).strip(), request_id=request_id)
 
         return await self._guarded(send, limit_s)

@@ -20,6 +20,7 @@ from mova.evaluate.results.rows import Results
 from mova.recipe.base import nearest_name
 from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
 from mova.scorers.weights_folder import find_folder
+from mova.scorers.words.choice import TranscriberChoice
 
 _NO_METRIC: Final = ("hashes",)
 """Scorers that find no figure: what they find serves curation."""
@@ -66,6 +67,7 @@ def make_evaluation(
     workers: int = 1,
     against: Path | None = None,
     full_size_flow: bool = False,
+    transcriber: TranscriberChoice | None = None,
 ) -> EvaluationRequest:
     """Return what is to be evaluated, checked as far as it can be before anything is decoded.
 
@@ -77,18 +79,24 @@ def make_evaluation(
         workers: processes that score, 1 to 64.
         against: folder of another evaluation.
         full_size_flow: whether AV-Align looks at motion in the clip's own size, as the published metric does.
+        transcriber: who writes down what is said, see `choose_transcriber`; None for nobody.
 
     Raises:
         ConfigError: of clips, names, folders or numbers; the text names the nearest.
     """
-    plan = make_plan(metrics, weights, workers, full_size_flow=full_size_flow)
+    plan = make_plan(metrics, weights, workers, full_size_flow=full_size_flow, transcriber=transcriber)
     if against is not None:
         read_values(against)
     return EvaluationRequest(find_clips(place, prompts), plan, workers, against)
 
 
 def make_plan(
-    metrics: Sequence[str], weights: str = "", workers: int = 1, *, full_size_flow: bool = False
+    metrics: Sequence[str],
+    weights: str = "",
+    workers: int = 1,
+    *,
+    full_size_flow: bool = False,
+    transcriber: TranscriberChoice | None = None,
 ) -> MeasurePlan:
     """Return what is measured; arguments as in `make_evaluation`.
 
@@ -97,7 +105,7 @@ def make_plan(
     """
     if not 1 <= workers <= 64:
         raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
-    settings = ScorerSettings(find_folder(weights))
+    settings = ScorerSettings(find_folder(weights), transcriber=transcriber)
     if full_size_flow:
         settings = replace(settings, flow_short_side=None)
     return MeasurePlan(choose_scorers(metrics), settings)
@@ -153,12 +161,14 @@ def evaluate_clips(
 
 def describe_run(request: EvaluationRequest) -> dict[str, object]:
     """Return what a report says of how its figures were found."""
+    transcriber = request.plan.settings.transcriber
     return {
         "num_clips": len(request.clips),
         "scorers": list(request.plan.names),
         "settings": {
             "flow_short_side": request.plan.settings.flow_short_side,
             "text_rate": request.plan.settings.text_rate,
+            "transcriber": "" if transcriber is None else transcriber.identity,
         },
         "weights_sha256": {
             name: digest for one in request.plan.scorers.values() for name, digest in one.weights_sha256.items()

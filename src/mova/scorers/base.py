@@ -31,14 +31,18 @@ class Absence(StrEnum):
     Attributes:
         WEIGHTS: a file of weights is not there: "skipped: weights FILE, source, licence".
         PACKAGE: a package is not installed.
+        CHOICE: what the scorer works with has no default and was not chosen.
         NOT_APPLICABLE: the clip has nothing that could be measured, for example no speech.
         FAILED: the scorer met an error, or its result was not finite.
+        NO_ANSWER: an endpoint was asked and brought none, for a reason that may pass: it is asked again another time.
     """
 
     WEIGHTS = "skipped: weights"
     PACKAGE = "skipped: package"
+    CHOICE = "skipped: choice"
     NOT_APPLICABLE = "not applicable"
     FAILED = "failed"
+    NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,9 @@ class Needs:
         prompt: whether it reads the prompt.
         packages: modules that must be importable.
         weights: files in the folder of weights.
+        columns: what else is known of a clip that it reads, by name.
+        transcriber: whether it reads what is said in the clip.
+        unchosen: option that must be given and is not; "" where nothing is wanting.
     """
 
     frames: bool = False
@@ -144,6 +151,9 @@ class Needs:
     prompt: bool = False
     packages: tuple[str, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
+    columns: tuple[str, ...] = ()
+    transcriber: bool = False
+    unchosen: str = ""
 
 
 @dataclass(frozen=True)
@@ -242,5 +252,5 @@ def _score_one(scorer: Scorer, clip: ClipMedia, find: Callable[[ClipMedia], Find
         return all_absent(scorer.measures, Absence.FAILED, f"{type(error).__name__}: {error}")
 
 
-SKIPPED: Final = (Absence.WEIGHTS, Absence.PACKAGE)
+SKIPPED: Final = (Absence.WEIGHTS, Absence.PACKAGE, Absence.CHOICE)
 """Absences that concern all clips alike: a gate on such a measure does not apply."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
@@ -25,11 +25,15 @@ class ClipMedia:
     Args:
         path: a video file of some seconds.
         prompt: what it was made from, or its caption; "" where nobody knows.
+        columns: what else is known of it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], prompt: str = "") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], prompt: str = "", columns: Mapping[str, str] | None = None
+    ) -> None:
         self.path = Path(path)
         self.prompt = prompt
+        self.columns = dict(columns or {})
         self._frames: dict[tuple[float | None, int | None], np.ndarray] = {}
         self._waveforms: dict[tuple[int, bool], np.ndarray] = {}
         self._found: dict[str, object] = {}

@@ -45,6 +45,11 @@ from mova.scorers.spectrum import SpectrumScorer
 from mova.scorers.speech_quality import SpeechQualityScorer
 from mova.scorers.synchrony import SynchronyScorer
 from mova.scorers.text_area import TextAreaScorer
+from mova.scorers.words.choice import TranscriberChoice
+from mova.scorers.words.cpcer import CpcerScorer
+from mova.scorers.words.heard import HeardScorer
+from mova.scorers.words.said import SaidScorer
+from mova.scorers.words.written import WrittenScorer
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class ScorerSettings:
         text_rate: frames per second in which text is looked for.
         quirks: of the reference evaluation that are taken over.
         imagebind_spacing: of the clips of a sound that ImageBind listens to.
+        transcriber: who writes down what is said; None where none is chosen.
     """
 
     weights: Path | None = None
@@ -64,6 +70,7 @@ class ScorerSettings:
     text_rate: float = 1.0
     quirks: Quirks = NO_QUIRKS
     imagebind_spacing: Spacing = Spacing.THIRDS
+    transcriber: TranscriberChoice | None = None
 
 
 _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
@@ -76,6 +83,10 @@ _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
     "synchrony": lambda settings: SynchronyScorer(settings.flow_short_side),
     "text_area": lambda settings: TextAreaScorer(settings.text_rate),
     "hashes": lambda _: HashScorer(),
+    "said": lambda settings: SaidScorer(settings.transcriber),
+    "cpcer": lambda settings: CpcerScorer(settings.transcriber),
+    "written": lambda settings: WrittenScorer(settings.text_rate),
+    "heard": lambda settings: HeardScorer(settings.weights),
     "audio_tags": lambda settings: AudioTagScorer(settings.weights),
     "voice": lambda settings: VoiceScorer(settings.weights),
     "faces": lambda settings: FaceScorer(settings.weights),
@@ -174,6 +185,16 @@ class ScorerSet:
     def reads_prompt(self) -> bool:
         """Whether one of them reads what a clip was made from."""
         return any(scorer.needs.prompt for scorer in self._scorers)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of what else is known of a clip that one of them reads, in order."""
+        return tuple(sorted({name for scorer in self._scorers for name in scorer.needs.columns}))
+
+    @property
+    def reads_transcript(self) -> bool:
+        """Whether one of them reads what is said in a clip."""
+        return any(scorer.needs.transcriber for scorer in self._scorers)
 
     @property
     def skipped(self) -> tuple[Absence, str] | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from mova.scorers.base import Direction, Findings, Measure, Needs, Score, score_each
 from mova.scorers.clip_media import ClipMedia
-from mova.scorers.onnx import NUM_THREADS
+from mova.scorers.words.ocr import open_engine
 
 SHORT_SIDE: Final = 720
 LEAST_SCORE: Final = 0.65
@@ -81,16 +80,4 @@ def _area(corners: np.ndarray) -> float:
 
 @lru_cache(maxsize=2)
 def _detector(least: float) -> Any:
-    import rapidocr
-
-    # Named by its path, so that the package does not look for it elsewhere.
-    model = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
-    settings = {
-        "Global.log_level": "critical",
-        "Global.use_cls": False,
-        "Global.use_rec": False,
-        "Det.model_path": str(model),
-        "Det.box_thresh": least,
-        "EngineConfig.onnxruntime.intra_op_num_threads": NUM_THREADS,
-    }
-    return rapidocr.RapidOCR(params=settings)
+    return open_engine(least, reads=False)

@@ -14,6 +14,9 @@ from mova.scorers.base import Absence, Needs, WeightsFile
 VARIABLE: Final = "MOVA_SCORER_WEIGHTS"
 """Environment variable that names the folder where a recipe does not."""
 
+_EXTRAS: Final = {"faster_whisper": "whisper", "rapidfuzz": "evaluate"}
+"""Extras of packages that do not come with `curate`."""
+
 
 def find_folder(stated: str = "") -> Path | None:
     """Return the folder of weights, or None where none is named.
@@ -47,9 +50,12 @@ def reason(needs: Needs, folder: Path | None) -> tuple[Absence, str] | None:
     """Return why a scorer cannot work here, or None where it can."""
     import importlib.util
 
+    if needs.unchosen:
+        return Absence.CHOICE, needs.unchosen
     packages = [name for name in needs.packages if importlib.util.find_spec(name) is None]
     if packages:
-        return Absence.PACKAGE, f"{', '.join(packages)} of the extra `curate`"
+        extra = next((_EXTRAS[name] for name in packages if name in _EXTRAS), "curate")
+        return Absence.PACKAGE, f"{', '.join(packages)} of the extra `{extra}`"
     text = missing(needs, folder)
     return (Absence.WEIGHTS, text) if text else None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mova.evaluate.clips_run import Evaluated, EvaluationRequest
     from mova.evaluate.folder import EvaluationFolder
+    from mova.scorers.words.choice import TranscriberChoice
 
 
 def clips(
@@ -52,12 +53,41 @@ def clips(
             help="AV-Align looks at motion in the clip's own size, as published, at seven times the cost.",
         ),
     ] = False,
+    transcriber: Annotated[
+        str,
+        typer.Option(
+            metavar="URL|FOLDER",
+            help="Who writes down what is said: an endpoint (http://HOST:PORT/v1), or a folder with a Whisper model.",
+        ),
+    ] = "",
+    transcriber_model: Annotated[
+        str, typer.Option(metavar="NAME", help="Model of the transcriber's endpoint; whisper-1 without it.")
+    ] = "",
+    transcriber_key: Annotated[
+        str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the endpoint's key.")
+    ] = "",
+    transcriber_calls: Annotated[
+        int | None, typer.Option(help="Requests to the endpoint at most, of each process.")
+    ] = None,
+    transcriber_speakers: Annotated[
+        bool,
+        typer.Option("--transcriber-speakers", help="The endpoint's model tags who speaks ([S01]), which cpCER needs."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every clip instead of a table.")] = False,
 ) -> None:
     """Measure clips; prints a table with intervals, and how many of the clips each figure is over."""
     if place is None:
         raise typer.BadParameter("a folder, a manifest or a video file is needed", param_hint="CLIPS")
-    request = _request(place, metrics, prompts, weights, workers, against, full_size_flow=full_size_flow)
+    from mova.scorers.words.choice import choose_transcriber
+
+    chosen = choose_transcriber(
+        transcriber,
+        model=transcriber_model,
+        key_variable=transcriber_key,
+        speakers=transcriber_speakers,
+        most_calls=transcriber_calls,
+    )
+    request = _request(place, metrics, prompts, weights, workers, against, chosen, full_size_flow=full_size_flow)
     if report is None:
         found = measure_shown(request, None)
     else:
@@ -78,6 +108,7 @@ def _request(
     weights: str,
     workers: int,
     against: Path | None,
+    transcriber: TranscriberChoice | None,
     *,
     full_size_flow: bool,
 ) -> EvaluationRequest:
@@ -95,6 +126,7 @@ def _request(
         workers=workers,
         against=against,
         full_size_flow=full_size_flow,
+        transcriber=transcriber,
     )
 
 

@@ -65,7 +65,8 @@ class MeasurePlan:
         prompt = hashlib.sha256(item.prompt.encode()).hexdigest()
         keys = {}
         for name, scorer in self.scorers.items():
-            told = (content, self.digests[name], prompt if scorer.reads_prompt else "")
+            told: tuple[str, ...] = (content, self.digests[name], prompt if scorer.reads_prompt else "")
+            told += tuple(item.columns.get(column, "") for column in scorer.columns)
             keys[name] = hashlib.sha256("\0".join(told).encode()).hexdigest()[:40]
         return keys
 
@@ -81,10 +82,13 @@ def file_digest(path: Path) -> str:
 
 
 def _digest(name: str, scorer: ScorerSet, settings: ScorerSettings) -> str:
+    own = {key: str(value) for key, value in asdict(settings).items() if key not in ("weights", "transcriber")}
+    if scorer.reads_transcript and settings.transcriber is not None:
+        own["transcriber"] = settings.transcriber.identity
     parts = {
         "rules": _RULES,
         "scorer": name,
-        "settings": {key: str(value) for key, value in asdict(settings).items() if key != "weights"},
+        "settings": own,
         # Where a file is missing its absence is what was found.
         "weights": {file.name: scorer.weights_sha256.get(file.name, "") for file in scorer.weights},
         "versions": {package: _version(package) for package in (*_PACKAGES, *scorer.packages)},

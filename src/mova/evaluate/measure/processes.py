@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +33,14 @@ class Job:
         path: its file.
         prompt: what it was made from.
         scorers: names of the scorers.
+        columns: what else is known of it.
     """
 
     index: int
     path: Path
     prompt: str
     scorers: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Found:
 
 def score_job(job: Job, settings: ScorerSettings) -> Iterator[Found]:
     """Yield what each scorer of a job finds; what was decoded for one is there for the next."""
-    media = ClipMedia(job.path, job.prompt)
+    media = ClipMedia(job.path, job.prompt, job.columns)
     trouble = _trouble(media)
     for name in job.scorers:
         scorer = _scorer(name, settings)

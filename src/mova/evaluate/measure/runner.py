@@ -72,7 +72,7 @@ def _jobs(items: Sequence[ClipItem], keys: Sequence[Mapping[str, str]], store: S
         # Asked when the clip's turn comes: one of the same contents may have been scored since.
         missing = tuple(name for name, key in own.items() if store.find(key) is None)
         if item.path is not None and missing:
-            yield Job(index, item.path, item.prompt, missing)
+            yield Job(index, item.path, item.prompt, missing, item.columns)
 
 
 def _findings(plan: MeasurePlan, keys: Mapping[str, str], store: ScoreStore) -> Mapping[str, Findings]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields, as_fields, parse_json
-from mova.scorers.base import Findings, Score, Trace
+from mova.scorers.base import Absence, Findings, Score, Trace
 
 SCORES_FILE: Final = "scores.jsonl"
 _MOST_LINE_BYTES: Final = 16 << 20
@@ -56,7 +56,8 @@ class ScoreStore:
         return self._known.get(key)
 
     def add(self, key: str, clip: str, scorer: str, findings: Findings) -> None:
-        """Keep findings; they are on disk when this returns.
+        """Keep findings; they are on disk when this returns, but where an endpoint brought no answer, which is asked
+        again by the next run.
 
         Args:
             key: of `MeasurePlan.keys`.
@@ -70,7 +71,8 @@ class ScoreStore:
         if key in self._known:
             return
         self._known[key] = findings
-        if self._file is not None:
+        passing = any(score.reason.startswith(Absence.NO_ANSWER) for score in findings.scores.values())
+        if self._file is not None and not passing:
             entry = {"key": key, "clip": clip, "scorer": scorer, **to_json(findings)}
             self._file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
             self._file.flush()

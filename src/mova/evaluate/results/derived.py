@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from mova.scorers.base import Direction
+from mova.scorers.by_file.likeness import mean_cosine
 from mova.scorers.sets.inception import inception_score
 
 
@@ -62,7 +63,32 @@ def _inception_score(logits: np.ndarray) -> float | None:
     return inception_score(logits, splits=1).value
 
 
-POOLED_RATES: Final[tuple[PooledRate, ...]] = ()
+POOLED_RATES: Final[tuple[PooledRate, ...]] = (
+    PooledRate(
+        "said_wer_pooled",
+        "said",
+        "said_word_errors",
+        "said_words",
+        Direction.LOWER,
+        "Wrong words of all clips for each word of all quoted lines.",
+    ),
+    PooledRate(
+        "said_cer_pooled",
+        "said",
+        "said_char_errors",
+        "said_chars",
+        Direction.LOWER,
+        "Wrong characters of all clips for each character of all quoted lines, in scripts without spaces.",
+    ),
+    PooledRate(
+        "cpcer",
+        "cpcer",
+        "cpcer_errors",
+        "cpcer_chars",
+        Direction.LOWER,
+        "Wrong characters of all dialogues for each character of them, with speakers assigned as well as may be.",
+    ),
+)
 SET_FIGURES: Final = (
     SetFigure(
         "inception_score",
@@ -73,5 +99,15 @@ SET_FIGURES: Final = (
         "Inception Score of the audio by Cnn14, one split: it grows with the number of clips.",
         2,
         _inception_score,
+    ),
+    SetFigure(
+        "voice_likeness",
+        "voice",
+        "ge2e",
+        "",
+        Direction.NEITHER,
+        "Mean cosine between the voices of different clips: high where one voice is meant to speak in all of them.",
+        2,
+        mean_cosine,
     ),
 )
