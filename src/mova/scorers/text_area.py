@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from mova.scorers.base import Direction, Findings, Measure, Needs, Score, score_each
 from mova.scorers.clip_media import ClipMedia
-from mova.scorers.words.ocr import open_engine
+from mova.scorers.words.ocr import TextEngine, open_engine
 
 SHORT_SIDE: Final = 720
 LEAST_SCORE: Final = 0.65
@@ -79,5 +79,5 @@ def _area(corners: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=2)
-def _detector(least: float) -> Any:
+def _detector(least: float) -> TextEngine:
     return open_engine(least, reads=False)

@@ -1,5 +1,6 @@
 """By what findings are known again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
 from mova.evaluate.measure.plan import MeasurePlan, file_digest
 from mova.scorers.registry import ScorerSettings
+from mova.scorers.words.choice import TranscriberChoice
 
 
 def test_keys_differ_by_contents_scorer_and_settings_and_not_by_name_or_an_unread_prompt():
@@ -26,6 +28,20 @@ def test_weights_that_appear_change_the_key_of_their_scorer_alone(tmp_path):
     item = ClipItem("a", Path("a.mp4"))
     before = MeasurePlan(("levels", "video_dummy")[:1], ScorerSettings(tmp_path)).keys(item, "content")
     assert before == plan_of("levels").keys(item, "content")
+
+
+def test_a_transcriber_and_a_transcript_change_the_keys_of_those_who_read_them_alone():
+    names = ("levels", "said", "cpcer")
+    chosen = TranscriberChoice("http://127.0.0.1:1/v1", speakers=True)
+    item = ClipItem("a", Path("a.mp4"), "[S01] Hi", columns={"transcript": "[S01] Hi"})
+    plans = [MeasurePlan(names, ScorerSettings(transcriber=one)) for one in (None, chosen, replace(chosen, model="b"))]
+    none, first, other = (plan.keys(item, "content") for plan in plans)
+    assert none["levels"] == first["levels"] == other["levels"]
+    assert len({keys["said"] for keys in (none, first, other)}) == 3
+    patient = MeasurePlan(names, ScorerSettings(transcriber=replace(chosen, timeout_s=9.0)))
+    assert patient.keys(item, "content") == first
+    changed = plans[1].keys(replace(item, columns={"transcript": "[S01] Ho"}), "content")
+    assert {name for name in names if changed[name] != first[name]} == {"cpcer"}
 
 
 def test_an_unknown_scorer_is_refused():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mova.errors import ConfigError
 from mova.evaluate.measure.store import SCORES_FILE, ScoreStore
-from mova.scorers.base import Findings, Score
+from mova.scorers.base import Absence, Findings, Score
 
 FOUND = Findings(
     scores={"a": Score(0.1), "b": Score(None, "not applicable: nobody speaks")},
@@ -24,6 +24,14 @@ FOUND = Findings(
 def known(folder, key):
     with ScoreStore(folder) as store:
         return store.find(key)
+
+
+def test_what_an_endpoint_did_not_answer_is_known_to_this_run_alone(tmp_path):
+    silent = Findings({"a": Score.absent(Absence.NO_ANSWER, "timeout")})
+    with ScoreStore(tmp_path) as store:
+        store.add("k", "clip", "said", silent)
+        assert store.find("k") == silent
+    assert known(tmp_path, "k") is None
 
 
 def test_findings_are_read_back_to_the_bit(tmp_path):

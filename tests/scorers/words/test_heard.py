@@ -1,49 +1,11 @@
-"""Sounds that prompts name, and whether they are heard."""
-
-import csv
-import os
+"""Whether sounds that prompts name are heard."""
 
 import numpy as np
-import pytest
 
-from mova.scorers.by_file.files import YAMNET_CLASSES
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.words.heard import HeardScorer
-from mova.scorers.words.sound_words import SOUNDS, named_sounds
 from shared_scoring import clip_of, reason, score
 from shared_speech import SAMPLE_RATE, speak
-
-
-@pytest.fixture(scope="module")
-def weights():
-    from pathlib import Path
-
-    folder = Path(os.environ.get("MOVA_TEST_SCORERS", "") or Path(__file__).parents[3] / ".scorers")
-    if not (folder / YAMNET_CLASSES.name).is_file():
-        pytest.skip("the weights of these scorers are not here; `make scorers` fetches them")
-    return folder
-
-
-def names(text):
-    return {sound.name for sound in named_sounds(text)}
-
-
-def test_sounds_are_named_in_all_forms_and_denied_ones_are_left_out():
-    assert names("Two dogs are barking while rain falls.") == {"dog", "rain"}
-    assert names("A woman plays the piano, without any music or applause.") == {"piano", "applause"}
-    assert names("No birds sing here; a silent street.") == set()
-    assert names("A grey square.") == set()
-    assert names("The carpet is in the cartoon.") == set()
-
-
-def test_each_sound_has_a_name_of_its_own():
-    assert len({sound.name for sound in SOUNDS}) == len(SOUNDS)
-
-
-def test_tags_are_those_of_the_network(weights):
-    with (weights / YAMNET_CLASSES.name).open(encoding="utf-8", newline="") as stream:
-        known = {row["display_name"].lower() for row in csv.DictReader(stream)}
-    assert {tag for sound in SOUNDS for tag in sound.tags} <= known
 
 
 def test_what_is_named_and_heard_counts(weights, tmp_path):

@@ -1,31 +1,18 @@
-"""Texts that are drawn into frames are read, and others are not found."""
+"""Texts that are drawn into frames are found, and others are not."""
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
+from drawn_text import drawn
 from mova.scorers.clip_media import ClipMedia
-from mova.scorers.words.ocr import read_lines
 from mova.scorers.words.written import WrittenScorer
 from shared_scoring import clip_of, reason, score
-
-
-def drawn(*lines):
-    image = Image.new("RGB", (640, 360), (20, 40, 90))
-    for row, text in enumerate(lines):
-        ImageDraw.Draw(image).text((60, 60 + 90 * row), text, fill=(255, 255, 255), font=ImageFont.load_default(56))
-    return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     frames = np.stack([drawn()] * 12 + [drawn("GRAND", "OPENING")] * 12)
     return clip_of(tmp_path_factory.mktemp("clips") / "a.mp4", frames).path
-
-
-def test_lines_are_read_from_top_to_bottom():
-    assert [line.upper() for line in read_lines(drawn("GRAND", "OPENING"))] == ["GRAND", "OPENING"]
-    assert read_lines(drawn()) == ()
 
 
 def test_a_text_over_two_lines_of_one_frame_is_found_and_another_is_not(path):

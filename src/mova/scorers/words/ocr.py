@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol, cast
 
 import numpy as np
 
@@ -15,16 +15,31 @@ _LEAST_SURE: Final = 0.5
 """Of what a line says; what is no letter is read as one with less."""
 
 
+class FoundText(Protocol):
+    """Lines of text that rapidocr found in a frame; None in the place of each where there are none."""
+
+    boxes: np.ndarray | None
+    txts: tuple[str, ...] | None
+    scores: tuple[float, ...] | None
+
+
+class TextEngine(Protocol):
+    """Finds lines of text, and reads them where it was opened so."""
+
+    def __call__(self, frame: np.ndarray) -> FoundText:
+        """Return what is found in a frame (H, W, 3) uint8 with blue first."""
+
+
 def read_lines(frame: np.ndarray) -> tuple[str, ...]:
     """Return what the lines of text in a frame (H, W, 3) uint8 say, from top to bottom."""
     # The networks were taught on frames with blue first.
     found = _reader()(np.ascontiguousarray(frame[..., ::-1]))
-    if found.txts is None:
+    if found.txts is None or found.scores is None:
         return ()
     return tuple(text for text, sure in zip(found.txts, found.scores, strict=True) if text and sure >= _LEAST_SURE)
 
 
-def open_engine(least: float, *, reads: bool) -> Any:
+def open_engine(least: float, *, reads: bool) -> TextEngine:
     """Return rapidocr's engine with the networks that lie in the package; nothing is fetched.
 
     Args:
@@ -44,9 +59,9 @@ def open_engine(least: float, *, reads: bool) -> Any:
         "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
         "EngineConfig.onnxruntime.intra_op_num_threads": NUM_THREADS,
     }
-    return rapidocr.RapidOCR(params=settings)
+    return cast("TextEngine", rapidocr.RapidOCR(params=settings))
 
 
 @lru_cache(maxsize=1)
-def _reader() -> Any:
+def _reader() -> TextEngine:
     return open_engine(_LEAST_BOX, reads=True)

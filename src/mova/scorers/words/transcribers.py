@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,7 +11,7 @@ import numpy as np
 from mova.scorers.clip_media import ClipMedia
 from mova.scorers.sound_events import SAMPLE_RATE, heard_spans
 from mova.scorers.words.choice import TranscriberChoice
-from mova.scorers.words.transcripts import normalise_tags
+from mova.scorers.words.transcripts import Transcript, normalise_tags
 
 if TYPE_CHECKING:
     from mova.endpoints.client import Client
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
 
 MOST_LENGTH: Final = 20_000
 """Characters of a transcript: nobody says more in a clip, and what is longer was made up."""
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """What is said in a clip.
-
-    Attributes:
-        text: with tags `[S01]` where the transcriber writes them; "" where nothing is said.
-        fault: why nobody knows; "" where somebody does.
-    """
-
-    text: str
-    fault: str = ""
 
 
 class Transcriber(Protocol):

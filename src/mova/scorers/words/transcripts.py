@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from mova.scorers.words.quotes import find_quotes
@@ -17,6 +18,19 @@ _ANY_TAG: Final = re.compile(r"[\[<(【]\s*(?:S|SPK|SPEAKER)[\s_-]*(\d{1,3})\s*[
 _TIME: Final = re.compile(r"\[\d{1,5}(?:\.\d+)?\]|<\|\d{1,5}(?:\.\d+)?\|>")
 # Nobody counts the ASCII colon, semicolon and the en dash among these: see above.
 _NO_CHARACTER: Final = re.compile(r"[\s,.!?\"'()，。！？、；：“”‘’（）《》〈〉【】「」『』…—·]+")
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said in a clip.
+
+    Attributes:
+        text: with tags `[S01]` where the transcriber writes them; "" where nothing is said.
+        fault: why nobody knows; "" where somebody does.
+    """
+
+    text: str
+    fault: str = ""
 
 
 def normalise_tags(text: str) -> str:

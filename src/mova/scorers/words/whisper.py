@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mova.scorers.words.transcribers import Transcript
+from mova.scorers.words.transcripts import Transcript
 
 
 class WhisperTranscriber:
