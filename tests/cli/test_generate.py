@@ -345,6 +345,7 @@ def test_a_degree_that_the_heads_forbid_ends_all_processes_with_exit_code_2(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_with_exit_code_130(tmp_path):
     process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
     said = iter(process.stderr.readline, "")

@@ -204,9 +204,8 @@ def quantized_model(checkpoint, short, tmp_path_factory, request):
     [
         ("float8", "stream"),
         *(pytest.param("float8", placement, marks=pytest.mark.slow) for placement in ("phases", "disk")),
-        ("nf4", "phases"),
         ("nf4", "disk"),
-        pytest.param("nf4", "stream", marks=pytest.mark.slow),
+        *(pytest.param("nf4", placement, marks=pytest.mark.slow) for placement in ("phases", "stream")),
     ],
     indirect=["quantized_model"],
 )

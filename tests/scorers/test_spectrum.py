@@ -88,6 +88,7 @@ def said_by(processes):
     return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
 
 
+@pytest.mark.slow
 def test_processes_that_compile_librosa_at_the_same_time_all_live(tmp_path):
     first = said_by([start_onsets(tmp_path) for _ in range(2)])
     later = said_by([start_onsets(tmp_path)])

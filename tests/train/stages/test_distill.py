@@ -213,6 +213,7 @@ def test_the_teachers_walk_is_guided_sampling_with_the_published_weights(make_st
     torch.testing.assert_close(end.audio, expected.audio, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, clips):
     class StopHereError(Exception):
         pass

@@ -239,6 +239,7 @@ def test_checkpoints_hold_nothing_of_a_quantized_base_either(quantized):
     assert all(key.split(".")[1] in ("down", "up") for key in keys)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_a_quantized_and_streamed_base_ends_with_the_same_bits(quantized, tmp_path, cache):
     class StopHereError(Exception):
         pass
