@@ -15,12 +15,13 @@ from mova.evaluate.arena.create import create_arena
 from mova.evaluate.arena.folder import media_folder, open_arena
 from mova.evaluate.arena.ratings.outcomes import Outcomes
 from mova.evaluate.arena.records import Answer, Criterion, Vote
-from mova.evaluate.arena.server.app import make_app, run_server
+from mova.evaluate.arena.server.app import make_app
 from mova.evaluate.arena.store import Store
 from mova.evaluate.arena.voting import Booth
 from mova.files.json_file import as_fields
 from mova.media.write import write_clip
 from mova.types import Clip
+from mova.web.server import run_server
 
 MODELS = ("anna_1b", "berta_7b", "carl_13b")
 
@@ -84,7 +85,7 @@ def serving(root, rules, **options):
         store = Store(database)
         app = make_app(Booth(store, rules, seed=0, **options), media_folder(root), store.facts().title)
         patched.setattr(uvicorn, "Server", lambda config: servers.append(made(config)) or servers[-1])
-        thread = threading.Thread(target=run_server, args=(app, "127.0.0.1", 0, ready))
+        thread = threading.Thread(target=run_server, args=(app, "127.0.0.1", 0, ready), kwargs={"extra": "arena"})
         thread.start()
         assert is_ready.wait(300)
         try:

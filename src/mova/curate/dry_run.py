@@ -13,12 +13,12 @@ from mova.curate.caption.costs import expected_calls
 from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.storage import local_path
 from mova.curate.folder import OutputFolder
-from mova.curate.guarded import GuardedProcess, Lost
 from mova.curate.records import SourceRecord, State
 from mova.curate.summary import read_summary
 from mova.curate.tables import num_rows
 from mova.curate.units import unit_of_source
 from mova.errors import DataError
+from mova.files.guarded import GuardedProcess, Lost
 from mova.files.json_file import shorten
 from mova.media.probe import probe
 from mova.pages.formats import counted_text

@@ -6,9 +6,10 @@ import threading
 import pytest
 
 from arena_kit import vote
+from mova.database.database import Database
 from mova.errors import ConfigError
 from mova.evaluate.arena.contents import Ballot, Cast, Kept, NewClip, NewPrompt
-from mova.evaluate.arena.database import Database
+from mova.evaluate.arena.folder import TABLES
 from mova.evaluate.arena.records import Answer, Criterion, Mark
 from mova.evaluate.arena.store import Store
 
@@ -26,7 +27,7 @@ def filled(store):
 
 @pytest.fixture
 def store(empty_url):
-    database = Database(empty_url)
+    database = Database(empty_url, TABLES)
     database.upgrade()
     yield filled(Store(database))
     database.close()

@@ -108,8 +108,9 @@ def serve(
     from mova.errors import ConfigError
     from mova.evaluate.arena.folder import media_folder
     from mova.evaluate.arena.records import Watch, read_choice
-    from mova.evaluate.arena.server.app import make_app, run_server
+    from mova.evaluate.arena.server.app import make_app
     from mova.evaluate.arena.voting import Booth, Rules
+    from mova.web.server import run_server
 
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port must be 0 to 65535, got {port}; nearest is {min(max(port, 0), 65_535)}")
@@ -117,7 +118,7 @@ def serve(
     with _store(root) as store:
         app = make_app(Booth(store, rules), media_folder(root), store.facts().title)
         shown = f"[{host}]" if ":" in host else host
-        run_server(app, host, port, lambda taken: typer.echo(f"http://{shown}:{taken}/"))
+        run_server(app, host, port, lambda taken: typer.echo(f"http://{shown}:{taken}/"), extra="arena")
 
 
 def ratings(

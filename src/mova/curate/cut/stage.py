@@ -19,10 +19,10 @@ from mova.curate.cut.examine import Inspected, Piece, Surveyed, Wanted, inspect_
 from mova.curate.cut.speech import SpeechRules
 from mova.curate.cut.storage import Fetched, StorageError, fetched
 from mova.curate.cut.windows import Footage, Window, WindowRules, plan_windows
-from mova.curate.guarded import GuardedProcess, Lost
 from mova.curate.records import ClipRecord, SourceRecord, State, clip_id, source_id
 from mova.curate.stage import StageNeeds, Unit, UnitRows
 from mova.errors import MissingExtraError
+from mova.files.guarded import GuardedProcess, Lost
 from mova.media.transcode.clips import ClipWindow, CutClip, SourceView, cut_clips
 from mova.media.transcode.encode import ClipFormat
 from mova.media.write import remove_stale

@@ -15,14 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from mova.database.database import Database, Tables, check_url, sqlite_url
 from mova.errors import ConfigError
-from mova.evaluate.arena.database import Database, check_url, sqlite_url
 from mova.files.json_file import read_object
 from mova.files.replacing import replacing
 
 FACTS_FILE: Final = "arena.json"
 _DATABASE_FILE: Final = "arena.sqlite"
 _MEDIA: Final = "media"
+_HOME: Final = "the folder of the arena"
+TABLES: Final = Tables(
+    Path(__file__).parent / "migrations", ("0001", "0002"), title="the database of the arena", extra="arena"
+)
+"""Tables of an arena's database."""
 
 
 def media_folder(root: Path) -> Path:
@@ -47,7 +52,7 @@ def new_database(root: Path, database: str) -> Database:
     Raises:
         ConfigError: the URL cannot be used or reached, or the database is that of another arena.
     """
-    found = Database(check_url(database) if database else sqlite_url(root / _DATABASE_FILE))
+    found = _database(root, database)
     if found.revision() is not None:
         found.close()
         raise ConfigError(f"a new arena needs an empty database, got {database or root / _DATABASE_FILE} with tables")
@@ -70,9 +75,13 @@ def open_arena(root: Path) -> Iterator[Database]:
     url = read_object(path, error=ConfigError).text("database")
     if not url and not (root / _DATABASE_FILE).is_file():
         raise ConfigError(f"the arena {root} must have its database {_DATABASE_FILE}, which is gone")
-    database = Database(check_url(url) if url else sqlite_url(root / _DATABASE_FILE))
+    database = _database(root, url)
     try:
         database.upgrade()
         yield database
     finally:
         database.close()
+
+
+def _database(root: Path, url: str) -> Database:
+    return Database(check_url(url, _HOME) if url else sqlite_url(root / _DATABASE_FILE), TABLES)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from mova.database.database import Database, Transaction, Value
 from mova.errors import ConfigError
 from mova.evaluate.arena.contents import ArenaFacts, Ballot, Cast, Clip, Kept, NewPrompt, Rater
-from mova.evaluate.arena.database import Database, Transaction, Value
 from mova.evaluate.arena.records import Answer, Criterion, Mark, Vote, read_name
 
 _CRITERIA: Final = tuple(str(one) for one in Criterion)

@@ -19,14 +19,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from mova.errors import ConfigError, MovaError
+from mova.errors import ConfigError
 from mova.evaluate.arena.contents import Ballot, Cast, Kept, Rater
 from mova.evaluate.arena.dealing import Dealer
-from mova.evaluate.arena.limits import Window
 from mova.evaluate.arena.records import Mark, Watch, read_answers
 from mova.evaluate.arena.store import Store
 from mova.files.json_file import Fields
 from mova.version import package_version
+from mova.web.limits import Window
+from mova.web.refusals import RefusedError
 
 # Players end a little before what a container states.
 _SLACK: Final = 0.95
@@ -60,21 +61,6 @@ class Rules:
             if not least <= value <= most:
                 nearest = least if value < least else most
                 raise ConfigError(f"{name} must be {least:g} to {most:g}, got {value:g}; nearest is {nearest:g}")
-
-
-class RefusedError(MovaError):
-    """A request that is refused.
-
-    Args:
-        status: of HTTP.
-        code: what it is, for programs.
-        text: what it is, for the rater.
-        retry_s: after how many seconds it may be tried again; 0 for never.
-    """
-
-    def __init__(self, status: int, code: str, text: str, retry_s: float = 0.0) -> None:
-        super().__init__(text)
-        self.status, self.code, self.text, self.retry_s = status, code, text, retry_s
 
 
 @dataclass(frozen=True)

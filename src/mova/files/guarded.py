@@ -127,7 +127,7 @@ class _Child:
         # Not by the environment, which is the user's: what can be imported here can be there.
         start = (
             f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from mova.curate.guarded import serve; serve({memory_bytes + library_bytes})"
+            f"from mova.files.guarded import serve; serve({memory_bytes + library_bytes})"
         )
         try:
             # Not by multiprocessing: workers of a pool may have no children. Its own session: Ctrl-C is the run's.

@@ -1,4 +1,4 @@
-"""How alembic runs the migrations of an arena's database: on the connection that it is given."""
+"""How alembic runs the migrations of a database: on the connection that it is given."""
 
 from __future__ import annotations
 

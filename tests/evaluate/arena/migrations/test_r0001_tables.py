@@ -1,10 +1,11 @@
 """The first revision."""
 
-from mova.evaluate.arena.database import Database
+from mova.database.database import Database
+from mova.evaluate.arena.folder import TABLES
 
 
 def test_it_makes_the_tables_and_not_more(empty_url):
-    database = Database(empty_url)
+    database = Database(empty_url, TABLES)
     database.upgrade("0001")
     assert database.revision() == "0001"
     with database.writing() as run:

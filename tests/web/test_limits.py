@@ -1,6 +1,6 @@
 """How often somebody may do something."""
 
-from mova.evaluate.arena.limits import Window
+from mova.web.limits import Window
 
 
 def test_each_key_has_its_own_window():

@@ -3,14 +3,15 @@
 import pytest
 
 from arena_kit import vote
+from mova.database.database import Database
 from mova.evaluate.arena.contents import NewClip, NewPrompt
-from mova.evaluate.arena.database import LATEST, Database
+from mova.evaluate.arena.folder import TABLES
 from mova.evaluate.arena.store import Store
 
 
 @pytest.fixture
 def store(empty_url):
-    database = Database(empty_url)
+    database = Database(empty_url, TABLES)
     database.upgrade("0001")
     made = Store(database)
     clips = (NewClip("a", 0, "a.mp4", 1.0), NewClip("b", 0, "b.mp4", 1.0))
@@ -23,7 +24,7 @@ def store(empty_url):
 def test_votes_of_the_first_revision_stay_and_can_no_longer_be_changed(store):
     before = store.votes()
     store.database.upgrade()
-    assert store.database.revision() == LATEST
+    assert store.database.revision() == TABLES.latest
     assert store.votes() == before
     assert len(before) == 1
     for deed in ("UPDATE votes SET overall = 'right'", "DELETE FROM votes", "DELETE FROM ballots"):

@@ -1,15 +1,16 @@
-"""The database of an arena: SQLite by default, PostgreSQL by URL, its tables made and changed by migrations.
+"""A database: SQLite by default, PostgreSQL by URL, its tables made and changed by migrations.
 
-All queries are plain SQL that both understand; this file alone knows SQLAlchemy and alembic. What is committed is on
-the disk: SQLite writes its log through at every commit, PostgreSQL waits for its own.
+All queries are plain SQL that both understand; this file and the migrations alone know SQLAlchemy and alembic. What is
+committed is on the disk: SQLite writes its log through at every commit, PostgreSQL waits for its own.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +20,32 @@ from mova.files.json_file import shorten_text
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
-LATEST: Final = "0002"
-"""Revision of the tables that this version works with."""
-_REVISIONS: Final = ("0001", LATEST)
+_SCRIPTS: Final = Path(__file__).parent / "scripts"
 _WAIT_S: Final = 30.0
 
 Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that a database has, and how they came to be.
+
+    Attributes:
+        versions: folder of the migrations.
+        revisions: all that this version knows, the oldest first.
+        title: what the database is called in errors, such as `the database of the arena`.
+        extra: of this package, which brings SQLAlchemy and alembic.
+    """
+
+    versions: Path
+    revisions: tuple[str, ...]
+    title: str
+    extra: str
+
+    @property
+    def latest(self) -> str:
+        """Revision that this version works with."""
+        return self.revisions[-1]
 
 
 class Transaction:
@@ -63,14 +83,17 @@ class Database:
 
     Args:
         url: as SQLAlchemy writes it; see `check_url` and `sqlite_url`.
+        tables: that it has, or gets by `upgrade`.
+        wait_s: for how long a writer of SQLite waits for others, in seconds.
 
     Raises:
         MissingExtraError: SQLAlchemy, or psycopg for PostgreSQL, is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tables: Tables, *, wait_s: float = _WAIT_S) -> None:
         self.is_sqlite = url.startswith("sqlite")
-        self._engine = _make_engine(url, is_sqlite=self.is_sqlite)
+        self._tables = tables
+        self._engine = _make_sqlite(url, tables.extra, wait_s) if self.is_sqlite else _make_postgres(url, tables.extra)
         # One writer at a time is SQLite's rule; waiting in a queue of ours is fairer than its polling.
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -105,10 +128,13 @@ class Database:
                 return found
         except SQLAlchemyError as error:
             reason = shorten_text(str(getattr(error, "orig", error)).strip(), 300)
-            raise ConfigError(f"the database of the arena must be reachable, got: {reason}") from error
+            raise ConfigError(f"{self._tables.title} must be reachable, got: {reason}") from error
 
-    def upgrade(self, revision: str = LATEST) -> None:
+    def upgrade(self, revision: str | None = None) -> None:
         """Bring the tables to a revision, of which all changes are made or none.
+
+        Args:
+            revision: the latest where it is None.
 
         Raises:
             ConfigError: the database cannot be reached, or is of a newer version.
@@ -116,20 +142,26 @@ class Database:
         from alembic import command
         from alembic.config import Config
 
-        found = self.revision()
-        if found is not None and found not in _REVISIONS:
-            raise ConfigError(
-                f"the database of the arena must be of revision {', '.join(_REVISIONS)}, got {found}, which a newer "
-                "version of mova has made"
-            )
-        if found is not None and found >= revision:
+        revision = revision or self._tables.latest
+        if self._has(revision):
             return
         logging.getLogger("alembic").setLevel(logging.WARNING)
         config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        for name, folder in (("script_location", _SCRIPTS), ("version_locations", self._tables.versions)):
+            config.set_main_option(name, str(folder).replace("%", "%%"))
+        config.set_main_option("path_separator", "newline")
         with self._turn, self._engine.connect().execution_options(is_writing=True) as connection, connection.begin():
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+
+    def _has(self, revision: str) -> bool:
+        found, known = self.revision(), self._tables.revisions
+        if found is not None and found not in known:
+            raise ConfigError(
+                f"{self._tables.title} must be of revision {', '.join(known)}, got {found}, which a newer version of "
+                "mova has made"
+            )
+        return found is not None and known.index(found) >= known.index(revision)
 
     def close(self) -> None:
         """Close all connections."""
@@ -148,8 +180,12 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
-def check_url(url: str) -> str:
+def check_url(url: str, home: str) -> str:
     """Return the URL of a PostgreSQL database with its driver named.
+
+    Args:
+        url: to check.
+        home: what keeps the URL, and has the SQLite database without one, such as `the folder of the arena`.
 
     Raises:
         ConfigError: it is another kind of URL, or holds a password.
@@ -158,40 +194,38 @@ def check_url(url: str) -> str:
     if not found or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ConfigError(
             f"a database must be a URL such as postgresql://host/name, got {shorten_text(scheme)}; without one it is "
-            "SQLite in the folder of the arena"
+            f"SQLite in {home}"
         )
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if at and ":" in user:
         raise ConfigError(
-            "a database URL must hold no password, since it is kept in the folder of the arena; put it into "
-            "~/.pgpass or PGPASSWORD"
+            f"a database URL must hold no password, since it is kept in {home}; put it into ~/.pgpass or PGPASSWORD"
         )
     return f"postgresql+psycopg://{rest}"
 
 
-def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
+def _make_postgres(url: str, extra: str) -> Engine:
+    create_engine, _ = _sqlalchemy(extra)
     try:
-        import alembic  # noqa: F401 (both or neither)
-        from sqlalchemy import create_engine, event
+        # Servers may be told not to wait for the disk; what is acknowledged has to be there.
+        return create_engine(
+            url,
+            pool_size=8,
+            max_overflow=16,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
+        )
     except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "sqlalchemy", "arena") from error
-    if not is_sqlite:
-        try:
-            # Servers may be told not to wait for the disk; a vote that is acknowledged has to be there.
-            return create_engine(
-                url,
-                pool_size=8,
-                max_overflow=16,
-                pool_pre_ping=True,
-                connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
-            )
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "psycopg", "postgres") from error
+        raise MissingExtraError(error.name or "psycopg", "postgres") from error
+
+
+def _make_sqlite(url: str, extra: str, wait_s: float) -> Engine:
+    create_engine, event = _sqlalchemy(extra)
     engine = create_engine(
         url,
         pool_size=8,
         max_overflow=40,
-        connect_args={"timeout": _WAIT_S, "check_same_thread": False, "isolation_level": None},
+        connect_args={"timeout": wait_s, "check_same_thread": False, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
@@ -205,3 +239,12 @@ def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
     return engine
+
+
+def _sqlalchemy(extra: str) -> tuple[Callable[..., Engine], Any]:
+    try:
+        import alembic  # noqa: F401 (both or neither)
+        from sqlalchemy import create_engine, event
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "sqlalchemy", extra) from error
+    return create_engine, event

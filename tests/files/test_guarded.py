@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 import guarded_jobs as jobs
-from mova.curate.guarded import GuardedProcess, Lost
 from mova.errors import ReadError
+from mova.files.guarded import GuardedProcess, Lost
 
 SMALL = 200 << 20
 
@@ -67,7 +67,7 @@ def test_a_child_that_was_ended_between_two_calls_is_replaced(guarded):
 
 def test_the_child_of_a_process_that_is_killed_ends(tmp_path):
     code = (
-        "import sys, time; import guarded_jobs as jobs; from mova.curate.guarded import GuardedProcess\n"
+        "import sys, time; import guarded_jobs as jobs; from mova.files.guarded import GuardedProcess\n"
         "p = GuardedProcess(); print(p.call(jobs.process_id, 60.0), flush=True); p.call(jobs.hang, 600.0)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

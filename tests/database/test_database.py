@@ -4,13 +4,14 @@ import threading
 
 import pytest
 
+from mova.database.database import Database, check_url, is_failure, sqlite_url
 from mova.errors import ConfigError
-from mova.evaluate.arena.database import LATEST, Database, check_url, is_failure, sqlite_url
+from small_tables import write_tables
 
 
 @pytest.fixture
-def database(empty_url):
-    made = Database(empty_url)
+def database(empty_url, tmp_path):
+    made = Database(empty_url, write_tables(tmp_path))
     yield made
     made.close()
 
@@ -19,7 +20,18 @@ def test_tables_are_made_once(database):
     assert database.revision() is None
     database.upgrade()
     database.upgrade()
-    assert database.revision() == LATEST
+    assert database.revision() == "0002"
+
+
+def test_tables_of_a_former_version_are_brought_on(database):
+    database.upgrade("0001")
+    with database.writing() as run:
+        run.run("INSERT INTO facts (name, value) VALUES ('kept', '')")
+    database.upgrade()
+    database.upgrade("0001")
+    assert database.revision() == "0002"
+    with database.reading() as run:
+        assert run.rows("SELECT name, moment FROM facts") == [{"name": "kept", "moment": None}]
 
 
 def add_and_fail(database):
@@ -57,7 +69,7 @@ def test_a_database_of_a_newer_version_is_refused(database):
     database.upgrade()
     with database.writing() as run:
         run.run("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(ConfigError, match="got 9999, which a newer version"):
+    with pytest.raises(ConfigError, match="of tests must be of revision 0001, 0002, got 9999, which a newer"):
         database.upgrade()
 
 
@@ -87,10 +99,10 @@ def test_errors_of_the_database_are_known(database):
 )
 def test_a_url_that_cannot_be_used_is_refused(url, text):
     with pytest.raises(ConfigError, match=text):
-        check_url(url)
+        check_url(url, "the folder")
 
 
 def test_a_url_names_its_driver(tmp_path):
-    assert check_url("postgresql://user@host/name") == "postgresql+psycopg://user@host/name"
-    assert check_url(check_url("postgresql:///name?host=/run")) == "postgresql+psycopg:///name?host=/run"
+    assert check_url("postgresql://user@host/name", "") == "postgresql+psycopg://user@host/name"
+    assert check_url(check_url("postgresql:///name?host=/run", ""), "") == "postgresql+psycopg:///name?host=/run"
     assert sqlite_url(tmp_path / "x").startswith("sqlite:////")
