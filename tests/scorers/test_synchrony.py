@@ -1,11 +1,22 @@
 """AV-Align as published, counted by hand, and whether clicks belong to what jumps."""
 
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import librosa
 import numpy as np
 import pytest
 
+import fill_weights
+from mova.media.write import write_clip
 from mova.scorers import synchrony
-from mova.scorers.spectrum import ONSET_HOP, ONSET_RATE
+from mova.scorers.clip_media import ClipMedia
+from mova.scorers.motion import flow_lengths
+from mova.scorers.spectrum import ONSET_HOP, ONSET_RATE, onset_strength, onset_times_s
 from mova.scorers.synchrony import SynchronyScorer, av_align
+from mova.toyworld import DEFAULT_KINDS, render, sample_scene
+from scorer_records import open_record
 from shared_scoring import SAMPLE_RATE, clip_of, fading, reason, score, still, tone
 
 TIMES = [0.5, 1.0, 1.5, 2.0]
@@ -74,3 +85,90 @@ def test_what_does_not_change_correlates_with_nothing(tmp_path):
     strength = np.random.default_rng(0).random(round(2.5 * ONSET_RATE / ONSET_HOP))
     found = synchrony.onset_motion_correlation(strength, motion, 24.0)
     assert found.reason == "not applicable: the video does not change"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_every_step_equals_the_record_of_the_original_code(number):
+    record = open_record("arithmetic", "av_align")
+    facts, near = record.facts["clips"][number], record.facts["tolerance"]
+    wanted = {name.rsplit(".", 1)[1]: one.numpy() for name, one in record.tensors.items() if f".{number}." in name}
+    frames = fill_weights.hits(
+        f"avalign/clip{number}", facts["frames"], facts["height"], facts["width"], facts["events"]
+    )
+    samples = round(facts["frames"] / facts["fps"] * ONSET_RATE)
+    sound = fill_weights.clicks(f"avalign/sound{number}", samples, ONSET_RATE, facts["sounds"])
+
+    motion, strength = flow_lengths(frames[..., ::-1]), onset_strength(sound)
+    np.testing.assert_allclose(motion, wanted["flow"], atol=near["flow_atol"])
+    rtol, atol = near["onset_strength_rtol"], near["onset_strength_atol"]
+    np.testing.assert_allclose(strength, wanted["onset_strength"], rtol=rtol, atol=atol)
+    peaks_s, onsets_s = synchrony.motion_peaks_s(motion, facts["fps"]), onset_times_s(strength)
+    np.testing.assert_allclose(peaks_s, wanted["video_peaks"], atol=1e-12)
+    np.testing.assert_allclose(onsets_s, wanted["onset_times"], atol=near["onset_times"])
+    assert av_align(onsets_s, peaks_s, facts["fps"]) == pytest.approx(float(wanted["score"]), abs=near["score"])
+
+
+def plain_onsets_s(sound):
+    """Onsets of (S,) at 44.1 kHz from the definition: rise of the mel spectrum in dB, peaks as librosa picks them."""
+    padded = np.pad(sound.astype(np.float64), 1024)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)
+    spectra = [np.abs(np.fft.rfft(window * padded[at : at + 2048])) ** 2 for at in range(0, len(sound) + 1, 512)]
+    bands = librosa.filters.mel(sr=44_100, n_fft=2048, n_mels=128) @ np.stack(spectra, axis=1)
+    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
+    decibels = np.maximum(decibels, decibels.max() - 80)
+    rise = np.maximum(decibels[:, 1:] - decibels[:, :-1], 0).mean(axis=0)
+    # A rise belongs to the later of two spectra, and is moved on by half a window.
+    strength = np.concatenate([np.zeros(1 + 2), rise])[: decibels.shape[1]]
+    if not strength.any():
+        return []
+    level = strength - strength.min()
+    level = level / level.max()
+    found = []
+    for at, value in enumerate(level):
+        is_highest = value == level[max(0, at - 2) : at + 1].max()
+        is_above = value >= level[max(0, at - 8) : at + 9].mean() + 0.07
+        if is_highest and is_above and (not found or at - found[-1] > 2):
+            found.append(at)
+    return [at * 512 / 44_100 for at in found]
+
+
+def plain_peaks_s(frames, frame_rate):
+    """Strict local maxima of at least 0.1 px of the mean length of Farneback's flow into each frame."""
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    lengths = []
+    for before, after in pairwise(grey):
+        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        lengths.append(float(np.sqrt((flow.astype(np.float64) ** 2).sum(axis=2)).mean()))
+    lengths.insert(0, lengths[0])
+    inner = range(1, len(lengths) - 1)
+    return [at / frame_rate for at in inner if max(lengths[at - 1], lengths[at + 1], 0.1 - 1e-12) < lengths[at]]
+
+
+def plain_av_align(onsets_s, peaks_s, frame_rate):
+    left, matched = list(peaks_s), 0
+    for onset in onsets_s:
+        for peak in left:
+            if abs(onset - peak) < 1 / frame_rate:
+                left.remove(peak)
+                matched += 1
+                break
+    everything = len(onsets_s) + len(peaks_s) - matched
+    return matched / everything if everything else 0.0
+
+
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+def test_toy_clips_have_what_a_plain_computation_gives_them_however_their_sound_is_shifted(kind, tmp_path):
+    rendered = render(sample_scene(3, kind=kind), size=128, sample_rate=44_100).clip
+    found = {}
+    for shift_ms in (0, -120, 40, 250):
+        shift = round(shift_ms * 44.1)
+        sound = np.roll(rendered.waveform, shift, axis=1)
+        path = tmp_path / f"{shift_ms}.mp4"
+        write_clip(path, replace(rendered, waveform=sound), preset="ultrafast")
+        clip = ClipMedia(path)
+        onsets_s, peaks_s = plain_onsets_s(clip.waveform(44_100)), plain_peaks_s(clip.frames(), 24.0)
+        found[shift_ms] = score(SynchronyScorer(), ClipMedia(path)).scores["av_align"].value
+        assert found[shift_ms] == pytest.approx(plain_av_align(onsets_s, peaks_s, 24.0), abs=1e-12), shift_ms
+        assert len(onsets_s) >= 2
+        assert len(peaks_s) >= 2
+    assert len(set(found.values())) > 1
