@@ -1,10 +1,6 @@
 """`mova evaluate CLIPS` as it is typed."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 from evaluated_clips import write_clips
 from fake_endpoint import sends, serve_fake, status
@@ -40,24 +36,6 @@ def test_mistakes_are_told_with_what_is_near(tmp_path, capsys):
     code, _, err = run(capsys, tmp_path, "--metrics", "levels,moton")
     assert code == 2
     assert "did you mean motion" in err
-
-
-def test_a_run_that_is_killed_goes_on_and_computes_nothing_twice(tmp_path):
-    write_clips(tmp_path / "clips", 6, seconds=1.0)
-    command = [sys.executable, "-m", "mova.cli", "evaluate", str(tmp_path / "clips"), "--metrics"]
-    command += ["levels,image_faults,motion", "--report", str(tmp_path / "report")]
-    scores = tmp_path / "report" / "scores.jsonl"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (scores.is_file() and scores.read_bytes().count(b"\n") > 3):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = scores.read_bytes()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    whole = scores.read_bytes()
-    assert whole.startswith(before[: before.rfind(b"\n") + 1])
-    keys = [json.loads(line)["key"] for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
-    assert len(keys) == len(set(keys)) == 18
 
 
 def test_dialogues_are_pooled_with_the_transcripts_of_an_endpoint_and_asked_again_where_it_failed(tmp_path, capsys):

@@ -5,9 +5,11 @@ import signal
 
 import psutil
 import pytest
+import torch
 
 from evaluated_clips import write_clips
-from mova.evaluate.measure.processes import Job, ScoringProcesses, score_job
+from mova.data.workers import SoleWorker
+from mova.evaluate.measure.processes import Job, ScoringProcesses, score_job, share_cores
 from mova.scorers.registry import ScorerSettings
 
 
@@ -43,6 +45,26 @@ def test_a_process_that_is_killed_costs_one_clip(tmp_path):
     assert sorted(one.job.index for one in found) == [0, 1, 2, 3]
     lost = [one for one in found if "failed: the process that scored it was ended" in "".join(reasons(one))]
     assert len(lost) <= 1
+
+
+def test_what_was_found_is_handed_over_before_the_next_scorer_begins(tmp_path):
+    jobs = jobs_of(write_clips(tmp_path, 1), "levels", "text_area", "motion")
+    with ScoringProcesses(2, ScorerSettings()) as processes:
+        found = processes.run(jobs)
+        first = next(found)
+        assert reasons(first) == {"", *reasons(next(score_job(jobs[0], ScorerSettings())))}
+        victim = psutil.Process().children()[-1]
+        os.kill(victim.pid, signal.SIGKILL)
+        rest = list(found)
+    assert [one.scorer for one in (first, *rest)] == ["levels", "text_area", "motion"]
+    # It was opening the detector of text; its successor goes on with the clip.
+    assert "was ended" in "".join(reasons(rest[0]))
+    assert reasons(rest[-1]) == {""}
+
+
+def test_processes_share_the_cores():
+    with SoleWorker(share_cores, (64,)) as worker:
+        assert worker.submit(torch.get_num_threads).result() == 1
 
 
 def test_a_clip_that_takes_too_long_is_given_up(tmp_path):

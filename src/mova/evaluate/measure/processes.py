@@ -1,4 +1,7 @@
-"""Processes that score clips, each one clip at a time: one that crashes or hangs costs that clip and no other."""
+"""Processes that score clips, each one clip at a time: one that crashes or hangs costs a clip's findings and no other.
+
+What a scorer found is handed over before the next one looks at the clip, so that it can be kept at once.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from mova.cores import num_cores
 from mova.data.workers import SoleWorker
 from mova.errors import MediaError
 from mova.scorers.base import Absence, Findings, all_absent
@@ -54,15 +58,21 @@ class Found:
 
 def score_job(job: Job, settings: ScorerSettings) -> Iterator[Found]:
     """Yield what each scorer of a job finds; what was decoded for one is there for the next."""
-    media = ClipMedia(job.path, job.prompt, job.columns)
-    trouble = _trouble(media)
+    clip = _Clip(job)
     for name in job.scorers:
-        scorer = _scorer(name, settings)
-        if trouble:
-            yield Found(job, name, all_absent(scorer.measures, Absence.FAILED, trouble))
-        else:
-            yield Found(job, name, scorer.score([media])[0])
-    media.let_go()
+        yield clip.score(name, settings)
+    clip.let_go()
+
+
+def share_cores(count: int) -> None:
+    """Let this process compute on its share of the cores; fewer threads, where the user wants them, are kept.
+
+    Args:
+        count: of processes that compute at the same time.
+    """
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, num_cores() // count)))
 
 
 class ScoringProcesses:
@@ -94,33 +104,53 @@ class ScoringProcesses:
                 yield from score_job(job, self._settings)
             return
         left = iter(jobs)
-        self._processes = [_ScoringProcess(self._settings, self._patience_s) for _ in range(self._count)]
+        self._processes = [_ScoringProcess(self._count, self._settings, self._patience_s) for _ in range(self._count)]
         busy = [process for process in self._processes if process.take(next(left, None))]
         while busy:
             wait([process.work for process in busy], timeout=min(1.0, self._patience_s), return_when=FIRST_COMPLETED)
             for process in busy:
                 if process.is_done:
                     yield from process.give()
-                    process.take(next(left, None))
+                    if process.job is None:
+                        process.take(next(left, None))
             busy = [process for process in busy if process.job is not None]
 
 
-class _ScoringProcess:
-    """A process, and the job that it does."""
+class _Clip:
+    """A clip that is looked at by one scorer after the other."""
 
-    def __init__(self, settings: ScorerSettings, patience_s: float) -> None:
-        self._settings, self._patience_s = settings, patience_s
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._media = ClipMedia(job.path, job.prompt, job.columns)
+        self._trouble = _trouble(self._media)
+
+    def score(self, name: str, settings: ScorerSettings) -> Found:
+        scorer = _scorer(name, settings)
+        if self._trouble:
+            return Found(self.job, name, all_absent(scorer.measures, Absence.FAILED, self._trouble))
+        return Found(self.job, name, scorer.score([self._media])[0])
+
+    def let_go(self) -> None:
+        self._media.let_go()
+
+
+class _ScoringProcess:
+    """A process, the job that it does, and which scorers of that are still to come."""
+
+    def __init__(self, count: int, settings: ScorerSettings, patience_s: float) -> None:
+        self._count, self._settings, self._patience_s = count, settings, patience_s
         self._pool: SoleWorker | None = None
         self.job: Job | None = None
-        self.work: Future[list[Found]] = Future()
+        self.work: Future[Found] = Future()
+        self._left: tuple[str, ...] = ()
         self._until_s = 0.0
 
     def take(self, job: Job | None) -> bool:
         self.job = job
         if job is not None:
-            self._pool = self._pool or SoleWorker()
-            self.work = self._pool.submit(_score_whole, job, self._settings)
+            self._left = job.scorers
             self._until_s = time.monotonic() + self._patience_s
+            self._begin(job)
         return job is not None
 
     @property
@@ -128,31 +158,49 @@ class _ScoringProcess:
         return self.work.done() or time.monotonic() > self._until_s
 
     def give(self) -> list[Found]:
+        """Return what was found since the last time, and let the next scorer begin where the job has one."""
         assert self.job is not None, "a process that is done had a job"
+        job, name = self.job, self._left[0]
         if not self.work.done():
             self.end()
-            return self._failed(self.job, f"it took longer than {self._patience_s:.0f} s")
+            self.job = None
+            return [self._failed(job, one, f"it took longer than {self._patience_s:.0f} s") for one in self._left]
         try:
-            return self.work.result()
+            found = self.work.result()
         except BrokenProcessPool:
             self.end()
-            return self._failed(self.job, "the process that scored it was ended, by a crash or for want of memory")
+            found = self._failed(job, name, "the process that scored it was ended, by a crash or for want of memory")
+        self._left = self._left[1:]
+        if self._left:
+            self._begin(job)
+        else:
+            self.job = None
+        return [found]
 
     def end(self) -> None:
         if self._pool is not None:
             self._pool.end_now()
             self._pool = None
 
-    def _failed(self, job: Job, why: str) -> list[Found]:
-        found = []
-        for name in job.scorers:
-            measures = _scorer(name, self._settings).measures
-            found.append(Found(job, name, all_absent(measures, Absence.FAILED, why)))
-        return found
+    def _begin(self, job: Job) -> None:
+        self._pool = self._pool or SoleWorker(share_cores, (self._count,))
+        self.work = self._pool.submit(_score_next, job, self._left[0], len(self._left) == 1, self._settings)
+
+    def _failed(self, job: Job, name: str, why: str) -> Found:
+        return Found(job, name, all_absent(_scorer(name, self._settings).measures, Absence.FAILED, why))
 
 
-def _score_whole(job: Job, settings: ScorerSettings) -> list[Found]:
-    return list(score_job(job, settings))
+_HELD: Final[list[_Clip]] = []
+"""The clip that this process looks at, from one scorer to the next."""
+
+
+def _score_next(job: Job, name: str, is_last: bool, settings: ScorerSettings) -> Found:
+    if not _HELD or _HELD[0].job != job:
+        _HELD[:] = [_Clip(job)]
+    found = _HELD[0].score(name, settings)
+    if is_last:
+        _HELD.clear()
+    return found
 
 
 @lru_cache(maxsize=64)
