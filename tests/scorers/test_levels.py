@@ -1,10 +1,14 @@
 """Levels of signals that are known: silence, tones, clipped and shifted ones, and two channels."""
 
+import re
+
 import numpy as np
 import pytest
 
+import fill_weights
 from mova.scorers import levels
 from mova.scorers.levels import LevelScorer
+from scorer_records import open_record
 from shared_scoring import clip_of, reason, score, tone, value
 
 RATE = levels.SAMPLE_RATE
@@ -37,6 +41,43 @@ def test_loudness_of_a_full_scale_tone_is_what_bs_1770_says():
     assert levels.loudness(tone(997, 3.0, level=0.1)[None], RATE).value == pytest.approx(-23.01, abs=0.05)
     both = np.stack([tone(997, 3.0, level=0.1)] * 2)
     assert levels.loudness(both, RATE).value == pytest.approx(-20.0, abs=0.05)
+
+
+def test_amplitude_and_loudness_are_those_that_were_recorded():
+    record = open_record("arithmetic", "loudness").facts
+    makers = {"waveform": fill_weights.waveform, "voice": fill_weights.voice}
+    for row in record["rows"]:
+        made = re.match(r"fill\.(\w+)\('([^']+)', (\d+), (\d+)\) / 32768 \* ([\d.]+)", row["sound"])
+        sound = np.zeros(row["samples"], np.float32)
+        if made:
+            maker, name, samples, rate, level = made.groups()
+            sound = np.asarray(makers[maker](name, int(samples), int(rate)) / 32768 * float(level), np.float32)
+        assert levels.amplitude(sound[None]) == pytest.approx(row["rms"], rel=record["tolerance"]["rms_rtol"])
+        found = levels.loudness(sound[None], row["rate"])
+        if isinstance(row["lufs"], float):
+            assert found.value == pytest.approx(row["lufs"], abs=record["tolerance"]["lufs_atol"])
+        else:
+            # Minus infinity and an error there: what would spoil a mean is a reason here.
+            assert found.reason.startswith("not applicable: ")
+
+
+def test_amplitude_is_of_the_mean_of_the_channels_and_so_is_loudness_by_the_quirk(tmp_path):
+    left = tone(997, 1.0, level=0.4)
+    for name, pair, level in (
+        ("same", (left, left), 0.4),
+        ("one", (left, 0 * left), 0.2),
+        ("none", (left, -left), 0.0),
+    ):
+        clip = clip_of(tmp_path / f"{name}.mp4", sound=np.stack(pair))
+        assert value(LevelScorer(), clip, "amplitude") == pytest.approx(level / np.sqrt(2), abs=0.01), name
+    same, none = (
+        clip_of(tmp_path / f"{name}.mp4", sound=np.stack(pair))
+        for name, pair in (("a", (left, left)), ("b", (left, -left)))
+    )
+    both, mono = (value(LevelScorer(is_mono=way), same, "loudness_lufs") for way in (False, True))
+    assert both - mono == pytest.approx(3.01, abs=0.05)
+    assert value(LevelScorer(), none, "loudness_lufs") == pytest.approx(both, abs=0.5)
+    assert reason(LevelScorer(is_mono=True), none, "loudness_lufs").startswith("not applicable: all of the sound")
 
 
 def test_silence_and_short_sounds_have_a_reason_instead_of_a_loudness(tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from speechmos import dnsmos as package
 
+import fill_weights
 from mova.scorers import speech_quality
 from mova.scorers.speech_quality import SpeechQualityScorer
+from scorer_records import open_record
 from shared_scoring import clip_of, reason, score, tone
 from shared_speech import SAMPLE_RATE, speak
 
@@ -46,6 +48,27 @@ def test_speech_is_scored_and_other_sounds_have_a_reason(tmp_path, speech):
     assert all(1.0 <= one.value <= 5.0 for one in spoken.scores.values())
     music = clip_of(tmp_path / "b.mp4", sound=tone(440, 2.0))
     assert reason(SpeechQualityScorer(), music, "plcmos") == "not applicable: speech fills 0%, less than 10 %"
+
+
+def test_by_the_quirk_every_sound_is_judged(tmp_path):
+    music = clip_of(tmp_path / "b.mp4", sound=tone(440, 9.02))
+    assert score(SpeechQualityScorer(of_all=True), music).scores["dnsmos_p808"].value is not None
+
+
+def test_the_scores_are_those_that_were_recorded():
+    record = open_record("arithmetic", "dnsmos").facts
+    # Both ways of a sound's length: 8.04 s are doubled and have seven windows, 10 s have one.
+    for row, sound in zip(
+        record["rows"],
+        (
+            fill_weights.voice("dnsmos/voice", 128_667, SAMPLE_RATE),
+            fill_weights.waveform("dnsmos/waveform", 160_000, SAMPLE_RATE),
+        ),
+        strict=True,
+    ):
+        found = speech_quality.dnsmos(np.asarray(sound / 32768, np.float32))
+        for ours, theirs in (("p808", "p808_mos"), ("sig", "sig_mos"), ("bak", "bak_mos"), ("ovrl", "ovrl_mos")):
+            assert found[f"dnsmos_{ours}"] == pytest.approx(row["speechmos"][theirs], abs=record["tolerance"]["atol"])
 
 
 @pytest.mark.parametrize("network", [speech_quality.dnsmos, speech_quality.plcmos])

@@ -10,18 +10,21 @@ from typing import Final
 from mova.errors import ConfigError
 from mova.evaluate.clips.find import find_clips
 from mova.evaluate.clips.item import ClipItem
-from mova.evaluate.folder import EvaluationFolder
+from mova.evaluate.folder import EvaluationFolder, check_rules
 from mova.evaluate.measure.plan import MeasurePlan
 from mova.evaluate.measure.runner import Measured, measure
 from mova.evaluate.measure.store import ScoreStore
 from mova.evaluate.results.aggregate import aggregate
+from mova.evaluate.results.derived import derived_scorers
 from mova.evaluate.results.paired import PairedRow, compare, read_values
 from mova.evaluate.results.rows import Results
 from mova.recipe.base import nearest_name
+from mova.scorers.published.quirks import MOVA_QUIRKS
 from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
 from mova.scorers.weights_folder import find_folder
 from mova.scorers.words.choice import TranscriberChoice
 
+PARITY: Final = "mova"
 _NO_METRIC: Final = ("hashes",)
 """Scorers that find no figure: what they find serves curation."""
 
@@ -59,56 +62,66 @@ class Evaluated:
 
 
 def make_evaluation(
-    place: Path,
-    *,
-    prompts: Path | None = None,
-    metrics: Sequence[str] = (),
-    weights: str = "",
-    workers: int = 1,
-    against: Path | None = None,
-    full_size_flow: bool = False,
-    transcriber: TranscriberChoice | None = None,
+    place: Path, plan: MeasurePlan, *, prompts: Path | None = None, workers: int = 1, against: Path | None = None
 ) -> EvaluationRequest:
     """Return what is to be evaluated, checked as far as it can be before anything is decoded.
 
     Args:
         place: of the clips, see `find_clips`.
+        plan: what is measured.
         prompts: file of prompts.
-        metrics: names of scorers or of their measures; none takes all.
-        weights: folder of weights; "" takes the environment variable MOVA_SCORER_WEIGHTS.
         workers: processes that score, 1 to 64.
         against: folder of another evaluation.
-        full_size_flow: whether AV-Align looks at motion in the clip's own size, as the published metric does.
-        transcriber: who writes down what is said, see `choose_transcriber`; None for nobody.
 
     Raises:
         ConfigError: of clips, names, folders or numbers; the text names the nearest.
     """
-    plan = make_plan(metrics, weights, workers, full_size_flow=full_size_flow, transcriber=transcriber)
+    check_workers(workers)
     if against is not None:
         read_values(against)
     return EvaluationRequest(find_clips(place, prompts), plan, workers, against)
 
 
-def make_plan(
-    metrics: Sequence[str],
-    weights: str = "",
-    workers: int = 1,
-    *,
-    full_size_flow: bool = False,
-    transcriber: TranscriberChoice | None = None,
-) -> MeasurePlan:
-    """Return what is measured; arguments as in `make_evaluation`.
+def check_workers(workers: int) -> None:
+    """Return where a number of processes may be asked for.
 
     Raises:
-        ConfigError: of names, the folder of weights, or the number of workers.
+        ConfigError: it is not 1 to 64.
     """
     if not 1 <= workers <= 64:
         raise ConfigError(f"workers must be 1 to 64, got {workers}; nearest is {min(max(workers, 1), 64)}")
+
+
+def make_plan(
+    metrics: Sequence[str] = (),
+    weights: str = "",
+    *,
+    full_size_flow: bool = False,
+    parity: str = "",
+    transcriber: TranscriberChoice | None = None,
+) -> MeasurePlan:
+    """Return what is measured.
+
+    Args:
+        metrics: names of scorers or of their measures; none takes all.
+        weights: folder of weights; "" takes the environment variable MOVA_SCORER_WEIGHTS.
+        full_size_flow: whether AV-Align looks at motion in the clip's own size, as the published metric does.
+        parity: "mova" reproduces the quirks of the reference evaluation, AV-Align in the clip's own size among them.
+        transcriber: who writes down what is said, see `choose_transcriber`; None for nobody.
+
+    Raises:
+        ConfigError: of names or the folder of weights; or a scorer is named whose file of weights is damaged or that of
+            another model.
+    """
+    if parity not in ("", PARITY):
+        raise ConfigError(f"parity must be {PARITY}, the evaluation whose quirks are known, got {parity}")
     settings = ScorerSettings(find_folder(weights), transcriber=transcriber)
-    if full_size_flow:
+    if parity:
+        settings = replace(settings, quirks=MOVA_QUIRKS)
+    if full_size_flow or parity:
         settings = replace(settings, flow_short_side=None)
-    return MeasurePlan(choose_scorers(metrics), settings)
+    names = choose_scorers(metrics)
+    return MeasurePlan(names, settings, names if metrics else ())
 
 
 def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:
@@ -123,6 +136,7 @@ def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:
     if not metrics:
         return tuple(name for name in SCORER_NAMES if name not in _NO_METRIC)
     owners = {one.name: name for name in SCORER_NAMES for one in make_scorers([name]).measures}
+    owners |= derived_scorers()
     chosen = set()
     for metric in metrics:
         if metric not in owners and metric not in SCORER_NAMES:
@@ -149,14 +163,21 @@ def evaluate_clips(
         on_progress: see `measure`.
 
     Raises:
-        ConfigError: no clip has a name in common with the other evaluation.
+        ConfigError: no clip has a name in common with the other evaluation, or the folder holds one by other rules.
         OSError: a clip cannot be read, or the folder not be written.
     """
+    if folder is not None:
+        check_rules(folder.root, parity_of(request.plan))
     store = ScoreStore() if folder is None else folder.store
     measured = measure(request.clips, request.plan, store, workers=request.workers, on_progress=on_progress)
     results = aggregate(measured, request.plan)
     paired = () if request.against is None else compare(results, read_values(request.against))
     return Evaluated(results, paired, measured)
+
+
+def parity_of(plan: MeasurePlan) -> str:
+    """Return "mova" where a plan reproduces the quirks of the reference evaluation, "" where it reproduces none."""
+    return PARITY if plan.settings.quirks.names() else ""
 
 
 def describe_run(request: EvaluationRequest) -> dict[str, object]:
@@ -165,13 +186,14 @@ def describe_run(request: EvaluationRequest) -> dict[str, object]:
     return {
         "num_clips": len(request.clips),
         "scorers": list(request.plan.names),
+        "parity": parity_of(request.plan),
         "settings": {
             "flow_short_side": request.plan.settings.flow_short_side,
             "text_rate": request.plan.settings.text_rate,
+            "quirks": list(request.plan.settings.quirks.names()),
             "transcriber": "" if transcriber is None else transcriber.identity,
         },
-        "weights_sha256": {
-            name: digest for one in request.plan.scorers.values() for name, digest in one.weights_sha256.items()
-        },
+        "weights_sha256": dict(request.plan.weights_sha256),
+        "refused": dict(request.plan.refused),
         "against": "" if request.against is None else str(request.against),
     }

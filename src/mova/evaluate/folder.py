@@ -24,6 +24,7 @@ from mova.evaluate.page.shown import choose_shown, prepare_shown
 from mova.evaluate.results.paired import PairedRow
 from mova.evaluate.results.rows import Results
 from mova.evaluate.results.tables import clips_csv, paired_markdown, table_csv, table_markdown
+from mova.files.json_file import read_object
 from mova.files.lock import lock_folder
 from mova.files.replacing import replacing
 
@@ -82,6 +83,28 @@ class EvaluationFolder:
                     partial.write_text(text, encoding="utf-8")
             except OSError as error:
                 raise ConfigError(f"report must be a folder that can be written, got {self.root}: {error}") from error
+
+
+def check_rules(root: Path, rules: str) -> None:
+    """Return where a folder is new, or holds an evaluation by the same rules: their figures must not be mixed.
+
+    Args:
+        root: the folder.
+        rules: "mova" with the quirks of the reference evaluation, "" without.
+
+    Raises:
+        ConfigError: it holds one by other rules, or what it was found with cannot be read.
+    """
+    path = root / "run.json"
+    if not path.is_file():
+        return
+    theirs = read_object(path, error=ConfigError).text("parity", "")
+    if theirs != rules:
+        told = {"": "without --parity", "mova": "with --parity mova"}
+        raise ConfigError(
+            f"a report folder must hold an evaluation by the same rules, got {root} made {told.get(theirs, theirs)} "
+            f"for one {told[rules]}; nearest is a folder of its own"
+        )
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from mova.evaluate.benchmarks.paper import ELEVEN
+from mova.evaluate.results.derived import derived_scorers
 from mova.scorers import weights_folder
 from mova.scorers.base import Measure
 from mova.scorers.registry import SCORER_NAMES, ScorerSettings, make_scorers
@@ -18,12 +21,14 @@ class ListedScorer:
         state: "ready", or the kind of reason why it is skipped.
         measures: what it gives.
         missing: each file or package that is not here, with source, licence, checksum and place.
+        paper: the metrics of the paper's eleven that it gives, with ours for each.
     """
 
     name: str
     state: str
     measures: tuple[Measure, ...]
     missing: tuple[str, ...]
+    paper: Mapping[str, tuple[str, ...]]
 
     def to_json(self) -> dict[str, object]:
         """Return it as JSON values."""
@@ -52,5 +57,12 @@ def list_scorers(weights: str = "") -> tuple[ListedScorer, ...]:
                     digest = f"SHA-256 {file.sha256}" if file.sha256 else "any file with the published names"
                     missing.append(f"{file.name} in {place}, from {file.source}; licence: {file.licence}; {digest}")
             missing = missing or [why[1]]
-        listed.append(ListedScorer(name, "ready" if why is None else str(why[0]), scorer.measures, tuple(missing)))
+        state = "ready" if why is None else str(why[0])
+        listed.append(ListedScorer(name, state, scorer.measures, tuple(missing), _of_paper(name, scorer.measures)))
     return tuple(listed)
+
+
+def _of_paper(name: str, measures: Sequence[Measure]) -> Mapping[str, tuple[str, ...]]:
+    own = {one.name for one in measures}
+    own |= {metric for metric, scorer in derived_scorers().items() if scorer == name}
+    return {metric: ours for metric, ours in ELEVEN.items() if own.issuperset(ours)}

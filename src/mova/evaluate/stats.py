@@ -79,15 +79,40 @@ def of_set(size: int, figure: Callable[[NDArray[np.int64]], float | None], num_r
     Args:
         size: number of clips.
         figure: of the clips of these numbers, which may come more than once; None where they have none.
-        num_resamples: sets that are drawn for the interval.
+        num_resamples: sets that are drawn for the interval. A clip that is drawn twice makes a set look less rich than
+            it is, so that all of them are off to one side: the interval has their spread, and lies around the figure.
     """
-    value = figure(np.arange(size)) if size else None
-    if value is None:
-        return Estimate(None, None, None, size)
+    return mean_of_sets([size], [figure], num_resamples)
+
+
+def mean_of_sets(
+    sizes: Sequence[int],
+    figures: Sequence[Callable[[NDArray[np.int64]], float | None]],
+    num_resamples: int = 200,
+) -> Estimate:
+    """Return the mean of the figures of several sets; those that have none are left out. Clips stay in their set.
+
+    Args:
+        sizes: number of clips of each.
+        figures: of each, as in `of_set`.
+        num_resamples: draws for the interval.
+    """
+    values = [figure(np.arange(size)) if size else None for size, figure in zip(sizes, figures, strict=True)]
+    known = [number for number, value in enumerate(values) if value is not None]
+    if not known:
+        return Estimate(None, None, None, sum(sizes))
+    value = float(np.mean([values[number] for number in known]))
     rng = np.random.default_rng(SEED)
-    drawn = (figure(rng.integers(size, size=size)) for _ in range(num_resamples))
-    found = np.asarray([one for one in drawn if one is not None], np.float64)
-    return _estimate(value, found, size) if found.size else Estimate(value, None, None, size)
+    drawn = []
+    for _ in range(num_resamples):
+        parts = [figures[number](rng.integers(sizes[number], size=sizes[number])) for number in known]
+        found = [part for part in parts if part is not None]
+        if len(found) == len(known):
+            drawn.append(float(np.mean(found)))
+    if not drawn:
+        return Estimate(value, None, None, sum(sizes))
+    spread = np.asarray(drawn, np.float64)
+    return _estimate(value, spread + (value - spread.mean()), sum(sizes))
 
 
 def of_pooled(values: Sequence[Sequence[float]], figure: Callable[[FloatArray], float]) -> Estimate:

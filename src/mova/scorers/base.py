@@ -225,6 +225,18 @@ class EmbeddingScorer(Scorer, Protocol):
         """What it gives a vector in for every clip that it can be done for."""
 
 
+@runtime_checkable
+class CheckedScorer(Scorer, Protocol):
+    """A scorer whose files of weights can be told from those of another model before any clip is looked at."""
+
+    def check_weights(self) -> None:
+        """Read the names and shapes in its files, which are there.
+
+        Raises:
+            ConfigError: a file is damaged, or is that of another model; the text says what differs.
+        """
+
+
 def all_absent(measures: Sequence[Measure], absence: Absence, detail: str = "") -> Findings:
     """Return findings without a value, all for the same reason."""
     return Findings({measure.name: Score.absent(absence, detail) for measure in measures})

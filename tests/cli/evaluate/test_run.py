@@ -51,6 +51,8 @@ def test_a_benchmark_is_generated_measured_and_told_beside_the_paper(tmp_path, c
         (["--benchmark", "nowhere"], "a benchmark must be a folder with benchmark.json"),
         (["--benchmark", "toyworld:1", "--metrics", "levls"], "did you mean levels"),
         (["--benchmark", "toyworld:1", "--limit", "0"], ""),
+        (["--benchmark", "toyworld:1", "--parity", "moa"], "parity must be mova"),
+        (["--benchmark", "toyworld:1", "--transcriber", "nobody"], "transcriber must be the address of an endpoint"),
         (["--benchmark", "toyworld:1", "--model", "none"], "model"),
         (["--benchmark", "toyworld:1", "--images", "x"], "images are for a file of prompts"),
     ],

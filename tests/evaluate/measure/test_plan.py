@@ -4,11 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from evaluated_clips import plan_of
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
 from mova.evaluate.measure.plan import MeasurePlan, file_digest
+from mova.scorers.by_file.files import NSFW
+from mova.scorers.published.audio_classes import CNN14
+from mova.scorers.published.dover import DOVER
 from mova.scorers.registry import ScorerSettings
 from mova.scorers.words.choice import TranscriberChoice
 
@@ -42,6 +46,25 @@ def test_a_transcriber_and_a_transcript_change_the_keys_of_those_who_read_them_a
     assert patient.keys(item, "content") == first
     changed = plans[1].keys(replace(item, columns={"transcript": "[S01] Ho"}), "content")
     assert {name for name in names if changed[name] != first[name]} == {"cpcer"}
+
+
+def test_a_file_of_another_model_leaves_its_scorer_out_or_is_an_error_where_it_was_named(tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / CNN14.name)
+    (tmp_path / DOVER.name).write_bytes(b"no weights")
+    names, settings = ("levels", "cnn14", "dover"), ScorerSettings(tmp_path)
+    plan = MeasurePlan(names, settings)
+    assert list(plan.keys(ClipItem("a", Path("a.mp4")), "content")) == ["levels"]
+    assert "got that of another model, 1 tensors" in plan.refused["cnn14"]
+    assert "must be a whole file of torch.save" in plan.refused["dover"]
+    assert plan.weights_sha256 == {}
+    with pytest.raises(ConfigError, match="got that of another model"):
+        MeasurePlan(names, settings, needed=names)
+
+
+def test_a_file_with_a_known_digest_is_compared_with_it(tmp_path):
+    (tmp_path / "nsfw").mkdir()
+    (tmp_path / NSFW.name).write_bytes(b"another")
+    assert "with SHA-256" in MeasurePlan(("nsfw",), ScorerSettings(tmp_path)).refused["nsfw"]
 
 
 def test_an_unknown_scorer_is_refused():

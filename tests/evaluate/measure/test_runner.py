@@ -7,8 +7,11 @@ import pytest
 from evaluated_clips import plan_of, write_clips
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
+from mova.evaluate.measure.plan import MeasurePlan
 from mova.evaluate.measure.runner import measure
 from mova.evaluate.measure.store import SCORES_FILE, ScoreStore
+from mova.scorers.published.dover import DOVER
+from mova.scorers.registry import ScorerSettings
 
 
 def keys_in(folder):
@@ -72,3 +75,14 @@ def test_a_prompt_without_a_clip_counts_with_its_reason():
 def test_numbers_of_workers_out_of_range_are_refused(workers):
     with pytest.raises(ConfigError, match=f"workers must be 1 to 64, got {workers}"):
         measure([ClipItem("a", None)], plan_of("levels"), ScoreStore(), workers=workers)
+
+
+def test_a_scorer_whose_file_is_that_of_another_model_is_given_no_clip_and_has_one_reason(tmp_path):
+    items = write_clips(tmp_path / "clips", 2)
+    (tmp_path / DOVER.name).write_bytes(b"no weights")
+    plan = MeasurePlan(("levels", "dover"), ScorerSettings(tmp_path))
+    told = []
+    found = measure(items, plan, ScoreStore(), on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (2, 2)
+    reasons = {score.reason for one in found for score in one.findings["dover"].scores.values()}
+    assert reasons == {f"skipped: weights: {plan.refused['dover']}"}

@@ -10,6 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mova.cli.evaluate.clips import measure_shown, say_results
+from mova.cli.evaluate.measuring import (
+    FullSizeFlowOption,
+    Measuring,
+    MetricsOption,
+    ParityOption,
+    TranscriberCallsOption,
+    TranscriberKeyOption,
+    TranscriberModelOption,
+    TranscriberOption,
+    TranscriberSpeakersOption,
+    WeightsOption,
+    WorkersOption,
+)
 from mova.cli.evaluate.where import where_and_when
 from mova.cli.options import PrecisionOption, parse_lora
 from mova.errors import ConfigError
@@ -20,7 +33,6 @@ if TYPE_CHECKING:
 
     from mova.evaluate.benchmarks.benchmark import Benchmark
     from mova.evaluate.benchmarks.paper import BesidePaper
-    from mova.evaluate.measure.plan import MeasurePlan
     from mova.evaluate.results.rows import Results
     from mova.generate.many import Job
     from mova.settings.sampling import GivenSettings
@@ -42,11 +54,16 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Take at most so many items, the categories in turn.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial noise; item i has number i of it.")] = 0,
-    metrics: Annotated[
-        str, typer.Option(help="Names of scorers or of their measures, with commas between; all without it.")
-    ] = "",
-    weights: Annotated[str, typer.Option(help="Folder with weights of scorers; without it, MOVA_SCORER_WEIGHTS.")] = "",
-    workers: Annotated[int, typer.Option(help="Processes that score, 1 to 64.")] = 1,
+    metrics: MetricsOption = "",
+    weights: WeightsOption = "",
+    workers: WorkersOption = 1,
+    parity: ParityOption = "",
+    full_size_flow: FullSizeFlowOption = False,
+    transcriber: TranscriberOption = "",
+    transcriber_model: TranscriberModelOption = "",
+    transcriber_key: TranscriberKeyOption = "",
+    transcriber_calls: TranscriberCallsOption = None,
+    transcriber_speakers: TranscriberSpeakersOption = False,
     steps: Annotated[int | None, typer.Option(help="Number of sampling steps, 1 to 1000.")] = None,
     guidance_scale: Annotated[
         float | None, typer.Option(help="Classifier-free guidance scale for the prompt; 1 disables it.")
@@ -76,16 +93,29 @@ def run(
         modality_scale=modality_scale,
     )
     items = _benchmark(benchmark, images, report).limited(limit)
-    plan = _plan(metrics, weights, workers)
+    measuring = Measuring(
+        metrics=metrics,
+        weights=weights,
+        workers=workers,
+        parity=parity,
+        full_size_flow=full_size_flow,
+        transcriber=transcriber,
+        transcriber_model=transcriber_model,
+        transcriber_key=transcriber_key,
+        transcriber_calls=transcriber_calls,
+        transcriber_speakers=transcriber_speakers,
+    )
+    plan = measuring.plan()
+    from mova.evaluate.clips_run import EvaluationRequest, describe_run, parity_of
+    from mova.evaluate.folder import check_rules, open_evaluation
+
+    check_rules(report, parity_of(plan))
     folder, jobs = _jobs(model, items, report / "clips", settings, seed, speed, lora or ())
     _generate(jobs, folder, precision)
-    from mova.evaluate.clips_run import EvaluationRequest, describe_run
-    from mova.evaluate.folder import open_evaluation
-
     request = EvaluationRequest(tuple(item.as_clip(report / "clips") for item in items.items), plan, workers)
     with open_evaluation(report) as kept:
         found = measure_shown(request, kept)
-        beside = _beside(found.results, items, jobs)
+        beside = _beside(found.results, items, jobs, is_parity=bool(parity))
         told = {
             "model": model,
             "benchmark": items.name,
@@ -116,12 +146,6 @@ def _benchmark(named: str, images: Path | None, report: Path) -> Benchmark:
     if colon and not count.isdecimal():
         raise ConfigError(f"the toy world is asked for as toyworld:COUNT, got {named}; nearest is {NAME}:18")
     return write_toyworld(report / "benchmark", int(count) if colon else DEFAULT_COUNT)
-
-
-def _plan(metrics: str, weights: str, workers: int) -> MeasurePlan:
-    from mova.evaluate.clips_run import make_plan
-
-    return make_plan([name.strip() for name in metrics.split(",") if name.strip()], weights, workers)
 
 
 def _jobs(
@@ -170,14 +194,14 @@ def _generate(jobs: Sequence[Job], folder: Path, precision: str) -> None:
         )
 
 
-def _beside(results: Results, benchmark: Benchmark, jobs: Sequence[Job]) -> tuple[BesidePaper, ...]:
+def _beside(results: Results, benchmark: Benchmark, jobs: Sequence[Job], *, is_parity: bool) -> tuple[BesidePaper, ...]:
     from mova.evaluate.benchmarks.paper import Setting, beside_paper
 
     setting = Setting(
         categories=Counter(item.category for item in benchmark.items),
         task="image" if all(item.image is not None for item in benchmark.items) else "text",
         bridge_scale=jobs[0].request.settings.modality_scale,
-        is_parity=False,
+        is_parity=is_parity,
     )
     return beside_paper(results.rows, setting)
 

@@ -13,6 +13,7 @@ def scorers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List all scorers with their measures, and what is missing for those that are skipped here."""
+    from mova.evaluate.benchmarks.paper import ELEVEN
     from mova.evaluate.scorer_list import list_scorers
 
     found = list_scorers(weights)
@@ -26,3 +27,7 @@ def scorers(
             typer.echo(f"    {measure.name}{unit} ({measure.direction} is better): {measure.meaning}")
         for line in one.missing:
             typer.echo(f"    needs {line}")
+    typer.echo("\nThe eleven metrics of the paper:\n")
+    for metric in ELEVEN:
+        one = next(scorer for scorer in found if metric in scorer.paper)
+        typer.echo(f"    {metric}: {', '.join(one.paper[metric])} of {one.name} ({one.state})")

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
 from mova.scorers.base import Measure
 from mova.scorers.registry import ScorerSet, ScorerSettings, make_scorers
@@ -29,16 +30,38 @@ class MeasurePlan:
     Attributes:
         names: of the scorers, in the order in which they are applied.
         settings: what is chosen of them.
+        needed: those of them that were asked for by name: a file of another model is an error then.
 
     Raises:
-        ConfigError: a name is unknown, or a file of weights is not the one that a scorer was made for.
+        ConfigError: a name is unknown, or a file of weights of a scorer that is needed is damaged, or not the one that
+            the scorer was made for.
     """
 
     names: tuple[str, ...]
     settings: ScorerSettings
+    needed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _ = self.digests
+
+    @cached_property
+    def refused(self) -> Mapping[str, str]:
+        """Scorers whose files of weights cannot be theirs, with what is wrong; no clip is given to them."""
+        found = {}
+        for name, scorer in self.scorers.items():
+            try:
+                scorer.check_weights()
+            except ConfigError as error:
+                if name in self.needed:
+                    raise
+                found[name] = str(error)
+        return found
+
+    @property
+    def weights_sha256(self) -> Mapping[str, str]:
+        """Digests of the files of weights that are applied, by their names."""
+        applied = (scorer for name, scorer in self.scorers.items() if name not in self.refused)
+        return {file: digest for scorer in applied for file, digest in scorer.weights_sha256.items()}
 
     @cached_property
     def scorers(self) -> Mapping[str, ScorerSet]:
@@ -53,7 +76,8 @@ class MeasurePlan:
     @cached_property
     def digests(self) -> Mapping[str, str]:
         """Of each scorer: its settings, its files of weights, and the versions that it depends on."""
-        return {name: _digest(name, scorer, self.settings) for name, scorer in self.scorers.items()}
+        applied = {name: scorer for name, scorer in self.scorers.items() if name not in self.refused}
+        return {name: _digest(name, scorer, self.settings) for name, scorer in applied.items()}
 
     def keys(self, item: ClipItem, content: str) -> Mapping[str, str]:
         """Return the key that each scorer's findings of a clip are known by.
@@ -64,7 +88,8 @@ class MeasurePlan:
         """
         prompt = hashlib.sha256(item.prompt.encode()).hexdigest()
         keys = {}
-        for name, scorer in self.scorers.items():
+        for name in self.digests:
+            scorer = self.scorers[name]
             told: tuple[str, ...] = (content, self.digests[name], prompt if scorer.reads_prompt else "")
             told += tuple(item.columns.get(column, "") for column in scorer.columns)
             keys[name] = hashlib.sha256("\0".join(told).encode()).hexdigest()[:40]
@@ -88,6 +113,8 @@ def _digest(name: str, scorer: ScorerSet, settings: ScorerSettings) -> str:
     parts = {
         "rules": _RULES,
         "scorer": name,
+        # What was kept before a scorer gained one has no value of it.
+        "finds": [*(one.name for one in scorer.measures), *(one.name for one in scorer.spaces)],
         "settings": own,
         # Where a file is missing its absence is what was found.
         "weights": {file.name: scorer.weights_sha256.get(file.name, "") for file in scorer.weights},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
+from mova.evaluate.measure.calls import shared_calls
 from mova.evaluate.measure.plan import MeasurePlan, file_digest
 from mova.evaluate.measure.processes import Job, ScoringProcesses
 from mova.evaluate.measure.store import ScoreStore
@@ -56,7 +57,7 @@ def measure(
     total = sum(len(own) for own in keys)
     done = sum(store.find(key) is not None for own in keys for key in own.values())
     on_progress(done, total)
-    with ScoringProcesses(workers, plan.settings) as processes:
+    with shared_calls(plan.settings) as settings, ScoringProcesses(workers, settings) as processes:
         for found in processes.run(_jobs(items, keys, store)):
             key = keys[found.job.index][found.scorer]
             # Two clips of the same contents share their findings.
@@ -79,5 +80,10 @@ def _findings(plan: MeasurePlan, keys: Mapping[str, str], store: ScoreStore) -> 
     found = {}
     for name, measures in plan.measures.items():
         known = store.find(keys[name]) if name in keys else None
-        found[name] = known if known is not None else all_absent(measures, Absence.FAILED, NO_FILE)
+        if known is not None:
+            found[name] = known
+        elif name in plan.refused:
+            found[name] = all_absent(measures, Absence.WEIGHTS, plan.refused[name])
+        else:
+            found[name] = all_absent(measures, Absence.FAILED, NO_FILE)
     return found

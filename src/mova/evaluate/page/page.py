@@ -9,7 +9,7 @@ from mova.evaluate.page.cards import clip_card
 from mova.evaluate.page.shown import ShownClip
 from mova.evaluate.results.paired import PairedRow
 from mova.evaluate.results.rows import ClipRow, Results, Row
-from mova.evaluate.results.tables import interval
+from mova.evaluate.results.tables import interval, other_figure, other_heading
 from mova.evaluate.stats import Estimate
 from mova.pages.document import document
 from mova.pages.formats import count_text, number_text, percent_text
@@ -61,7 +61,7 @@ def _settings(run: Mapping[str, object]) -> Html:
 def _metrics(results: Results) -> Html:
     rows: list[tuple[Content | Cell, ...]] = []
     for row in results.rows:
-        mean = row.category_mean
+        other = other_figure(row)
         rows.append(
             (
                 _named(row),
@@ -70,7 +70,7 @@ def _metrics(results: Results) -> Html:
                 _BETTER[row.direction],
                 Cell(f"{row.estimate.num_clips} of {row.num_total}", row.estimate.num_clips),
                 Cell(number_text(row.median), row.median),
-                Cell(number_text(None if mean is None else mean.value), None if mean is None else mean.value),
+                Cell(number_text(other), other),
                 str(row.aggregation),
             )
         )
@@ -81,11 +81,17 @@ def _metrics(results: Results) -> Html:
         "Better",
         Column("Scored", is_number=True),
         Column("Median", is_number=True),
-        Column("Mean of categories", is_number=True),
+        Column(other_heading(results).capitalize(), is_number=True),
         "How",
     ]
     meanings = folded("What they mean", facts((row.name, row.meaning) for row in results.rows))
-    return joined(table("Metrics over all clips", columns, rows, sortable=True), meanings)
+    remarks = [(row.name, row.remark) for row in results.rows if row.remark]
+    return joined(
+        note(results.rules) if results.rules else None,
+        table("Metrics over all clips", columns, rows, sortable=True),
+        folded("What to know of some figures", facts(remarks)) if remarks else None,
+        meanings,
+    )
 
 
 def _categories(results: Results) -> Html:

@@ -43,6 +43,8 @@ class Row:
         by_category: the figure of each category.
         category_mean: mean of the categories' figures; None with fewer than two categories.
         reasons: why clips have no value, with how many; the most common first.
+        over_all: over all clips alike, where `estimate` is the mean of the categories' figures; None elsewhere.
+        remark: what a reader must know of the figure, such as how many splits a set was in; "" where there is nothing.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Row:
     by_category: Mapping[str, Estimate] = field(default_factory=dict)
     category_mean: Estimate | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
+    over_all: Estimate | None = None
+    remark: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the row as JSON values; nothing in it is NaN or infinite."""
@@ -97,7 +101,9 @@ class Results:
     Attributes:
         rows: metrics, in the order of their scorers.
         clips: in the order of the evaluation.
+        rules: by which figures were found other than those of this package; "" where there are none.
     """
 
     rows: tuple[Row, ...]
     clips: tuple[ClipRow, ...]
+    rules: str = ""

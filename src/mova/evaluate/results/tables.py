@@ -15,16 +15,20 @@ _BETTER = {Direction.HIGHER: "higher", Direction.LOWER: "lower", Direction.NEITH
 
 
 def table_markdown(results: Results) -> str:
-    """Return the table as Markdown: a row for each metric, and below it why values are missing."""
-    lines = [
-        "| metric | figure | 95 % interval | better | scored | median | mean of categories | aggregation |",
+    """Return the table as Markdown: a row for each metric, and below it why values are missing, and remarks.
+
+    Above it stands by which rules figures were found, where they are not those of this package.
+    """
+    lines = [results.rules, ""] if results.rules else []
+    lines += [
+        f"| metric | figure | 95 % interval | better | scored | median | {other_heading(results)} | aggregation |",
         "| --- | ---: | --- | --- | ---: | ---: | ---: | --- |",
     ]
     for row in results.rows:
         lines.append(
             f"| {_name(row)} | {number(row.estimate.value)} | {interval(row.estimate)} | {_BETTER[row.direction]} | "
             f"{row.estimate.num_clips} of {row.num_total} | {number(row.median)} | "
-            f"{number(None if row.category_mean is None else row.category_mean.value)} | {row.aggregation} |"
+            f"{number(other_figure(row))} | {row.aggregation} |"
         )
     missing: dict[tuple[str, int], list[str]] = {}
     for row in results.rows:
@@ -34,7 +38,21 @@ def table_markdown(results: Results) -> str:
         lines += ["", "Not scored:", ""]
     for (reason, count), names in missing.items():
         lines.append(f"- {_plain(reason)} ({count} of {len(results.clips)} clips): {', '.join(names)}")
+    remarks = [f"- {row.name}: {_plain(row.remark)}" for row in results.rows if row.remark]
+    if remarks:
+        lines += ["", "Remarks:", "", *remarks]
     return "\n".join(lines) + "\n"
+
+
+def other_heading(results: Results) -> str:
+    """Return what the figures are that stand beside those of a table: of categories, or over all clips alike."""
+    return "over all clips" if any(row.over_all is not None for row in results.rows) else "mean of categories"
+
+
+def other_figure(row: Row) -> float | None:
+    """Return the figure that stands beside that of a row, put together in the other way; None where there is none."""
+    other = row.over_all if row.over_all is not None else row.category_mean
+    return None if other is None or other is row.estimate else other.value
 
 
 def paired_markdown(rows: Sequence[PairedRow]) -> str:
@@ -63,6 +81,7 @@ def table_csv(results: Results) -> str:
     for row in results.rows:
         head = [row.unit, _BETTER[row.direction]]
         figures: list[tuple[str, Estimate | None]] = [("", row.estimate), ("mean of categories", row.category_mean)]
+        figures.append(("over all clips", row.over_all))
         for category, estimate in [*figures, *row.by_category.items()]:
             if estimate is not None:
                 median = row.median if estimate is row.estimate else None

@@ -70,6 +70,11 @@ class AudioClassScorer:
         """Return embedding and logits of each clip that is not silent."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder / CNN14.name, self._widths)
+
     def _find(self, clip: ClipMedia) -> Findings:
         if self._folder is None:
             raise FileNotFoundError("no folder of weights is named")
@@ -95,9 +100,15 @@ def heard(sound: np.ndarray, network: Cnn14) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def _network(path: Path, widths: tuple[int, ...]) -> Cnn14:
+    from mova.scorers.published.networks import on_device
+
+    return on_device(_read(path, widths))
+
+
+def _read(path: Path, widths: tuple[int, ...]) -> Cnn14:
     from mova.scorers.networks.cnn14 import FRONT_END, Cnn14
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import opened
 
     network = opened(lambda: Cnn14(widths, holds_front_end=True), path, optional=FRONT_END)
     network.drop_front_end()
-    return on_device(network)
+    return network

@@ -81,6 +81,11 @@ class AudioboxScorer:
         """Return the opinions of each clip that is not silent."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder)
+
     def _find(self, clip: ClipMedia) -> Findings:
         if self._folder is None:
             raise FileNotFoundError("no folder of weights is named")
@@ -178,15 +183,21 @@ def _held(path: Path) -> Mapping[str, object]:
 
 @lru_cache(maxsize=1)
 def _network(folder: Path) -> tuple[AudioboxNetwork, AudioboxSettings]:
+    from mova.scorers.published.networks import on_device
+
+    network, settings = _read(folder)
+    return on_device(network), settings
+
+
+def _read(folder: Path) -> tuple[AudioboxNetwork, AudioboxSettings]:
     """Return the network with its weights, and its settings; nothing in the file is executed."""
     import torch
 
     from mova.scorers.networks.audiobox import AudioboxNetwork
     from mova.scorers.published.files import load_published
-    from mova.scorers.published.networks import on_device
 
     settings = read_settings(folder)
     with torch.device("meta"):
         network = AudioboxNetwork(blocks=settings.blocks, has_norm=settings.has_norm, unit_length=settings.unit_length)
     load_published(network, folder / AUDIOBOX.name, prefixes=("model.", "module."))
-    return on_device(network), settings
+    return network, settings

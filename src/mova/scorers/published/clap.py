@@ -59,6 +59,12 @@ class ClapScorer:
         """Return the cosine of each clip that has a prompt and is not silent."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder / CLAP.name)
+            read_tokenizer(self._folder / ROBERTA.name)
+
     def _find(self, clip: ClipMedia) -> Findings:
         from mova.scorers.front_ends.clap_audio import SAMPLE_RATE
 
@@ -147,8 +153,14 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 @lru_cache(maxsize=1)
 def _network(path: Path) -> ClapNetwork:
+    from mova.scorers.published.networks import on_device
+
+    return on_device(_read(path))
+
+
+def _read(path: Path) -> ClapNetwork:
     """Return the network with its weights; nothing in the file is executed."""
     from mova.scorers.networks.clap import ClapNetwork
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import opened
 
-    return on_device(opened(ClapNetwork, path, ignored=ClapNetwork.unused))
+    return opened(ClapNetwork, path, ignored=ClapNetwork.unused)

@@ -72,6 +72,11 @@ class DesyncScorer:
         """Return the offsets of each clip that lasts 4.8 seconds, moves and is not silent."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder / SYNCHFORMER.name, self._sizes)
+
     def _find(self, clip: ClipMedia) -> Findings:
         from mova.scorers.front_ends.image_crops import synchformer_frames
 
@@ -156,7 +161,13 @@ def _segments_of(frames: np.ndarray, wanted: Sequence[int]) -> torch.Tensor:
 
 @lru_cache(maxsize=1)
 def _network(path: Path, sizes: SynchformerSizes | None) -> Synchformer:
-    from mova.scorers.networks.synchformer.model import Synchformer
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import on_device
 
-    return on_device(opened(lambda: Synchformer(sizes), path))
+    return on_device(_read(path, sizes))
+
+
+def _read(path: Path, sizes: SynchformerSizes | None) -> Synchformer:
+    from mova.scorers.networks.synchformer.model import Synchformer
+    from mova.scorers.published.networks import opened
+
+    return opened(lambda: Synchformer(sizes), path)

@@ -45,6 +45,11 @@ class DoverScorer:
         """Return the scores of each clip; one of a single frame is looked at as if it stood still."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder / DOVER.name)
+
     def _find(self, clip: ClipMedia) -> Findings:
         if self._folder is None:
             raise FileNotFoundError("no folder of weights is named")
@@ -112,8 +117,14 @@ def frames_at(clip: ClipMedia, places: np.ndarray, held_bytes: int = _HELD_BYTES
 
 @lru_cache(maxsize=1)
 def _network(path: Path) -> DoverNetwork:
+    from mova.scorers.published.networks import on_device
+
+    return on_device(_read(path))
+
+
+def _read(path: Path) -> DoverNetwork:
     """Return the network with its weights; nothing in the file is executed."""
     from mova.scorers.networks.dover.network import DoverNetwork
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import opened
 
-    return on_device(opened(DoverNetwork, path))
+    return opened(DoverNetwork, path)

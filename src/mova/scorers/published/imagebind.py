@@ -75,6 +75,11 @@ class ImageBindScorer:
         """Return the cosine of each clip of two seconds or more whose first channel is not silent."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder / IMAGEBIND.name, self._sizes)
+
     def _find(self, clip: ClipMedia) -> Findings:
         if self._folder is None:
             raise FileNotFoundError("no folder of weights is named")
@@ -139,7 +144,13 @@ def audio_embedding(channels: np.ndarray, network: ImageBind, spacing: Spacing =
 
 @lru_cache(maxsize=1)
 def _network(path: Path, sizes: ImageBindSizes | None) -> ImageBind:
-    from mova.scorers.networks.imagebind.model import OTHER_MODALITIES, ImageBind
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import on_device
 
-    return on_device(opened(lambda: ImageBind(sizes), path, ignored=OTHER_MODALITIES))
+    return on_device(_read(path, sizes))
+
+
+def _read(path: Path, sizes: ImageBindSizes | None) -> ImageBind:
+    from mova.scorers.networks.imagebind.model import OTHER_MODALITIES, ImageBind
+    from mova.scorers.published.networks import opened
+
+    return opened(lambda: ImageBind(sizes), path, ignored=OTHER_MODALITIES)

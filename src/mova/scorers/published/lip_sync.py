@@ -56,6 +56,11 @@ class LipSyncScorer(FileScorer):
     )
     needs = Needs(frames=True, audio=True, packages=("cv2", "scenedetect"), weights=(SYNCNET, S3FD_FACES))
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read(self._folder)
+
     def find(self, clip: ClipMedia, folder: Path) -> Findings:
         """See `FileScorer.find`."""
         sound = to_16_bits(clip.waveform(SAMPLE_RATE))
@@ -141,9 +146,16 @@ def _compare(network: SyncNet, frames: _Frames, tracks: Sequence[FaceTrack], sou
 
 @lru_cache(maxsize=1)
 def _networks(folder: Path) -> tuple[SyncNet, S3FD]:
+    from mova.scorers.published.networks import on_device
+
+    syncnet, detector = _read(folder)
+    return on_device(syncnet), on_device(detector)
+
+
+def _read(folder: Path) -> tuple[SyncNet, S3FD]:
     """Return both networks with their weights; nothing in the files is executed."""
     from mova.scorers.networks.s3fd import S3FD
     from mova.scorers.networks.syncnet import SyncNet
-    from mova.scorers.published.networks import on_device, opened
+    from mova.scorers.published.networks import opened
 
-    return on_device(opened(SyncNet, folder / SYNCNET.name)), on_device(opened(S3FD, folder / S3FD_FACES.name))
+    return opened(SyncNet, folder / SYNCNET.name), opened(S3FD, folder / S3FD_FACES.name)

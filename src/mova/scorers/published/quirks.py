@@ -18,6 +18,8 @@ class Quirks:
         category_means: the mean over all clips is the plain mean of the means of the categories, however many clips
             each has.
         clap_32_khz: CLAP is given sounds at 32 kHz, which it takes for 48 kHz.
+        mono_loudness: loudness is that of the mean of the channels, up to 3 LU below that of both.
+        dnsmos_of_all_sounds: DNSMOS judges every clip with sound, whether or not somebody speaks.
     """
 
     duration_minus_100_ms: bool = False
@@ -25,6 +27,8 @@ class Quirks:
     is_in_float32: bool = False
     category_means: bool = False
     clap_32_khz: bool = False
+    mono_loudness: bool = False
+    dnsmos_of_all_sounds: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Return those that are taken over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -95,6 +95,11 @@ class VideoRewardScorer:
         """Return the rewards of each clip with a prompt and two frames."""
         return score_each(self, clips, self._find)
 
+    def check_weights(self) -> None:
+        """See `CheckedScorer`."""
+        if self._folder is not None:
+            _read_judge(self._folder)
+
     def _find(self, clip: ClipMedia) -> Findings:
         from mova.scorers.front_ends.qwen_video import LEAST_FRAMES
 
@@ -183,11 +188,16 @@ def open_judge(folder: Path) -> Judge:
     """
     from mova.scorers.published.networks import on_device
 
+    judge = _read_judge(folder)
+    return replace(judge, network=on_device(judge.network))
+
+
+def _read_judge(folder: Path) -> Judge:
     settings = read_settings(folder / SETTINGS.name)
     template = read_template(folder / TEMPLATE.name)
     tokenizer = _read_tokenizer(folder / TOKENIZER.name)
     network = _read_network(folder, settings, tokenizer.get_vocab_size(with_added_tokens=True))
-    return Judge(on_device(network), tokenizer, settings, template)
+    return Judge(network, tokenizer, settings, template)
 
 
 def read_settings(path: Path) -> RewardSettings:

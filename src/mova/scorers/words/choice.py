@@ -29,7 +29,8 @@ class TranscriberChoice:
         timeout_s: seconds for one request.
         deadline_s: seconds for one clip, with all attempts.
         attempts: requests for one clip at most.
-        most_calls: requests of one process at most; None for no limit.
+        most_calls: requests at most, of all processes that share a budget; None for no limit.
+        budget: folder in which processes count their requests together; None counts those of one process.
     """
 
     base_url: str = ""
@@ -42,6 +43,7 @@ class TranscriberChoice:
     deadline_s: float = 300.0
     attempts: int = 4
     most_calls: int | None = None
+    budget: Path | None = None
 
     @property
     def identity(self) -> str:
@@ -69,7 +71,7 @@ def choose_transcriber(
         model: name that the endpoint knows it by; "" for `DEFAULT_MODEL`.
         key_variable: environment variable that holds the key; "" for none.
         speakers: whether it tags who speaks.
-        most_calls: requests of one process at most; None for no limit.
+        most_calls: requests at most, of all processes together; None for no limit.
 
     Raises:
         ConfigError: it is neither; the key is not set; or an option does not go with it.

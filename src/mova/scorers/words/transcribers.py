@@ -58,7 +58,7 @@ class EndpointTranscriber:
     """
 
     def __init__(self, choice: TranscriberChoice) -> None:
-        from mova.endpoints.budget import MemoryBudget
+        from mova.endpoints.budget import FileBudget, MemoryBudget
         from mova.endpoints.settings import EndpointSection
 
         self._section = EndpointSection(
@@ -69,7 +69,8 @@ class EndpointTranscriber:
             deadline_s=choice.deadline_s,
             attempts=choice.attempts,
         )
-        self._budget = MemoryBudget(choice.most_calls)
+        calls = choice.most_calls
+        self._budget = MemoryBudget(calls) if choice.budget is None else FileBudget(choice.budget, calls)
 
     def transcribe(self, sound: np.ndarray) -> Transcript:
         """As in `Transcriber`."""
