@@ -10,6 +10,8 @@
     ├── CheckpointError                weights do not fit, are damaged or are missing
     ├── NumericalError                 a computation left the finite numbers
     ├── StageError                     a step of a longer job failed
+    ├── StateError                     a stored state of a run is damaged, or of another run
+    ├── StoppedError                   a run was stopped because somebody asked for it
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
 A text states the rule, the value received and, where there is one, the nearest valid value. The command line turns the
@@ -68,6 +70,29 @@ class StageError(MovaError):
     """A step of a longer job failed; the text names the step."""
 
     exit_code: ClassVar[int] = 1
+
+
+class StateError(MovaError):
+    """A stored state of a run cannot be gone on from: it is damaged, or of another run."""
+
+
+class StoppedError(MovaError):
+    """A run was stopped between two of its steps, because somebody asked for it.
+
+    Args:
+        done: steps done.
+        total: steps in all.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"stopped as asked for, after step {done} of {total}")
+        self.done, self.total = done, total
+
+    def __reduce__(self) -> tuple[type[StoppedError], tuple[int, int]]:
+        """Let it travel between processes."""
+        return type(self), (self.done, self.total)
 
 
 class MissingExtraError(MovaError, ImportError):

@@ -11,10 +11,15 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from mova.distributed.mesh import start_parallel
+from mova.errors import StoppedError
 from mova.models.bridge import CrossModalBridge
 from mova.models.tower import AudioTower, VideoTower
 from mova.names import COMPONENTS
+from mova.pipeline.inputs.call import CallInputs
+from mova.pipeline.inputs.media import GivenNoise
 from mova.pipeline.load import load_pipeline
+from mova.pipeline.loop.control import Control
+from mova.settings.sampling import GivenSettings
 from mova.weights.components import write_component
 from mova.weights.lora.adapters import TARGETS, Lora, LoraLayer, LoraOrigin, select_layers
 from mova.weights.lora.file import write_lora
@@ -102,7 +107,42 @@ def expect(folder: Path) -> dict[str, list[torch.Tensor]]:
     return expected
 
 
-def together(_rank: int, folder: Path) -> dict[str, float]:
+def _resume(pipeline: Any, rank: int) -> float:
+    """Stop a clip that both processes make, go on from what rank 0 kept, and return 0 where all bits are equal."""
+    pipeline.enable_parallelism(branches=2)
+    made = make(pipeline, "adaptive")
+    assert made is not None, "latents are everywhere"
+    arguments = {"prompt": "a dog", "negative_prompt": "a boat", **REQUESTS["adaptive"]}
+    seed = arguments.pop("seed")
+    batch_branches = arguments.pop("batch_branches")
+    texts = {name: arguments.pop(name) for name in ("prompt", "negative_prompt")}
+    settings = pipeline.complete_settings(GivenSettings(**arguments))
+    kept: list[bytes] = []
+    seen: list[int] = []
+
+    def run(control: Control) -> Any:
+        noise = GivenNoise(seed=seed)
+        inputs = CallInputs(**texts, noise=noise, batch_branches=batch_branches, output_type="latent", control=control)
+        return pipeline.run(settings, inputs)
+
+    stopped = None
+    try:
+        run(
+            Control(
+                on_step=lambda step: seen.append(step.done),
+                is_stopped=lambda: seen[-1:] == [2],
+                save_state=kept.append,
+            )
+        )
+    except StoppedError as error:
+        stopped = (error.done, error.total)
+    again = run(Control(resume_from=kept[-1] if rank == 0 else b"", save_state=kept.append))
+    assert stopped == (2, 3), stopped
+    assert len(kept) == (1 if rank == 0 else 0), "rank 0 keeps states"
+    return distance([again.frames, again.audio], made)
+
+
+def together(rank: int, folder: Path) -> dict[str, float]:
     """Make the same clips in several layouts; return the distances."""
     shared, world = folder.parent, torch.distributed.get_world_size()
     expected = torch.load(shared / "expected.pt")
@@ -122,6 +162,8 @@ def together(_rank: int, folder: Path) -> dict[str, float]:
     for name, layout in layouts:
         pipeline.enable_parallelism(**layout)
         found[f"{name} {layout}"] = distance(make(pipeline, name), expected[name])
+    if world == 2:
+        found["resumed"] = _resume(pipeline, rank)
     for name in ("long", "film", "sound") if world == 2 else ("long",):
         found[f"{name} decoded"] = distance(make(pipeline, name, "pt"), expected[f"{name} decoded"])
     pipeline.disable_parallelism()

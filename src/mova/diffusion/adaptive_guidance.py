@@ -16,6 +16,7 @@ import torch
 
 from mova.diffusion.flow import clean_from_velocity
 from mova.diffusion.guidance import CONDITIONAL, BranchMix
+from mova.diffusion.loop_state import PartState
 from mova.diffusion.schedule import PairedSchedule
 from mova.types import LatentPair, Velocities
 
@@ -81,6 +82,17 @@ class AdaptiveGuidance:
         agrees = bool(torch.stack(distances).amax().item() < self._tolerance)
         if self._broadcast_flag(agrees, latents.video.device):
             self._ended_for = self._plan[index][0]
+
+    def state(self) -> PartState:
+        """Return for which expert guidance has ended."""
+        return PartState({"ended_for": self._ended_for})
+
+    def load_state(self, state: PartState) -> None:
+        """Go on from a state."""
+        ended = state.numbers["ended_for"]
+        if ended not in (None, *(expert for expert, _ in self._plan)):
+            raise ValueError(f"no expert {ended!r}")
+        self._ended_for = ended
 
     def _judged(self, index: int) -> tuple[bool, bool]:
         """Say for video and audio whether a later step of the same expert is planned to guide it."""

@@ -8,16 +8,17 @@ guidance, on request, looks at the predictions as well: it waits, and may make f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 
 from mova.diffusion.adaptive_guidance import AdaptiveGuidance, BroadcastFlag
 from mova.diffusion.finite import FiniteCheck
 from mova.diffusion.guidance import Branch, BranchMix, Guidance
-from mova.diffusion.sampler import SamplerName, make_sampler
+from mova.diffusion.loop_state import LoopState, Resuming, SamplingStep, Stateful
+from mova.diffusion.sampler import Sampler, SamplerName, make_sampler
 from mova.diffusion.schedule import PairedSchedule
 from mova.errors import ConfigError
 from mova.names import Expert
@@ -101,8 +102,10 @@ def denoise(
     sampler: SamplerName = "euler",
     boundary_ratio: float | None = None,
     on_step: OnStep | None = None,
+    watch: Callable[[SamplingStep], None] | None = None,
     broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
+    resuming: Resuming | None = None,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
 
@@ -117,8 +120,10 @@ def denoise(
         sampler: "euler" or "unipc".
         boundary_ratio: see `plan_steps`.
         on_step: see `OnStep`.
+        watch: shown each step behind `on_step`; changes nothing.
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         is_stopped: asked before each step; once it says so, the latents of that moment are returned.
+        resuming: where to go on, and who is given states to go on from; a run that goes on ends with the same bits.
 
     Returns:
         Latents at the last noise level, float32, on the device of `latents`.
@@ -126,45 +131,91 @@ def denoise(
     Raises:
         ConfigError: an unknown sampler, a value outside its range, or another number of functions than of clips, before
             the first call.
+        StateError: a state of another run, likewise.
         NumericalError: latents that are not finite; the text names the step. On a GPU it may come some steps later.
     """
-    guidance = guidance or Guidance()
+    guidance, resuming = guidance or Guidance(), resuming or _NOT_RESUMING
     plan = plan_steps(schedule, guidance, boundary_ratio)
     solver = make_sampler(sampler, schedule)
     current = LatentPair(video=latents.video.float(), audio=latents.audio.float())
     functions = velocity_function if isinstance(velocity_function, Sequence) else [velocity_function]
     if len(functions) not in (1, len(current.video)):
         raise ConfigError(f"{len(current.video)} clips need one function or one each, got {len(functions)}")
-    parts = [
-        _Part(
-            function,
-            AdaptiveGuidance([(one.expert, one.mix) for one in plan], schedule, guidance.tolerance, broadcast_flag),
-        )
-        for function in functions
-    ]
+    parts = _parts(functions, plan, schedule, guidance.tolerance, broadcast_flag)
+    keeper = _Keeper(resuming, _stateful(solver, parts, resuming), len(plan))
+    current = keeper.begin(current)
     check = FiniteCheck()
-    check.note(current, "before the first step")
+    check.note(current, f"before step {keeper.first + 1}" if keeper.first else "before the first step")
     device = current.video.device
     # Moved to the device once, not once per step.
     video_timesteps, audio_timesteps = schedule.video_timesteps.to(device), schedule.audio_timesteps.to(device)
 
-    for index, step in enumerate(plan):
+    for index, step in list(enumerate(plan))[keeper.first :]:
         if is_stopped():
+            keeper.keep(index, current, check)
             break
         times = video_timesteps[index], audio_timesteps[index]
-        velocities = [
-            part.predict(index, step.expert, piece, times)
-            for part, piece in zip(parts, _pieces(current, len(parts)), strict=True)
-        ]
+        velocities = _joined(
+            [
+                part.predict(index, step.expert, piece, times)
+                for part, piece in zip(parts, _pieces(current, len(parts)), strict=True)
+            ]
+        )
         # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
-        current = solver.step(index, current, _joined(velocities))
+        before, current = current, solver.step(index, current, velocities)
         check.note(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
         replaced = on_step(index + 1, len(plan), current) if on_step else None
         if replaced is not None:
             current = LatentPair(video=replaced.video.float(), audio=replaced.audio.float())
             solver.restart(index + 1)
+        if watch is not None:
+            sigmas = float(schedule.video_sigmas[index]), float(schedule.audio_sigmas[index])
+            watch(SamplingStep(index + 1, len(plan), current, before, velocities, *sigmas))
+        if resuming.is_due(index + 1, len(plan)):
+            keeper.keep(index + 1, current, check)
     check.finish()
     return current
+
+
+_NOT_RESUMING: Final = Resuming()
+
+
+@dataclass(eq=False)
+class _Keeper:
+    """Takes and puts back the state of a loop.
+
+    Attributes:
+        resuming: as asked for.
+        parts: all that has a state.
+        total: steps of the run.
+        first: index of the first step; after `begin`.
+        kept: steps done at the last state.
+    """
+
+    resuming: Resuming
+    parts: Mapping[str, Stateful]
+    total: int
+    first: int = 0
+    kept: int = 0
+
+    def begin(self, latents: LatentPair) -> LatentPair:
+        """Return the latents to begin with."""
+        start = self.resuming.start
+        if start is None:
+            return latents
+        begun = start.load_into(self.parts, self.total, latents)
+        self.first = self.kept = start.done
+        return begun
+
+    def keep(self, done: int, latents: LatentPair, check: FiniteCheck) -> None:
+        """Hand over the state after so many steps, once."""
+        if self.resuming.on_state is None or done == self.kept:
+            return
+        # A state with bad numbers would spoil every run that goes on from it.
+        check.finish()
+        self.kept = done
+        parts = {name: part.state() for name, part in self.parts.items()}
+        self.resuming.on_state(LoopState(done, self.total, latents, parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +234,22 @@ class _Part:
         predictions = self.function(mix.branches, latents, video_timestep, audio_timestep, expert)
         self.adaptive.compare(index, predictions, latents)
         return mix.combine(predictions)
+
+
+def _parts(
+    functions: Sequence[VelocityFunction],
+    plan: Sequence[StepPlan],
+    schedule: PairedSchedule,
+    tolerance: float,
+    broadcast_flag: BroadcastFlag,
+) -> list[_Part]:
+    pairs = [(one.expert, one.mix) for one in plan]
+    return [_Part(function, AdaptiveGuidance(pairs, schedule, tolerance, broadcast_flag)) for function in functions]
+
+
+def _stateful(solver: Sampler, parts: Sequence[_Part], resuming: Resuming) -> dict[str, Stateful]:
+    guidance = {f"guidance.{place}": part.adaptive for place, part in enumerate(parts)}
+    return {"solver": solver, **guidance, **resuming.parts}
 
 
 def _pieces(latents: LatentPair, count: int) -> list[LatentPair]:

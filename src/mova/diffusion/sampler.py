@@ -11,6 +11,7 @@ from typing import Literal, Protocol, get_args
 
 import torch
 
+from mova.diffusion.loop_state import PartState, Stateful
 from mova.diffusion.schedule import PairedSchedule
 from mova.diffusion.unipc import UniPC
 from mova.errors import ConfigError
@@ -19,7 +20,7 @@ from mova.types import LatentPair, Velocities
 SamplerName = Literal["euler", "unipc"]
 
 
-class Sampler(Protocol):
+class Sampler(Stateful, Protocol):
     """Moves a pair of latents through a schedule, step by step."""
 
     def step(self, index: int, latents: LatentPair, velocities: Velocities) -> LatentPair:
@@ -61,6 +62,13 @@ class EulerSampler:
     def restart(self, index: int) -> None:
         """Do nothing: no step depends on an earlier one."""
 
+    def state(self) -> PartState:
+        """Return nothing: no step depends on an earlier one."""
+        return PartState()
+
+    def load_state(self, state: PartState) -> None:
+        """Do nothing."""
+
 
 class UniPCSampler:
     """Second-order multistep predictor and corrector.
@@ -85,6 +93,30 @@ class UniPCSampler:
     def restart(self, index: int) -> None:
         """See `Sampler`."""
         self._video, self._audio = (make(index) for make in self._make_steppers)
+
+    def state(self) -> PartState:
+        """Return the histories of both modalities, but of one that is held."""
+        numbers: dict[str, object] = {}
+        tensors: dict[str, torch.Tensor] = {}
+        for name, stepper in self._steppers().items():
+            own = stepper.state()
+            numbers[name] = own.numbers
+            tensors |= {f"{name}.{key}": tensor for key, tensor in own.tensors.items()}
+        return PartState(numbers, tensors)
+
+    def load_state(self, state: PartState) -> None:
+        """Go on from a state."""
+        for name, stepper in self._steppers().items():
+            tensors = {
+                key.removeprefix(f"{name}."): tensor
+                for key, tensor in state.tensors.items()
+                if key.startswith(f"{name}.")
+            }
+            stepper.load_state(PartState(state.numbers[name], tensors))
+
+    def _steppers(self) -> dict[str, UniPC]:
+        both = {"video": self._video, "audio": self._audio}
+        return {name: stepper for name, stepper in both.items() if stepper is not None}
 
 
 def _unipc_maker(name: str, sigmas: torch.Tensor) -> Callable[[int], UniPC | None]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
+from mova.diffusion.loop_state import PartState
+
 # A sigma of 1 is moved by this much, as in diffusers: half its logarithmic signal-to-noise ratio would be infinite.
 _EPSILON = 1e-6
 
@@ -45,6 +47,19 @@ class UniPC:
         self._order = min(2, steps_left, index - self._begin + 1)
         self._last = latents
         return self._predict(index)
+
+    def state(self) -> PartState:
+        """Return what later steps take from earlier ones."""
+        history = {} if self._last is None else {"last": self._last}
+        history |= {f"clean.{place}": tensor for place, tensor in enumerate(self._clean)}
+        return PartState({"begin": self._begin, "order": self._order, "kept": len(self._clean)}, history)
+
+    def load_state(self, state: PartState) -> None:
+        """Go on from a state."""
+        numbers, kept = state.numbers, state.tensors
+        self._begin, self._order = int(numbers["begin"]), int(numbers["order"])
+        self._clean = [kept[f"clean.{place}"] for place in range(int(numbers["kept"]))]
+        self._last = kept["last"] if self._clean else None
 
     def _predict(self, index: int) -> torch.Tensor:
         assert self._last is not None, "a step keeps its latents"

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from mova.errors import ConfigError
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest
+from mova.pipeline.origin import file_sha256
 from mova.pipeline.runtime import Runtime
 
 if TYPE_CHECKING:
     from mova.generate.media_files import MediaArrays
     from mova.geometry import ClipGeometry
+    from mova.pipeline.loop.control import Control
     from mova.pipeline.output import MovaPipelineOutput
     from mova.pipeline.pipeline import MovaPipeline
 
@@ -80,9 +82,21 @@ class Session:
         return found
 
     def generate(
-        self, request: GenerateRequest, inputs: MediaArrays, clock: Clock
+        self, request: GenerateRequest, inputs: MediaArrays, clock: Clock, *, control: Control | None = None
     ) -> tuple[MovaPipeline, MovaPipelineOutput]:
-        """Make one clip; with automatic memory again and in less of it, when it runs out."""
+        """Make one clip; with automatic memory again and in less of it, when it runs out.
+
+        Args:
+            request: checked.
+            inputs: its media.
+            clock: told about the stages.
+            control: watches the run, stops it, keeps its state and goes on from it. A run that ran out of memory begins
+                again where the control says.
+
+        Raises:
+            StateError: the control's state is of another run.
+            StoppedError: the control asked for it; the session can be used again.
+        """
         from mova.plan.free import is_out_of_memory, release_memory
 
         while True:
@@ -92,7 +106,7 @@ class Session:
                         self.pipeline = self._load(request, clock)
                 clock.begin(SAMPLING, request.settings.num_inference_steps)
                 with _decoding_shown(self.pipeline, request, clock):
-                    return self.pipeline, _run(self.pipeline, request, inputs, clock)
+                    return self.pipeline, _run(self.pipeline, request, inputs, clock, self._known(control, request))
             except Exception as error:
                 if self._processes is not None or not is_out_of_memory(error):
                     raise
@@ -102,6 +116,14 @@ class Session:
             self.pipeline = None
             release_memory()
             clock.begin(LOADING)
+
+    def _known(self, control: Control | None, request: GenerateRequest) -> Control | None:
+        """Let a control tell runs apart by what only a session knows."""
+        if control is None or not control.needs_identity:
+            return control
+        loras = [(file_sha256(lora.path), lora.scale) for lora in request.loras]
+        own = {"loras": loras, "quantization": self._runtime.quantization, "attention": self._runtime.attention}
+        return replace(control, about={**control.about, **own, **self.circumstances()})
 
     def _load(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
         from mova.device import choose_device
@@ -172,7 +194,9 @@ class Clock:
         return self._seconds
 
 
-def _run(pipeline: MovaPipeline, request: GenerateRequest, inputs: MediaArrays, clock: Clock) -> MovaPipelineOutput:
+def _run(
+    pipeline: MovaPipeline, request: GenerateRequest, inputs: MediaArrays, clock: Clock, control: Control | None
+) -> MovaPipelineOutput:
     from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.inputs.media import GivenMedia, GivenNoise
 
@@ -184,6 +208,7 @@ def _run(pipeline: MovaPipeline, request: GenerateRequest, inputs: MediaArrays, 
             media=GivenMedia(**inputs),
             noise=GivenNoise(seed=request.seed, index=request.index),
             on_step_end=lambda _, step, *__: clock.step(step + 1),
+            control=control,
         ),
     )
 

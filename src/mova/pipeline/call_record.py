@@ -47,7 +47,7 @@ class CallRecord:
             made |= {"model": self.folder.resolve().name, "weights_sha256": weights_hash(self.folder)}
         made |= origin_of_versions()
         made |= {
-            name: {"file": IN_PYTHON, "sha256": _fingerprint(value)}
+            name: {"file": IN_PYTHON, "sha256": fingerprint(value)}
             for name, value in self.media.items()
             if name in INPUTS and value is not None
         }
@@ -65,7 +65,8 @@ def each_text(texts: str | Sequence[str] | None, num_prompts: int, per_prompt: i
     return [text for text in texts for _ in range(count // len(texts))]
 
 
-def _fingerprint(value: object) -> str:
+def fingerprint(value: object) -> str:
+    """Return a SHA-256 over values of arrays, tensors, images, or lists of them."""
     digest = hashlib.sha256()
     for part in value if isinstance(value, list | tuple) else [value]:
         content = part.detach().cpu().float().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)

@@ -21,11 +21,16 @@ from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
 from mova.names import Expert
 from mova.offload.placement import Placement
+from mova.pipeline.call_record import CallRecord
+from mova.pipeline.inputs.call import CallInputs
+from mova.pipeline.inputs.identity import identity_of
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+from mova.pipeline.loop.control import ControlledRun
 from mova.pipeline.loop.parallel import Spread
 from mova.pipeline.loop.sampling import CALLBACK_INPUTS, Course, StepCallback, sample, step_callback
 from mova.pipeline.loop.velocity import JointModel, TextConditions
 from mova.pipeline.output import CallCount, format_audio, format_frames
+from mova.pipeline.precision import name_of
 from mova.pipeline.run_plan import RunPlan, Start
 from mova.types import LatentPair
 from mova.weights.locate import ModelDefaults
@@ -58,6 +63,9 @@ class PhasesMixin:
 
         @property
         def parallel(self) -> Parallel: ...
+
+        @property
+        def dtype(self) -> torch.dtype: ...
 
         @property
         def _execution_device(self) -> torch.device: ...
@@ -120,6 +128,20 @@ class PhasesMixin:
             seeds=seeds,
         )
 
+    def control_run(self, plan: RunPlan, inputs: CallInputs, record: CallRecord) -> ControlledRun | None:
+        """Return the control of a run, with what tells the run from others; None where nobody wants it."""
+        control = inputs.control
+        if control is None:
+            return None
+        circumstances = {
+            "precision": name_of(self.dtype),
+            "device": self._execution_device.type,
+            "bridge": self._use_bridge,
+            "processes": self.parallel.world_size,
+        }
+        identity = identity_of(plan, inputs, record, circumstances) if control.needs_identity else {}
+        return ControlledRun(control, identity, self.parallel)
+
     def denoise(
         self,
         plan: RunPlan,
@@ -129,20 +151,27 @@ class PhasesMixin:
         batch_branches: bool | None = None,
         on_step_end: StepCallback | None = None,
         callback_inputs: Sequence[str] = CALLBACK_INPUTS,
+        controlled: ControlledRun | None = None,
     ) -> tuple[LatentPair, CallCount]:
-        """Follow the schedule from noise to clean latents; also count what was asked of the model."""
-        models = self._joint_models()
-        experts = [step.expert for step in plan.steps]
+        """Follow the schedule from noise to clean latents; also count what was asked of the model.
+
+        Raises:
+            StoppedError: the control asked for it.
+        """
+        models, device = self._joint_models(), start.latents.video.device
+        first, total = 0 if controlled is None else controlled.first, len(plan.steps)
+        experts = [step.expert for step in plan.steps[first:]]
         with (
             self._denoising(models.values(), experts) as end_step,
-            self.progress_bar(total=plan.settings.num_inference_steps) as bar,
+            self.progress_bar(total=total) as bar,
         ):
+            bar.update(first)
 
             def on_progress() -> None:
                 end_step()
                 bar.update()
 
-            return sample(
+            made = sample(
                 models,
                 replace(Course.of(plan), use_bridge=self._use_bridge),
                 text,
@@ -153,8 +182,13 @@ class PhasesMixin:
                 spread=self._spread.velocities,
                 broadcast_flag=self.parallel.broadcast_flag,
                 on_step=step_callback(self, plan, on_progress, on_step_end, callback_inputs),
-                is_stopped=lambda: self._interrupt,
+                watch=None if controlled is None else controlled.watch,
+                is_stopped=lambda: (controlled is not None and controlled.is_stopped(device)) or self._interrupt,
+                resuming=None if controlled is None else controlled.resuming(),
             )
+        if controlled is not None:
+            controlled.check_stopped(total)
+        return made
 
     def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[object, object]:
         """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""

@@ -305,10 +305,16 @@ class MovaPipeline(
         Args:
             settings: checked, for this model; `complete_settings` makes them.
             inputs: all else that a call is given.
+
+        Raises:
+            StateError: the control's state is of another run; before any computation.
+            StoppedError: the control asked for it. The pipeline can be used again.
         """
         plan, media = self._plan_run(settings, inputs), inputs.media
+        record = self._record(plan, inputs)
         with self._state.turns.call():
             self._interrupt = False
+            controlled = self.control_run(plan, inputs, record)
             text, start = self._spread.prepare(
                 lambda: (
                     self.encode_prompt(
@@ -329,6 +335,7 @@ class MovaPipeline(
                 batch_branches=inputs.batch_branches,
                 on_step_end=inputs.on_step_end,
                 callback_inputs=inputs.callback_inputs,
+                controlled=controlled,
             )
             frames, waveform = self.decode(plan, final, start)
         return MovaPipelineOutput(
@@ -339,7 +346,7 @@ class MovaPipeline(
             seeds=start.seeds,
             cut_prompts=text.cut,
             calls=calls,
-            record=self._record(plan, inputs),
+            record=record,
         )
 
     def _record(self, plan: RunPlan, inputs: CallInputs) -> CallRecord:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+from mova.pipeline.loop.control import Control
 from mova.pipeline.loop.sampling import CALLBACK_INPUTS, StepCallback
 from mova.pipeline.output import OutputType
 
@@ -26,6 +27,7 @@ class CallInputs:
         output_type: form of the result, see `MovaPipelineOutput`.
         on_step_end: called after each step, see `StepCallback`.
         callback_inputs: what it is shown, of `CALLBACK_INPUTS`.
+        control: watches the run, stops it, keeps its state and goes on from it.
     """
 
     prompt: str | Sequence[str] | None = None
@@ -39,3 +41,4 @@ class CallInputs:
     output_type: OutputType = "pil"
     on_step_end: StepCallback | None = None
     callback_inputs: Sequence[str] = CALLBACK_INPUTS
+    control: Control | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from mova.diffusion.adaptive_guidance import BroadcastFlag
 from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls, plan_steps
 from mova.diffusion.guidance import Branch, Guidance
+from mova.diffusion.loop_state import PartState, Resuming, SamplingStep, Stateful
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import PairedSchedule
 from mova.errors import ConfigError
@@ -78,8 +79,10 @@ def sample(
     placement: str = "resident",
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
+    watch: Callable[[SamplingStep], None] | None = None,
     broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
+    resuming: Resuming | None = None,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
@@ -97,10 +100,11 @@ def sample(
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
-        is_stopped: see `denoise`.
+        watch, is_stopped, resuming: see `denoise`; a state holds the step cache as well.
 
     Raises:
         NumericalError: latents that are not finite.
+        StateError: a state of another run.
 
     Returns:
         Clean latents, and what was asked of the models.
@@ -133,6 +137,9 @@ def sample(
         )
         for first in range(0, count, size)
     ]
+    if resuming is not None:
+        further: dict[str, Stateful] = {"calls": _Calls(counted, fits)}
+        resuming = replace(resuming, parts=further | ({"step cache": cache} if cache else {}))
     with cache or contextlib.nullcontext(), beside_video(plain, latents.video.device):
         made = denoise(
             counted,
@@ -142,8 +149,10 @@ def sample(
             sampler=course.sampler,
             boundary_ratio=course.boundary_ratio,
             on_step=on_step,
+            watch=watch,
             broadcast_flag=broadcast_flag,
             is_stopped=is_stopped,
+            resuming=resuming,
         )
     predictions = sum(one.predictions for one in counted)
     planned = count * num_model_calls(plan_steps(course.schedule, guidance, course.boundary_ratio))
@@ -175,6 +184,29 @@ class _Counted:
         """See `VelocityFunction`."""
         self.predictions += len(branches) * len(latents.video)
         return self.inner(branches, latents, video_timestep, audio_timestep, expert)
+
+    def begin_at(self, predictions: int) -> None:
+        """Count on from what an earlier run has asked for."""
+        self.predictions = predictions
+
+
+@dataclass(frozen=True, eq=False)
+class _Calls:
+    """What was asked of the model so far, and which branches share a call: free memory decides that once for a run."""
+
+    counted: Sequence[_Counted]
+    fits: dict[int, bool]
+
+    def state(self) -> PartState:
+        """Return counts and decisions."""
+        fits = {str(count): fits for count, fits in self.fits.items()}
+        return PartState({"predictions": [one.predictions for one in self.counted], "fits": fits})
+
+    def load_state(self, state: PartState) -> None:
+        """Go on from a state."""
+        for one, predictions in zip(self.counted, state.numbers["predictions"], strict=True):
+            one.begin_at(int(predictions))
+        self.fits.update({int(count): bool(fits) for count, fits in state.numbers["fits"].items()})
 
 
 CALLBACK_INPUTS: Final = ("latents", "audio_latents")

@@ -25,6 +25,8 @@ import torch
 from diffusers.hooks.hooks import HookRegistry, ModelHook
 from torch import nn
 
+from mova.diffusion.guidance import Branch
+from mova.diffusion.loop_state import PartState
 from mova.errors import ConfigError
 from mova.models.bridge import CrossModalBridge
 from mova.models.dual_tower import DualTower
@@ -131,6 +133,41 @@ class StepCache:
             for addition in history
         )
 
+    def state(self) -> PartState:
+        """Return all that is kept, with the place of a module instead of the module."""
+        places = {id(module): place for place, (module, _) in enumerate(self._modules)}
+        numbers: list[dict[str, Any]] = []
+        tensors: dict[str, torch.Tensor] = {}
+        for number, ((expert, kind), memory) in enumerate(self._memories.items()):
+            numbers.append(
+                {name: getattr(memory, name) for name in _NUMBERS}
+                | {"full_steps": list(memory.full_steps), "expert": expert, "kind": [_plain(part) for part in kind]}
+            )
+            histories = {"first": memory.firsts, **{str(places[key]): own for key, own in memory.additions.items()}}
+            tensors |= {
+                f"{number}.{place}.{age}": addition
+                for place, history in histories.items()
+                for age, addition in enumerate(history)
+            }
+        return PartState({"repeated": self.repeated, "memories": numbers}, tensors)
+
+    def load_state(self, state: PartState) -> None:
+        """Go on from a state of a cache of the same models, threshold and order."""
+        self._memories = {}
+        self.repeated = int(state.numbers["repeated"])
+        for number, own in enumerate(state.numbers["memories"]):
+            kept: dict[str, dict[int, torch.Tensor]] = {}
+            for key, addition in state.tensors.items():
+                owner, place, age = key.split(".")
+                if int(owner) == number:
+                    kept.setdefault(place, {})[int(age)] = addition
+            histories = {place: [by_age[age] for age in range(len(by_age))] for place, by_age in kept.items()}
+            firsts = histories.pop("first")
+            additions = {id(self._modules[int(place)][0]): history for place, history in histories.items()}
+            numbers = {name: own[name] for name in (*_NUMBERS, "full_steps")}
+            kind = tuple(_kind_part(part) for part in own["kind"])
+            self._memories[own["expert"], kind] = _Memory(**numbers, firsts=firsts, additions=additions)
+
     def decide(self, addition: torch.Tensor) -> None:
         """Look at the first block's addition: from the last full step, or a new full step."""
         now = self._now
@@ -164,6 +201,18 @@ class StepCache:
     def _push(self, history: list[_T], newest: _T) -> None:
         history.insert(0, newest)
         del history[self.order + 1 :]
+
+
+# What is kept of a kind of call beside histories; what else there is follows from the next call.
+_NUMBERS: Final = ("predictions", "step", "moved", "reused")
+
+
+def _plain(part: Hashable) -> object:
+    return [part.text, part.bridge] if isinstance(part, Branch) else part
+
+
+def _kind_part(part: Any) -> Hashable:
+    return Branch(*part) if isinstance(part, list) else int(part)
 
 
 def listening_layers(bridge: CrossModalBridge) -> list[nn.Module]:
