@@ -106,3 +106,15 @@ def test_a_url_names_its_driver(tmp_path):
     assert check_url("postgresql://user@host/name", "") == "postgresql+psycopg://user@host/name"
     assert check_url(check_url("postgresql:///name?host=/run", ""), "") == "postgresql+psycopg:///name?host=/run"
     assert sqlite_url(tmp_path / "x").startswith("sqlite:////")
+
+
+@pytest.mark.services
+def test_one_process_at_a_time_holds_a_database_of_a_server(postgres, tmp_path):
+    url, tables = postgres("held"), write_tables(tmp_path)
+    one, other = Database(url, tables), Database(url, tables)
+    with one.alone(0.0), pytest.raises(ConfigError, match="may serve the database of tests"), other.alone(0.2):
+        pass
+    with other.alone(5.0):
+        pass
+    one.close()
+    other.close()

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def _postgres_folder() -> Path:
     return found[-1].parent
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A running server; called with the name of a new database, it makes that and returns its URL."""
+@contextmanager
+def running_postgres() -> Iterator[Callable[[str], str]]:
+    """Give a running server; called with the name of a new database, it makes that and returns its URL."""
     programs = _postgres_folder()
     # The server refuses to run as root, and a socket's path has at most 107 letters.
     user = "postgres" if os.getuid() == 0 else None
@@ -56,6 +57,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         if (data / "postmaster.pid").exists():
             run("pg_ctl", "--pgdata", str(data), "--mode", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[str], str]]:
+    """A running server, see `running_postgres`."""
+    with running_postgres() as made:
+        yield made
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])

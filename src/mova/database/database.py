@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 _WAIT_S: Final = 30.0
+_ALONE: Final = int.from_bytes(b"mova")
+"""Number of the lock; each database of a server has locks of its own."""
 
 Value = str | int | float | bool | None
 
@@ -112,6 +115,38 @@ class Database:
             connection.begin(),
         ):
             yield Transaction(connection)
+
+    @contextmanager
+    def alone(self, wait_s: float) -> Iterator[None]:
+        """Hold a PostgreSQL database for the time of the block, against others who ask for the same.
+
+        It is free again when this process ends, however it ends, and when the server does. Whose database is a SQLite
+        file holds its folder instead.
+
+        Args:
+            wait_s: how long to wait for another holder; of one that was killed the server learns a moment later.
+
+        Raises:
+            ConfigError: another process holds it.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        from sqlalchemy import text
+
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            until = time.monotonic() + wait_s
+            while not connection.execute(text(f"SELECT pg_try_advisory_lock({_ALONE})")).scalar():
+                if time.monotonic() >= until:
+                    raise ConfigError(
+                        f"one process at a time may serve {self._tables.title}, which another one does; let it end"
+                    )
+                time.sleep(0.1)
+            try:
+                yield
+            finally:
+                # The lock is the connection's, which must not go back among the others.
+                connection.invalidate()
 
     def revision(self) -> str | None:
         """Return the revision of the tables; None for an empty database.

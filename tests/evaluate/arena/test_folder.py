@@ -4,7 +4,7 @@ import pytest
 
 from arena_kit import copy_arena, write_url
 from mova.errors import ConfigError
-from mova.evaluate.arena.folder import media_folder, new_database, open_arena, write_facts
+from mova.evaluate.arena.folder import media_folder, new_database, open_arena, serving_alone, write_facts
 
 
 def test_an_arena_opens_again(arena, tmp_path):
@@ -34,3 +34,16 @@ def test_a_new_arena_takes_no_database_of_another(arena, tmp_path):
         new_database(copy, "")
     write_facts(tmp_path, "postgresql://host/name")
     assert "postgresql://host/name" in (tmp_path / "arena.json").read_text()
+
+
+def test_two_do_not_serve_one_arena(arena, tmp_path):
+    copy = copy_arena(arena, tmp_path / "copy")
+    with open_arena(copy) as database:
+        with (
+            serving_alone(copy, database),
+            pytest.raises(ConfigError, match="one process at a time may use the arena"),
+            serving_alone(copy, database),
+        ):
+            pass
+        with serving_alone(copy, database):
+            pass

@@ -106,7 +106,7 @@ def serve(
 ) -> None:
     """Serve the page to raters until Ctrl-C. A vote that is acknowledged is on the disk, once."""
     from mova.errors import ConfigError
-    from mova.evaluate.arena.folder import media_folder
+    from mova.evaluate.arena.folder import media_folder, serving_alone
     from mova.evaluate.arena.records import Watch, read_choice
     from mova.evaluate.arena.server.app import make_app
     from mova.evaluate.arena.voting import Booth, Rules
@@ -115,7 +115,7 @@ def serve(
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port must be 0 to 65535, got {port}; nearest is {min(max(port, 0), 65_535)}")
     rules = Rules(read_choice(Watch, watch, "watch"), ballot_minutes, votes_per_minute)
-    with _store(root) as store:
+    with _store(root) as store, serving_alone(root, store.database):
         app = make_app(Booth(store, rules), media_folder(root), store.facts().title)
         shown = f"[{host}]" if ":" in host else host
         run_server(app, host, port, lambda taken: typer.echo(f"http://{shown}:{taken}/"), extra="arena")

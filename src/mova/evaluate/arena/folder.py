@@ -18,11 +18,13 @@ from typing import Final
 from mova.database.database import Database, Tables, check_url, sqlite_url
 from mova.errors import ConfigError
 from mova.files.json_file import read_object
+from mova.files.lock import lock_folder
 from mova.files.replacing import replacing
 
 FACTS_FILE: Final = "arena.json"
 _DATABASE_FILE: Final = "arena.sqlite"
 _MEDIA: Final = "media"
+_FREE_AFTER_S: Final = 5.0
 _HOME: Final = "the folder of the arena"
 TABLES: Final = Tables(
     Path(__file__).parent / "migrations", ("0001", "0002"), title="the database of the arena", extra="arena"
@@ -85,3 +87,18 @@ def open_arena(root: Path) -> Iterator[Database]:
 
 def _database(root: Path, url: str) -> Database:
     return Database(check_url(url, _HOME) if url else sqlite_url(root / _DATABASE_FILE), TABLES)
+
+
+@contextmanager
+def serving_alone(root: Path, database: Database) -> Iterator[None]:
+    """Hold an arena for the time of the block: pairs are dealt in the memory of the one process that serves it.
+
+    Args:
+        root: folder of the arena.
+        database: of it, which the arena of another folder may have too.
+
+    Raises:
+        ConfigError: another process serves it.
+    """
+    with lock_folder(root, "arena"), database.alone(_FREE_AFTER_S):
+        yield

@@ -110,7 +110,7 @@ class Booth:
         Raises:
             RefusedError: it is missing, or nobody's.
         """
-        found = self.store.rater_of(secret) if 0 < len(secret) <= 200 else None
+        found = self.store.rater_of(secret) if _may_be_drawn(secret, 200) else None
         if found is None:
             raise RefusedError(
                 403, "no_rater", "This page needs a link that you were given; ask who runs the arena for it."
@@ -201,7 +201,7 @@ class Booth:
         self._dealer.voted(name)
 
     def _own(self, rater: Rater, name: str) -> Ballot:
-        ballot = self.store.ballot(name) if 0 < len(name) <= 100 else None
+        ballot = self.store.ballot(name) if _may_be_drawn(name, 100) else None
         if ballot is None or ballot.rater != rater.id:
             raise RefusedError(404, "never_shown", "This pair was never shown to you.")
         return ballot
@@ -227,3 +227,8 @@ class Booth:
         if kept is Kept.OTHER:
             raise RefusedError(409, "voted", "You have voted on this pair; the first vote stands.")
         return False
+
+
+def _may_be_drawn(name: str, most: int) -> bool:
+    """Say whether a name may be one that was drawn by chance: databases take no other letters, and raise at some."""
+    return 0 < len(name) <= most and name.isascii() and name.isprintable()

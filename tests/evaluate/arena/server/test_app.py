@@ -110,6 +110,16 @@ def test_pairs_of_others_and_invented_ones_are_refused(served):
     assert ida.ask("GET", f"/media/{shown['ballot']}/..%2f..%2farena.sqlite")[0] == 404
 
 
+@pytest.mark.parametrize("name", ["\\u0000", "\\ud800", "\\udc80", "é", "' OR 1=1 --"])
+def test_names_that_no_database_takes_are_names_of_nothing(served, name):
+    ida = client(served, f"Ida {name}")
+    body = f'{{"ballot":"{name}","answers":{{"overall":"left"}},"watched":{{"left":true,"right":true}}}}'
+    for path in ("/api/vote", "/api/skip"):
+        assert ida.ask("POST", path, body=body.encode())[0] == 404
+    assert ida.ask("POST", "/api/session", body=f'{{"secret":"{name}"}}'.encode())[0] == 403
+    assert ida.ask("GET", "/media/%00/left")[0] == 404
+
+
 def test_bodies_are_bounded_and_of_one_form(served):
     ida = client(served, "Bodies")
     assert ida.ask("POST", "/api/vote", body=b"x" * 5000)[0] == 413
