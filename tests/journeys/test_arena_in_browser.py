@@ -148,6 +148,8 @@ def test_it_is_there_for_everyone(visit, served, size, scheme):
     page = opened(visit, served, size=size, color_scheme=scheme).page
     until(page, "[...document.querySelectorAll('video')].every((video) => video.readyState >= 2)")
     page.keyboard.press("ArrowLeft")
+    page.evaluate("document.getElementById('prompt').textContent = 'a red ball that rolls, '.repeat(60)")
+    assert page.evaluate("document.querySelector('.asked').clientHeight < innerHeight / 3"), "clips are in sight"
     found = Axe().run(page)
     assert [one["id"] for one in found.response["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off at the side"

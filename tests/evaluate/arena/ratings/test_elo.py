@@ -1,5 +1,7 @@
 """Elo equals a plain recomputation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,10 @@ TRUTH = {"a": 1100, "b": 1000, "c": 900}
 OUTCOMES = collect(drawn_votes(400, TRUTH), Criterion.OVERALL, ("a", "b", "c", "unseen"), Cluster.PROMPT)
 
 
-def plain(order):
+def plain(order, outcomes=OUTCOMES):
     ratings = [1000.0] * 4
     for place in order:
-        one, other, score = OUTCOMES.left[place], OUTCOMES.right[place], OUTCOMES.score[place]
+        one, other, score = outcomes.left[place], outcomes.right[place], outcomes.score[place]
         expected = 1 / (1 + 10 ** ((ratings[other] - ratings[one]) / 400))
         change = 4 * (score - expected)
         ratings[one] += change
@@ -40,3 +42,16 @@ def test_a_model_without_votes_has_none():
 
 def test_points_are_neither_made_nor_lost():
     assert sum(one.value for one in elo_ratings(OUTCOMES, 5)[:3]) == pytest.approx(3000)
+
+
+@pytest.mark.slow
+def test_ten_thousand_votes_and_a_thousand_bootstraps_equal_a_plain_recomputation():
+    outcomes = collect(drawn_votes(10_000, TRUTH), Criterion.OVERALL, ("a", "b", "c", "unseen"), Cluster.PROMPT)
+    found = elo_ratings(outcomes)
+    assert [one.value for one in found[:3]] == pytest.approx(plain(range(10_000), outcomes)[:3], abs=1e-8)
+    drawn = np.random.default_rng(SEED).integers(10_000, size=(1000, 10_000))
+    lists = replace(outcomes, left=outcomes.left.tolist(), right=outcomes.right.tolist(), score=outcomes.score.tolist())
+    runs = np.asarray([plain(order.tolist(), lists) for order in drawn])
+    for name, share in (("median", 0.5), ("low", 0.025), ("high", 0.975)):
+        expected = np.quantile(runs, share, axis=0)[:3]
+        assert [getattr(one, name) for one in found[:3]] == pytest.approx(expected, abs=1e-8)

@@ -71,7 +71,15 @@ def voting_page(title: str, watch: Watch) -> str:
 
 def _pair() -> Html:
     return joined(
-        note(element("span", "Prompt: ", class_="soft"), element("bdi", id="prompt")),
+        element(
+            "div",
+            note(element("span", "Prompt: ", class_="soft"), element("bdi", id="prompt")),
+            # A long prompt scrolls, also by keyboard, and leaves the clips where they can be seen.
+            class_="asked",
+            role="region",
+            aria_label="Prompt",
+            tabindex="0",
+        ),
         element("div", (_player(side) for side in ("left", "right")), class_="players"),
         element(
             "div",

@@ -8,6 +8,8 @@ VOTING_STYLE: Final = """
 main { max-width: 80rem; }
 header { max-width: 80rem; padding-top: 1.25rem; }
 [hidden] { display: none !important; }
+.asked { max-height: min(10rem, 25vh); overflow-y: auto; border-radius: 8px; }
+.asked > * { margin: 0; }
 .players { display: grid; gap: 1rem; grid-template-columns: 1fr 1fr; margin: .75rem 0; }
 .player h2 { font-size: 1rem; margin: 0 0 .375rem; display: flex; justify-content: space-between; gap: .75rem; }
 .player h2 span { font-weight: 400; font-size: .875rem; }
