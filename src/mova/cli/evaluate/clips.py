@@ -94,9 +94,13 @@ def clips(
 
 
 def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -> Evaluated:
-    """Measure clips with a bar over what is done."""
+    """Measure clips with a bar over what is done; how much memory several processes take is said before."""
     from mova.evaluate.clips_run import evaluate_clips
 
+    if request.workers > 1:
+        from mova.evaluate.measure.memory import workers_memory
+
+        typer.echo(workers_memory(request.plan, request.clips, request.workers).text(), err=True)
     with TextBars(says_left=True) as bars:
 
         def show(done: int, total: int) -> None:
