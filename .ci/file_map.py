@@ -34,6 +34,7 @@ PHRASES = {
     "pyproject.toml": "metadata, dependencies and the settings of all tools",
     "src": "the package",
     "src/mova/evaluate/arena/migrations": "one change of the tables of an arena each, in their order",
+    "src/mova/serve/jobs/migrations": "one change of the tables of jobs each, in their order",
     "src/mova/database/scripts": "what alembic runs migrations with",
     "src/mova/assets": "the shipped model, mova-tiny, with its card, training log and history; shipped recipes",
     "src/mova/py.typed": "says that the package is typed",

@@ -1,0 +1,1 @@
+"""Jobs: one row of a database each, whose states change by single compare-and-set updates."""
