@@ -92,11 +92,11 @@ def test_every_measure_that_recipes_may_name_is_there_once():
 
 def test_every_embedding_has_a_name_of_its_own_and_a_measure_that_tells_why_there_is_none():
     spaces = all_spaces()
-    widths = {"yamnet": 1024, "open_nsfw": 1024, "ge2e": 256}
+    widths = {"yamnet": 1024, "yamnet_logits": 521, "open_nsfw": 1024, "ge2e": 256}
     widths |= {"cnn14": 2048, "cnn14_logits": 527, "imagebind_video": 1024, "imagebind_audio": 1024}
     assert {space.name: space.width for space in spaces} == widths
     assert {space.measure for space in spaces} <= {measure.name for measure in all_measures()}
-    assert make_scorers(["levels", "nsfw"]).spaces == spaces[2:3]
+    assert make_scorers(["levels", "nsfw"]).spaces == spaces[3:4]
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():
