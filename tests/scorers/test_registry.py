@@ -126,12 +126,15 @@ def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips
 
 def test_quirks_of_the_reference_reach_the_scorers_that_have_them(monkeypatch):
     given = {}
-    for name in ("ClapScorer", "DesyncScorer", "ImageBindScorer"):
+    for name in ("ClapScorer", "DesyncScorer", "ImageBindScorer", "LevelScorer", "SpeechQualityScorer"):
         monkeypatch.setattr(
             registry, name, lambda *args, name=name, **options: given.update({name: (*args, options)}) or Fixed(name)
         )
     for quirks in (NO_QUIRKS, MOVA_QUIRKS):
-        make_scorers(["clap", "imagebind", "synchformer"], ScorerSettings(quirks=quirks))
+        names = ["levels", "speech_quality", "clap", "imagebind", "synchformer"]
+        make_scorers(names, ScorerSettings(quirks=quirks))
+        assert given["LevelScorer"] == ({"is_mono": quirks.mono_loudness},)
+        assert given["SpeechQualityScorer"] == ({"of_all": quirks.dnsmos_of_all_sounds},)
         assert given["ClapScorer"] == (None, {"hears_32_khz": quirks.clap_32_khz})
         assert given["DesyncScorer"] == (None, quirks, {})
         assert given["ImageBindScorer"] == (None, quirks, Spacing.THIRDS, {})
