@@ -31,7 +31,7 @@ from rich.progress import Progress, track
 from mova.errors import ConfigError
 from mova.evaluate.clips.item import ClipItem
 from mova.evaluate.clips.manifest import MANIFEST_NAME, write_manifest
-from mova.evaluate.clips_run import evaluate_clips, make_evaluation
+from mova.evaluate.clips_run import evaluate_clips, make_evaluation, make_plan
 from mova.evaluate.folder import open_evaluation
 from mova.evaluate.scorer_list import list_scorers
 from mova.media.write import write_clip
@@ -138,7 +138,7 @@ def measure(study: Study, out: Path, weights: str) -> tuple[tuple[Measure, ...],
     """Return the measures of all scorers that are ready here, and their values by clip and measure."""
     listed = {one.name: one for one in list_scorers(weights)}
     ready = [name for name in study.scorers if listed[name].state == "ready"]
-    request = make_evaluation(out / "clips" / study.name, metrics=ready, weights=weights)
+    request = make_evaluation(out / "clips" / study.name, make_plan(ready, weights))
     with open_evaluation(out / "scores" / study.name) as folder, Progress(console=STDERR) as bars:
         bar = bars.add_task(f"{study.name}: scores")
         found = evaluate_clips(

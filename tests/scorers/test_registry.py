@@ -92,11 +92,11 @@ def test_every_measure_that_recipes_may_name_is_there_once():
 
 def test_every_embedding_has_a_name_of_its_own_and_a_measure_that_tells_why_there_is_none():
     spaces = all_spaces()
-    widths = {"yamnet": 1024, "open_nsfw": 1024, "ge2e": 256}
+    widths = {"yamnet": 1024, "yamnet_logits": 521, "open_nsfw": 1024, "ge2e": 256}
     widths |= {"cnn14": 2048, "cnn14_logits": 527, "imagebind_video": 1024, "imagebind_audio": 1024}
     assert {space.name: space.width for space in spaces} == widths
     assert {space.measure for space in spaces} <= {measure.name for measure in all_measures()}
-    assert make_scorers(["levels", "nsfw"]).spaces == spaces[2:3]
+    assert make_scorers(["levels", "nsfw"]).spaces == spaces[3:4]
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():
@@ -126,12 +126,15 @@ def test_weights_that_nobody_has_are_a_reason_with_file_source_and_licence(clips
 
 def test_quirks_of_the_reference_reach_the_scorers_that_have_them(monkeypatch):
     given = {}
-    for name in ("ClapScorer", "DesyncScorer", "ImageBindScorer"):
+    for name in ("ClapScorer", "DesyncScorer", "ImageBindScorer", "LevelScorer", "SpeechQualityScorer"):
         monkeypatch.setattr(
             registry, name, lambda *args, name=name, **options: given.update({name: (*args, options)}) or Fixed(name)
         )
     for quirks in (NO_QUIRKS, MOVA_QUIRKS):
-        make_scorers(["clap", "imagebind", "synchformer"], ScorerSettings(quirks=quirks))
+        names = ["levels", "speech_quality", "clap", "imagebind", "synchformer"]
+        make_scorers(names, ScorerSettings(quirks=quirks))
+        assert given["LevelScorer"] == ({"is_mono": quirks.mono_loudness},)
+        assert given["SpeechQualityScorer"] == ({"of_all": quirks.dnsmos_of_all_sounds},)
         assert given["ClapScorer"] == (None, {"hears_32_khz": quirks.clap_32_khz})
         assert given["DesyncScorer"] == (None, quirks, {})
         assert given["ImageBindScorer"] == (None, quirks, Spacing.THIRDS, {})

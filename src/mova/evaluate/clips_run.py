@@ -14,8 +14,10 @@ from mova.evaluate.folder import EvaluationFolder, check_rules
 from mova.evaluate.measure.plan import MeasurePlan
 from mova.evaluate.measure.runner import Measured, measure
 from mova.evaluate.measure.store import ScoreStore
+from mova.evaluate.reference import Reference, open_reference, reference_vectors
 from mova.evaluate.results.aggregate import aggregate
 from mova.evaluate.results.derived import derived_scorers
+from mova.evaluate.results.distances import FIGURES, reference_rows
 from mova.evaluate.results.paired import PairedRow, compare, read_values
 from mova.evaluate.results.rows import Results
 from mova.recipe.base import nearest_name
@@ -38,12 +40,14 @@ class EvaluationRequest:
         plan: scorers.
         workers: processes that score.
         against: values of another evaluation, by clip and measure; None compares with none.
+        reference: what distances are from; None for none.
     """
 
     clips: tuple[ClipItem, ...]
     plan: MeasurePlan
     workers: int = 1
     against: Path | None = None
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,14 @@ class Evaluated:
 
 
 def make_evaluation(
-    place: Path, plan: MeasurePlan, *, prompts: Path | None = None, workers: int = 1, against: Path | None = None
+    place: Path,
+    plan: MeasurePlan,
+    *,
+    prompts: Path | None = None,
+    workers: int = 1,
+    against: Path | None = None,
+    reference: Path | None = None,
+    report: Path | None = None,
 ) -> EvaluationRequest:
     """Return what is to be evaluated, checked as far as it can be before anything is decoded.
 
@@ -72,6 +83,8 @@ def make_evaluation(
         prompts: file of prompts.
         workers: processes that score, 1 to 64.
         against: folder of another evaluation.
+        reference: folder that distances are from, see `open_reference`.
+        report: folder that keeps what is found.
 
     Raises:
         ConfigError: of clips, names, folders or numbers; the text names the nearest.
@@ -79,7 +92,9 @@ def make_evaluation(
     check_workers(workers)
     if against is not None:
         read_values(against)
-    return EvaluationRequest(find_clips(place, prompts), plan, workers, against)
+    clips = find_clips(place, prompts)
+    far = None if reference is None else open_reference(reference, plan, clips, report)
+    return EvaluationRequest(clips, plan, workers, against, far)
 
 
 def check_workers(workers: int) -> None:
@@ -137,6 +152,7 @@ def choose_scorers(metrics: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in SCORER_NAMES if name not in _NO_METRIC)
     owners = {one.name: name for name in SCORER_NAMES for one in make_scorers([name]).measures}
     owners |= derived_scorers()
+    owners |= {one.name: one.scorer for one in FIGURES}
     chosen = set()
     for metric in metrics:
         if metric not in owners and metric not in SCORER_NAMES:
@@ -154,6 +170,7 @@ def evaluate_clips(
     folder: EvaluationFolder | None = None,
     *,
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    on_reference: Callable[[int, int], None] = lambda *_: None,
 ) -> Evaluated:
     """Measure clips, and compare them with another evaluation where one is named.
 
@@ -161,6 +178,7 @@ def evaluate_clips(
         request: what is measured.
         folder: that keeps what is found; None keeps nothing.
         on_progress: see `measure`.
+        on_reference: the same for the clips of a reference.
 
     Raises:
         ConfigError: no clip has a name in common with the other evaluation, or the folder holds one by other rules.
@@ -171,6 +189,12 @@ def evaluate_clips(
     store = ScoreStore() if folder is None else folder.store
     measured = measure(request.clips, request.plan, store, workers=request.workers, on_progress=on_progress)
     results = aggregate(measured, request.plan)
+    if request.reference is not None:
+        with ScoreStore() if folder is None else folder.open_reference() as kept:
+            vectors = reference_vectors(
+                request.reference, request.plan, kept, workers=request.workers, on_progress=on_reference
+            )
+        results = replace(results, rows=(*results.rows, *reference_rows(measured, request.plan, vectors)))
     paired = () if request.against is None else compare(results, read_values(request.against))
     return Evaluated(results, paired, measured)
 
@@ -196,4 +220,5 @@ def describe_run(request: EvaluationRequest) -> dict[str, object]:
         "weights_sha256": dict(request.plan.weights_sha256),
         "refused": dict(request.plan.refused),
         "against": "" if request.against is None else str(request.against),
+        "reference": {} if request.reference is None else request.reference.to_json(),
     }

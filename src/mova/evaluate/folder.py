@@ -3,6 +3,7 @@
 | file | what it holds |
 | --- | --- |
 | `scores.jsonl` | what each scorer found in each clip; an interrupted evaluation goes on from it |
+| `reference/scores.jsonl` | the same of the clips of a reference |
 | `run.json` | clips, scorers, settings, versions, machine, command, date |
 | `report.json` | the table and all clips; another evaluation is compared with it |
 | `report.md`, `table.csv`, `clips.csv` | the same for readers and spreadsheets |
@@ -39,6 +40,19 @@ class EvaluationFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = ScoreStore(root)
+
+    def open_reference(self) -> ScoreStore:
+        """Return the store of what is found in a reference, apart from that of the clips, whose names may be the same.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        folder = self.root / "reference"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"report must be a folder that can be written, got {self.root}: {error}") from error
+        return ScoreStore(folder)
 
     def write(
         self,

@@ -8,7 +8,9 @@ import torch
 from evaluated_clips import write_clips
 from fake_endpoint import serve_fake
 from mova.cli.app import main
+from mova.cli.evaluate.measuring import Measuring
 from mova.scorers.published.audio_classes import CNN14
+from mova.scorers.published.dover import DOVER
 from shared_scoring import clip_of
 from shared_speech import SAMPLE_RATE, speak
 from transcript_calls import tells
@@ -75,3 +77,12 @@ def test_no_more_requests_are_made_than_were_allowed_by_two_processes(tmp_path, 
         assert len(fake.requests) == 3
     assert "3 of 4" in out
     assert "no answer: budget" in out
+
+
+def test_without_names_a_scorer_with_a_wrong_file_is_left_out_and_told_once(tmp_path, capsys):
+    (tmp_path / DOVER.name).write_bytes(b"no weights")
+    plan = Measuring(weights=str(tmp_path)).plan()
+    assert set(plan.refused) == {"dover"}
+    err = capsys.readouterr().err
+    assert err.count("scorer dover is left out: ") == 1
+    assert "must be a whole file of torch.save" in err

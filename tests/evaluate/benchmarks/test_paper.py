@@ -1,9 +1,13 @@
 """The paper's figures beside ours."""
 
-from mova.evaluate.benchmarks.paper import METRICS, SET_SIZES, Setting, beside_paper
+from dataclasses import replace
+
+from mova.evaluate.benchmarks.paper import ELEVEN, METRICS, SET_SIZES, Setting, beside_paper
+from mova.evaluate.results.derived import derived_scorers
 from mova.evaluate.results.rows import Aggregation, Row
 from mova.evaluate.stats import Estimate
 from mova.scorers.base import Direction
+from mova.scorers.registry import all_measures
 
 
 def row(name, value, scored=600):
@@ -27,6 +31,21 @@ def test_the_same_task_scale_and_sets_may_be_compared():
     assert found["IS"].why_not == ("not measured here",)
     assert "WAN2.1 + MMAudio" not in found["cpCER"].theirs
     assert found["cpCER"].why_not[0] == "the paper's is over 27 clips with several speakers"
+
+
+def test_the_figure_of_the_table_is_compared_whatever_stands_beside_it():
+    setting = Setting(SET_SIZES, "image", 1.0, is_parity=True)
+    shown = replace(row("av_align", 0.2), category_mean=Estimate(0.9, None, None, 600))
+    found = {one.metric: one for one in beside_paper([shown, row("clap_score", 0.3)], setting)}
+    assert (found["AV-Align"].ours, found["AV-Align"].why_not) == (0.2, ())
+    assert found["AV-Align"].theirs == {"MOVA-360p, bridge scale 1": 0.238}
+    assert found["CLAP"].theirs == {"MOVA-360p, bridge scale 1": 0.268}
+
+
+def test_eleven_metrics_have_one_of_ours_each():
+    known = {one.name for one in all_measures()} | set(derived_scorers())
+    assert len(ELEVEN) == 11
+    assert {name for ours in ELEVEN.values() for name in ours} <= known
 
 
 def test_other_settings_are_told_as_reasons():

@@ -56,6 +56,9 @@ def test_a_clip_has_tags_and_a_silent_one_a_reason(weights, tmp_path):
     found = score(AudioTagScorer(weights), clip)
     assert found.tags[0] == "speech"
     assert found.scores["tag_confidence"].value == pytest.approx(0.98, abs=0.05)
+    logits = found.embeddings["yamnet_logits"]
+    assert logits.shape == (521,)
+    assert tag_names(weights)[int(logits.argmax())] == "speech"
     silent = clip_of(tmp_path / "b.mp4", sound=np.zeros(48_000))
     assert reason(AudioTagScorer(weights), silent, "tag_confidence") == "not applicable: the sound is silent"
 

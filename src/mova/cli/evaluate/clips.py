@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from mova.cli.evaluate.measuring import (
     Measuring,
     MetricsOption,
     ParityOption,
+    ReferenceOption,
     TranscriberCallsOption,
     TranscriberKeyOption,
     TranscriberModelOption,
@@ -53,6 +55,7 @@ def clips(
     ] = None,
     workers: WorkersOption = 1,
     parity: ParityOption = "",
+    reference: ReferenceOption = None,
     full_size_flow: FullSizeFlowOption = False,
     transcriber: TranscriberOption = "",
     transcriber_model: TranscriberModelOption = "",
@@ -79,7 +82,9 @@ def clips(
     plan = measuring.plan()
     from mova.evaluate.clips_run import make_evaluation
 
-    request = make_evaluation(place, plan, prompts=prompts, workers=workers, against=against)
+    request = make_evaluation(
+        place, plan, prompts=prompts, workers=workers, against=against, reference=reference, report=report
+    )
     if report is None:
         found = measure_shown(request, None)
     else:
@@ -103,11 +108,13 @@ def measure_shown(request: EvaluationRequest, folder: EvaluationFolder | None) -
         typer.echo(workers_memory(request.plan, request.clips, request.workers).text(), err=True)
     with TextBars(says_left=True) as bars:
 
-        def show(done: int, total: int) -> None:
+        def show(name: str, done: int, total: int) -> None:
             stop_if_asked()
-            bars.show("scores", done, total)
+            bars.show(name, done, total)
 
-        return evaluate_clips(request, folder, on_progress=show)
+        return evaluate_clips(
+            request, folder, on_progress=partial(show, "scores"), on_reference=partial(show, "reference")
+        )
 
 
 def say_results(found: Evaluated, *, as_json: bool, more: Mapping[str, object] | None = None) -> None:

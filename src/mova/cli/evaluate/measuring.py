@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,13 @@ ParityOption = Annotated[
     typer.Option(
         metavar="mova",
         help="Score by the rules of the paper's evaluation, with its quirks, so that figures may stand beside its.",
+    ),
+]
+ReferenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Clips with audio, or the report folder of others: Frechet audio distance and KL divergence from them.",
     ),
 ]
 FullSizeFlowOption = Annotated[

@@ -15,6 +15,7 @@ from mova.cli.evaluate.measuring import (
     Measuring,
     MetricsOption,
     ParityOption,
+    ReferenceOption,
     TranscriberCallsOption,
     TranscriberKeyOption,
     TranscriberModelOption,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from mova.evaluate.benchmarks.benchmark import Benchmark
     from mova.evaluate.benchmarks.paper import BesidePaper
+    from mova.evaluate.measure.plan import MeasurePlan
+    from mova.evaluate.reference import Reference
     from mova.evaluate.results.rows import Results
     from mova.generate.many import Job
     from mova.settings.sampling import GivenSettings
@@ -58,6 +61,7 @@ def run(
     weights: WeightsOption = "",
     workers: WorkersOption = 1,
     parity: ParityOption = "",
+    reference: ReferenceOption = None,
     full_size_flow: FullSizeFlowOption = False,
     transcriber: TranscriberOption = "",
     transcriber_model: TranscriberModelOption = "",
@@ -92,7 +96,6 @@ def run(
         guidance_scale=guidance_scale,
         modality_scale=modality_scale,
     )
-    items = _benchmark(benchmark, images, report).limited(limit)
     measuring = Measuring(
         metrics=metrics,
         weights=weights,
@@ -110,9 +113,11 @@ def run(
     from mova.evaluate.folder import check_rules, open_evaluation
 
     check_rules(report, parity_of(plan))
+    far = None if reference is None else _reference(reference, plan, report)
+    items = _benchmark(benchmark, images, report).limited(limit)
     folder, jobs = _jobs(model, items, report / "clips", settings, seed, speed, lora or ())
     _generate(jobs, folder, precision)
-    request = EvaluationRequest(tuple(item.as_clip(report / "clips") for item in items.items), plan, workers)
+    request = EvaluationRequest(tuple(item.as_clip(report / "clips") for item in items.items), plan, workers, None, far)
     with open_evaluation(report) as kept:
         found = measure_shown(request, kept)
         beside = _beside(found.results, items, jobs, is_parity=bool(parity))
@@ -146,6 +151,14 @@ def _benchmark(named: str, images: Path | None, report: Path) -> Benchmark:
     if colon and not count.isdecimal():
         raise ConfigError(f"the toy world is asked for as toyworld:COUNT, got {named}; nearest is {NAME}:18")
     return write_toyworld(report / "benchmark", int(count) if colon else DEFAULT_COUNT)
+
+
+def _reference(place: Path, plan: MeasurePlan, report: Path) -> Reference:
+    from mova.evaluate.reference import open_reference
+
+    if report.resolve() in (place.resolve(), *place.resolve().parents):
+        raise ConfigError(f"reference must be other clips than those that are made, got {place} in the report {report}")
+    return open_reference(place, plan)
 
 
 def _jobs(

@@ -79,6 +79,10 @@ class MeasurePlan:
         applied = {name: scorer for name, scorer in self.scorers.items() if name not in self.refused}
         return {name: _digest(name, scorer, self.settings) for name, scorer in applied.items()}
 
+    def weights_of(self, name: str) -> Mapping[str, str]:
+        """Return digests of the files of weights that a scorer applies, by their names."""
+        return {} if name in self.refused else self.scorers[name].weights_sha256
+
     def keys(self, item: ClipItem, content: str) -> Mapping[str, str]:
         """Return the key that each scorer's findings of a clip are known by.
 

@@ -97,6 +97,45 @@ class ScoreStore:
         return line.endswith(b"\n")
 
 
+def read_embeddings(
+    folder: Path, wanted: Mapping[str, str], clips: Mapping[str, Mapping[str, float]]
+) -> Mapping[str, Mapping[str, np.ndarray]]:
+    """Return embeddings that an evaluation has kept, by name and by clip.
+
+    Of clips with the same contents one alone is kept. What was kept of a file that had the name of a clip before is
+    known by its other values, and passed over.
+
+    Args:
+        folder: of the evaluation.
+        wanted: the scorer of each embedding, by the embedding's name.
+        clips: values by measure of those that are looked for, by the clip's name.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {name: {} for name in wanted}
+    try:
+        with (folder / SCORES_FILE).open("rb") as file:
+            while line := file.readline(_MOST_LINE_BYTES):
+                try:
+                    fields = as_fields(parse_json(line, SCORES_FILE, error=ConfigError), SCORES_FILE, error=ConfigError)
+                    clip, scorer = fields.text("clip"), fields.text("scorer")
+                    if clip not in clips or scorer not in wanted.values():
+                        continue
+                    kept = of_json(fields)
+                    scores = {name: score.value for name, score in kept.scores.items() if score.value is not None}
+                    if any(clips[clip].get(name) != value for name, value in scores.items()):
+                        continue
+                    for name, vector in kept.embeddings.items():
+                        if name in wanted:
+                            found[name][clip] = vector
+                except (ConfigError, ValueError, TypeError, KeyError):
+                    continue
+    except OSError as error:
+        raise ConfigError(f"{folder / SCORES_FILE} must be a file that can be read: {error.strerror}") from error
+    return found
+
+
 def to_json(findings: Findings) -> Mapping[str, object]:
     """Return findings as JSON values; vectors are base64 of little-endian float32."""
     return {

@@ -150,7 +150,7 @@ def _set_row(metric: SetFigure, measured: Sequence[Measured]) -> Row:
         return lambda chosen: metric.figure(vectors[chosen]).value
 
     absent = Counter(
-        _why(one.findings[metric.scorer])
+        why_no_embedding(one.findings[metric.scorer])
         for one in measured
         if metric.embedding not in one.findings[metric.scorer].embeddings
     )
@@ -216,7 +216,8 @@ def _kind(reason: str) -> str:
     return f"{kind}: {detail.partition(': ')[0]}" if kind == Absence.FAILED else reason
 
 
-def _why(findings: Findings) -> str:
+def why_no_embedding(findings: Findings) -> str:
+    """Return why a scorer gave no embedding, without what it tells of one clip alone."""
     reasons = [score.reason for score in findings.scores.values() if score.reason]
     return _kind(reasons[0]) if reasons else _NO_EMBEDDING
 

@@ -18,12 +18,16 @@ class Aggregation(StrEnum):
         CATEGORY: mean of the categories' means.
         POOLED: sum over sum: clips weigh as much as they hold.
         SET: a figure that only a set of clips has.
+        PAIRED: mean over clips that have their own in a reference.
+        REFERENCE: a distance of the set from a reference.
     """
 
     ITEM = "mean over clips"
     CATEGORY = "mean of categories"
     POOLED = "pooled"
     SET = "of the set"
+    PAIRED = "mean over pairs with the reference"
+    REFERENCE = "of the set from the reference"
 
 
 @dataclass(frozen=True)

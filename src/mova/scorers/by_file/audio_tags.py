@@ -41,6 +41,9 @@ _POOLED: Final = "/model/GlobalAveragePool_output_0"
 YAMNET: Final = EmbeddingSpace(
     "yamnet", 1024, "tag_confidence", "YAMNet: clips that sound alike, mean of windows of a second."
 )
+YAMNET_LOGITS: Final = EmbeddingSpace(
+    "yamnet_logits", 521, "tag_confidence", "Clips of the same tags: YAMNet's logits, mean of windows of a second."
+)
 
 
 class AudioTagScorer(FileScorer):
@@ -54,7 +57,7 @@ class AudioTagScorer(FileScorer):
     measures = (
         Measure("tag_confidence", "", Direction.HIGHER, "Probability of the surest tag of YAMNet, at its best moment."),
     )
-    spaces = (YAMNET,)
+    spaces = (YAMNET, YAMNET_LOGITS)
     needs = Needs(audio=True, packages=("onnxruntime", "librosa"), weights=(YAMNET_GRAPH, YAMNET_DATA, YAMNET_CLASSES))
 
     def find(self, clip: ClipMedia, folder: Path) -> Findings:
@@ -67,7 +70,10 @@ class AudioTagScorer(FileScorer):
         order = np.argsort(-likely, kind="stable")[:MOST_TAGS]
         tags = tuple(tag_names(folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
         scores = {"tag_confidence": Score.of(float(likely[order[0]]))}
-        return Findings(scores, tags=tags, embeddings={YAMNET.name: vectors.mean(axis=0)})
+        surest = np.minimum(probabilities, 1 - 1e-15)
+        logits = np.log(surest) - np.log1p(-surest)
+        embeddings = {YAMNET.name: vectors.mean(axis=0), YAMNET_LOGITS.name: logits.mean(axis=0).astype(np.float32)}
+        return Findings(scores, tags=tags, embeddings=embeddings)
 
 
 def hear(sound: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -63,15 +63,30 @@ def paired_kl(logits: np.ndarray, reference: np.ndarray) -> SetScore:
     Raises:
         ValueError: the shapes differ.
     """
+    found = pair_divergences(logits, reference)
+    if not len(found):
+        return SetScore(None, "there is no pair of a clip and its reference", 0, len(logits))
+    return SetScore(float(found.mean()), scored=len(found), total=len(logits))
+
+
+def pair_divergences(logits: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the divergence of `paired_kl` of each pair: (P,), of those in which all numbers are finite.
+
+    Args:
+        logits, reference: as in `paired_kl`.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
     one, other = as_rows(logits, "logits"), as_rows(reference, "the reference")
     if one.shape != other.shape:
         raise ValueError(f"each clip must have its own reference, got shapes {one.shape} and {other.shape}")
-    total = len(one)
-    pairs = finite_rows(np.concatenate([one, other], axis=1)) if total else np.zeros((0, 2))
-    if not len(pairs):
-        return SetScore(None, "there is no pair of a clip and its reference", 0, total)
-    ours, theirs = (_log_softmax(half) for half in np.split(pairs, 2, axis=1))
-    return SetScore(float(_divergence(theirs, ours).mean()), scored=len(pairs), total=total)
+    if not len(one):
+        return np.zeros(0)
+    ours, theirs = (
+        _log_softmax(half) for half in np.split(finite_rows(np.concatenate([one, other], axis=1)), 2, axis=1)
+    )
+    return _divergence(theirs, ours)
 
 
 def pooled_kl(logits: np.ndarray, reference: np.ndarray) -> SetScore:
