@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE: Final = 16_000
 LEAST_PROBABILITY: Final = 0.3
 MOST_TAGS: Final = 8
+_SILENCE: Final = "silence"
 _PATCH: Final = 96
 _PATCH_STEP: Final = 48
 # Of the exported graph, whose inputs and outputs are whole numbers: what one step is worth, and which number is zero.
@@ -52,7 +53,12 @@ class AudioTagScorer(FileScorer):
 
     name = "audio_tags"
     measures = (
-        Measure("tag_confidence", "", Direction.HIGHER, "Probability of the surest tag of YAMNet, at its best moment."),
+        Measure(
+            "tag_confidence",
+            "",
+            Direction.HIGHER,
+            "Probability of the surest tag of YAMNet but silence, at its best moment.",
+        ),
     )
     spaces = (YAMNET,)
     needs = Needs(audio=True, packages=("onnxruntime", "librosa"), weights=(YAMNET_GRAPH, YAMNET_DATA, YAMNET_CLASSES))
@@ -65,8 +71,11 @@ class AudioTagScorer(FileScorer):
         probabilities, vectors = hear(sound, folder)
         likely = probabilities.max(axis=0)
         order = np.argsort(-likely, kind="stable")[:MOST_TAGS]
-        tags = tuple(tag_names(folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
-        scores = {"tag_confidence": Score.of(float(likely[order[0]]))}
+        names = tag_names(folder)
+        tags = tuple(names[index] for index in order if likely[index] >= LEAST_PROBABILITY)
+        # Else the clip with the fewest sounds would have the best score, for its pauses.
+        surest = next(index for index in order if names[index] != _SILENCE)
+        scores = {"tag_confidence": Score.of(float(likely[surest]))}
         return Findings(scores, tags=tags, embeddings={YAMNET.name: vectors.mean(axis=0)})
 
 
