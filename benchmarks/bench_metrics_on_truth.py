@@ -95,7 +95,7 @@ def studies_of(options: argparse.Namespace) -> tuple[Study, ...]:
     speak = espeak if options.voices == "espeak" else vowels
     first, count = options.seed * 1000, options.clips
     speech = max(1, count // 2) if options.speech is None else options.speech
-    banners = max(1, count // 2)
+    banners = max(1, count // 2) if options.banners is None else options.banners
     return (
         Study(
             "toy_audio",
@@ -216,15 +216,16 @@ def _id(source: Source, name: str, level: float) -> str:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=24, help="of the toy world; half as many with spoilt video")
-    parser.add_argument("--speech", type=int, help="clips of speech; by default half as many as of the toy world")
+    parser.add_argument("--clips", type=int, default=24, help="of the toy world, with spoilt audio")
+    parser.add_argument("--speech", type=int, help="of faces that speak; by default half as many")
+    parser.add_argument("--banners", type=int, help="of the toy world, with spoilt video; by default half as many")
     parser.add_argument("--seed", type=int, default=0, help="of the clips: those of one seed are not in another")
     parser.add_argument("--out", type=Path, default=Path("out/metrics_on_truth"), help="folder that keeps everything")
     parser.add_argument("--weights", default="", help="folder that `make scorers` filled")
     parser.add_argument("--voices", choices=("espeak", "vowels"), default="espeak")
     parser.add_argument("--only", help="one of the studies: toy_audio, speech, toy_video")
     chosen = parser.parse_args(arguments)
-    for name, least in (("clips", 2), ("speech", 1), ("seed", 0)):
+    for name, least in (("clips", 2), ("speech", 1), ("banners", 1), ("seed", 0)):
         value = getattr(chosen, name)
         if value is not None and not least <= value <= 1000:
             parser.error(f"--{name} must be {least} to 1000, got {value}; nearest is {min(max(value, least), 1000)}")

@@ -138,7 +138,9 @@ def best_shift(spoiling: Spoiling, clips: Sequence[Values], *, lowest: bool = Fa
     means = {level: mean for level, mean in shift_means(spoiling, clips).items() if mean.value is not None}
     if not means:
         return None
-    level = (min if lowest else max)(means, key=lambda one: means[one].value or 0.0)
+    sign = -1.0 if lowest else 1.0
+    # Of equal ones the smallest shift.
+    level = max(means, key=lambda one: (sign * (means[one].value or 0.0), -abs(one)))
     return level, means[level].value or 0.0
 
 

@@ -172,3 +172,22 @@ def test_toy_clips_have_what_a_plain_computation_gives_them_however_their_sound_
         assert len(onsets_s) >= 2
         assert len(peaks_s) >= 2
     assert len(set(found.values())) > 1
+
+
+def test_onsets_correlate_best_when_nothing_is_shifted_and_as_well_early_as_late():
+    """What happens between two frames is first seen in the later one, so a sound belongs to that one too."""
+    rng, rate, count = np.random.default_rng(5), 24.0, 240
+    times_s = np.cumsum(rng.uniform(0.3, 0.6, 20))
+    motion = np.zeros(count)
+    motion[np.ceil(times_s * rate).astype(int)] = 1.0
+
+    def found(shift_s):
+        strength = np.zeros(round(count / rate * ONSET_RATE / ONSET_HOP))
+        strength[np.ceil((times_s + shift_s) * ONSET_RATE / ONSET_HOP).astype(int)] = 1.0
+        return synchrony.onset_motion_correlation(strength, motion, rate).value
+
+    for shift_s in (0.02, 0.04, 0.06):
+        assert found(0.0) > found(shift_s)
+        assert found(0.0) > found(-shift_s)
+        assert found(shift_s) == pytest.approx(found(-shift_s), abs=0.2)
+    assert found(0.0) > 0.9

@@ -153,13 +153,17 @@ def onset_motion_correlation(strength: np.ndarray, motion: np.ndarray, frame_rat
 def onsets_by_frame(strength: np.ndarray, num_frames: int, frame_rate: float) -> np.ndarray:
     """Return the strongest onset of each frame, (num_frames,).
 
+    An onset between two frames counts in the later one: that is the first that can show its cause, and motion counts in
+    the frame that it leads into.
+
     Args:
         strength: (T,) of `onset_strength`.
         num_frames: of the video.
         frame_rate: frames per second.
     """
-    times = np.arange(len(strength)) * ONSET_HOP / ONSET_RATE
-    frame = np.clip(np.round(times * frame_rate).astype(int), 0, num_frames - 1)
+    # A rise from one spectrum to the next begins after the earlier one.
+    times = (np.arange(len(strength)) - 1) * ONSET_HOP / ONSET_RATE
+    frame = np.clip(np.ceil(times * frame_rate).astype(int), 0, num_frames - 1)
     onsets = np.zeros(num_frames)
     np.maximum.at(onsets, frame, strength)
     return onsets

@@ -63,6 +63,18 @@ def test_a_clip_has_tags_and_a_silent_one_a_reason(weights, tmp_path):
     assert reason(AudioTagScorer(weights), silent, "tag_confidence") == "not applicable: the sound is silent"
 
 
+def test_silence_between_sounds_does_not_make_tags_surer(weights, tmp_path):
+    sound = np.zeros(4 * SAMPLE_RATE, np.float32)
+    sound[8000:10_000] = 0.3 * np.random.default_rng(0).normal(size=2000) * np.exp(-np.arange(2000) / 300)
+    clip = clip_of(tmp_path / "a.mp4", sound=sound, sample_rate=SAMPLE_RATE)
+    found = score(AudioTagScorer(weights), clip)
+    likely = hear(clip.waveform(SAMPLE_RATE), weights)[0].max(axis=0)
+    others = [value for name, value in zip(tag_names(weights), likely, strict=True) if name != "silence"]
+    assert found.tags[0] == "silence"
+    assert likely.max() > max(others)
+    assert found.scores["tag_confidence"].value == pytest.approx(max(others))
+
+
 def test_without_a_folder_it_fails_and_does_not_raise(tmp_path):
     clip = clip_of(tmp_path / "a.mp4", sound=tone(440, 1.0))
     assert reason(AudioTagScorer(None), clip, "tag_confidence").startswith("failed: FileNotFoundError")

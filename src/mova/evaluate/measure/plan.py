@@ -16,8 +16,8 @@ from mova.evaluate.clips.item import ClipItem
 from mova.scorers.base import Measure
 from mova.scorers.registry import ScorerSet, ScorerSettings, make_scorers
 
-_RULES: Final = 1
-"""Goes up when a scorer gives other values for the same clip."""
+_RULES: Final[Mapping[str, int]] = {"synchrony": 2, "audio_tags": 2}
+"""By scorer; goes up when it gives other values for the same clip. 1 for one that never did."""
 _PACKAGES: Final = ("av", "numpy", "torch", "transformers")
 """Distributions that every scorer may depend on, beside those that it names."""
 _DISTRIBUTIONS: Final = {"cv2": "opencv-python-headless", "rapidocr": "rapidocr"}
@@ -115,7 +115,7 @@ def _digest(name: str, scorer: ScorerSet, settings: ScorerSettings) -> str:
     if scorer.reads_transcript and settings.transcriber is not None:
         own["transcriber"] = settings.transcriber.identity
     parts = {
-        "rules": _RULES,
+        "rules": _RULES.get(name, 1),
         "scorer": name,
         # What was kept before a scorer gained one has no value of it.
         "finds": [*(one.name for one in scorer.measures), *(one.name for one in scorer.spaces)],

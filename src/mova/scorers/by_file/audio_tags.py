@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE: Final = 16_000
 LEAST_PROBABILITY: Final = 0.3
 MOST_TAGS: Final = 8
+_SILENCE: Final = "silence"
 _PATCH: Final = 96
 _PATCH_STEP: Final = 48
 # Of the exported graph, whose inputs and outputs are whole numbers: what one step is worth, and which number is zero.
@@ -55,7 +56,12 @@ class AudioTagScorer(FileScorer):
 
     name = "audio_tags"
     measures = (
-        Measure("tag_confidence", "", Direction.HIGHER, "Probability of the surest tag of YAMNet, at its best moment."),
+        Measure(
+            "tag_confidence",
+            "",
+            Direction.HIGHER,
+            "Probability of the surest tag of YAMNet but silence, at its best moment.",
+        ),
     )
     spaces = (YAMNET, YAMNET_LOGITS)
     needs = Needs(audio=True, packages=("onnxruntime", "librosa"), weights=(YAMNET_GRAPH, YAMNET_DATA, YAMNET_CLASSES))
@@ -68,10 +74,13 @@ class AudioTagScorer(FileScorer):
         probabilities, vectors = hear(sound, folder)
         likely = probabilities.max(axis=0)
         order = np.argsort(-likely, kind="stable")[:MOST_TAGS]
-        tags = tuple(tag_names(folder)[index] for index in order if likely[index] >= LEAST_PROBABILITY)
-        scores = {"tag_confidence": Score.of(float(likely[order[0]]))}
-        surest = np.minimum(probabilities, 1 - 1e-15)
-        logits = np.log(surest) - np.log1p(-surest)
+        names = tag_names(folder)
+        tags = tuple(names[index] for index in order if likely[index] >= LEAST_PROBABILITY)
+        # Else the clip with the fewest sounds would have the best score, for its pauses.
+        surest = next(index for index in order if names[index] != _SILENCE)
+        scores = {"tag_confidence": Score.of(float(likely[surest]))}
+        clipped = np.minimum(probabilities, 1 - 1e-15)
+        logits = np.log(clipped) - np.log1p(-clipped)
         embeddings = {YAMNET.name: vectors.mean(axis=0), YAMNET_LOGITS.name: logits.mean(axis=0).astype(np.float32)}
         return Findings(scores, tags=tags, embeddings=embeddings)
 
