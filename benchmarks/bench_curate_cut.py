@@ -36,13 +36,14 @@ from mova.bench.peak import watched
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
 from mova.curate.cut.examine import inspect_source
-from mova.curate.cut.listing import list_sources, unit_id
+from mova.curate.cut.listing import list_sources
 from mova.curate.cut.speech import SAMPLE_RATE, SpeechRules, find_speech
 from mova.curate.cut.stage import CutStage, close_guard
 from mova.curate.cut.storage import fetched
 from mova.curate.cut.windows import Footage, plan_windows
 from mova.curate.records import State
 from mova.curate.stage import Unit
+from mova.curate.units import unit_of_source
 from mova.media.measures.shots import AdaptiveShots
 from mova.media.transcode.clips import ClipWindow, SourceView, cut_clips
 from mova.media.transcode.listen import listen
@@ -189,7 +190,7 @@ def cut_long(out: Console, folder: Path, hours: float) -> None:
     (record,) = list_sources(stage.source)
     begin = time.perf_counter()
     with watched(lambda: [child.pid for child in psutil.Process().children()], every_s=0.2) as peak:
-        rows = stage.run(Unit(unit_id(record), record), folder / "out")
+        rows = stage.run(Unit(unit_of_source(record.uri), record), folder / "out")
     seconds = time.perf_counter() - begin
     close_guard()
     kept = sum(clip.state is State.KEPT for clip in rows.clips)

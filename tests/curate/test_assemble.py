@@ -2,7 +2,6 @@
 
 import pytest
 
-from mova.curate.assemble import count_states
 from mova.curate.config.verdicts import Gate
 from mova.curate.runner import run_all
 from mova.curate.tables import iter_clips, read_columns
@@ -19,7 +18,7 @@ def test_the_stage_that_decided_is_named(tmp_path):
         expected = {"cut": "verify", "verdicts": "silence_share: must be < 0.6", "caption": "timeout"}[stage]
         assert reasons == [] if state == "kept" else reasons[0].startswith(expected)
     assert set(columns["stage"]) == {"cut", "verdicts", "caption"}
-    assert sum(count_states(table).values()) == len(columns["stage"])
+    assert {"kept", "rejected", "failed"} >= set(columns["state"])
 
 
 def test_pieces_of_the_table_are_joined_in_order(tmp_path, monkeypatch):

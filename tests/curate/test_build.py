@@ -7,7 +7,7 @@ import pytest
 from mova.curate import build
 from mova.curate.build import check_stages, make_run
 from mova.curate.config.recipe import CurateConfig
-from mova.errors import ConfigError, MissingExtraError
+from mova.errors import CheckpointError, ConfigError, MissingExtraError
 
 
 def config(tmp_path, **sections):
@@ -31,6 +31,26 @@ def test_copies_that_a_killed_run_left_are_removed_when_the_next_begins(tmp_path
 def test_a_gate_on_no_measure_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no scorer measures 'loudnes_lufs'; did you mean loudness_lufs"):
         make_run(config(tmp_path, verdicts={"gates": [{"score": "loudnes_lufs", "min": -30}]}))
+
+
+def test_an_export_to_the_name_of_a_file_is_refused_before_the_run_begins(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for name in ("file", "file/below"):
+        wrong = config(tmp_path, export={"folder": str(tmp_path / name)})
+        with pytest.raises(ConfigError, match=r"export.folder must be a folder"):
+            check_stages(wrong, make_run(wrong))
+    right = config(tmp_path, export={"folder": str(tmp_path / "new" / "export")})
+    check_stages(right, make_run(right))
+
+
+def test_what_encodes_an_export_is_looked_for_before_the_run_begins(tmp_path):
+    for section, error, text in (
+        ({"model": "mova-tyni"}, CheckpointError, "mova-tiny"),
+        ({"model": "mova-tiny", "device": "gpu"}, ConfigError, "gpu"),
+    ):
+        wrong = config(tmp_path, export={"latents": section})
+        with pytest.raises(error, match=text):
+            check_stages(wrong, make_run(wrong))
 
 
 def test_a_missing_package_is_named_before_the_run_begins(tmp_path, monkeypatch):

@@ -16,10 +16,11 @@ import pytest
 import footage_kit as kit
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
-from mova.curate.cut.listing import list_sources, unit_id
+from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
 from mova.curate.records import State
 from mova.curate.stage import Unit
+from mova.curate.units import unit_of_source
 from mova.media.read import read_clip
 
 SECONDS = 3.4
@@ -286,7 +287,7 @@ def check(folder: Path, names, out: Path) -> None:
         TRIALS[name].make(folder / name)
     source = SourceSection(folder=str(folder), keep_free_gib=0.0)
     stage = CutStage(source, CutSection(num_frames=33, width=160, height=96, preset="ultrafast", shots="none"))
-    rows = [stage.run(Unit(unit_id(record), record), out) for record in list_sources(source)]
+    rows = [stage.run(Unit(unit_of_source(record.uri), record), out) for record in list_sources(source)]
     assert [Path(row.source.uri).name for row in rows] == sorted(names)
     problems = [text for row in rows for text in wrong(Path(row.source.uri).name, row, out)]
     assert not problems, "\n".join(problems)

@@ -21,7 +21,6 @@ from mova.curate.tables import (
     clip_types,
     iter_batches,
     named_schema,
-    open_table,
     score_names,
     unit_schema,
     unit_table,
@@ -167,11 +166,13 @@ def _large(tables: Iterator[Any]) -> Iterator[Any]:
     """Yield tables joined to many rows each: what is done to columns costs the same for few rows as for many."""
     pa = arrow()
     some: list[Any] = []
+    count = 0
     for table in tables:
         some.append(table)
-        if sum(part.num_rows for part in some) >= ROWS:
+        count += table.num_rows
+        if count >= ROWS:
             yield pa.concat_tables(some, promote_options="default").combine_chunks()
-            some = []
+            some, count = [], 0
     if some:
         yield pa.concat_tables(some, promote_options="default").combine_chunks()
 
@@ -255,17 +256,3 @@ class _Captions:
             self._rows = pa.concat_tables([self._rows, pa.Table.from_batches([piece])])
         mine, self._rows = self._rows.slice(0, first), self._rows.slice(first)
         return mine
-
-
-def count_states(path: Path, column: str = "state") -> dict[str, int]:
-    """Return how often each value of a column of texts is in a table.
-
-    Raises:
-        DataError: the table is damaged or missing.
-    """
-    counts: dict[str, int] = {}
-    with open_table(path) as file:
-        for batch in file.iter_batches(ROWS, columns=[column], use_threads=False):
-            for pair in batch.column(0).value_counts().to_pylist():
-                counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
-    return counts

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mova.curate.caption.stage import CaptionStage
+from mova.curate.config.export import ExportSection
 from mova.curate.config.recipe import CurateConfig
 from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
@@ -18,7 +19,7 @@ from mova.curate.progress import OnProgress, Progress
 from mova.curate.report.run import write_report
 from mova.curate.runner import Run, run_all, run_verdicts
 from mova.curate.score.stage import ScoreStage
-from mova.errors import MissingExtraError
+from mova.errors import ConfigError, MissingExtraError
 from mova.scorers.registry import all_measures, all_spaces
 
 _LOG = logging.getLogger(__name__)
@@ -100,15 +101,33 @@ def check_stages(config: CurateConfig, run: Run) -> None:
 
     Raises:
         MissingExtraError: a package is not installed.
-        ConfigError: an endpoint's key is not set.
+        ConfigError: an endpoint's key is not set, or the export has the name of a file or a device that is not here.
+        CheckpointError: there is no model as that whose encoders the export asks for.
     """
     check_executor(config.execution)
+    if config.export is not None:
+        _check_export(config.export)
     _tell_of_idle_gates(config)
     for stage in (run.cut, run.score, run.caption):
         for package in stage.needs.packages if stage is not None else ():
             if find_spec(package) is None:
                 raise MissingExtraError(package, "shots" if package.startswith("transnet") else "curate")
     CaptionStage(config.caption).check()
+
+
+def _check_export(export: ExportSection) -> None:
+    """See that what is written after hours of work can be."""
+    if (target := export.folder) is not None:
+        nearest = next(path for path in (target, *target.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"export.folder must be a folder, or the name of a new one, got {target}, a file's name")
+    if export.latents is not None:
+        # Torch takes seconds to load, and an export without latents does not need it.
+        from mova.device import choose_device
+        from mova.weights.locate import find_model
+
+        choose_device(export.latents.device)
+        find_model(export.latents.model)
 
 
 def _tell_of_idle_gates(config: CurateConfig) -> None:

@@ -45,7 +45,7 @@ def write_summary(folder: OutputFolder, stages: Sequence[str], decisions: Decisi
             "duration_in_s": kept_h + sum(lost_h.values()),
             "duration_kept_s": kept_h,
         }
-    folder.write_json(folder.summary, {"stages": rows, "gates": _gates(decisions)})
+    folder.write_json(folder.summary, {"frame_rate": rate, "stages": rows, "gates": _gates(decisions)})
 
 
 def read_summary(folder: OutputFolder) -> Fields:

@@ -46,6 +46,10 @@ def test_gates_of_a_recipe_come_after_those_of_its_preset():
         ({"score": "blur", "max_quantile": 1.5}, "less than or equal to 1"),
         ({"score": "blur", "maximum": 1.5}, "Extra inputs are not permitted"),
         ({"score": "blur", "max": float("nan")}, "finite"),
+        ({"score": "blur", "min": 5, "max": 1}, "bounds that a score can meet, and none can meet min 5, max 1"),
+        ({"score": "blur", "min": 1, "below": 1}, "none can meet below 1, min 1"),
+        ({"score": "blur", "above": 1, "max": 0.5}, "none can meet above 1, max 0.5"),
+        ({"score": "blur", "min_quantile": 0.9, "max_quantile": 0.1}, "none can meet min_quantile 0.9, max_quan"),
     ],
 )
 def test_a_gate_that_says_nothing_clear_is_refused(gate, text):

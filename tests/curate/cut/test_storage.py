@@ -120,6 +120,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
         pass
 
 
+def test_a_file_that_changes_or_leaves_before_it_was_worked_on_is_refused(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(CONTENT)
+    with pytest.raises(StorageError, match="must not change") as told, fetched(str(path), tmp_path, "u", **ROOM):
+        path.write_bytes(CONTENT + b"more")
+    assert told.value.may_pass
+    with pytest.raises(StorageError, match="must be there") as told, fetched(str(path), tmp_path, "u", **ROOM):
+        path.unlink()
+    assert not told.value.may_pass
+
+
 def test_a_remote_folder_is_walked_in_order_without_hidden_files(memory):
     system = fsspec.filesystem("memory")
     for name in ("/films/b/c.mp4", "/films/.hidden.mp4", "/films/.git/x.mp4"):

@@ -47,6 +47,26 @@ def test_gates_are_explained_with_what_was_measured(output):
         assert told.as_json()["stage"] == told.stage
 
 
+def test_gates_on_the_same_thing_are_explained_each_by_itself(tmp_path):
+    gates = (
+        Gate(score="loudness", above=0.5),
+        Gate(score="loudness", max=1e6),
+        Gate(tags=("speech",), rule="none"),
+        Gate(tags=("no such tag",), rule="none"),
+        Gate(any=(Gate(score="loudness", above=2e6), Gate(score="sharpness", above=2e6))),
+        Gate(any=(Gate(score="loudness", above=-1e6), Gate(score="sharpness", above=2e6))),
+    )
+    run_all(toy_run(write_sources(tmp_path / "in", 4), tmp_path / "out", gates=gates))
+    said = set()
+    for clip in iter_clips(tmp_path / "out" / "clips.parquet"):
+        views = explain_clip(tmp_path / "out", clip.clip_id).gates
+        if views:
+            assert [view.says for view in views[1::2]] == ["met", "met", "met"]
+            assert views[4].says == "not met"
+            said |= {view.says for view in views[:4:2]}
+    assert said == {"met", "not met"}
+
+
 def test_a_clip_is_named_by_the_beginning_of_its_id_or_its_file(output):
     clip = next(clip for clip in iter_clips(output / "clips.parquet") if clip.path)
     assert explain_clip(output, clip.clip_id[:13]).clip == clip

@@ -98,7 +98,11 @@ clip_rows = st.tuples(
 )
 simple = st.one_of(
     st.builds(Gate, score=st.sampled_from(NAMES), above=numbers),
-    st.builds(Gate, score=st.sampled_from(NAMES), min=numbers, below=numbers),
+    st.builds(
+        lambda name, bounds: Gate(score=name, min=min(bounds), below=max(bounds)),
+        st.sampled_from(NAMES),
+        st.lists(numbers, min_size=2, max_size=2, unique=True),
+    ),
     st.builds(Gate, score=st.sampled_from(NAMES), max=numbers),
     st.builds(Gate, score=st.sampled_from(NAMES), min_quantile=st.sampled_from([0.0, 0.1, 0.5, 1.0])),
     st.builds(Gate, score=st.sampled_from(NAMES), max_quantile=st.sampled_from([0.0, 0.3, 0.9, 1.0])),

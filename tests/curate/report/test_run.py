@@ -63,6 +63,12 @@ def test_facts_are_those_of_the_run(run):
     assert set(either.lines) == {"loudness", "sharpness"}
     assert isinstance(facts.tallies["cut"], Tally)
     assert facts.versions["mova"]
+    assert facts.frame_rate == 24.0
+
+
+def test_durations_are_those_of_the_rate_of_the_clips(run):
+    run_verdicts(replace(run, frame_rate=12.0))
+    assert read_facts(run.root, MEASURES).frame_rate == 12.0
 
 
 def test_after_other_verdicts_the_report_says_so(run):

@@ -1,10 +1,13 @@
 """Near-duplicates are those that comparing all with all finds, found without doing so."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mova.curate.score import duplicates
 from mova.curate.score.duplicates import MOST_BITS, near_duplicates
 
 
@@ -67,6 +70,43 @@ def test_many_hashes_are_compared_in_memory_that_stays_small():
     found = near_duplicates(hashes, 4)
     assert (found[:40_000] == np.arange(40_000)).all()
     assert (found[40_000:] == np.arange(10_000)).all()
+
+
+def alike(count, words):
+    """Hashes that differ in a few bits, as those of hours of one view do."""
+    rng = np.random.default_rng(1)
+    hashes = np.repeat(rng.integers(0, 2**64, (1, words), dtype=np.uint64), count, axis=0)
+    return hashes ^ (np.uint64(1) << rng.integers(0, 64, (count, words), dtype=np.uint64))
+
+
+def test_of_many_that_are_alike_not_all_pairs_are_held():
+    hashes = alike(3000, 4)
+    tracemalloc.start()
+    try:
+        found = near_duplicates(hashes, 4)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not found.any()
+    assert most < 200 * 2**20
+
+
+def test_images_that_are_alike_with_audio_that_is_not_are_no_duplicates():
+    other = np.random.default_rng(2).integers(0, 2**64, (3000, 2), dtype=np.uint64)
+    other[2000:] = other[:1000] ^ np.uint64(0b11)
+    for one, also in ((alike(3000, 4), other), (other, alike(3000, 4))):
+        found = near_duplicates(one, 4, also)
+        assert found[:2000].tolist() == list(range(2000))
+        assert found[2000:].tolist() == list(range(1000))
+
+
+@settings(max_examples=60)
+@given(groups(), st.integers(0, MOST_BITS))
+def test_in_halves_the_result_is_the_same(hashes, bits):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_FEW_PAIRS", 3)
+        patch.setattr(duplicates, "_PAIRS_PER_ROW", 0)
+        assert near_duplicates(hashes, bits).tolist() == by_comparing_all(hashes, bits)
 
 
 def test_no_hashes_are_no_duplicates():

@@ -61,6 +61,9 @@ class Gate(Strict):
         bounds = [name for name in _BOUNDS if getattr(self, name) is not None]
         if self.score is not None and not bounds:
             raise ValueError(f"a gate on a score must have one of {', '.join(_BOUNDS)}, got none")
+        if self._is_met_by_none:
+            given = ", ".join(f"{name} {getattr(self, name):g}" for name in bounds)
+            raise ValueError(f"a gate must have bounds that a score can meet, and none can meet {given}")
         if self.score is None and bounds:
             raise ValueError(f"only a gate on a score has bounds, got {bounds[0]} with {subjects[0]}")
         if self.tags is None and "rule" in self.model_fields_set:
@@ -68,6 +71,18 @@ class Gate(Strict):
         if self.any is not None and [gate for gate in self.any if gate.near_duplicates is not None]:
             raise ValueError("near_duplicates must be a gate by itself, since it looks at what all others keep")
         return self
+
+    @property
+    def _is_met_by_none(self) -> bool:
+        """Whether its bounds leave no number between them."""
+        least = [value for value in (self.above, self.min) if value is not None]
+        most = [value for value in (self.below, self.max) if value is not None]
+        is_empty = bool(least and most) and max(least) >= min(most)
+        if is_empty and max(least) == min(most):
+            is_empty = max(least) in (self.above, self.below)
+        if self.min_quantile is not None and self.max_quantile is not None:
+            return is_empty or self.min_quantile > self.max_quantile
+        return is_empty
 
 
 class VerdictsSection(Strict):

@@ -14,10 +14,10 @@ from typing import Final
 from mova.curate.config.source import SourceSection
 from mova.curate.cut.storage import StorageError, Stored, describe, has_password, local_path, opened, walk
 from mova.curate.records import SourceRecord, State
+from mova.curate.units import unit_of_source
 from mova.errors import ConfigError
 from mova.files.inside import leads_out
 
-_SPACE: Final = uuid.UUID("a4c1b9f0-7a35-5f5c-9a53-6b0e2d1c7f11")
 _URI, _LICENCE = "uri", "licence"
 _MOST_COLUMNS: Final = 200
 _ENVIRONMENT: Final = "keys belong into the environment (docs/guides/curate.md)"
@@ -43,11 +43,6 @@ def list_sources(source: SourceSection, output: Path | None = None) -> Iterator[
     yield from records
 
 
-def unit_id(record: SourceRecord) -> str:
-    """Return the name of a source's unit in stage 1: that of where it is, and the same in every run."""
-    return str(uuid.uuid5(_SPACE, record.uri))
-
-
 def _of_folder(source: SourceSection, output: Path | None) -> Iterator[SourceRecord]:
     folder = source.folder or ""
     path = local_path(folder)
@@ -61,18 +56,23 @@ def _of_folder(source: SourceSection, output: Path | None) -> Iterator[SourceRec
     left_out = None if output is None else os.path.realpath(output)
     if os.path.realpath(path) == left_out:
         raise ConfigError(f"output.folder must be another one than source.folder, got {folder} for both")
-    for root, folders, files in os.walk(path):
+    unread: list[OSError] = []
+    for root, folders, files in os.walk(path, onerror=unread.append):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) != left_out
         )
-        for name in sorted(files):
-            if name.lower().endswith(source.endings) and not name.startswith("."):
-                file = Path(root, name)
-                if leads_out(file, path):
-                    reason = f"leads_out: a link to {os.path.realpath(file)}, outside of {folder}"
-                    yield SourceRecord("", str(file), "", 0, source.licence, state=State.FAILED, reasons=(reason,))
-                else:
-                    yield _record(str(file), {}, source)
+        wanted = (name for name in sorted(files) if name.lower().endswith(source.endings) and not name.startswith("."))
+        # Links to folders are not gone into; what lies behind those that stay inside is found in its own place.
+        for name in (*(name for name in folders if Path(root, name).is_symlink()), *wanted):
+            file = Path(root, name)
+            if leads_out(file, path):
+                reason = f"leads_out: a link to {os.path.realpath(file)}, outside of {folder}"
+                yield _failed(str(file), reason, source.licence)
+            elif name not in folders:
+                yield _record(str(file), {}, source)
+    for error in unread:
+        reason = f"storage: a folder must be readable, got {error.filename}: {error.strerror}"
+        yield _failed(str(error.filename), reason, source.licence)
 
 
 def _of_list(source: SourceSection) -> Iterator[SourceRecord]:
@@ -88,7 +88,7 @@ def _of_list(source: SourceSection) -> Iterator[SourceRecord]:
         is_whole = "://" in given or Path(given).is_absolute()
         record = _record(given if is_whole or not base else f"{base}/{given}", row, source)
         # Sixteen bytes each: a list may have millions of rows.
-        key = uuid.UUID(unit_id(record)).bytes
+        key = uuid.UUID(unit_of_source(record.uri)).bytes
         if key in seen:
             raise ConfigError(
                 f"source.list_file must name each source once, got {given} again in row {number} of {uri}"
@@ -103,8 +103,12 @@ def _record(uri: str, row: Mapping[str, str], source: SourceSection) -> SourceRe
     try:
         stored = describe(uri)
     except StorageError as error:
-        return SourceRecord("", uri, "", 0, licence, columns, state=State.FAILED, reasons=(f"storage: {error}",))
+        return _failed(uri, f"storage: {error}", licence, columns)
     return _known(uri, stored, licence, columns)
+
+
+def _failed(uri: str, reason: str, licence: str, columns: Mapping[str, str] | None = None) -> SourceRecord:
+    return SourceRecord("", uri, "", 0, licence, columns or {}, state=State.FAILED, reasons=(reason,))
 
 
 def _known(uri: str, stored: Stored, licence: str, columns: Mapping[str, str]) -> SourceRecord:

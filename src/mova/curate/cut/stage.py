@@ -19,6 +19,7 @@ from mova.curate.cut.examine import Inspected, Piece, Surveyed, Wanted, inspect_
 from mova.curate.cut.speech import SpeechRules
 from mova.curate.cut.storage import Fetched, StorageError, fetched
 from mova.curate.cut.windows import Footage, Window, WindowRules, plan_windows
+from mova.curate.folder import OutputFolder
 from mova.curate.records import ClipRecord, SourceRecord, State, clip_id, source_id
 from mova.curate.stage import StageNeeds, Unit, UnitRows
 from mova.errors import MissingExtraError
@@ -114,9 +115,11 @@ class CutStage:
         folder.mkdir(parents=True, exist_ok=True)
         if record.state is State.FAILED:
             return UnitRows(record, ())
+        was_given = False
         limits = (int(self.source.most_gib * _GIB), int(self.source.keep_free_gib * _GIB))
         try:
             with fetched(record.uri, folder, unit.unit_id, most_bytes=limits[0], keep_free_bytes=limits[1]) as source:
+                was_given = True
                 known = replace(
                     record,
                     source_id=source_id(source.sha256),
@@ -126,6 +129,9 @@ class CutStage:
                 )
                 return self._cut(known, source, folder)
         except StorageError as error:
+            if was_given:
+                # It changed while clips were cut, which no row will name.
+                OutputFolder(folder).sweep.touch()
             if error.may_pass:
                 # Whoever runs the stage tries it again.
                 raise OSError(str(error)) from error

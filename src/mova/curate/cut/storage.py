@@ -168,7 +168,7 @@ def fetched(uri: str, folder: Path, unit_id: str, *, most_bytes: int, keep_free_
         keep_free_bytes: of the disk, that a copy must leave free.
 
     Raises:
-        StorageError: it cannot be read whole, or changed meanwhile, or is too large.
+        StorageError: it cannot be read whole, or changed or left meanwhile, also in the block, or is too large.
         OSError: a copy cannot be written.
     """
     stored = describe(uri)
@@ -178,6 +178,8 @@ def fetched(uri: str, folder: Path, unit_id: str, *, most_bytes: int, keep_free_
     if path is not None:
         digest = _copy(uri, None, stored)
         yield Fetched(path, digest, stored)
+        # What was made of it in the block may be of other bytes than the digest says.
+        _check_same(uri, stored)
         return
     scratch = folder / SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
@@ -207,9 +209,16 @@ def _copy(uri: str, target: IO[bytes] | None, stored: Stored) -> str:
                 break
             if target is not None:
                 target.write(chunk)
-    if count != stored.size_bytes or describe(uri) != stored:
-        raise StorageError(f"a source must not change while it is read, got {uri} of {count} bytes", may_pass=True)
+    _check_same(uri, stored, count)
     return digest.hexdigest()
+
+
+def _check_same(uri: str, stored: Stored, count: int | None = None) -> None:
+    """See that a file is as it was, and that as many bytes were read as it has, where they were counted."""
+    now = describe(uri)
+    read = now.size_bytes if count is None else count
+    if read != stored.size_bytes or now != stored:
+        raise StorageError(f"a source must not change while it is read, got {uri} of {read} bytes", may_pass=True)
 
 
 def _stored(facts: dict[str, Any]) -> Stored:

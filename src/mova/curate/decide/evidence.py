@@ -19,6 +19,7 @@ from mova.curate.decide.verdicts import (
     Verdict,
     embeddings_of,
     names_of,
+    reason_of,
     tags_of,
     wants_hashes,
 )
@@ -135,7 +136,7 @@ def write_verdicts(folder: OutputFolder, scored: Path, decisions: Decisions) -> 
         ]
     )
     repeated = _originals(scored, decisions)
-    rejects = [f"{ruling.name}: must be {ruling.condition}" for ruling in decisions.rulings]
+    rejects = [reason_of(ruling.name, ruling.condition) for ruling in decisions.rulings]
     fails = [f"not_measured: {ruling.name}: the scorer failed on this clip" for ruling in decisions.rulings]
     names = [ruling.name for ruling in decisions.rulings]
     begin = 0
@@ -172,13 +173,14 @@ def _words(texts: Sequence[str], chosen: np.ndarray, others: dict[int, tuple[int
         others: for some rows, a text in place of one of `texts`.
     """
     pa = arrow()
-    rows, which = np.nonzero(chosen.T)
+    _, which = np.nonzero(chosen.T)
     which = which.copy()
     all_texts = list(texts)
-    for row, (place, text) in others.items():
-        which[(rows == row) & (which == place)] = len(all_texts)
-        all_texts.append(text)
     offsets = np.concatenate(([0], np.cumsum(chosen.sum(axis=0)))).astype(np.int32)
+    for row, (place, text) in others.items():
+        mine = which[offsets[row] : offsets[row + 1]]
+        mine[mine == place] = len(all_texts)
+        all_texts.append(text)
     values = pa.array(all_texts, pa.string()).take(pa.array(which))
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 

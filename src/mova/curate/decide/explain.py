@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from mova.curate.decide.verdicts import NEAR_DUPLICATES
+from mova.curate.decide.verdicts import NEAR_DUPLICATES, reason_of
 from mova.curate.folder import OutputFolder
 from mova.curate.records import ClipRecord
 from mova.curate.summary import read_summary
@@ -107,8 +107,10 @@ def _find(folder: OutputFolder, name: str) -> tuple[ClipRecord, str, list[str]]:
 
 
 def _view(gate: Fields, clip: ClipRecord, skipped: list[str]) -> GateView:
-    name, measured = gate.text("name"), dict(_measured(gate, clip))
-    if any(reason.startswith(f"{name}: ") for reason in clip.reasons):
+    name, rule, measured = gate.text("name"), gate.text("rule"), dict(_measured(gate, clip))
+    # By the condition too: several gates may look at one measure, and at tags.
+    not_met = reason_of(name, rule.removeprefix(f"{name} "))
+    if any(reason == not_met or reason.startswith(f"{name}: of ") for reason in clip.reasons):
         says = "not met"
     elif name in skipped:
         says = "not applied"
@@ -120,7 +122,7 @@ def _view(gate: Fields, clip: ClipRecord, skipped: list[str]) -> GateView:
         says = "met"
     if name == "tags":
         measured = {"tags": ", ".join(clip.tags) or "none"}
-    return GateView(gate.text("rule"), says, measured)
+    return GateView(rule, says, measured)
 
 
 def _measured(gate: Fields, clip: ClipRecord) -> Iterator[tuple[str, str]]:

@@ -104,6 +104,11 @@ class Ruling:
         return f"{self.name} {self.condition}"
 
 
+def reason_of(name: str, condition: str) -> str:
+    """Return the reason of a clip that does not meet a gate: what it is about, and what it must be."""
+    return f"{name}: must be {condition}"
+
+
 class _Choice(Ruling):
     """A choice of gates, whose condition names them."""
 

@@ -82,6 +82,7 @@ def read_facts(root: Path, measures: Sequence[Measure]) -> RunFacts:
         tallies={name: tally for name, tally in tallies.items() if name == "sources" or tally.came_in},
         recipe=recipe.fields("recipe").values,
         versions=dict(_versions(recipe.text("mova"))),
+        frame_rate=summary.number("frame_rate"),
     )
 
 

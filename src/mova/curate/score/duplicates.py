@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -11,7 +12,11 @@ import numpy as np
 MOST_BITS: Final = 16
 """Of 64: beyond it, clips that have nothing to do with each other are taken for the same."""
 _WORD: Final = 64
-_PAIRS: Final = 1 << 20
+_CANDIDATES: Final = 1 << 18
+_FEW_PAIRS: Final = 1 << 16
+_PAIRS_PER_ROW: Final = 4
+_SAMPLE: Final = 4096
+_ALL_ALIKE: Final = 1 << 62
 
 
 def near_duplicates(hashes: np.ndarray, bits: int, also: np.ndarray | None = None) -> np.ndarray:
@@ -22,7 +27,8 @@ def near_duplicates(hashes: np.ndarray, bits: int, also: np.ndarray | None = Non
     differences joins what differs much.
 
     Two hashes that differ in at most `n` bits are equal in one of `n + 1` parts: only clips that share a part are
-    compared.
+    compared. Where very many are alike, as in hours of one view, they are settled half by half: what repeats a clip of
+    the first half need not be compared with the rest of the second.
 
     Args:
         hashes: (N,) or (N, K) uint64; K words are one hash.
@@ -62,33 +68,113 @@ def _table(hashes: np.ndarray) -> np.ndarray:
 
 def _first_kept(table: np.ndarray, other: np.ndarray, bits: int) -> np.ndarray:
     """Return for each row of hashes (M, K) and (M, L) the first one that is kept and near in both, or itself."""
-    earlier, later = _near_pairs(table, bits * table.shape[1])
-    if other.shape[1]:
-        near = _distance(other, earlier, later) <= bits * other.shape[1]
-        earlier, later = earlier[near], later[near]
-    order = np.lexsort((earlier, later))
     result = np.arange(len(table))
-    for before, after in zip(earlier[order].tolist(), later[order].tolist(), strict=True):
-        # By the order of `later`, it is settled whether the earlier one is kept.
-        if result[after] == after and result[before] == before:
-            result[after] = before
+    if bits:
+        both = (table, other) if _num_alike(table, bits) <= _num_alike(other, bits) else (other, table)
+        _settle(_Search(*both, bits), result, result.copy())
     return result
 
 
-def _near_pairs(table: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (earlier, later) of all pairs of rows within `most` bits, each once."""
-    found = [np.zeros((0, 2), np.int64)]
-    if most:
-        for keys, word in _parts(table, most + 1):
+def _num_alike(table: np.ndarray, bits: int) -> int:
+    """Return how many pairs of a sample of rows (M, K) share a part, over all parts."""
+    if not table.shape[1]:
+        return _ALL_ALIKE
+    sample = np.ascontiguousarray(table[:: -(-len(table) // _SAMPLE)])
+    found = 0
+    for keys, _ in _parts(sample, bits * table.shape[1] + 1):
+        counts = np.unique(keys, return_counts=True)[1]
+        found += int((counts * (counts - 1) // 2).sum())
+    return found
+
+
+def _settle(search: _Search, result: np.ndarray, rows: np.ndarray) -> None:
+    """Fill in which row each of some repeats, in order; none of them is near a row that is kept before them all."""
+    pairs = search.near_pairs(rows)
+    if pairs is None:
+        first, second = np.array_split(rows, 2)
+        _settle(search, result, first)
+        found = search.first_near(second, first[result[first] == first])
+        result[second] = np.where(found >= 0, found, second)
+        _settle(search, result, second[found < 0])
+        return
+    for before, after in zip(*(side.tolist() for side in pairs), strict=True):
+        # By the order of the later ones, it is settled whether the earlier one is kept.
+        if result[after] == after and result[before] == before:
+            result[after] = before
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Finds rows that are near in two hashes.
+
+    Attributes:
+        table: (M, K) uint64; rows that share no part of it are not compared.
+        other: (M, L) uint64.
+        bits: of 64 that may differ in each, on average over its words.
+    """
+
+    table: np.ndarray
+    other: np.ndarray
+    bits: int
+
+    @property
+    def most(self) -> int:
+        """Bits that may differ in a row of `table`."""
+        return self.bits * int(self.table.shape[1])
+
+    def near_pairs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (earlier, later) of all near pairs, each once, by the later one; None where there are too many."""
+        limit = max(_FEW_PAIRS, _PAIRS_PER_ROW * len(rows))
+        table, codes, waiting = np.ascontiguousarray(self.table[rows]), np.zeros(0, np.int64), 0
+        found = [codes]
+        for keys, word in _parts(table, self.most + 1):
             order = np.argsort(keys, kind="stable")
-            # A word that the part is not of is the one that tells most rows apart.
-            column = np.ascontiguousarray(table[order, (word + 1) % table.shape[1]])
+            sorted_rows = rows[order]
             for left, right in _pairs_that_share(keys[order]):
-                near = np.bitwise_count(column[left] ^ column[right]) <= most
-                pairs = np.stack([order[left[near]], order[right[near]]], axis=1)
-                found.append(pairs[_distance(table, pairs[:, 0], pairs[:, 1]) <= most])
-    pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+                earlier, later = self._near(sorted_rows[left], sorted_rows[right], word)
+                found.append(later * len(self.table) + earlier)
+                waiting += len(later)
+                if waiting > limit:
+                    # A pair that shares several parts was found with each of them.
+                    codes = np.unique(np.concatenate(found))
+                    found, waiting = [codes], 0
+                    if len(codes) > limit:
+                        return None
+        later, earlier = np.divmod(np.unique(np.concatenate(found)), len(self.table))
+        return earlier, later
+
+    def first_near(self, rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """Return for each of some rows the first of others, which come before them, that is near; -1 for none."""
+        first = np.full(len(rows), len(self.table))
+        for keys, word in _parts(np.ascontiguousarray(self.table[np.concatenate((kept, rows))]), self.most + 1):
+            order = np.argsort(keys[: len(kept)], kind="stable")
+            known, mine = keys[: len(kept)][order], keys[len(kept) :]
+            begins, ends = (np.searchsorted(known, mine, side) for side in ("left", "right"))
+            for places, which in _ranges(begins, ends):
+                earlier, later = self._near(kept[order[which]], rows[places], word)
+                np.minimum.at(first, np.searchsorted(rows, later), earlier)
+        return np.where(first < len(self.table), first, -1)
+
+    def _near(self, earlier: np.ndarray, later: np.ndarray, word: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return those of some pairs that are near; `word` is the one that they share a part of."""
+        # A word that the part is not of is the one that tells most rows apart.
+        column = self.table[:, (word + 1) % self.table.shape[1]]
+        near = np.bitwise_count(column[earlier] ^ column[later]) <= self.most
+        earlier, later = earlier[near], later[near]
+        near = _distance(self.table, earlier, later) <= self.most
+        earlier, later = earlier[near], later[near]
+        near = _distance(self.other, earlier, later) <= self.bits * self.other.shape[1]
+        return earlier[near], later[near]
+
+
+def _ranges(begins: np.ndarray, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (place, member) of each member of the ranges at places (P,), some at a time: (Q,), (Q,)."""
+    sizes = ends - begins
+    edges = np.concatenate(([0], np.cumsum(sizes)))
+    for start in range(0, int(edges[-1]), _CANDIDATES):
+        numbers = np.arange(start, min(start + _CANDIDATES, int(edges[-1])))
+        places = np.searchsorted(edges, numbers, side="right") - 1
+        yield places, begins[places] + numbers - edges[places]
 
 
 def _distance(table: np.ndarray, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
@@ -119,7 +205,7 @@ def _pairs_that_share(ordered: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndar
     step = 1
     while len(left):
         left = left[left + step < ends[left]]
-        for start in range(0, len(left), _PAIRS):
-            some = left[start : start + _PAIRS]
+        for start in range(0, len(left), _CANDIDATES):
+            some = left[start : start + _CANDIDATES]
             yield some, some + step
         step += 1
