@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from mova.checks import check_precision
-from mova.cli.options import parse_lora
 from mova.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ def plan_clips(
     from mova.kernels.linear_choice import check_kernels_name
     from mova.pipeline.origin import read_origin
     from mova.weights.locate import find_model
+    from mova.weights.lora.source import parse_lora
 
     if kernels is not None:
         check_kernels_name(kernels)

@@ -1,12 +1,15 @@
 """Files and folders of LoRAs, found without being read."""
 
 import pickle
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mova.errors import CheckpointError, ConfigError
 from mova.weights.lora.file import read_lora
-from mova.weights.lora.source import base_name, find_lora, is_lora_folder, refuse_pickle
+from mova.weights.lora.source import base_name, find_lora, is_lora_folder, parse_lora, refuse_pickle
 
 
 def folder(tmp_path, *names):
@@ -88,3 +91,27 @@ def test_a_model_is_no_folder_of_a_lora(tmp_path):
 )
 def test_the_name_of_a_base_says_nothing_of_a_machine(base, name):
     assert base_name(base) == name
+
+
+@given(scale=st.floats(-10, 10).map(lambda value: round(value, 3)))
+def test_a_lora_is_a_file_and_a_scale(scale):
+    assert parse_lora(f"a/style.safetensors:{scale}") == (Path("a/style.safetensors"), scale)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "scale"),
+    [
+        ("style.safetensors", "style.safetensors", 1.0),
+        ("odd:name.safetensors", "odd:name.safetensors", 1.0),
+        ("odd:name.safetensors:.5", "odd:name.safetensors", 0.5),
+        ("x:-1e-1", "x", -0.1),
+    ],
+)
+def test_a_colon_that_no_number_follows_is_part_of_the_name(text, path, scale):
+    assert parse_lora(text) == (Path(path), scale)
+
+
+@pytest.mark.parametrize("text", ["", " ", ":0.5"])
+def test_a_lora_without_a_file_is_refused(text):
+    with pytest.raises(ConfigError, match="a LoRA must read FILE or FILE:SCALE"):
+        parse_lora(text)

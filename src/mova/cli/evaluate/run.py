@@ -25,7 +25,7 @@ from mova.cli.evaluate.measuring import (
     WorkersOption,
 )
 from mova.cli.evaluate.where import where_and_when
-from mova.cli.options import PrecisionOption, parse_lora
+from mova.cli.options import PrecisionOption
 from mova.errors import ConfigError
 from mova.settings.size import parse_size
 
@@ -174,6 +174,7 @@ def _jobs(
     from mova.generate.many import Job
     from mova.generate.request import ClipOptions, LoraChoice, MediaFiles
     from mova.generate.run import make_request
+    from mova.weights.lora.source import parse_lora
 
     adapted = [LoraChoice(*parse_lora(text)) for text in loras]
     folder: Path | None = None

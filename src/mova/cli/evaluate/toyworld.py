@@ -12,7 +12,7 @@ import typer
 
 from mova.checks import check_precision
 from mova.cli.evaluate.where import where_and_when
-from mova.cli.options import PrecisionOption, parse_lora
+from mova.cli.options import PrecisionOption
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
 from mova.settings.size import parse_size
@@ -182,6 +182,7 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
     from mova.generate.request import ClipOptions, LoraChoice
     from mova.generate.run import make_request
     from mova.toyworld.scenes.registry import DEFAULT_KINDS
+    from mova.weights.lora.source import parse_lora
 
     check_precision(asked.precision)
     kinds = asked.kinds or DEFAULT_KINDS

@@ -15,7 +15,7 @@ from mova.files.json_file import as_fields, parse_json
 from mova.serve.jobs.records import ClipOrder, Job, JobError, JobState, Progress
 
 TABLES: Final = Tables(
-    Path(__file__).parent / "migrations", ("0001",), title="the database of the server", extra="serve"
+    Path(__file__).parent / "migrations", ("0001", "0002"), title="the database of the server", extra="serve"
 )
 """Tables of a server's database."""
 

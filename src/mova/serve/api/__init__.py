@@ -1,0 +1,1 @@
+"""The API: routes, replies, events, metrics and their description."""

@@ -1,0 +1,182 @@
+"""What is done with uploads in a child process: decoded once, in full, before anything is queued.
+
+Images are written anew as PNG of the same pixels, so that nothing of a stranger's image file goes any further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mova.errors import MovaError, ReadError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mova.generate.request import GenerateRequest
+    from mova.settings.scope import Scope
+
+Kind = Literal["file", "first_frame", "last_frame"]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file that came with a request, under a name of ours.
+
+    Attributes:
+        path: of the file.
+        kind: what of it is wanted.
+    """
+
+    path: Path
+    kind: Kind = "file"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is admitted beside the limits of `mova.media.limits`.
+
+    Attributes:
+        image_pixels: of an image.
+        video_pixels: of a frame of a video.
+    """
+
+    image_pixels: int
+    video_pixels: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found.
+
+    Attributes:
+        paths: files to keep, by input.
+        outside: what of the request the model was not trained for, in words.
+    """
+
+    paths: Mapping[str, Path]
+    outside: tuple[str, ...]
+
+
+def warm() -> bool:
+    """Import what decoding needs; a child that has done it answers at once."""
+    import mova.generate.media_files
+    import mova.media.read  # noqa: F401 (decoders come with it)
+
+    return True
+
+
+def examine(
+    staged: Mapping[str, Staged], request: GenerateRequest, scope: Scope, bounds: Bounds, folder: Path
+) -> Examined:
+    """Decode what a request names.
+
+    Args:
+        staged: files by input.
+        request: whose geometry they must serve.
+        scope: what the model knows.
+        bounds: of sizes.
+        folder: where images are written.
+
+    Raises:
+        MovaError: a file that cannot be decoded, is too large or too short; the text names the input, and no path.
+    """
+    paths = {name: _examine_one(name, file, request, bounds, folder) for name, file in staged.items()}
+    found = scope.outside(request.prompt, request.settings, paths.get("image"), paths.get("last_image"))
+    return Examined(paths, tuple(_without_path(text, paths) for text in found))
+
+
+def _examine_one(name: str, file: Staged, request: GenerateRequest, bounds: Bounds, folder: Path) -> Path:
+    try:
+        if name in ("image", "last_image"):
+            pixels = _image(file, bounds, request)
+            return _write_png(pixels, folder / f"{name}.png")
+        if name == "video":
+            _check_video(file.path, request, bounds)
+        else:
+            _check_audio(file.path, request)
+        return file.path
+    except MovaError as error:
+        raise type(error)(str(error).replace(str(file.path), name)) from None
+
+
+def _image(file: Staged, bounds: Bounds, request: GenerateRequest) -> np.ndarray:
+    if file.kind != "file":
+        return _frame(file, bounds, request)
+    from PIL import Image
+
+    from mova.media import limits
+    from mova.media.frames import read_image
+
+    try:
+        Image.init()
+        formats = [name for name in limits.IMAGE_FORMATS if name in Image.OPEN]
+        with Image.open(file.path, formats=formats) as image:
+            width, height = image.size
+    except Exception:
+        # What is wrong with it is said by whoever reads it.
+        return read_image(file.path)
+    if width * height > bounds.image_pixels:
+        nearest = limits.nearest_size(width, height, bounds.image_pixels)
+        raise ReadError(f"an image must have at most {bounds.image_pixels} pixels, got {width}x{height}{nearest}")
+    return read_image(file.path)
+
+
+def _frame(file: Staged, bounds: Bounds, request: GenerateRequest) -> np.ndarray:
+    """Return the first or the last frame of a clip (H, W, 3)."""
+    from mova.media.probe import probe_video
+    from mova.media.read import read_frames
+
+    info = probe_video(file.path)
+    _check_pixels(info.display_size, bounds)
+    rate = info.frame_rate or request.settings.frame_rate
+    count = 1 if file.kind == "first_frame" else max(1, info.num_frames or 1)
+    frame: np.ndarray = read_frames(file.path, frame_rate=rate, num_frames=count)[-1]
+    return frame
+
+
+def _check_video(path: Path, request: GenerateRequest, bounds: Bounds) -> None:
+    from mova.media.probe import probe_video
+    from mova.media.read import read_frames
+
+    geometry = request.settings.geometry
+    _check_pixels(probe_video(path).display_size, bounds)
+    read_frames(
+        path,
+        frame_rate=geometry.frame_rate,
+        num_frames=geometry.num_frames,
+        size=(geometry.height, geometry.width),
+        start_s=request.start_s,
+    )
+
+
+def _check_audio(path: Path, request: GenerateRequest) -> None:
+    from mova.generate.media_files import read_sound
+
+    read_sound(path, request.settings.geometry, start_s=request.start_s)
+
+
+def _check_pixels(size: tuple[int, int], bounds: Bounds) -> None:
+    from mova.media.limits import nearest_size
+
+    height, width = size
+    if height * width > bounds.video_pixels:
+        nearest = nearest_size(width, height, bounds.video_pixels)
+        rule = f"frames of a video must have at most {bounds.video_pixels} pixels"
+        raise ReadError(f"{rule}, got {width}x{height}{nearest}")
+
+
+def _write_png(pixels: np.ndarray, path: Path) -> Path:
+    from PIL import Image
+
+    options: dict[str, Any] = {"compress_level": 1}
+    Image.fromarray(pixels).save(path, "PNG", **options)
+    return path
+
+
+def _without_path(text: str, paths: Mapping[str, Path]) -> str:
+    for path in paths.values():
+        text = text.replace(f" ({path.name})", "")
+    return text

@@ -1,0 +1,314 @@
+"""Fields of a request for clips: OpenAI's, those that SGLang adds, and ours; all are checked, none is passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mova.errors import ConfigError, MovaError
+from mova.files.json_file import field_kinds, parse_json, shorten
+from mova.serve.faults import FieldError, fault_of, unknown_field
+from mova.serve.intake.bodies import Body, Upload
+from mova.serve.intake.fields import flag_of, number_of, text_of, whole_of
+from mova.serve.settings import LimitsSection
+from mova.settings.sampling import GivenSettings
+from mova.settings.size import parse_size
+
+MEDIA: Final = ("image", "last_image", "video", "audio")
+"""Names of media that a clip is made from."""
+PARTS: Final = ("first_frame", "last_frame", "video", "audio")
+"""What of a finished clip another one may be made from."""
+_SPELT: Final = {"input_reference": "image", "reference_url": "image"}
+_OF_SETTINGS: Final = field_kinds(GivenSettings)
+_SIDES: Final = ("width", "height")
+_RATE: Final = "frame_rate"
+_WHOLE: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is int and name not in _SIDES)
+_NUMBERS: Final = {"fps" if name == _RATE else name: name for name, kind in _OF_SETTINGS.items() if kind is float}
+_TEXTS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is str)
+_INTERVALS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is tuple)
+_OTHERS: Final = (
+    *("prompt", "negative_prompt", "model", "size", "seconds", "seed", "n", "speed", "start_s"),
+    *("hold", "enhancement", "flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
+)
+_NESTED: Final = ("extra_body", "extra_params")
+FIELDS: Final = (*_OTHERS, *_WHOLE, *_NUMBERS, *_TEXTS)
+"""Names of fields that hold no media."""
+KNOWN: Final = (*FIELDS, *MEDIA, *_SPELT, *_NESTED)
+_INSIDE: Final = re.compile(r"([a-z_]{1,40})\[([a-z_]{1,40})\]")
+_DATA: Final = "data:"
+_MOST_NAME: Final = 300
+_MOST_ENHANCEMENT: Final = 100_000
+_MOST_S: Final = 3600.0
+
+
+@dataclass(frozen=True)
+class DataUrl:
+    """Media inside of a request."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Media at an address."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class OfClip:
+    """Media out of a clip that is there.
+
+    Attributes:
+        video_id: of the clip.
+        part: one of `PARTS`.
+    """
+
+    video_id: str
+    part: str
+
+
+Source = Upload | DataUrl | Link | OfClip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a request asks for, as far as it says; None is left to what stands behind it, in the end the model.
+
+    Attributes:
+        prompt, negative_prompt, model, speed: texts.
+        seed: 0 or more.
+        num_variants: clips that differ in their seeds.
+        seconds: length of the clip; `num_frames` among the settings wins.
+        settings: sampling settings, by field of `GivenSettings`.
+        start_s: where in the given video or audio the clip begins.
+        is_held: whether it waits until it is let go.
+        enhancement: what was done to the prompt.
+        media: by one of `MEDIA`; None takes one away that was there.
+        ignored: fields inside of `extra_body` that nothing is known of.
+    """
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    model: str | None = None
+    seed: int | None = None
+    num_variants: int = 1
+    seconds: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    speed: str | None = None
+    start_s: float | None = None
+    is_held: bool = False
+    enhancement: Mapping[str, Any] | None = None
+    media: Mapping[str, Source | None] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+def read_asked(body: Body, limits: LimitsSection) -> Asked:
+    """Read the fields of a request.
+
+    Args:
+        body: of the request.
+        limits: of texts and variants.
+
+    Raises:
+        FieldError: a field that there is not, or a value that it cannot have: rule, value and nearest.
+    """
+    values, sources = _gather(body)
+    ignored = _take_nested(values)
+    media = _media(sources)
+    values = {name: value for name, value in values.items() if not _is_empty(value)}
+    for name in values:
+        if name not in FIELDS:
+            raise unknown_field(name, KNOWN)
+    enhancement = values.get("enhancement")
+    return Asked(
+        prompt=_text(values, "prompt", limits.prompt_chars),
+        negative_prompt=_text(values, "negative_prompt", limits.prompt_chars),
+        model=_text(values, "model", _MOST_NAME),
+        seed=None if "seed" not in values else whole_of("seed", values["seed"]),
+        num_variants=_variants(values, limits),
+        seconds=_seconds(values),
+        settings=_settings(values),
+        speed=_text(values, "speed", _MOST_NAME),
+        start_s=None if "start_s" not in values else number_of("start_s", values["start_s"]),
+        is_held="hold" in values and flag_of("hold", values["hold"]),
+        enhancement=None if enhancement is None else _enhancement(enhancement),
+        media=media,
+        ignored=ignored,
+    )
+
+
+def _gather(body: Body) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return values and media by field; `name[key]` of a form is a key of an object."""
+    values: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+    for name, value in body.values.items():
+        place, key = name, ""
+        if body.is_form and (found := _INSIDE.fullmatch(name)):
+            place, key = found[1], found[2]
+        into = sources if place in MEDIA or place in _SPELT else values
+        if not key:
+            into[place] = value
+        elif isinstance(into.setdefault(place, {}), dict):
+            into[place][key] = value
+    for name, upload in body.uploads.items():
+        if name in FIELDS:
+            raise FieldError(f"{name} must be a text, got a file", name)
+        if name not in MEDIA and name not in _SPELT:
+            raise unknown_field(name, KNOWN)
+        if name in sources:
+            raise FieldError(f"{name} must be given once, got a file and a text", name)
+        if upload.size_bytes:  # a form without a choice sends an empty file
+            sources[name] = upload
+    return values, sources
+
+
+def _take_nested(values: dict[str, Any]) -> tuple[str, ...]:
+    """Put the fields of `extra_body` where none is given; return the names of those that nothing is known of."""
+    ignored: list[str] = []
+    for name in _NESTED:
+        nested = values.pop(name, None)
+        if _is_empty(nested):
+            continue
+        if isinstance(nested, str):
+            try:
+                nested = parse_json(nested, name, error=ConfigError)
+            except ConfigError as error:
+                raise FieldError(str(error), name) from None
+        if not isinstance(nested, dict):
+            raise FieldError(f"{name} must be an object, got {shorten(nested)}", name)
+        for key, value in nested.items():
+            if key in FIELDS:
+                values.setdefault(key, value)
+            else:
+                ignored.append(shorten(key))
+    return tuple(ignored[:20])
+
+
+def _media(sources: Mapping[str, Any]) -> dict[str, Source | None]:
+    media: dict[str, Source | None] = {}
+    for name, value in sources.items():
+        place = _SPELT.get(name, name)
+        if isinstance(value, str) and not value:
+            continue
+        if place in media:
+            raise FieldError(f"{place} must be given once, got it under two names", name)
+        media[place] = None if value is None else _source(name, value)
+    return media
+
+
+def _source(name: str, value: object) -> Source:
+    if isinstance(value, Upload):
+        return value
+    if isinstance(value, dict):
+        keys = set(value)
+        if keys <= {"video_id", "part"} and isinstance(value.get("video_id"), str):
+            part = value.get("part", _usual_part(_SPELT.get(name, name)))
+            if part not in PARTS:
+                raise FieldError(f"part of a clip must be one of {', '.join(PARTS)}; got {shorten(part)}", name)
+            return OfClip(text_of(name, value["video_id"], most=_MOST_NAME), part)
+        if keys == {"image_url"}:
+            value = value["image_url"]
+        elif "file_id" in keys:
+            raise FieldError(f"{name} must be a file or a data URL, got a file_id, of which this server has none", name)
+    if isinstance(value, str) and value.startswith(_DATA):
+        return DataUrl(value)
+    if isinstance(value, str) and value.startswith(("http://", "https://")) and len(value) <= 4000:
+        return Link(value)
+    rule = f"{name} must be a file, a data URL, or an object with video_id and part"
+    raise FieldError(f"{rule}; got {shorten(value)}", name)
+
+
+def _usual_part(place: str) -> str:
+    return {"image": "first_frame", "last_image": "last_frame"}.get(place, place)
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "size" in values:
+        try:
+            found["width"], found["height"] = parse_size(text_of("size", values["size"], most=100))
+        except MovaError as error:
+            raise fault_of(error, "size") from None
+    for name in _SIDES:
+        if name in values and name not in found:
+            found[name] = whole_of(name, values[name])
+    if "flow_shift" in values:
+        found["video_shift"] = found["audio_shift"] = number_of("flow_shift", values["flow_shift"])
+    found |= {name: whole_of(name, values[name]) for name in _WHOLE if name in values}
+    found |= {place: number_of(name, values[name]) for name, place in _NUMBERS.items() if name in values}
+    found |= {name: text_of(name, values[name], most=_MOST_NAME) for name in _TEXTS if name in values}
+    found |= {name: _interval(name, values[name]) for name in _INTERVALS if name in values}
+    if "guidance_scale_2" in values and number_of("guidance_scale_2", values["guidance_scale_2"]) != found.get(
+        "guidance_scale"
+    ):
+        raise FieldError(
+            "guidance_scale_2 must equal guidance_scale: both experts are guided alike; nearest is to leave it out",
+            "guidance_scale_2",
+        )
+    if "generate_sound" in values and not flag_of("generate_sound", values["generate_sound"]):
+        raise FieldError("generate_sound must be true: every clip has its audio; nearest is true", "generate_sound")
+    return found
+
+
+def _interval(name: str, value: object) -> list[float]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list) or len(value) != 2:
+        raise FieldError(f"{name} must be two numbers, got {shorten(value)}", name)
+    return [number_of(name, one) for one in value]
+
+
+def _seconds(values: Mapping[str, Any]) -> float | None:
+    if "seconds" not in values:
+        return None
+    found = number_of("seconds", values["seconds"])
+    if not 0 < found <= _MOST_S:
+        raise FieldError(
+            f"seconds must be more than 0 and at most {_MOST_S:g}, got {found:g}; nearest is "
+            f"{_MOST_S if found > 0 else 1:g}",
+            "seconds",
+        )
+    return found
+
+
+def _variants(values: Mapping[str, Any], limits: LimitsSection) -> int:
+    count = whole_of("n", values["n"]) if "n" in values else 1
+    if not 1 <= count <= limits.variants:
+        nearest = min(max(count, 1), limits.variants)
+        raise FieldError(f"n must be 1 to {limits.variants}, got {shorten(count)}; nearest is {nearest}", "n")
+    return count
+
+
+def _enhancement(value: object) -> dict[str, Any]:
+    if isinstance(value, str):
+        text_of("enhancement", value, most=_MOST_ENHANCEMENT)
+        try:
+            value = parse_json(value, "enhancement", error=ConfigError)
+        except ConfigError as error:
+            raise FieldError(str(error), "enhancement") from None
+    if not isinstance(value, dict):
+        raise FieldError(f"enhancement must be an object, got {shorten(value)}", "enhancement")
+    _check_plain(value)
+    return value
+
+
+def _check_plain(value: dict[str, Any]) -> None:
+    """Refuse what cannot be kept: too much of it, numbers that are none, halves of characters."""
+    import json
+
+    try:
+        written = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        raise FieldError(f"enhancement must be plain JSON: {shorten(str(error))}", "enhancement") from None
+    text_of("enhancement", written, most=_MOST_ENHANCEMENT)
+
+
+def _text(values: Mapping[str, Any], name: str, most: int) -> str | None:
+    return None if name not in values else text_of(name, values[name], most=most)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value == ""

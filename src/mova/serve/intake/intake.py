@@ -1,0 +1,221 @@
+"""From the fields of a request to an order that can be queued: media staged, decoded in a child, and kept."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from mova.errors import MovaError
+from mova.serve.artifacts import Artifacts
+from mova.serve.faults import FieldError, fault_of
+from mova.serve.intake.bodies import Upload
+from mova.serve.intake.decoders import Decoders
+from mova.serve.intake.examine import Bounds, Examined, Kind, Staged, examine
+from mova.serve.intake.fetch import fetch
+from mova.serve.intake.forms import Asked, DataUrl, Link, OfClip, Source
+from mova.serve.intake.offer import Completed, Offer
+from mova.serve.jobs.records import ClipOrder
+from mova.serve.settings import ServeSettings
+from mova.web.calls import aside
+
+INCOMING: Final = "incoming"
+_CHUNK: Final = 2**20
+_STALE_S: Final = 3600.0
+_KINDS: Final[Mapping[str, Kind]] = {"first_frame": "first_frame", "last_frame": "last_frame"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A request whose media are kept.
+
+    Attributes:
+        completed: the request.
+        inputs: names of artifacts, by input.
+        made: those of them that were made for it.
+        warnings: what the model was not trained for, and what was passed over.
+    """
+
+    completed: Completed
+    inputs: Mapping[str, str]
+    made: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Intake:
+    """Takes requests in.
+
+    Args:
+        settings: limits, and where files come in.
+        offer: of the model.
+        decoders: that look at media.
+        artifacts: where inputs are kept.
+        find_clip: returns the name of the file of a finished clip, for its id and whoever asks.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        offer: Offer,
+        decoders: Decoders,
+        artifacts: Artifacts,
+        find_clip: Callable[[OfClip, str | None], str],
+    ) -> None:
+        self._settings, self._offer, self._decoders = settings, offer, decoders
+        self._artifacts, self._find_clip = artifacts, find_clip
+        self._folder = settings.data / INCOMING
+        limits = settings.limits
+        self._bounds = Bounds(limits.image_pixels, limits.video_pixels)
+
+    def clear(self) -> None:
+        """Remove what requests left behind that were never ended."""
+        for folder in self._folder.glob("*"):
+            if folder.stat().st_mtime < time.time() - _STALE_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def take(self, asked: Asked, sees: str | None, kept: Mapping[str, str] | None = None) -> Taken:
+        """Check a request and keep its media.
+
+        Args:
+            asked: its fields.
+            sees: whose clips it may use; None for all.
+            kept: inputs that are there already, by input; those in `asked` take their place.
+
+        Raises:
+            RefusedError: a value or a file that cannot be used.
+            OSError: there is no room.
+        """
+        over = {name: source for name, source in asked.media.items() if source is not None}
+        standing = {name: file for name, file in (kept or {}).items() if name not in asked.media}
+        # What needs no file is said before any is looked at.
+        self._offer.check_model(asked.model)
+        async with self._staged(over, standing, sees) as (folder, staged):
+            completed = await aside(self._offer.complete, asked, {name: file.path for name, file in staged.items()})
+            examined = await self._examine(completed, staged, folder)
+            made = await aside(self._keep, {name: examined.paths[name] for name in over})
+        ignored = tuple(f"{name} in extra_body is not known here, and was left out" for name in asked.ignored)
+        return Taken(completed, {**standing, **made}, tuple(made.values()), (*examined.outside, *ignored))
+
+    def discard(self, taken: Taken) -> None:
+        """Remove what was kept for a request that came to nothing."""
+        for name in taken.made:
+            self._artifacts.delete(name)
+
+    async def _examine(self, completed: Completed, staged: Mapping[str, Staged], folder: Path) -> Examined:
+        request, scope = completed.request, self._offer.scope
+        if not staged:
+            return Examined({}, tuple(scope.outside(request.prompt, request.settings)))
+        try:
+            return await self._decoders.call(examine, staged, request, scope, self._bounds, folder)
+        except MovaError as error:
+            found = fault_of(error, next(iter(staged)) if len(staged) == 1 else None)
+            raise found from None
+
+    def _keep(self, paths: Mapping[str, Path]) -> dict[str, str]:
+        made: dict[str, str] = {}
+        try:
+            for name, path in paths.items():
+                made[name] = self._artifacts.new_upload("png" if name in ("image", "last_image") else "media")
+                self._artifacts.put_file(made[name], path)
+        except BaseException:
+            for name in made.values():
+                self._artifacts.delete(name)
+            raise
+        return made
+
+    @asynccontextmanager
+    async def _staged(
+        self, over: Mapping[str, Source], standing: Mapping[str, str], sees: str | None
+    ) -> AsyncIterator[tuple[Path, dict[str, Staged]]]:
+        """Give files under names of ours, for the time of the block."""
+        folder = self._folder / secrets.token_hex(16)
+        staged: dict[str, Staged] = {}
+        if not over and not standing:
+            yield folder, staged
+            return
+        with ExitStack() as held:
+            held.callback(shutil.rmtree, folder, ignore_errors=True)
+            await aside(folder.mkdir, parents=True, exist_ok=True)
+            for name, source in over.items():
+                kind = await aside(self._stage, name, source, folder / name, sees)
+                staged[name] = Staged(folder / name, kind)
+            for name, file in standing.items():
+                try:
+                    staged[name] = Staged(held.enter_context(self._artifacts.local(file)))
+                except FileNotFoundError:
+                    raise FieldError(f"{name} must still be there, and is not", name, code="input_gone") from None
+            yield folder, staged
+
+    def _stage(self, name: str, source: Source, target: Path, sees: str | None) -> Kind:
+        """Write a source into a file; return what of it is wanted."""
+        most = self._settings.limits.upload_bytes
+        match source:
+            case Upload():
+                _copy(source.file, target)
+            case DataUrl():
+                target.write_bytes(decode_data_url(name, source.text, most))
+            case Link():
+                try:
+                    fetch(source.url, target, self._settings.fetch, most)
+                except FieldError as error:
+                    raise FieldError(error.text, name, code=error.code, status=error.status) from None
+            case OfClip():
+                with self._artifacts.local(self._find_clip(source, sees)) as path:
+                    shutil.copyfile(path, target)
+                return _KINDS.get(source.part, "file")
+        return "file"
+
+
+def orders_of(taken: Taken, asked: Asked, model: str) -> list[ClipOrder]:
+    """Return the orders of the variants of a request.
+
+    Args:
+        taken: the request.
+        asked: its fields.
+        model: name of the model.
+    """
+    completed = taken.completed
+    return [
+        ClipOrder(
+            prompt=completed.request.prompt,
+            negative_prompt=asked.negative_prompt,
+            seed=seed,
+            model=model,
+            settings=dict(completed.given),
+            inputs=dict(taken.inputs),
+            speed=completed.speed,
+            start_s=completed.request.start_s,
+            enhancement=asked.enhancement,
+        )
+        for seed in completed.seeds
+    ]
+
+
+def decode_data_url(name: str, text: str, most_bytes: int) -> bytes:
+    """Return the contents of a data URL in base64.
+
+    Raises:
+        FieldError: another form, or too large.
+    """
+    head, comma, data = text.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise FieldError(f"{name} must be a data URL in base64, such as data:image/png;base64,...", name)
+    if len(data) // 4 * 3 > most_bytes:
+        raise FieldError(f"{name} must have at most {most_bytes} bytes, got more", name, code="too_large", status=413)
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise FieldError(f"{name} must be a data URL in base64, got one that is damaged", name) from None
+
+
+def _copy(file: IO[bytes], target: Path) -> None:
+    file.seek(0)
+    with target.open("wb") as written:
+        shutil.copyfileobj(file, written, _CHUNK)
