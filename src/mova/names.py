@@ -65,3 +65,7 @@ SHIPPED_MODELS: Final = Path(__file__).parent / "assets"
 def published_class(component: str) -> str:
     """Return the name of a component's class in the published checkpoints."""
     return PUBLISHED_COMPONENTS[component][1]
+
+
+NO_SUBTITLES: Final = "This video has no subtitles."
+"""The sentence that captions of clips without burned-in text carried when the published model learned from them."""

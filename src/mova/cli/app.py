@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from mova.cli import bench, curate, generate, plan, toyworld, train, weights
+from mova.cli import bench, curate, enhance, generate, plan, toyworld, train, weights
 from mova.cli.evaluate import group as evaluate
 from mova.cli.terminal.log import configure_logging
 from mova.cli.terminal.process import ending_signals
@@ -66,7 +66,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for verb in (generate, train, curate, evaluate, toyworld, weights, plan, bench):
+    for verb in (generate, enhance, train, curate, evaluate, toyworld, weights, plan, bench):
         verb.register(app)
     return app
 

@@ -11,6 +11,8 @@ from mova.checks import check_precision
 from mova.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from mova.generate.enhance.enhanced import EnhancementRecord
+    from mova.generate.enhance.settings import EnhanceSettings
     from mova.generate.many import Job
     from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
     from mova.kernels.linear_choice import LinearChoice
@@ -68,6 +70,7 @@ def plan_clips(
     quantize: str | None,
     kernels: str | None,
     precision: str | None = None,
+    enhancing: EnhanceSettings | None = None,
     on_note: Callable[[str], None],
 ) -> Clips:
     """Complete what was given and check it, before anything is loaded.
@@ -84,7 +87,8 @@ def plan_clips(
         quantize: of the large weights.
         kernels: of linear layers on a CPU.
         precision: that is computed in.
-        on_note: told what differs from that clip.
+        enhancing: who enhances prompts; None leaves them as they are.
+        on_note: told what differs from that clip, and what becomes of prompts.
 
     Raises:
         MovaError: a value that cannot be used.
@@ -106,6 +110,11 @@ def plan_clips(
         raise ConfigError("prompt and prompts are both given; give one of them")
     if origin is None and prompts is None and own.prompt is None:
         raise ConfigError("prompt must hold text, got none; give --prompt, --prompts FILE or --from CLIP.mp4")
+    if enhancing is not None and origin is not None and own.prompt is None:
+        raise ConfigError(
+            f"enhance is for a prompt that is given, got --from {origin.path.name} alone, whose prompt is kept as it "
+            "is; nearest is without --enhance"
+        )
     if origin is not None and own.index is None:
         own = replace(own, index=origin.index)
     listed = None if prompts is None else read_prompts(prompts)
@@ -127,11 +136,40 @@ def plan_clips(
         return make_request(name, options, folder=folder, loras=adapters, speed=speed or "exact")[1]
 
     wanted = [row.over(own) for row in listed] if listed is not None else [own]
+    if enhancing is not None:
+        wanted = _enhanced(wanted, enhancing, name, folder, output, count or 1, make, on_note)
     jobs = make_jobs(wanted, count, output, make, is_list=listed is not None)
     quantization = quantize or (origin.quantization if origin else None)
     precision = precision or (origin.precision if origin else None) or "auto"
     are_several = listed is not None or len(jobs) > 1
     return Clips(folder, jobs, are_several, quantization, _kernels(kernels, origin), precision, origin)
+
+
+def _enhanced(
+    wanted: list[ClipOptions],
+    settings: EnhanceSettings,
+    model: str,
+    folder: Path,
+    output: Path,
+    count: int,
+    make: Callable[[ClipOptions], GenerateRequest],
+    on_note: Callable[[str], None],
+) -> list[ClipOptions]:
+    """Return options with enhanced prompts; everything else in them is checked before anybody is asked."""
+    from mova.files.numbered import numbered
+    from mova.generate.enhance.clips import Enhancer
+    from mova.media.write import check_writable
+
+    total = len(wanted) * count
+    for options in wanted:
+        make(options)
+    enhancer = Enhancer(settings, model, folder, on_note)
+    found = []
+    for place, options in enumerate(wanted):
+        clip = output if total == 1 else numbered(output, place * count, total)
+        clip = check_writable(clip.with_name(options.output) if options.output else clip)
+        found.append(enhancer.enhance(options, clip.with_name(f"{clip.stem}.first.png")))
+    return found
 
 
 def _kernels(given: str | None, origin: Origin | None) -> KernelOptions:
@@ -180,6 +218,7 @@ def _beside_origin(
         start_s=origin.start_s if has_start else None,
         files=MediaFiles(**recorded),
         settings=origin.settings if speed is None else origin.settings.without_speed(),
+        enhancement=_enhancement_of(origin) if options.prompt in (None, origin.prompt) else None,
     )
     adapters = [
         LoraChoice(find_recorded("lora", file, origin, [*near, folder]), file.scale)
@@ -187,6 +226,12 @@ def _beside_origin(
         if not has_loras and not (speed is not None and file.file == FEW_STEPS_FILE)
     ]
     return options.over(before), adapters
+
+
+def _enhancement_of(origin: Origin) -> EnhancementRecord | None:
+    from mova.generate.enhance.enhanced import EnhancementRecord
+
+    return None if origin.enhancement is None else EnhancementRecord.read(origin.enhancement)
 
 
 def _note_changes(options: ClipOptions, origin: Origin, on_note: Callable[[str], None]) -> None:

@@ -15,6 +15,7 @@ from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
     from mova.cli.clips import Clips
+    from mova.generate.enhance.settings import EnhanceSettings
     from mova.generate.processes import Processes
     from mova.generate.run import GeneratedFile, KeptFile
     from mova.pipeline.runtime import Runtime
@@ -137,6 +138,16 @@ def generate(
     shard_weights: Annotated[
         bool, typer.Option("--shard-weights", help="Each process of --gpus holds a part of the weights (sharding).")
     ] = False,
+    enhance: Annotated[
+        bool,
+        typer.Option(
+            "--enhance", help="Enhance the prompt first: free wording becomes what the model knows (see mova enhance)."
+        ),
+    ] = False,
+    enhance_settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file that says who enhances; default: the user's own, else by rule."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of the path; of several clips a list.")
     ] = False,
@@ -195,6 +206,7 @@ def generate(
         quantize=quantize,
         kernels=kernels,
         precision=precision,
+        enhancing=_enhancing(enhance, enhance_settings, is_launched=place is not None),
         on_note=_note if rank == 0 else _say_nothing,
     )
     if rank == 0:
@@ -204,6 +216,28 @@ def generate(
     if rank == 0:
         _close(made, speed)
         _print(made, are_several=clips.are_several, as_json=as_json)
+
+
+def _enhancing(is_wanted: bool, path: Path | None, *, is_launched: bool) -> EnhanceSettings | None:
+    """Return who enhances prompts, or None.
+
+    Raises:
+        ConfigError: settings without --enhance, or processes that would each ask for themselves.
+    """
+    from mova.errors import ConfigError
+
+    if not is_wanted:
+        if path is not None:
+            raise ConfigError(f"enhance-settings is for --enhance, got {path} without; add --enhance")
+        return None
+    if is_launched:
+        raise ConfigError(
+            "enhance asks once, got processes of torchrun, of which each would ask; run mova enhance first and "
+            "give its text as --prompt"
+        )
+    from mova.generate.enhance.settings import read_settings
+
+    return read_settings(path)
 
 
 def _warn(clips: Clips) -> None:

@@ -59,6 +59,17 @@ class _Completion(BaseModel):
     model: _Word = ""
 
 
+# How a model begins that declines in plain words, where a text was asked for.
+_DECLINES: Final = ("i'm sorry", "i am sorry", "i cannot", "i can't", "i'm unable", "i am unable", "抱歉", "对不起")
+_LONGEST_DECLINE: Final = 400
+
+
+def declines(text: str) -> bool:
+    """Return whether a reply is a model's refusal in plain words, which no field of the reply says."""
+    begun = text.strip().replace("’", "'").lower()
+    return len(begun) < _LONGEST_DECLINE and begun.startswith(_DECLINES)
+
+
 def plain(text: str) -> str:
     """Return a text that every file format can hold: no half characters, no control characters but ends of lines."""
     return _CONTROL.sub("", text.encode("utf-8", "replace").decode())

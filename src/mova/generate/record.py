@@ -40,5 +40,6 @@ def describe(
     }
     own |= {name: {"file": path.name, "sha256": file_sha256(path)} for name, path in files.items() if path is not None}
     kernels = {} if runtime is None else {"quantization": runtime.quantization, "attention": runtime.attention}
-    further = {"loras": loras, "start_s": request.start_s, **kernels}
+    enhancement = request.enhancement and request.enhancement.to_dict()
+    further = {"loras": loras, "start_s": request.start_s, "enhancement": enhancement, **kernels}
     return own | {name: value for name, value in further.items() if value}

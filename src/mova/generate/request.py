@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from mova.conditioning.spec import check_tasks
 from mova.errors import ConfigError, ReadError
+from mova.generate.enhance.enhanced import EnhancementRecord
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings, SamplingSettings
 from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
@@ -68,6 +69,7 @@ class ClipOptions:
         files: that it is made from.
         settings: sampling settings.
         output: plain name of its file, beside that of the command.
+        enhancement: how the prompt came from what the user wrote.
     """
 
     prompt: str | None = None
@@ -78,6 +80,7 @@ class ClipOptions:
     files: MediaFiles = NO_FILES
     settings: GivenSettings = NOTHING_GIVEN
     output: str | None = None
+    enhancement: EnhancementRecord | None = None
 
     def over(self, other: ClipOptions) -> ClipOptions:
         """Return these options, and in place of what is not given here that of `other`."""
@@ -104,6 +107,7 @@ class GenerateRequest:
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
         start_s: where in `video` or `audio` the clip begins, in seconds after the file's start.
         model: name of the model, for the record in the file.
+        enhancement: how the prompt came from what the user wrote, for the record in the file.
 
     Raises:
         ConfigError, ReadError: a value that cannot be used.
@@ -121,6 +125,7 @@ class GenerateRequest:
     index: int = 0
     start_s: float = 0.0
     model: str = ""
+    enhancement: EnhancementRecord | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():

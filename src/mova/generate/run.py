@@ -130,6 +130,7 @@ def make_request(
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
         loras=tuple(loras),
+        enhancement=asked.enhancement,
         **files.given(),
     )
 

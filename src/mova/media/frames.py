@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,24 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     if not file.is_file():
         raise ReadError(f"an image must exist, got {file}, which does not")
     limits.check_file_size(file.stat().st_size, file, most=limits.MAX_IMAGE_FILE_BYTES)
+    return _decoded(file, file)
+
+
+def read_image_bytes(content: bytes, name: str) -> np.ndarray:
+    """Read the content of an image file; see `read_image`.
+
+    Args:
+        content: of the file.
+        name: what it is, for errors.
+
+    Raises:
+        ReadError: as for a file.
+    """
+    limits.check_file_size(len(content), name, most=limits.MAX_IMAGE_FILE_BYTES)
+    return _decoded(io.BytesIO(content), name)
+
+
+def _decoded(file: Path | io.BytesIO, name: Path | str) -> np.ndarray:
     try:
         # Pillow warns of large images and damaged metadata; the size is checked here, the metadata has its own rules.
         with warnings.catch_warnings():
@@ -41,15 +60,15 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
             Image.init()
             formats = [name for name in limits.IMAGE_FORMATS if name in Image.OPEN]
             with Image.open(file, formats=formats) as image:
-                return image_to_rgb(image, file)
+                return image_to_rgb(image, name)
     except UnidentifiedImageError as error:
-        raise ReadError(f"an image must be one of {', '.join(limits.IMAGE_FORMATS)}, undamaged, got {file}") from error
+        raise ReadError(f"an image must be one of {', '.join(limits.IMAGE_FORMATS)}, undamaged, got {name}") from error
     except Image.DecompressionBombError as error:
-        raise ReadError(f"an image must have at most {limits.MAX_IMAGE_PIXELS} pixels, got {file}: {error}") from error
+        raise ReadError(f"an image must have at most {limits.MAX_IMAGE_PIXELS} pixels, got {name}: {error}") from error
     except MovaError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
-        raise ReadError(f"an image must be readable, got {file}: {error or type(error).__name__}") from error
+        raise ReadError(f"an image must be readable, got {name}: {error or type(error).__name__}") from error
 
 
 def cover(

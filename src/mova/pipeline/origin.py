@@ -18,7 +18,7 @@ from mova.weights.lora.source import find_lora
 
 INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
-CIRCUMSTANCES = ("compiled", "device", "kernels", "precision", "mova", "versions")
+CIRCUMSTANCES = ("compiled", "device", "enhancement", "kernels", "precision", "mova", "versions")
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -51,6 +51,7 @@ class Origin:
         quantization: of the large weights; None for none.
         kernels: of linear layers on a CPU, auto or plain; clips of earlier releases were made with plain ones.
         linears: what auto took there; None with plain.
+        enhancement: how the prompt came from what the user wrote, as the clip says; None where it was not enhanced.
         precision: that was computed in; None where the clip does not say and was not made on a CPU.
     """
 
@@ -69,6 +70,7 @@ class Origin:
     precision: str | None = None
     kernels: str = PLAIN
     linears: LinearChoice | None = None
+    enhancement: Fields | None = None
 
 
 def origin_of_versions() -> dict[str, object]:
@@ -135,6 +137,7 @@ def read_origin(path: Path) -> Origin:
         ),
         quantization=record.text("quantization") if "quantization" in record else None,
         precision=recorded_precision(record.values, record.where),
+        enhancement=record.fields("enhancement") if "enhancement" in record else None,
         **_kernels(record),
     )
 

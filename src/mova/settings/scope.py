@@ -75,9 +75,12 @@ class Scope:
         ]
         return found
 
+    def strange_words(self, prompt: str) -> list[str]:
+        """Return the words of a prompt that are not of the model's captions; none where it does not say its words."""
+        return [word for word in _words_of(prompt) if word not in self.words] if self.words else []
+
     def _of_prompt(self, prompt: str) -> list[str]:
-        words = list(dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower())))
-        strange = [word for word in words if word not in self.words] if self.words else []
+        words, strange = _words_of(prompt), self.strange_words(prompt)
         found = []
         if strange:
             more = f" and {len(strange) - _MOST_NAMED} more" if len(strange) > _MOST_NAMED else ""
@@ -123,6 +126,10 @@ def read_scope(folder: Path) -> Scope:
         last_image_alone=record.flag("last_image_alone", True),
         image_colours=tuple((red, green, blue) for red, green, blue in _whole(record, "image_colours", 3)),
     )
+
+
+def _words_of(prompt: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower())))
 
 
 def _whole(record: Fields, key: str, length: int) -> list[tuple[Any, ...]]:

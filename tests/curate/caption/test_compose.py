@@ -3,9 +3,9 @@
 import pytest
 
 from mova.curate.caption.compose import compose, sentence, speech_text, with_subtitles_note
-from mova.curate.caption.instructions import NO_SUBTITLES
-from mova.curate.caption.merge_check import faults
 from mova.curate.caption.reports import Utterance
+from mova.endpoints.quotations import faults
+from mova.names import NO_SUBTITLES
 
 SAID = Utterance(speaker="a young woman", language="French", delivery="whispering", words='Il a dit "non"')
 

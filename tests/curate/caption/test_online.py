@@ -7,13 +7,13 @@ import pytest
 
 from fake_endpoint import TurnedClock, cut, hangs, says, status
 from mova.curate.caption.compose import speech_text
-from mova.curate.caption.instructions import NO_SUBTITLES
 from mova.curate.caption.online import OnlineCaptioner
 from mova.curate.caption.reports import Utterance
 from mova.curate.records import State
 from mova.endpoints.budget import MemoryBudget
 from mova.endpoints.client import Shared
 from mova.errors import StageError
+from mova.names import NO_SUBTITLES
 from mova.scorers.base import Absence, Score
 from shared_captions import HEARD, SEEN, WORDS, asked, clip, merged, plays, section, speech, visual, write_media
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mova.curate.caption.instructions import NO_SUBTITLES
 from mova.curate.caption.reports import Utterance
+from mova.names import NO_SUBTITLES
 
 _END_MARKS: Final = '.!?…。！？"”」』'
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-NO_SUBTITLES: Final = "This video has no subtitles."
-"""The sentence that captions of clips without burned-in text carried when the published model learned from them."""
+from mova.names import NO_SUBTITLES
 
 VISUAL: Final = """\
 You are given frames of one short clip, in order, with the time of each. Report what the clip shows.

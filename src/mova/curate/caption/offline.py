@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mova.curate.caption.evidence import union, value, voice_spans, without_text
-from mova.curate.caption.instructions import NO_SUBTITLES
 from mova.curate.records import Caption, ClipRecord
+from mova.names import NO_SUBTITLES
 from mova.scorers.base import Span
 
 # Mean optical flow in pixels from frame to frame, at 4 per second and 144 lines.

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from mova.curate.caption.instructions import MERGE, SPEECH, VISUAL, frames_request, merge_repair, speech_request
 from mova.curate.caption.media import Shown
-from mova.curate.caption.merge_check import faults
 from mova.curate.caption.reports import MergeReport, SpeechReport, Utterance, VisualReport
 from mova.endpoints.client import Client
 from mova.endpoints.messages import Audio, Message, assistant, system, user
 from mova.endpoints.outcomes import Answer, Outcome, Reply
-
-# How a model begins that declines in plain words, where a caption was asked for.
-_DECLINES: Final = ("i'm sorry", "i am sorry", "i cannot", "i can't", "i'm unable", "i am unable", "抱歉", "对不起")
-_LONGEST_DECLINE: Final = 400
+from mova.endpoints.quotations import faults
+from mova.endpoints.replies import declines
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ async def write_audio(client: Client, audio: Audio, request: str, label: str) ->
         label: for the record of the call.
     """
     reply = await client.chat([user(*([request] if request else []), audio)], label)
-    if reply.outcome is Outcome.OK and _declines(reply.text):
+    if reply.outcome is Outcome.OK and declines(reply.text):
         return replace(reply, outcome=Outcome.REFUSED, text="", detail=reply.text)
     return reply
 
@@ -108,8 +104,3 @@ def _as_json(parts: Parts) -> str:
         ensure_ascii=False,
         indent=1,
     )
-
-
-def _declines(text: str) -> bool:
-    plain = text.strip().replace("’", "'").lower()
-    return len(plain) < _LONGEST_DECLINE and plain.startswith(_DECLINES)

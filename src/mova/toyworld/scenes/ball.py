@@ -13,6 +13,9 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import HEIGHT_WORDS_SAID, NO_SIZE, SIZE_WORDS
+from mova.toyworld.asked.parts import draw_fitting, find_background, find_colours, find_material
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event, SeenEvent
 from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
@@ -65,6 +68,14 @@ _SINGLE_SIZES: Final = {("red", "wood", "large"), ("purple", "metal", "small"), 
 FLOOR_WORDS: Final = {"wood": "a wooden floor", "metal": "a metal plate", "drum": "a drum skin"}
 TIMBRE_WORDS: Final = {"wood": "woody knocks", "metal": "ringing metal sounds", "drum": "drum beats"}
 _HEIGHT_WORDS: Final = {"low": "low down", "medium": "medium height", "high": "high up"}
+# What free wordings call a ball and what it does.
+BALL_WORDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("ball", "balls", "marble", "marbles", "球", "皮球", "弹珠", "小球"), 3),
+    **dict.fromkeys(("bounce", "bounces", "bouncing", "bounced", "弹跳", "蹦"), 2),
+    **dict.fromkeys(("fall", "falls", "falling", "drop", "drops", "dropped", "dropping"), 1),
+    **dict.fromkeys(("掉", "落", "落下", "弹", "弹起", "跳", "跳动", "蹦来蹦去", "跳来跳去", "弹来弹去"), 1),
+}
+NO_BALL: Final = ("雪球", "地球", "星球", "环球", "气球", "眼球", "弹钢琴", "弹奏", "弹琴", "弹出")
 _SEEN: Final = (
     "A {size} {colour} ball falls from {height} onto {floor} and bounces in front of a {background} wall.",
     "In front of a {background} wall, a {size} {colour} ball drops from {height} and bounces on {floor}.",
@@ -94,6 +105,9 @@ class BallScene(Scene):
 
     kind: ClassVar[str] = "ball"
     held_out: ClassVar[frozenset[Combination]] = frozenset(_WHOLE_PAIRS | _SINGLE_SIZES)
+    words: ClassVar[Mapping[str, int]] = BALL_WORDS
+    other_words: ClassVar[tuple[str, ...]] = NO_BALL
+    summary: ClassVar[str] = "a ball bounces on wood, metal or a drum"
 
     colour: str
     material: str
@@ -124,6 +138,33 @@ class BallScene(Scene):
         while any(event.time_s >= LAST_EVENT_S for event in scene.events(REFERENCE_DURATION_S)):
             scene = replace(scene, restitution=float(rng.uniform(*RESTITUTION)))
         return scene
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> BallScene:
+        """Return the ball that a free wording asks for."""
+        said.find(dict.fromkeys(cls.words, True), beside=cls.other_words)
+        background = find_background(said)
+        material = find_material(said)
+        colours = list(dict.fromkeys(found.value for found in find_colours(said)))
+        if len(colours) > 1:
+            said.problems.append(f"a ball has one colour: {colours[0]} and not {' or '.join(colours[1:])}")
+        heights = said.find(HEIGHT_WORDS_SAID)
+        sizes = [found.value for found in said.find(SIZE_WORDS, beside=NO_SIZE)]
+
+        def draw(seed: int, rng: np.random.Generator) -> BallScene:
+            scene = cls.sample(seed, rng)
+            return replace(
+                scene,
+                background=background or scene.background,
+                material=material or scene.material,
+                colour=colours[0] if colours else scene.colour,
+                size=sizes[0] if sizes else scene.size,
+            )
+
+        def fits(scene: BallScene) -> bool:
+            return not heights or scene.height_word == heights[0].value
+
+        return draw_fitting(seed, draw, fits)
 
     @property
     def sounding_colour(self) -> str:

@@ -5,12 +5,16 @@ The caption says which ball is let go first; when the other one follows is known
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import SIDE_WORDS, SIZE_WORDS, TWO_WORDS
+from mova.toyworld.asked.parts import by_side, draw_fitting, find_background, find_colours, find_material, first_side
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, discs, paint
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event, SeenEvent
 from mova.toyworld.reading.detect_audio import HeardEvent, detect_audio
@@ -40,6 +44,8 @@ MIN_GAP_S: Final = 0.13
 WAIT_S: Final = (0.1, 0.6)
 LEVEL_SHARE: Final = 0.7  # of a single ball's: two may ring at once
 
+_CLEAR_DROP: Final = 0.08
+_BALL_NOUNS: Final = ("ball", "balls", "marble", "marbles", "球", "皮球", "小球", "弹珠")
 _SEEN: Final = (
     "A {left} ball on the left and a {right} ball on the right bounce on {floor} before a {background} wall, "
     "the {first} one first.",
@@ -69,6 +75,9 @@ class BallsScene(Scene):
 
     kind: ClassVar[str] = "balls"
     held_out: ClassVar[frozenset[Combination]] = BallScene.held_out
+    words: ClassVar[Mapping[str, int]] = BallScene.words
+    other_words: ClassVar[tuple[str, ...]] = BallScene.other_words
+    summary: ClassVar[str] = "two balls bounce on one floor"
 
     material: str
     colours: tuple[str, str]
@@ -111,6 +120,48 @@ class BallsScene(Scene):
             heard = landings[landings < REFERENCE_DURATION_S]
             if heard[-1] < LAST_EVENT_S and np.diff(heard).min() >= MIN_GAP_S:
                 return scene
+
+    @classmethod
+    def likeness(cls, said: Said) -> int:
+        """Return one more than for a single ball where two are meant, else 0."""
+        one = BallScene.likeness(said)
+        copy = Said(said.text)
+        colours = {found.value for found in find_colours(copy)}
+        sides = {found.value for found in copy.find(SIDE_WORDS)}
+        are_two = copy.has((*TWO_WORDS, "balls", "marbles")) or len(colours) > 1 or len(sides) > 1
+        return one + 1 if one and are_two and copy.has(_BALL_NOUNS) else 0
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> BallsScene:
+        """Return the two balls that a free wording asks for."""
+        said.find(dict.fromkeys((*cls.words, *TWO_WORDS), True), beside=cls.other_words)
+        background = find_background(said)
+        material = find_material(said)
+        found = find_colours(said)
+        left, right = by_side(said, found)
+        first = first_side(said, (left, right))
+        sizes = [size.value for size in said.find(SIZE_WORDS)]
+        if len({one.value for one in found}) > 2:
+            said.problems.append(f"there are two balls, {left} and {right}: the other colours are left out")
+
+        def draw(seed: int, rng: np.random.Generator) -> BallsScene:
+            scene = cls.sample(seed, rng)
+            left_one, right_one = left or scene.colours[0], right or scene.colours[1]
+            return replace(
+                scene,
+                background=background or scene.background,
+                material=material or scene.material,
+                colours=(left_one, right_one),
+                sizes=(sizes[0], sizes[-1]) if sizes else scene.sizes,
+            )
+
+        def fits(scene: BallsScene) -> bool:
+            first_at = SIDES.index(scene.first_side)
+            # Who is let go first also falls less deep, so that the first frame says so too.
+            is_clear = scene.drops[first_at] < scene.drops[1 - first_at] - _CLEAR_DROP
+            return is_clear and len(set(scene.colours)) == 2 and first in (None, scene.first_side)
+
+        return draw_fitting(seed, draw, fits)
 
     @property
     def balls(self) -> tuple[BallScene, BallScene]:

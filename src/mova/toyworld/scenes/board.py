@@ -6,7 +6,7 @@ begun. A digit is said as a row of vowels of equal length. The shipped model has
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -177,6 +177,10 @@ class BoardScene(Scene):
 
     kind: ClassVar[str] = "board"
     in_default: ClassVar[bool] = False
+    words: ClassVar[Mapping[str, int]] = dict.fromkeys(
+        ("board", "whiteboard", "blackboard", "digit", "digits", "白板", "黑板", "写数字", "数字"), 5
+    )
+    summary: ClassVar[str] = "digits are written on a board and said"
     held_out: ClassVar[frozenset[Combination]] = frozenset(
         (digit, DIGITS[(at + 3) % len(DIGITS)]) for at, digit in enumerate(DIGITS)
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import COLOUR_WORDS, SIDE_WORDS, TWO_WORDS, VOICE_WORDS
+from mova.toyworld.asked.parts import by_side, draw_fitting, find_background, find_colours, fit_row
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, vertical_gradient
 from mova.toyworld.event import Event, SeenEvent
 from mova.toyworld.mouth import SKIN_RGB, Face, draw_vowels, mouth_size
@@ -17,7 +22,7 @@ from mova.toyworld.reading.detect_mouth import Place, hat_colours, mouth_box, sp
 from mova.toyworld.reading.detect_voice import detect_voice
 from mova.toyworld.reading.measures import colours_of, signs_agree, signs_in_order, sounds_agree
 from mova.toyworld.reading.observation import Measures, Observation, VideoReading
-from mova.toyworld.scenes.face import VOICE_LEVEL, draw_turns
+from mova.toyworld.scenes.face import FACE_WORDS, NO_FACE, VOICE_LEVEL, VOWEL_WORDS, draw_turns, find_vowels
 from mova.toyworld.scenes.scene import Combination, Scene
 from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, SIDES, VOICE_HZ, VOWEL_WORD
 from mova.toyworld.wording import in_row
@@ -33,6 +38,12 @@ DUET_PLACES: Final[tuple[Place, ...]] = tuple(
     (x, FACES_Y, FACES_RADIUS, side) for x, side in zip(FACES_X, SIDES, strict=True)
 )
 
+# What says that two speak, beside the words for a face.
+_TALK: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("conversation", "dialogue", "dialog", "take turns", "taking turns", "in turn"), 3),
+    **dict.fromkeys(("each other", "chat", "chatting", "对话", "轮流", "交谈", "聊天", "对讲"), 3),
+    **dict.fromkeys(("一问一答", "一唱一答", "互相", "你一句我一句"), 3),
+}
 _SEEN: Final = (
     "Faces with a {left} and a {right} hat before a {background} wall speak in turn: {sides}.",
     "Before a {background} wall, two faces with a {left} and a {right} hat take turns: {sides}.",
@@ -61,6 +72,9 @@ class DuetScene(Scene):
     kind: ClassVar[str] = "duet"
     held_out: ClassVar[frozenset[Combination]] = frozenset({("left", "low", "i"), ("right", "low", "u")})
     changing: ClassVar[Changing] = Changing(boxes=tuple(mouth_box(place) for place in DUET_PLACES))
+    words: ClassVar[Mapping[str, int]] = {**FACE_WORDS, **_TALK}
+    other_words: ClassVar[tuple[str, ...]] = NO_FACE
+    summary: ClassVar[str] = "two faces take turns in saying vowels"
 
     hats: tuple[str, str]
     skins: tuple[str, str]
@@ -92,6 +106,51 @@ class DuetScene(Scene):
             times_s=times_s,
             ends_s=ends_s,
         )
+
+    @classmethod
+    def likeness(cls, said: Said) -> int:
+        """Return more than for a single face where two are meant, else 0."""
+        both = said.weigh(cls.words, cls.other_words)
+        copy = Said(said.text)
+        speakers = [{one.value for one in found} for found in (copy.find(SIDE_WORDS), copy.find(VOICE_WORDS))]
+        are_two = copy.has((*TWO_WORDS, *_TALK, "faces", "people")) or any(len(one) > 1 for one in speakers)
+        return both + 1 if both and are_two else 0
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> DuetScene:
+        """Return the two faces that a free wording asks for."""
+        said.find(dict.fromkeys((*cls.words, *TWO_WORDS), True), beside=cls.other_words)
+        background = find_background(said)
+        hats = by_side(said, find_colours(said))
+        voices = by_side(said, said.find(VOICE_WORDS))
+        if voices[0] and voices[0] == voices[1]:
+            said.problems.append(
+                "one of two voices is low and the other high: the second one differs from what is asked"
+            )
+        find_vowels(said)
+        sides, vowels = _turns(said, hats, voices)
+        row = fit_row(said, list(zip(sides, vowels, strict=True)), NUM_TURNS, "turns")
+
+        def draw(seed: int, rng: np.random.Generator) -> DuetScene:
+            scene = cls.sample(seed, rng)
+            if len(row) == len(scene.sides):
+                asked = zip(scene.sides, scene.vowels, row, strict=True)
+                turns = [(turn[0] or side, turn[1] or vowel) for side, vowel, turn in asked]
+                scene = replace(scene, sides=tuple(side for side, _ in turns), vowels=tuple(one for _, one in turns))
+            low = voices[0] == "low" or voices[1] == "high"
+            spoken = ("low", "high") if low else ("high", "low")
+            return replace(
+                scene,
+                background=background or scene.background,
+                hats=(hats[0] or scene.hats[0], hats[1] or scene.hats[1]),
+                voices=spoken if any(voices) else scene.voices,
+            )
+
+        def fits(scene: DuetScene) -> bool:
+            is_whole = len(set(scene.sides)) == len(set(scene.hats)) == 2
+            return is_whole and (not row or len(row) == len(scene.sides)) and _differ(scene.vowels)
+
+        return draw_fitting(seed, draw, fits)
 
     @property
     def faces(self) -> tuple[Face, Face]:
@@ -187,3 +246,29 @@ class DuetScene(Scene):
 
     def _voice_seen(self, event: SeenEvent) -> str | None:
         return None if event.side is None else self.voice_of(event.side)
+
+
+def _turns(
+    said: Said, hats: tuple[str | None, str | None], voices: tuple[str | None, str | None]
+) -> tuple[list[str], list[str]]:
+    """Return who speaks and what, "" where it is left open: each vowel belongs to the speaker named last before it."""
+    named = {**SIDE_WORDS, **VOWEL_WORDS, **VOICE_WORDS, **COLOUR_WORDS}
+    speaker, sides, vowels = "", list[str](), list[str]()
+    for one in said.find(named):
+        word = said.text[one.start : one.end]
+        if word in VOWEL_WORDS:
+            sides.append(speaker)
+            vowels.append(one.value)
+        elif one.value in SIDES:
+            speaker = one.value
+        elif one.value in hats and word in COLOUR_WORDS:
+            speaker = SIDES[hats.index(one.value)]
+        elif one.value in voices:
+            speaker = SIDES[voices.index(one.value)]
+    if not any(sides):  # who says what is left open: they take turns
+        sides = [SIDES[turn % 2] for turn in range(len(vowels))]
+    return sides, vowels
+
+
+def _differ(vowels: tuple[str, ...]) -> bool:
+    return all(one != other for one, other in pairwise(vowels))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Final, Self
@@ -9,6 +11,9 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import VOICE_WORDS, several
+from mova.toyworld.asked.parts import draw_fitting, find_background, find_colours, fit_count, fit_row
+from mova.toyworld.asked.said import Found, Said
 from mova.toyworld.draw import Viewport, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event
 from mova.toyworld.mouth import SKIN_RGB, Face, draw_vowels, mouth_size
@@ -36,6 +41,26 @@ VOICE_LEVEL: Final = 0.6
 
 FACE_PLACES: Final[tuple[Place, ...]] = ((FACE_X, FACE_Y, FACE_RADIUS, None),)
 
+# What free wordings call somebody who speaks, and what the voices of the toy world can say.
+FACE_WORDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("face", "faces", "head", "mouth", "脸", "人脸", "面孔", "嘴", "嘴巴", "头像"), 3),
+    **dict.fromkeys(
+        ("man", "woman", "person", "people", "girl", "boy", "lady", "guy", "child", "kid", "men", "women"), 2
+    ),
+    **dict.fromkeys(
+        ("人", "男人", "女人", "男孩", "女孩", "男的", "女的", "孩子", "小孩", "妈妈", "爸爸", "男子", "女子"), 2
+    ),
+    **dict.fromkeys(("says", "say", "saying", "speaks", "speak", "speaking", "talks", "talk", "talking", "sings"), 2),
+    **dict.fromkeys(("voice", "voices", "vowel", "vowels", "说", "说话", "讲", "讲话", "发出", "声音", "喊", "唱"), 1),
+    **dict.fromkeys(("hat", "hats", "cap", "caps", "帽", "帽子", "戴"), 1),
+}
+NO_FACE: Final = ("有人", "机器人", "clock face", "木头人")
+VOWEL_WORDS: Final[Mapping[str, str]] = several(
+    a="ah|aah|aa|啊|阿|呀", e="eh|诶|欸|哎", i="ee|eee|咿|依|衣", o="oh|ooh|哦|喔|噢|奥", u="oo|uh|呜|乌|唔|屋"
+)
+_QUOTES: Final = '"“”„«»「」『』 '
+_QUOTED: Final = re.compile(r"[\"“„][^\"“”„]*[\"”]|«[^«»]*»|「[^「」]*」|『[^『』]*』")
+_COUNTED: Final = ("vowels", "times", "sounds", "syllables", "个音", "声", "次", "个元音")
 _SEEN: Final = (
     "A face with a {hat} hat in front of a {background} wall opens its mouth and says {vowels}.",
     "In front of a {background} wall, a face under a {hat} hat speaks: {vowels}.",
@@ -65,6 +90,9 @@ class FaceScene(Scene):
         {("low", "a", "u"), ("low", "e", "o"), ("high", "i", "a"), ("high", "u", "e")}
     )
     changing: ClassVar[Changing] = Changing(boxes=tuple(mouth_box(place) for place in FACE_PLACES))
+    words: ClassVar[Mapping[str, int]] = FACE_WORDS
+    other_words: ClassVar[tuple[str, ...]] = NO_FACE
+    summary: ClassVar[str] = "a face in a hat says vowels (ah, eh, ee, oh, oo)"
 
     hat: str
     skin: str
@@ -88,6 +116,33 @@ class FaceScene(Scene):
             times_s=times_s,
             ends_s=ends_s,
         )
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> FaceScene:
+        """Return the speaking face that a free wording asks for."""
+        said.find(dict.fromkeys(cls.words, True), beside=cls.other_words)
+        background = find_background(said)
+        hats = [found.value for found in find_colours(said)]
+        voices = [found.value for found in said.find(VOICE_WORDS)]
+        count = fit_count(said, said.count_of(_COUNTED), NUM_VOWELS, "vowels")
+        row = fit_row(said, [found.value for found in find_vowels(said)], NUM_VOWELS, "vowels")
+
+        def draw(seed: int, rng: np.random.Generator) -> FaceScene:
+            scene = cls.sample(seed, rng)
+            if len(row) == len(scene.vowels):
+                scene = replace(scene, vowels=tuple(row))
+            return replace(
+                scene,
+                background=background or scene.background,
+                hat=hats[0] if hats else scene.hat,
+                voice=voices[0] if voices else scene.voice,
+            )
+
+        def fits(scene: FaceScene) -> bool:
+            asked = scene.vowels[: len(row)] == tuple(row)
+            return asked and len(scene.vowels) == (len(row) if len(row) > 1 else count or len(scene.vowels))
+
+        return draw_fitting(seed, draw, fits)
 
     @property
     def face(self) -> Face:
@@ -155,6 +210,17 @@ class FaceScene(Scene):
     def with_skins(self, left: str, right: str) -> FaceScene:  # noqa: ARG002 (one face)
         """Return the scene with the left one of two skins."""
         return replace(self, skin=left)
+
+
+def find_vowels(said: Said) -> list[Found[str]]:
+    """Return the vowels that a wording names; says which quoted words no voice of the toy world can say."""
+    found = said.find(VOWEL_WORDS)
+    for match in said.match(_QUOTED):
+        words = match[0].strip(_QUOTES)
+        if words and not any(match.start() <= one.start < match.end() for one in found):
+            known = ", ".join(VOWEL_WORD.values())
+            said.problems.append(f'"{words[:40]}" cannot be said: the voices of the toy world say only {known}')
+    return found
 
 
 def draw_turns(rng: np.random.Generator, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

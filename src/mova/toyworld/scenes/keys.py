@@ -5,13 +5,18 @@ A pressed key lights up at once and fades, so that the brightness of the next fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import FALLING_WORDS, RISING_WORDS, several
+from mova.toyworld.asked.parts import draw_fitting, find_background, fit_count, fit_row
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, fill_below, rounded_box, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event, SeenEvent
 from mova.toyworld.reading.background import Changing
@@ -48,6 +53,31 @@ FIRST_NOTE_S: Final = (0.15, 0.45)
 INTERVAL_S: Final = (0.28, 0.6)
 NOTE_LEVEL: Final = 0.6
 
+# What free wordings call the instrument, its parts and its notes.
+_WORDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("piano", "keyboard", "钢琴", "电子琴", "琴键", "钢琴键", "弹钢琴", "弹琴"), 4),
+    **dict.fromkeys(("piano key", "piano keys", "white keys", "keys", "key", "键盘"), 3),
+    **dict.fromkeys(("弹奏", "弹出", "light up", "lights up", "亮起来", "亮起", "亮"), 1),
+}
+_OTHER: Final = ("敲键盘",)
+_NOTE_WORDS: Final[Mapping[str, str]] = several(
+    do="do|doh|哆|多",
+    re="re|ray|来|瑞",
+    mi="mi|咪|米",
+    fa="fa|发|法",
+    sol="sol|so|soh|嗦|唆|索",
+    la="la|拉|啦",
+    ti="ti|si|西|希",
+)
+# Letters of the scale of C: capital ones in a row, so that an article is none; and digits of numbered notation.
+_LETTER: Final = re.compile(
+    r"(?<![\w#♯♭])([A-G])([#♯♭]?)(?![\w'])(?=\s*(?:[,，、;；.。:–→>-]|$|then\b|and\b|to\b|和|再|[A-G](?!\w)))"
+)
+_DIGITS: Final = re.compile(r"(?<![\w.])[1-7](?:[\s,，、-]*[1-7]){1,20}(?![\w.])")
+_SHARP: Final = re.compile(r"\b[A-G](?:[#♯♭]|[- ](?:sharp|flat)\b)|升[a-gA-G]|降[a-gA-G]")
+_LETTER_NOTE: Final = dict(zip("CDEFGAB", NOTES, strict=True))
+_MELODY: Final = ("melody", "tune", "song", "music", "曲子", "旋律", "音乐", "曲", "乐曲")
+_COUNTED: Final = ("notes", "note", "tones", "keys", "times", "个音", "个音符", "个键", "下", "声")
 _SEEN: Final = (
     "The white keys of a piano in front of a {background} wall light up in turn: {notes}.",
     "In front of a {background} wall, piano keys light up one after another: {notes}.",
@@ -72,6 +102,9 @@ class KeysScene(Scene):
     kind: ClassVar[str] = "keys"
     held_out: ClassVar[frozenset[Combination]] = frozenset({("do", "sol"), ("mi", "fa"), ("la", "re"), ("ti", "mi")})
     changing: ClassVar[Changing] = Changing(bands=((CASE_TOP, CASE_BOTTOM),))
+    words: ClassVar[Mapping[str, int]] = _WORDS
+    other_words: ClassVar[tuple[str, ...]] = _OTHER
+    summary: ClassVar[str] = "piano keys play notes of do re mi fa sol la ti"
 
     keys: tuple[int, ...]
     times_s: tuple[float, ...]
@@ -93,6 +126,32 @@ class KeysScene(Scene):
             keys=tuple(keys),
             times_s=tuple(float(time_s) for time_s in times),
         )
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> KeysScene:
+        """Return the melody on keys that a free wording asks for."""
+        said.find(dict.fromkeys((*cls.words, *_MELODY), True), beside=cls.other_words)
+        background = find_background(said)
+        if said.match(_SHARP, keeps_case=True):
+            said.problems.append("the piano has white keys only: sharp and flat notes are left out")
+        count = fit_count(said, said.count_of(_COUNTED), NUM_NOTES, "notes")
+        notes = _notes(said)
+        if not notes:
+            falls, rises = said.has(FALLING_WORDS), said.has(RISING_WORDS)
+            notes = list(NOTES[::-1] if falls else NOTES) if falls or rises else []
+        row = fit_row(said, notes, NUM_NOTES, "notes")
+
+        def draw(seed: int, rng: np.random.Generator) -> KeysScene:
+            scene = cls.sample(seed, rng)
+            if len(row) == len(scene.keys):
+                scene = replace(scene, keys=tuple(NOTES.index(note) for note in row))
+            return replace(scene, background=background or scene.background)
+
+        def fits(scene: KeysScene) -> bool:
+            asked = scene.notes[: len(row)] == tuple(row)
+            return asked and len(scene.keys) == (len(row) if len(row) > 1 else count or len(scene.keys))
+
+        return draw_fitting(seed, draw, fits)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -176,6 +235,15 @@ class KeysScene(Scene):
             material_right=most([event.timbre for event in found.heard]) == KEY,
             order_right=notes_in_order(found, self.notes, _note_of),
         )
+
+
+def _notes(said: Said) -> list[str]:
+    """Return the notes that a wording names, by syllables, letters or digits, whichever names most."""
+    letters = [match[1] for match in said.match(_LETTER, keeps_case=True) if not match[2]]
+    digits = [digit for match in said.match(_DIGITS) for digit in match[0] if digit.isdecimal()]
+    syllables = [found.value for found in said.find(_NOTE_WORDS)]
+    named = (syllables, [_LETTER_NOTE[one] for one in letters], [NOTES[int(one) - 1] for one in digits])
+    return max(named, key=len)
 
 
 def key_x(key: int) -> float:

@@ -6,13 +6,17 @@ struck.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.toyworld.asked.lexicon import FALLING_WORDS, RISING_WORDS
+from mova.toyworld.asked.parts import draw_fitting, find_background, find_colours, fit_count, fit_row
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, discs, fill_below, paint, rods, rounded_box, vertical_gradient
 from mova.toyworld.event import LAST_EVENT_S, Event, SeenEvent
 from mova.toyworld.reading.background import MARGIN, Changing
@@ -53,6 +57,28 @@ STRIKE_LEVEL: Final = 0.55
 
 HEAD_DISC: Final = Disc(reach=0.075, above=BAR_TOP, has_stick=True)
 
+# What free wordings call the instrument and its parts.
+_WORDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("mallet", "mallets", "xylophone", "glockenspiel", "marimba", "vibraphone"), 4),
+    **dict.fromkeys(("木琴", "铝板琴", "钟琴", "钢片琴", "马林巴", "木槌", "琴槌", "小槌", "音条", "槌子", "槌"), 4),
+    **dict.fromkeys(("bar", "bars", "chime", "chimes"), 2),
+    **dict.fromkeys(("strike", "strikes", "struck", "hit", "hits", "敲", "敲击", "敲打"), 1),
+}
+_COUNTED: Final = (
+    "times",
+    "time",
+    "bars",
+    "notes",
+    "strikes",
+    "hits",
+    "tones",
+    "下",
+    "次",
+    "个音",
+    "声",
+    "个音条",
+    "根音条",
+)
 _SEEN: Final = (
     "A dark mallet strikes {bars} in front of a {background} wall; each bar lights up.",
     "In front of a {background} wall, a dark mallet plays {bars} of a row, which light up.",
@@ -79,6 +105,8 @@ class MalletScene(Scene):
     changing: ClassVar[Changing] = Changing(
         bands=((BAR_TOP - MARGIN, BAR_BOTTOM + MARGIN),), stick=(STICK_REACH[0], -STICK_REACH[1])
     )
+    words: ClassVar[Mapping[str, int]] = _WORDS
+    summary: ClassVar[str] = "a mallet plays bars of five colours"
 
     bars: tuple[int, ...]
     times_s: tuple[float, ...]
@@ -100,6 +128,30 @@ class MalletScene(Scene):
             bars=tuple(bars),
             times_s=tuple(float(time_s) for time_s in times),
         )
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> MalletScene:
+        """Return the melody on bars that a free wording asks for."""
+        said.find(dict.fromkeys(cls.words, True))
+        background = find_background(said)
+        colours = [found.value for found in find_colours(said)]
+        if not colours:
+            falls, rises = said.has(FALLING_WORDS), said.has(RISING_WORDS)
+            colours = list(COLOURS[::-1] if falls else COLOURS) if falls or rises else []
+        count = fit_count(said, said.count_of(_COUNTED), NUM_STRIKES, "strikes")
+        row = fit_row(said, colours, NUM_STRIKES, "strikes")
+
+        def draw(seed: int, rng: np.random.Generator) -> MalletScene:
+            scene = cls.sample(seed, rng)
+            if len(row) == len(scene.bars):
+                scene = replace(scene, bars=tuple(COLOURS.index(colour) for colour in row))
+            return replace(scene, background=background or scene.background)
+
+        def fits(scene: MalletScene) -> bool:
+            asked = scene.colours[: len(row)] == tuple(row)
+            return asked and len(scene.bars) == (len(row) if len(row) > 1 else count or len(scene.bars))
+
+        return draw_fitting(seed, draw, fits)
 
     def events(self, duration_s: float) -> tuple[Event, ...]:
         """Return the strikes of the first `duration_s` seconds."""

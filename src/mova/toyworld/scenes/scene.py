@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mova.errors import ConfigError
+from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import Event
 from mova.toyworld.reading.background import Changing
@@ -34,6 +35,9 @@ class Scene(ABC):
         in_default: whether it is drawn and measured where no kind is named; the shipped model knows these kinds.
         held_out: combinations that training can be kept from.
         changing: what of the frames is no background.
+        words: words of free wordings, English and Chinese, that mean this kind, by how much they say.
+        other_words: longer ones that contain some of those and mean something else.
+        summary: the kind in a few words, for who asked for something else.
 
     Attributes:
         seed: what the scene was drawn from; also chooses the caption's wording.
@@ -44,6 +48,9 @@ class Scene(ABC):
     in_default: ClassVar[bool] = True
     held_out: ClassVar[frozenset[Combination]] = frozenset()
     changing: ClassVar[Changing] = Changing()
+    words: ClassVar[Mapping[str, int]] = {}
+    other_words: ClassVar[tuple[str, ...]] = ()
+    summary: ClassVar[str] = ""
 
     seed: int
     background: str
@@ -52,6 +59,22 @@ class Scene(ABC):
     @abstractmethod
     def sample(cls, seed: int, rng: np.random.Generator) -> Self:
         """Return a random scene without an event near the end of a clip of the reference length."""
+
+    @classmethod
+    def likeness(cls, said: Said) -> int:
+        """Return how much a free wording speaks for this kind of scene; 0 for not at all."""
+        return said.weigh(cls.words, cls.other_words)
+
+    @classmethod
+    def from_said(cls, said: Said, seed: int) -> Scene:
+        """Return the scene that a free wording asks for; what it leaves open is drawn from the seed.
+
+        Args:
+            said: the wording, which is told what was changed and what its words were used for.
+            seed: of the scene.
+        """
+        said.find(dict.fromkeys(cls.words, True), beside=cls.other_words)
+        return cls.sample(seed, np.random.default_rng(seed))
 
     @abstractmethod
     def events(self, duration_s: float) -> tuple[Event, ...]:

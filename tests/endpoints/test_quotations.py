@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mova.curate.caption.merge_check import faults
+from mova.endpoints.quotations import faults
 
 
 @pytest.mark.parametrize(
