@@ -24,7 +24,8 @@ def test_options_get_the_caption_the_frame_and_the_record(tmp_path):
     assert "yellow" in found.prompt
     assert found.enhancement.original == "黄球在铁板上"
     assert found.files.image == tmp_path / "a.first.png"
-    assert Image.open(found.files.image).size == (64, 64)
+    with Image.open(found.files.image) as image:
+        assert image.size == (64, 64)
     assert notes[-1].startswith("first frame:")
     assert any(note.startswith("prompt: ") for note in notes)
 
