@@ -45,6 +45,9 @@ def enhance(
     from mova.media.frames import read_image
 
     chosen = read_settings(settings)
+    can_draw = chosen.images is not None or chosen.local_images is not None
+    if first_frame is not None and can_draw:
+        chosen = chosen.model_copy(update={"first_frame": True})
     pixels = None if image is None else read_image(image)
     wanted = model or (None if chosen.is_online else "mova-tiny")
     enhanced = run(text, pixels, chosen, model=wanted)

@@ -73,3 +73,9 @@ def test_faults_are_named(prompt, source, fault):
 def test_what_the_user_asked_for_and_what_is_said_may_name_stillness():
     prompt = 'A static camera films a man who says, "Hold still".\n\nThe audio shows his voice.'
     assert find_faults(prompt, Source("static camera, a man says “Hold still”")) == ()
+
+
+@pytest.mark.parametrize("text", ["“" * 8000, "'a" * 4000, "a@" * 9000, "www." * 4000, "x" * 30_000, '"a" ' * 3000])
+def test_hostile_texts_are_looked_through_quickly(text):
+    assert find_faults(text, Source(text[:8000]))
+    has_open_quote(text)

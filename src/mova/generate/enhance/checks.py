@@ -38,13 +38,15 @@ _STILL: Final = re.compile(
     r"perfectly|completely|absolutely) still)\b|静止|一动不动|定格|凝固|静态",
     re.IGNORECASE,
 )
-_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S{1,200}|[^\s@]{1,64}@[^\s@.]{1,64}\.\w+", re.IGNORECASE)
 _REMARK: Final = re.compile(
     r"^\s*(?:```|#{1,6}\s|[-*•]\s|\d+[.)]\s|\{|(?:sure|certainly|of course|here is|here's|here are|okay|prompt\s*:|"
     r"rewritten|enhanced prompt|好的|当然|以下是|提示词\s*[：:]))",
     re.IGNORECASE,
 )
 _LEAKED_WORDS: Final = 12
+# Several times the longest prompt: a text beyond it is no prompt, and is not worth looking into.
+_MOST_LETTERS: Final = 20_000
 _MOST_NAMED: Final = 3
 _FOREIGN_SHARE: Final = 0.3
 
@@ -70,6 +72,8 @@ class Source:
 
 def find_faults(prompt: str, source: Source) -> tuple[str, ...]:
     """Return what is wrong with a prompt, as whole sentences for who writes it anew; nothing where it is right."""
+    if len(prompt) > _MOST_LETTERS:
+        return (f"The prompt must have at most {source.most_words} words, and is far longer.",)
     found = list(quotation_faults(prompt, quoted_lines(source.request), source.texts))
     plain = _spaced(prompt)
     missing = [text for text in source.texts if _spaced(text) and _spaced(text) not in plain]
