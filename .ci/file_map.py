@@ -24,6 +24,7 @@ PHRASES = {
     "README.md": "what it is, how to start, where to go on",
     "benchmarks": "scripts that measure, and dated results with their command",
     "benchmarks/ablations": "one program: variants that differ in one setting, trained and measured",
+    "benchmarks/free_wordings.jsonl": "free wordings for the toy world, and what each asks for",
     "benchmarks/results": "one note per machine and month",
     "docs": "guides, decisions and results",
     "docs/guides": "how to do larger things",

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from mova.evaluate.subject import Shape, generate
+from mova.generate.enhance.run import enhance
 from mova.pipeline.load import load_pipeline
-from mova.settings.sampling import NOTHING_GIVEN
 from mova.settings.speed import SPEEDS
 from mova.toyworld import ClipScore, Scene, render, score_clip
 from mova.toyworld.asked.ask import ask_scene
@@ -110,11 +110,12 @@ def measure(
     shape = Shape(chosen.height, chosen.num_frames, chosen.frame_rate, pipeline.codec_geometry.sample_rate)
     for wording in wordings:
         scene = ask_scene(wording.text).scene
+        settings = enhance(wording.text, model=model).settings
         wrong = differences(scene, wording.asked)
         if wrong or scene is None:
             yield wording, wrong, wrong
             continue
-        clip = generate(pipeline, render(scene, **vars(shape)), "frame", seed, NOTHING_GIVEN, speed)
+        clip = generate(pipeline, render(scene, **vars(shape)), "frame", seed, settings, speed)
         score = score_clip(scene, clip)
         yield wording, missed(score, wording.asked), missed(score, wording.asked, strict=True)
 

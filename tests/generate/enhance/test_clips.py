@@ -47,3 +47,12 @@ def test_users_are_told_of_a_fallback_first():
 def test_a_frame_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(MuxError, match="first frame"):
         write_frame(np.zeros((4, 4, 3), np.uint8), tmp_path / "none" / "a.png")
+
+
+def test_settings_that_suit_the_text_are_taken_where_none_are_given(tmp_path):
+    asked = ClipOptions(prompt="a green ball on wood")
+    assert enhancer([]).enhance(asked, tmp_path / "a.png").settings.guidance_scale == 2.0
+    own = ClipOptions(prompt="a green ball on wood", settings=GivenSettings(guidance_scale=5.0))
+    assert enhancer([]).enhance(own, tmp_path / "a.png").settings.guidance_scale == 5.0
+    plain = ClipOptions(prompt="a red ball on wood")
+    assert enhancer([]).enhance(plain, tmp_path / "a.png").settings.guidance_scale is None

@@ -52,15 +52,16 @@ class Enhancer:
         given = files.image or files.video
         image = None if files.image is None else read_image(files.image)
         # A given video is all of the picture: its first frame must not be made up.
-        settings = self.settings if given is None else self.settings.model_copy(update={"first_frame": False})
-        enhanced = enhance(options.prompt or "", image, settings, model=self.folder, size=size)
+        who = self.settings if given is None else self.settings.model_copy(update={"first_frame": False})
+        enhanced = enhance(options.prompt or "", image, who, model=self.folder, size=size)
         for line in lines_of(enhanced):
             self.on_note(line)
         if enhanced.first_frame is not None and given is None:
             write_frame(enhanced.first_frame, frame_path)
             files = replace(files, image=frame_path)
             self.on_note(f"first frame: {frame_path}")
-        return replace(options, prompt=enhanced.text, files=files, enhancement=enhanced.record())
+        settings = options.settings.over(enhanced.settings)
+        return replace(options, prompt=enhanced.text, files=files, settings=settings, enhancement=enhanced.record())
 
 
 def lines_of(enhanced: Enhanced) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields
+from mova.settings.sampling import NOTHING_GIVEN, GivenSettings
 
 MOST_LETTERS = 8000
 """Of a text that is enhanced: several pages, and far more than a model reads."""
@@ -103,6 +104,7 @@ class Enhanced:
         is_fallback: whether `text` is the user's own, since nothing better could be made.
         frame_description: of the first frame; None where nobody looked at it.
         first_frame: (H, W, 3) uint8 that was made for the text; None where none was.
+        settings: sampling settings that suit the text better than the model's own; few texts have any.
         provider: who wrote the text: "toy world", "offline", or the host of the endpoint.
         model: name of the text model; "" without one.
         calls: all calls, in order.
@@ -115,6 +117,7 @@ class Enhanced:
     is_fallback: bool = False
     frame_description: FrameDescription | None = None
     first_frame: NDArray[np.uint8] | None = field(default=None, repr=False)
+    settings: GivenSettings = NOTHING_GIVEN
     provider: str = "offline"
     model: str = ""
     calls: tuple[Call, ...] = ()
@@ -129,6 +132,7 @@ class Enhanced:
             "problems": list(self.problems),
             "frame_description": None if self.frame_description is None else asdict(self.frame_description),
             "calls": [asdict(call) for call in self.calls],
+            "settings": self.settings.values(),
             "first_frame": None if frame is None else [frame.shape[1], frame.shape[0]],
         }
 

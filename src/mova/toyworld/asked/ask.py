@@ -22,12 +22,14 @@ class Asked:
         caption: of the scene; "" without one.
         changes: what was taken in place of what the wording says.
         problems: what of it is not shown.
+        held_out: whether the scene has a combination that training was kept from.
     """
 
     scene: Scene | None
     caption: str
     changes: tuple[str, ...]
     problems: tuple[str, ...]
+    held_out: bool = False
 
 
 def ask_scene(text: str, *, kinds: Sequence[str] = DEFAULT_KINDS) -> Asked:
@@ -46,8 +48,10 @@ def ask_scene(text: str, *, kinds: Sequence[str] = DEFAULT_KINDS) -> Asked:
         return Asked(None, "", (), (f"{strange} that can be shown ({known})",))
     scene = SCENES[kind].from_said(said, seed_of(text))
     said.name_left_over()
-    if has_held_out_combination(scene):
+    held_out = has_held_out_combination(scene)
+    if held_out:
         said.problems.append(
             "a combination that was kept out of the training of mova-tiny: a note or a sign may be another"
         )
-    return Asked(scene, caption(scene), tuple(dict.fromkeys(said.changes)), tuple(dict.fromkeys(said.problems)))
+    changes, problems = (tuple(dict.fromkeys(lines)) for lines in (said.changes, said.problems))
+    return Asked(scene, caption(scene), changes, problems, held_out)
