@@ -55,6 +55,9 @@ def test_the_same_wording_is_the_same_scene_whatever_its_case():
         ("红球在木板上弹跳，下着雨", "雨"),
         ('a man says "good morning"', '"good morning" cannot be said'),
         ("red, green and blue balls bounce on wood", "the other colours are left out"),
+        ("two yellow balls on wood", "never alike"),
+        ("three balls bounce", "3 balls became 2"),
+        ("a face says oh", "further vowels are chosen"),
         ("a blue ball on a metal plate", "kept out of the training"),
     ],
 )
@@ -65,7 +68,16 @@ def test_what_cannot_be_shown_is_said(text, said):
 
 
 @pytest.mark.parametrize(
-    "text", ["a cat sleeps in the sun", "夕阳下的城市", "Ein Hund bellt.", "Это прекрасный день", "🙂", "12"]
+    "text",
+    [
+        "a cat sleeps in the sun",
+        "夕阳下的城市",
+        "Ein Hund bellt.",
+        "Это прекрасный день",
+        "🙂",
+        "12",
+        "somebody hits a drum",
+    ],
 )
 def test_a_text_without_a_scene_says_what_there_is(text):
     asked = ask_scene(text)
@@ -94,3 +106,10 @@ def test_strange_texts_end_quickly_in_a_scene_or_in_none(text):
         ask_scene(text)
     except ConfigError:
         pytest.fail("every text is answered")
+
+
+def test_only_what_was_measured_asks_for_another_guidance_scale():
+    assert ask_scene("a green ball on wood").guidance_scale == 2.0
+    assert ask_scene("a red ball on wood").guidance_scale is None
+    assert ask_scene("a piano plays mi fa sol").guidance_scale is None
+    assert ask_scene("大红球").scene.size == "large"

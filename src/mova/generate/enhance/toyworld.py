@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from mova.generate.enhance.enhanced import Enhanced
-from mova.settings.sampling import NOTHING_GIVEN, GivenSettings
+from mova.settings.sampling import GivenSettings
 from mova.settings.scope import Scope, read_scope
 from mova.toyworld.asked.ask import ask_scene
 from mova.toyworld.render import first_frame, render
@@ -14,9 +14,6 @@ from mova.toyworld.scenes.registry import DEFAULT_KINDS
 from mova.weights.locate import local_model
 
 PROVIDER: Final = "toy world"
-# With the model's own scale a combination that it never saw is drawn in the colours that it knows instead of those of
-# the first frame: benchmarks/results/enhance_mova-tiny_202611.md.
-HELD_OUT_SETTINGS: Final = GivenSettings(guidance_scale=2.0)
 DEFAULT_SIZE: Final = (128, 128)
 # Words of its captions that a model knows when it knows the toy world's scenes.
 _TOY_WORDS: Final = frozenset({"ball", "mallet", "keys", "face", "audio"})
@@ -55,13 +52,13 @@ def enhance_for_toy_world(
         return Enhanced(text, text, problems=asked.problems, is_fallback=True, provider=PROVIDER)
     is_caption = "the audio " in text.lower() and not scope.strange_words(text)
     changes = asked.changes
-    if asked.held_out:
-        changes += (f"guidance scale {HELD_OUT_SETTINGS.guidance_scale:g}, so that the first frame keeps its colours",)
+    if asked.guidance_scale is not None:
+        changes += (f"guidance scale {asked.guidance_scale:g}, so that the first frame keeps its colours",)
     return Enhanced(
         text if is_caption else asked.caption,
         text,
         changes=changes,
-        settings=HELD_OUT_SETTINGS if asked.held_out else NOTHING_GIVEN,
+        settings=GivenSettings(guidance_scale=asked.guidance_scale),
         problems=() if is_caption else asked.problems,
         first_frame=None if has_image else first_frame(render(asked.scene, size=size, num_frames=1).clip),
         provider=PROVIDER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mova.toyworld.asked.parts import seed_of
 from mova.toyworld.asked.said import Said
@@ -11,6 +12,9 @@ from mova.toyworld.caption import caption
 from mova.toyworld.held_out import has_held_out_combination
 from mova.toyworld.scenes.registry import DEFAULT_KINDS, SCENES
 from mova.toyworld.scenes.scene import Scene
+
+# A verb that several scenes share means none of them.
+_LEAST_WEIGHT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,14 @@ class Asked:
         caption: of the scene; "" without one.
         changes: what was taken in place of what the wording says.
         problems: what of it is not shown.
-        held_out: whether the scene has a combination that training was kept from.
+        guidance_scale: that suits the scene better than the model's own; None for most.
     """
 
     scene: Scene | None
     caption: str
     changes: tuple[str, ...]
     problems: tuple[str, ...]
-    held_out: bool = False
+    guidance_scale: float | None = None
 
 
 def ask_scene(text: str, *, kinds: Sequence[str] = DEFAULT_KINDS) -> Asked:
@@ -42,16 +46,18 @@ def ask_scene(text: str, *, kinds: Sequence[str] = DEFAULT_KINDS) -> Asked:
     said = Said(text)
     weights = {kind: SCENES[kind].likeness(said) for kind in SCENES}
     kind = max(weights, key=lambda one: weights[one])
-    if weights[kind] <= 0 or kind not in kinds:
+    is_meant = weights[kind] >= _LEAST_WEIGHT
+    if not is_meant or kind not in kinds:
         known = "; ".join(f"{one}: {SCENES[one].summary}" for one in kinds)
-        strange = f"a scene of the kind {kind} is not among those" if weights[kind] > 0 else "no scene is meant"
+        strange = f"a scene of the kind {kind} is not among those" if is_meant else "no scene is meant"
         return Asked(None, "", (), (f"{strange} that can be shown ({known})",))
     scene = SCENES[kind].from_said(said, seed_of(text))
     said.name_left_over()
-    held_out = has_held_out_combination(scene)
-    if held_out:
+    scale = None
+    if has_held_out_combination(scene):
+        scale = scene.held_out_guidance_scale
         said.problems.append(
             "a combination that was kept out of the training of mova-tiny: a note or a sign may be another"
         )
     changes, problems = (tuple(dict.fromkeys(lines)) for lines in (said.changes, said.problems))
-    return Asked(scene, caption(scene), changes, problems, held_out)
+    return Asked(scene, caption(scene), changes, problems, scale)

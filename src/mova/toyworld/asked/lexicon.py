@@ -19,7 +19,7 @@ def several(**values: str) -> dict[str, str]:
 
 
 COLOUR_WORDS: Final[Mapping[str, str]] = several(
-    red="red|scarlet|crimson|红色|红|赤色|大红",
+    red="red|scarlet|crimson|红色|红|赤色",
     yellow="yellow|golden|gold|黄色|黄|金色",
     green="green|emerald|绿色|绿|翠绿",
     blue="blue|navy|蓝色|蓝|深蓝",
@@ -52,7 +52,7 @@ SIZE_WORDS: Final[Mapping[str, str]] = several(
     large="large|big|huge|giant|great|巨大的|巨大|大",
 )
 # Words with the signs for large and small in them that say nothing of a size.
-NO_SIZE: Final = ("大家", "大声", "小声", "小心", "大红", "大鼓", "小鼓", "小槌")
+NO_SIZE: Final = ("大家", "大声", "小声", "小心", "大鼓", "小鼓", "小槌")
 HEIGHT_WORDS_SAID: Final[Mapping[str, str]] = several(
     high="high up|from high|from a great height|from great height|from high above|high|高处|高空|很高|高高",
     medium="medium height|mid height|half way up|halfway up|半空",

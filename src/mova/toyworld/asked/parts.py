@@ -155,6 +155,8 @@ def fit_row(said: Said, values: list[_Value], limits: tuple[int, int], what: str
             row.append(row[-2] if len(row) > 1 else row[0])
         if len(row) > before:
             said.changes.append(f"{before} {what} became {len(row)}: a clip of the toy world has {least} to {most}")
+    if row and len(row) < least:
+        said.changes.append(f"further {what} are chosen: a clip of the toy world has {least} to {most}")
     return row
 
 

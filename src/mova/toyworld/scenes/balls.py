@@ -12,8 +12,16 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mova.toyworld.asked.lexicon import SIDE_WORDS, SIZE_WORDS, TWO_WORDS
-from mova.toyworld.asked.parts import by_side, draw_fitting, find_background, find_colours, find_material, first_side
+from mova.toyworld.asked.lexicon import NO_SIZE, SIDE_WORDS, SIZE_WORDS, TWO_WORDS
+from mova.toyworld.asked.parts import (
+    by_side,
+    draw_fitting,
+    find_background,
+    find_colours,
+    find_material,
+    first_side,
+    fit_count,
+)
 from mova.toyworld.asked.said import Said
 from mova.toyworld.draw import Viewport, discs, paint
 from mova.toyworld.event import LAST_EVENT_S, REFERENCE_DURATION_S, Event, SeenEvent
@@ -75,6 +83,7 @@ class BallsScene(Scene):
 
     kind: ClassVar[str] = "balls"
     held_out: ClassVar[frozenset[Combination]] = BallScene.held_out
+    held_out_guidance_scale: ClassVar[float | None] = BallScene.held_out_guidance_scale
     words: ClassVar[Mapping[str, int]] = BallScene.words
     other_words: ClassVar[tuple[str, ...]] = BallScene.other_words
     summary: ClassVar[str] = "two balls bounce on one floor"
@@ -140,7 +149,10 @@ class BallsScene(Scene):
         found = find_colours(said)
         left, right = by_side(said, found)
         first = first_side(said, (left, right))
-        sizes = [size.value for size in said.find(SIZE_WORDS)]
+        sizes = [size.value for size in said.find(SIZE_WORDS, beside=NO_SIZE)]
+        fit_count(said, said.count_of(_BALL_NOUNS), (2, 2), "balls")
+        if found and not (left and right):
+            said.changes.append(f"one ball is {left or right}, the other one of another colour: they are never alike")
         if len({one.value for one in found}) > 2:
             said.problems.append(f"there are two balls, {left} and {right}: the other colours are left out")
 

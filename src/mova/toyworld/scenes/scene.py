@@ -34,6 +34,7 @@ class Scene(ABC):
         kind: its name.
         in_default: whether it is drawn and measured where no kind is named; the shipped model knows these kinds.
         held_out: combinations that training can be kept from.
+        held_out_guidance_scale: with which a model that never saw them draws them best, as measured; None is its own.
         changing: what of the frames is no background.
         words: words of free wordings, English and Chinese, that mean this kind, by how much they say.
         other_words: longer ones that contain some of those and mean something else.
@@ -47,6 +48,7 @@ class Scene(ABC):
     kind: ClassVar[str]
     in_default: ClassVar[bool] = True
     held_out: ClassVar[frozenset[Combination]] = frozenset()
+    held_out_guidance_scale: ClassVar[float | None] = None
     changing: ClassVar[Changing] = Changing()
     words: ClassVar[Mapping[str, int]] = {}
     other_words: ClassVar[tuple[str, ...]] = ()
