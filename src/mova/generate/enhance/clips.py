@@ -51,7 +51,7 @@ class Enhancer:
         files = options.files
         given = files.image or files.video
         image = None if files.image is None else read_image(files.image)
-        # A given video is all of the picture: its first frame must not be made up.
+        # A given video has a first frame already.
         who = self.settings if given is None else self.settings.model_copy(update={"first_frame": False})
         enhanced = enhance(options.prompt or "", image, who, model=self.folder, size=size)
         for line in lines_of(enhanced):
