@@ -56,6 +56,7 @@ CONFIG_FILE: Final = "config.json"
 DEFAULTS_FILE: Final = "mova_defaults.json"
 SCOPE_FILE: Final = "mova_scope.json"
 FEW_STEPS_FILE: Final = "few_steps.safetensors"
+PREVIEW_FILE: Final = "preview.json"
 QUANTIZATION_REPORT_FILE: Final = "quantization_report.json"
 
 SHIPPED_MODELS: Final = Path(__file__).parent / "assets"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mova.errors import StateError, StoppedError
+from mova.errors import ConfigError, StateError, StoppedError
 from mova.generate.many import Job
 from mova.generate.request import ClipOptions
 from mova.generate.run import GeneratedFile, KeptFile, generate_files, make_request
@@ -107,3 +107,71 @@ def test_a_session_tells_runs_apart_by_how_it_computes(session):
     other = Session(session._folder, request.settings.geometry, None, Runtime(precision="bfloat16"))
     with pytest.raises(StateError, match=r"differs in .*precision"):
         other.generate(request, {}, Clock(lambda *_: None), control=Control(resume_from=kept[0]))
+
+
+PICTURES = np.random.default_rng(0).integers(0, 255, (2, 32, 48, 3), np.uint8)
+
+
+def asked_for(checkpoint, prompt, seed, **changes):
+    _, request = make_request(
+        str(checkpoint),
+        ClipOptions(prompt=prompt, seed=seed, settings=replace(SHORT, num_inference_steps=3, **changes)),
+    )
+    return request
+
+
+@pytest.mark.parametrize("media", ["", "image", "audio"])
+def test_clips_of_a_batch_have_the_bits_that_they_have_alone(checkpoint, session, media):
+    session, _ = session
+    requests = [asked_for(checkpoint, "a dog", 1), asked_for(checkpoint, "a cat", 7)]
+    audio = np.sin(np.arange(2 * 12_000, dtype=np.float32) / 9).reshape(2, 1, -1)
+    inputs = [{"image": {"image": PICTURES[i]}, "audio": {"audio": audio[i]}}.get(media, {}) for i in range(2)]
+    told = []
+    clock = Clock(lambda *report: told.append(report))
+    session.generate(requests[0], inputs[0], Clock(lambda *_: None))  # a batch is bounded beside what is loaded
+    _, together = session.generate_batch(requests, inputs, clock)
+    assert [report[1] for report in told if report[0] == SAMPLING] == [0, 1, 2, 3]
+    for place in range(2):
+        _, alone = session.generate(requests[place], inputs[place], Clock(lambda *_: None))
+        one, other = alone.clip(), together.clip(place)
+        assert np.array_equal(one.frames, other.frames)
+        assert np.array_equal(one.waveform, other.waveform)
+        assert together.seeds[place] == alone.seeds[0]
+        texts = together.record.of(place, together.seeds), alone.record.of(0, alone.seeds)
+        assert texts[0]["prompt"] == texts[1]["prompt"] == requests[place].prompt
+
+
+def test_clips_that_are_computed_together_are_near_those_alone(checkpoint, session):
+    session, _ = session
+    requests = [asked_for(checkpoint, "a dog", 1), asked_for(checkpoint, "a cat", 7)]
+    _, together = session.generate_batch(requests, [{}, {}], Clock(lambda *_: None), together=True)
+    _, alone = session.generate(requests[1], {}, Clock(lambda *_: None))
+    assert np.abs(together.clip(1).frames.astype(int) - alone.clip().frames).mean() < 1
+
+
+def test_a_batch_that_was_stopped_goes_on(checkpoint, session):
+    session, _ = session
+    requests = [asked_for(checkpoint, "a dog", 1, sampler="unipc"), asked_for(checkpoint, "a cat", 7, sampler="unipc")]
+    kept = []
+    clock = Clock(lambda *_: None)
+    control = Control(save_state=kept.append, every=2)
+    _, whole = session.generate_batch(requests, [{}, {}], clock, control=control)
+    _, again = session.generate_batch(requests, [{}, {}], clock, control=Control(resume_from=kept[0]))
+    assert all(np.array_equal(whole.clip(place).frames, again.clip(place).frames) for place in range(2))
+    with pytest.raises(StateError, match=r"differs in .*prompt"):
+        session.generate_batch(requests[::-1], [{}, {}], clock, control=Control(resume_from=kept[0]))
+
+
+def test_what_does_not_go_together_is_refused(checkpoint, session, monkeypatch):
+    session, request = session
+    clock = Clock(lambda *_: None)
+    with pytest.raises(ConfigError, match="clips of a batch must have the same settings"):
+        session.generate_batch([request, asked_for(checkpoint, "a cat", 2)], [{}, {}], clock)
+    with pytest.raises(ConfigError, match="kinds of media"):
+        session.generate_batch([request, request], [{}, {"image": PICTURES[0]}], clock)
+    with pytest.raises(ConfigError, match="got 0 clips and 0 media"):
+        session.generate_batch([], [], clock)
+    assert session.most_clips(request) > 1
+    monkeypatch.setattr(Session, "most_clips", lambda *_, **__: 1)
+    with pytest.raises(ConfigError, match="at most 1 clips of this size in this memory, got 2"):
+        session.generate_batch([request, request], [{}, {}], clock)

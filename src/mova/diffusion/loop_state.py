@@ -57,6 +57,11 @@ class LoopState:
     latents: LatentPair
     parts: Mapping[str, PartState]
 
+    def num_bytes(self) -> int:
+        """Return the bytes of all tensors."""
+        tensors = [tensor for part in self.parts.values() for tensor in part.tensors.values()]
+        return sum(one.numel() * one.element_size() for one in (self.latents.video, self.latents.audio, *tensors))
+
     def to(self, device: torch.device | str) -> LoopState:
         """Return the state with its tensors on a device."""
         parts = {

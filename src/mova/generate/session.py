@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError
+from mova.files.json_file import shorten
 from mova.generate.processes import Processes, join
 from mova.generate.request import GenerateRequest
-from mova.pipeline.origin import file_sha256
+from mova.pipeline.origin import INPUTS, file_sha256
 from mova.pipeline.runtime import Runtime
 
 if TYPE_CHECKING:
     from mova.generate.media_files import MediaArrays
     from mova.geometry import ClipGeometry
+    from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.loop.control import Control
     from mova.pipeline.output import MovaPipelineOutput
     from mova.pipeline.pipeline import MovaPipeline
@@ -97,16 +99,81 @@ class Session:
             StateError: the control's state is of another run.
             StoppedError: the control asked for it; the session can be used again.
         """
+        return self._generate([request], [inputs], clock, control)
+
+    def most_clips(self, request: GenerateRequest, *, together: bool = False) -> int:
+        """Return how many clips like a request one call may make, 1 to `MOST_CLIPS`; 1 before the model is loaded.
+
+        Args:
+            request: of one of them.
+            together: see `generate_batch`.
+        """
+        from mova.plan.batch import most_clips
+        from mova.plan.cost import step_cache_use
+        from mova.plan.free import room_of
+        from mova.weights.dims import dims_from_directory
+
+        if self.pipeline is None or self._processes is not None:
+            return 1
+        return most_clips(
+            dims_from_directory(self._folder),
+            request.settings.geometry,
+            room_of(self.pipeline.device),
+            element_bytes=self.pipeline.dtype.itemsize,
+            together=together,
+            step_cache=step_cache_use(request.settings),
+        )
+
+    def generate_batch(
+        self,
+        requests: Sequence[GenerateRequest],
+        inputs: Sequence[MediaArrays],
+        clock: Clock,
+        *,
+        together: bool = False,
+        control: Control | None = None,
+    ) -> tuple[MovaPipeline, MovaPipelineOutput]:
+        """Make several clips of the same settings in one call; `clip(i)` of the result is that of request i.
+
+        Args:
+            requests: checked; with the same settings and LoRAs, and the same kinds of media.
+            inputs: media of each.
+            clock: told about the stages, which all clips have in common.
+            together: let the towers compute all of them in one forward: less time where forwards are small, and clips
+                that equal those made alone up to rounding. False computes them in turns, with the bits of each alone.
+            control: as of `generate`, for all of them; a state is one of this very batch.
+
+        Raises:
+            ConfigError: requests that do not go together, or more than `most_clips` allows.
+        """
+        _check_alike(requests, inputs)
+        if self.pipeline is not None and len(requests) > (most := self.most_clips(requests[0], together=together)):
+            raise ConfigError(
+                f"a batch must have at most {most} clips of this size in this memory, got {len(requests)}"
+            )
+        return self._generate(list(requests), list(inputs), clock, control, clip_by_clip=not together)
+
+    def _generate(
+        self,
+        requests: Sequence[GenerateRequest],
+        inputs: Sequence[MediaArrays],
+        clock: Clock,
+        control: Control | None,
+        *,
+        clip_by_clip: bool = False,
+    ) -> tuple[MovaPipeline, MovaPipelineOutput]:
         from mova.plan.free import is_out_of_memory, release_memory
 
         while True:
             try:
                 if self.pipeline is None:
                     with self._loading():
-                        self.pipeline = self._load(request, clock)
-                clock.begin(SAMPLING, request.settings.num_inference_steps)
-                with _decoding_shown(self.pipeline, request, clock):
-                    return self.pipeline, _run(self.pipeline, request, inputs, clock, self._known(control, request))
+                        self.pipeline = self._load(requests[0], clock)
+                clock.begin(SAMPLING, requests[0].settings.num_inference_steps)
+                with _decoding_shown(self.pipeline, requests, clock):
+                    asked = replace(_asked(requests, inputs, clock), control=self._known(control, requests[0]))
+                    asked = replace(asked, clip_by_clip=clip_by_clip)
+                    return self.pipeline, self.pipeline.run(requests[0].settings, asked)
             except Exception as error:
                 if self._processes is not None or not is_out_of_memory(error):
                     raise
@@ -194,29 +261,43 @@ class Clock:
         return self._seconds
 
 
-def _run(
-    pipeline: MovaPipeline, request: GenerateRequest, inputs: MediaArrays, clock: Clock, control: Control | None
-) -> MovaPipelineOutput:
+def _check_alike(requests: Sequence[GenerateRequest], inputs: Sequence[MediaArrays]) -> None:
+    if not requests or len(requests) != len(inputs):
+        raise ConfigError(
+            f"a batch must have clips with their media, got {len(requests)} clips and {len(inputs)} media"
+        )
+    first = requests[0]
+    for request, media in zip(requests, inputs, strict=True):
+        if request.settings != first.settings or request.loras != first.loras or set(media) != set(inputs[0]):
+            raise ConfigError(
+                "clips of a batch must have the same settings, LoRAs and kinds of media, got "
+                f"{shorten(request.prompt)} with others than {shorten(first.prompt)}; make it in another call"
+            )
+
+
+def _asked(requests: Sequence[GenerateRequest], inputs: Sequence[MediaArrays], clock: Clock) -> CallInputs:
+    """Return what the pipeline is given for clips: texts, seeds and media of each."""
+    import numpy as np
+
     from mova.pipeline.inputs.call import CallInputs
     from mova.pipeline.inputs.media import GivenMedia, GivenNoise
 
-    return pipeline.run(
-        request.settings,
-        CallInputs(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            media=GivenMedia(**inputs),
-            noise=GivenNoise(seed=request.seed, index=request.index),
-            on_step_end=lambda _, step, *__: clock.step(step + 1),
-            control=control,
-        ),
+    each: dict[str, Any] = {name: [dict(media)[name] for media in inputs] for name in INPUTS if name in inputs[0]}
+    if "audio" in each:
+        each["audio"] = np.stack(each["audio"])
+    return CallInputs(
+        prompt=[request.prompt for request in requests],
+        negative_prompt=[request.negative_prompt for request in requests],
+        media=GivenMedia(**each),
+        noise=GivenNoise(seed=[one.seed for one in requests], index=[one.index for one in requests]),
+        on_step_end=lambda _, step, *__: clock.step(step + 1),
     )
 
 
 @contextmanager
-def _decoding_shown(pipeline: MovaPipeline, request: GenerateRequest, clock: Clock) -> Iterator[None]:
+def _decoding_shown(pipeline: MovaPipeline, requests: Sequence[GenerateRequest], clock: Clock) -> Iterator[None]:
     """Tell the clock of each part that the video decoder is given, in latent frames."""
-    geometry = request.settings.geometry
+    geometry = requests[0].settings.geometry
     done = 0
 
     def count(_module: Any, arguments: tuple[Any, ...], _result: Any) -> None:
@@ -225,7 +306,7 @@ def _decoding_shown(pipeline: MovaPipeline, request: GenerateRequest, clock: Clo
         if clock.stage == DECODING:
             clock.move(done * geometry.num_latent_frames // max(1, total), geometry.num_latent_frames)
 
-    total = geometry.num_latent_frames * geometry.latent_height * geometry.latent_width
+    total = len(requests) * geometry.num_latent_frames * geometry.latent_height * geometry.latent_width
     handle = pipeline.video_vae.decoder.register_forward_hook(count)
     try:
         yield

@@ -311,10 +311,9 @@ class MovaPipeline(
             StoppedError: the control asked for it. The pipeline can be used again.
         """
         plan, media = self._plan_run(settings, inputs), inputs.media
-        record = self._record(plan, inputs)
         with self._state.turns.call():
             self._interrupt = False
-            controlled = self.control_run(plan, inputs, record)
+            controlled = self.control_run(plan, inputs, self._record(plan, inputs))
             text, start = self._spread.prepare(
                 lambda: (
                     self.encode_prompt(
@@ -333,6 +332,7 @@ class MovaPipeline(
                 text,
                 start,
                 batch_branches=inputs.batch_branches,
+                clip_by_clip=inputs.clip_by_clip,
                 on_step_end=inputs.on_step_end,
                 callback_inputs=inputs.callback_inputs,
                 controlled=controlled,
@@ -346,7 +346,7 @@ class MovaPipeline(
             seeds=start.seeds,
             cut_prompts=text.cut,
             calls=calls,
-            record=record,
+            record=self._record(plan, inputs),
         )
 
     def _record(self, plan: RunPlan, inputs: CallInputs) -> CallRecord:

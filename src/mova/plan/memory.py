@@ -197,8 +197,7 @@ def choose_placement(
     for plan in plans:
         if room.fits(plan):
             return room.ahead_where_it_fits(plan)
-    least = min(plans, key=lambda plan: plan.total_bytes)
-    what = "GPU" if room.is_gpu else "memory"
+    least, what = min(plans, key=lambda plan: plan.total_bytes), "GPU" if room.is_gpu else "memory"
     if step_cache is not None:
         fitting = next(filter(room.fits, plan_memory(model, geometry, quantization=quantization, **options)), None)
         if fitting is not None:
@@ -252,7 +251,7 @@ def decoding_bytes(model: ModelDims, geometry: ClipGeometry, *, is_gpu: bool = F
         is_gpu: whether a GPU decodes.
         bands: parts of the frames that take turns; each goes to the host when it is done.
     """
-    frames = _frames_bytes(geometry)
+    frames = frames_bytes(geometry)
     cells = max(geometry.width, geometry.height) // geometry.codec.spatial_stride
     rim = 0.0 if bands == 1 else _RIM_CELLS * min(2, bands - 1) / cells
     share = 1 / bands + rim
@@ -264,7 +263,7 @@ def decoding_bytes(model: ModelDims, geometry: ClipGeometry, *, is_gpu: bool = F
 def encoding_bytes(model: ModelDims, geometry: ClipGeometry, *, is_gpu: bool = False) -> int:
     """Estimate what the video encoder needs for the known frames: activations of one latent frame, and all frames."""
     factor = _ENCODER_GPU if is_gpu else _AUTOENCODER_CPU
-    return int(factor * _largest_activation(model, geometry) + 2 * _frames_bytes(geometry))
+    return int(factor * _largest_activation(model, geometry) + 2 * frames_bytes(geometry))
 
 
 def _largest_activation(model: ModelDims, geometry: ClipGeometry) -> int:
@@ -272,7 +271,8 @@ def _largest_activation(model: ModelDims, geometry: ClipGeometry) -> int:
     return cells * model.video_vae_width * geometry.codec.temporal_stride * FLOAT32_BYTES
 
 
-def _frames_bytes(geometry: ClipGeometry) -> int:
+def frames_bytes(geometry: ClipGeometry) -> int:
+    """Return the bytes of a clip's decoded frames, float32."""
     return 3 * geometry.num_frames * geometry.height * geometry.width * FLOAT32_BYTES
 
 

@@ -114,6 +114,15 @@ def test_a_run_is_stopped_between_steps_goes_on_and_leaves_the_pipeline_usable(p
     assert same(pipe.run(settings, inputs(Control(resume_from=kept[-1]))), whole)
 
 
+def test_states_that_are_too_large_are_told_once_and_not_kept(pipe, settings_of):
+    kept, told = [], []
+    control = Control(save_state=kept.append, every=1, most_bytes=1000, on_note=told.append)
+    pipe.run(settings_of(), inputs(control))
+    assert kept == []
+    assert len(told) == 1
+    assert "none is kept" in told[0]
+
+
 def test_a_run_can_be_stopped_before_its_first_step(pipe, settings_of):
     with pytest.raises(StoppedError, match="after step 0 of 6"):
         pipe.run(settings_of(), inputs(Control(is_stopped=lambda: True)))
@@ -182,6 +191,7 @@ def test_given_noise_tells_runs_apart(pipe, settings_of):
     ("change", "text"),
     [
         ({"every": 0}, "every must be a whole number of 1 or more, got 0; nearest is 1"),
+        ({"most_bytes": -1}, "most_bytes must be a whole number"),
         ({"every": True}, "every must be a whole number"),
         ({"resume_from": "state"}, "resume_from of a control must be bytes, got str"),
         ({"save_state": 3}, "save_state of a control must be a function, got int"),

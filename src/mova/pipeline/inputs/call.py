@@ -27,6 +27,8 @@ class CallInputs:
         output_type: form of the result, see `MovaPipelineOutput`.
         on_step_end: called after each step, see `StepCallback`.
         callback_inputs: what it is shown, of `CALLBACK_INPUTS`.
+        clip_by_clip: compute each clip of a batch by itself: then it has the bits that it has alone. False takes one
+            forward for all of them where nothing else forbids it, which is the same clip up to rounding.
         control: watches the run, stops it, keeps its state and goes on from it.
     """
 
@@ -41,4 +43,5 @@ class CallInputs:
     output_type: OutputType = "pil"
     on_step_end: StepCallback | None = None
     callback_inputs: Sequence[str] = CALLBACK_INPUTS
+    clip_by_clip: bool = False
     control: Control | None = None

@@ -40,7 +40,7 @@ def identity_of(
         "seed": _seeds(plan, inputs),
         "boundary_ratio": plan.boundary_ratio,
         "batch_branches": inputs.batch_branches,
-        "clips": plan.batch_size,
+        "clips": [plan.batch_size, inputs.clip_by_clip],
         "model": [own.get("model"), own.get("weights_sha256")],
         **circumstances,
         **(control.about if control is not None else {}),

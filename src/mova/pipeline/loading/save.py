@@ -14,7 +14,7 @@ import torch
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import read_object, shorten
 from mova.files.unfinished import unfinished
-from mova.names import FEW_STEPS_FILE, NETWORKS, PUBLISHED_COMPONENTS, SCOPE_FILE
+from mova.names import FEW_STEPS_FILE, NETWORKS, PREVIEW_FILE, PUBLISHED_COMPONENTS, SCOPE_FILE
 from mova.weights.components import write_component
 from mova.weights.locate import write_defaults
 
@@ -58,7 +58,8 @@ def save_pipeline(
         _save_scheduler(components["scheduler"], folder / "scheduler")
         write_defaults(folder, pipeline.defaults)
         _copy_few_steps(pipeline, folder)
-        _copy_scope(pipeline, folder)
+        for name in (SCOPE_FILE, PREVIEW_FILE):
+            _copy_beside(pipeline, folder, name)
         index: dict[str, Any] = {
             "_class_name": "MOVA",
             "_diffusers_version": __version__,
@@ -87,13 +88,13 @@ def _copy_few_steps(pipeline: MovaPipeline, folder: Path) -> None:
         _copy(source, target)
 
 
-def _copy_scope(pipeline: MovaPipeline, folder: Path) -> None:
-    """Keep what the model says that it knows; of a model that says nothing no former file stays."""
-    source = None if pipeline.folder is None else pipeline.folder / SCOPE_FILE
+def _copy_beside(pipeline: MovaPipeline, folder: Path, name: str) -> None:
+    """Keep a file of the model that says what it knows, or how it looks; of a model without one no former one stays."""
+    source = None if pipeline.folder is None else pipeline.folder / name
     if source is None or not source.is_file():
-        (folder / SCOPE_FILE).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
     else:
-        _copy(source, folder / SCOPE_FILE)
+        _copy(source, folder / name)
 
 
 def _copy(source: Path, target: Path) -> None:

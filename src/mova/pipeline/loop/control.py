@@ -34,7 +34,9 @@ class Control:
             Where they are damaged, the run starts anew, and `on_note` is told.
         save_state: given the state of the run every `every` steps, and where it is stopped.
         every: steps between two states, 1 or more.
-        on_note: told in words what became of `resume_from`.
+        most_bytes: of a state; a larger one (a step cache keeps what every block of a large model added) is not kept,
+            and `on_note` is told once.
+        on_note: told in words what became of `resume_from`, and of states.
         about: further facts that make it another run when they differ, as JSON values.
 
     Raises:
@@ -46,6 +48,7 @@ class Control:
     resume_from: bytes | None = None
     save_state: Callable[[bytes], None] | None = None
     every: int = 5
+    most_bytes: int = 2**31
     on_note: Callable[[str], None] = logger.warning
     about: Mapping[str, object] = field(default_factory=dict)
 
@@ -57,6 +60,7 @@ class Control:
         if not isinstance(self.resume_from, bytes | None):
             raise ConfigError(f"resume_from of a control must be bytes, got {type(self.resume_from).__name__}")
         whole_number("every", self.every, 1, _MOST_STEPS)
+        whole_number("most_bytes", self.most_bytes, 0, 2**50)
 
     @property
     def needs_identity(self) -> bool:
@@ -81,7 +85,7 @@ class ControlledRun:
 
     def __init__(self, control: Control, identity: Mapping[str, str], parallel: Parallel) -> None:
         self._control, self._identity, self._parallel = control, identity, parallel
-        self._done, self._is_stopped = 0, False
+        self._done, self._is_stopped, self._is_told = 0, False, False
         self.start: LoopState | None = None
         if control.resume_from is not None:
             self.start = parallel.broadcast(self._read)
@@ -141,5 +145,15 @@ class ControlledRun:
         return state
 
     def _save(self, state: LoopState) -> None:
-        if self._parallel.is_main and self._control.save_state is not None:
-            self._control.save_state(write_state(state, self._identity))
+        control = self._control
+        if not self._parallel.is_main or control.save_state is None:
+            return
+        needed = state.num_bytes()
+        if needed <= control.most_bytes:
+            control.save_state(write_state(state, self._identity))
+        elif not self._is_told:
+            self._is_told = True
+            control.on_note(
+                f"a state of this run takes {needed / 1e9:.2f} GB, of at most {control.most_bytes / 1e9:.2f} GB: none "
+                "is kept, and the run would start anew (step_cache=0 makes states small)"
+            )

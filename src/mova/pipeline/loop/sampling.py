@@ -76,6 +76,7 @@ def sample(
     condition: torch.Tensor,
     *,
     batch_branches: bool | None = None,
+    clip_by_clip: bool = False,
     placement: str = "resident",
     spread: Callable[[VelocityModel], VelocityFunction] = lambda model: model,
     on_step: OnStep | None = None,
@@ -86,9 +87,9 @@ def sample(
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
-    A batch is computed in one call of the model. Where calls are spared by what the predictions look like
-    (`adaptive_guidance`, `step_cache`), each clip of a batch is computed by itself, so that no clip depends on those
-    beside it.
+    A batch is computed in one call of the model, unless clip by clip is asked for. Where calls are spared by what the
+    predictions look like (`adaptive_guidance`, `step_cache`), each clip is computed by itself in any case, so
+    that no clip depends on those beside it.
 
     Args:
         models: joint model of each expert.
@@ -96,6 +97,7 @@ def sample(
         text: embeddings of B clips.
         latents: of B clips at the first noise level: noise, or clean where a modality is held.
         condition: (B, 4 + C, T, h, w) of the known frames.
+        clip_by_clip: compute each clip by itself.
         batch_branches, placement: see `VelocityModel`.
         spread: lets several processes evaluate the branches.
         on_step: called after each step.
@@ -116,7 +118,7 @@ def sample(
     cache = StepCache(towers, threshold, order=course.step_cache_order) if threshold else None
     fits: dict[int, bool] = {}
     count = len(latents.video)
-    size = 1 if threshold or guidance.tolerance else count
+    size = 1 if threshold or guidance.tolerance or clip_by_clip else count
     counted = [
         _Counted(
             spread(
