@@ -4,6 +4,7 @@ import os
 import pytest
 import torch
 
+from mova.codecs.preview import Preview
 from mova.codecs.prompt import load_tokenizer
 from mova.errors import CheckpointError
 from mova.names import FEW_STEPS_FILE, SHIPPED_MODELS
@@ -80,6 +81,7 @@ def test_what_belongs_to_a_model_is_saved_with_it(tmp_path):
     assert again.defaults == shipped.defaults
     assert (tmp_path / "model" / FEW_STEPS_FILE).read_bytes() == shipped.few_steps_file.read_bytes()
     assert read_scope(tmp_path / "model") == read_scope(shipped.folder) != Scope()
+    assert Preview.for_model(tmp_path / "model").record() == Preview.for_model(shipped.folder).record()
     # In the weights and beside them it would act twice.
     shipped.load_lora_weights(shipped.few_steps_file)
     shipped.save_pretrained(tmp_path / "model")
