@@ -63,7 +63,7 @@ def test_a_process_that_is_killed_while_it_waits_costs_nothing(tmp_path):
         victims = workers()
         for victim in victims:
             victim.kill()
-        psutil.wait_procs(victims, timeout=60)
+        psutil.wait_procs(victims, timeout=900)
         # Until the pools have noticed.
         time.sleep(1.0)
         yield from jobs[2:]
