@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -15,6 +16,12 @@ from mova.scorers.registry import ScorerSettings
 
 def jobs_of(items, *scorers):
     return [Job(index, item.path, "", scorers) for index, item in enumerate(items)]
+
+
+def workers():
+    """Return the processes that score, the youngest last; what Python keeps beside them is none."""
+    children = psutil.Process().children()
+    return sorted((one for one in children if "spawn_main" in " ".join(one.cmdline())), key=lambda one: one.pid)
 
 
 def reasons(found):
@@ -35,7 +42,7 @@ def test_a_process_that_is_killed_costs_one_clip(tmp_path):
     def jobs_with_a_kill():
         yield from jobs[:2]
         # A process is busy with each of the two when the third is asked for.
-        victim = psutil.Process().children()[-1]
+        victim = workers()[-1]
         os.kill(victim.pid, signal.SIGSTOP)
         os.kill(victim.pid, signal.SIGKILL)
         yield from jobs[2:]
@@ -47,13 +54,33 @@ def test_a_process_that_is_killed_costs_one_clip(tmp_path):
     assert len(lost) <= 1
 
 
+def test_a_process_that_is_killed_while_it_waits_costs_nothing(tmp_path):
+    jobs = jobs_of(write_clips(tmp_path, 3), "levels")
+
+    def jobs_with_a_kill():
+        yield from jobs[:2]
+        # One of them has found something and waits; the other may be busy.
+        victims = workers()
+        for victim in victims:
+            victim.kill()
+        psutil.wait_procs(victims, timeout=900)
+        # Until the pools have noticed.
+        time.sleep(1.0)
+        yield from jobs[2:]
+
+    with ScoringProcesses(2, ScorerSettings()) as processes:
+        found = {one.job.index: one for one in processes.run(jobs_with_a_kill())}
+    assert sorted(found) == [0, 1, 2]
+    assert not any(reason.startswith("failed") for reason in reasons(found[2]))
+
+
 def test_what_was_found_is_handed_over_before_the_next_scorer_begins(tmp_path):
     jobs = jobs_of(write_clips(tmp_path, 1), "levels", "text_area", "motion")
     with ScoringProcesses(2, ScorerSettings()) as processes:
         found = processes.run(jobs)
         first = next(found)
         assert reasons(first) == {"", *reasons(next(score_job(jobs[0], ScorerSettings())))}
-        victim = psutil.Process().children()[-1]
+        victim = workers()[-1]
         os.kill(victim.pid, signal.SIGKILL)
         rest = list(found)
     assert [one.scorer for one in (first, *rest)] == ["levels", "text_area", "motion"]

@@ -12,6 +12,7 @@ from published_networks import WIDTHS, moving_clip, sounding, write_weights
 from shared_scoring import clip_of, reason, score, still, tone
 
 NAME = "cnn14_confidence"
+SILENCE = 500
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,18 @@ def test_each_clip_has_a_vector_of_each_space(scorer, tmp_path):
         name: vector.shape for name, vector in found.embeddings.items()
     }
     assert all(vector.dtype == np.float32 and np.isfinite(vector).all() for vector in found.embeddings.values())
-    surest = found.embeddings["cnn14_logits"].max()
+    surest = np.delete(found.embeddings["cnn14_logits"], SILENCE).max()
     assert found.scores[NAME].value == pytest.approx(1 / (1 + np.exp(-surest)), rel=1e-6)
+
+
+def test_to_be_sure_of_silence_is_not_to_be_sure_of_a_sound(folder, tmp_path):
+    contents = torch.load(folder / CNN14.name, weights_only=True)
+    contents["model"]["fc_audioset.bias"][SILENCE] = 50.0
+    torch.save(contents, tmp_path / CNN14.name)
+    clip = clip_of(tmp_path / "a.mp4", sound=sounding(1.5))
+    plain, sure = (score(AudioClassScorer(place, WIDTHS), clip) for place in (folder, tmp_path))
+    assert sure.embeddings["cnn14_logits"].argmax() == SILENCE
+    assert sure.scores[NAME].value == plain.scores[NAME].value < 1
 
 
 def test_sets_of_clips_are_measured_by_their_vectors(scorer, tmp_path):

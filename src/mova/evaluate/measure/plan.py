@@ -16,7 +16,7 @@ from mova.evaluate.clips.item import ClipItem
 from mova.scorers.base import Measure
 from mova.scorers.registry import ScorerSet, ScorerSettings, make_scorers
 
-_RULES: Final[Mapping[str, int]] = {"synchrony": 2, "audio_tags": 2}
+_RULES: Final[Mapping[str, int]] = {"synchrony": 2, "audio_tags": 2, "cnn14": 2}
 """By scorer; goes up when it gives other values for the same clip. 1 for one that never did."""
 _PACKAGES: Final = ("av", "numpy", "torch", "transformers")
 """Distributions that every scorer may depend on, beside those that it names."""

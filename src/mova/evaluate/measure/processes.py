@@ -183,8 +183,15 @@ class _ScoringProcess:
             self._pool = None
 
     def _begin(self, job: Job) -> None:
+        self.work = self._submit(job)
+        if self.work.done() and isinstance(self.work.exception(), BrokenProcessPool):
+            # It was ended while it waited, which costs nothing.
+            self.end()
+            self.work = self._submit(job)
+
+    def _submit(self, job: Job) -> Future[Found]:
         self._pool = self._pool or SoleWorker(share_cores, (self._count,))
-        self.work = self._pool.submit(_score_next, job, self._left[0], len(self._left) == 1, self._settings)
+        return self._pool.submit(_score_next, job, self._left[0], len(self._left) == 1, self._settings)
 
     def _failed(self, job: Job, name: str, why: str) -> Found:
         return Found(job, name, all_absent(_scorer(name, self._settings).measures, Absence.FAILED, why))

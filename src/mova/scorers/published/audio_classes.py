@@ -34,6 +34,8 @@ CNN14: Final = WeightsFile(
 _PUBLISHED_WIDTHS: Final = (64, 128, 256, 512, 1024, 2048)
 _RATE: Final = 32_000
 _CONFIDENCE: Final = "cnn14_confidence"
+# Of AudioSet's 527 classes, in the order of the published file.
+_SILENCE: Final = 500
 
 
 class AudioClassScorer:
@@ -49,7 +51,10 @@ class AudioClassScorer:
     name = "cnn14"
     measures = (
         Measure(
-            _CONFIDENCE, "", Direction.HIGHER, "Probability of the surest of Cnn14's 527 classes of sound, over 10 s."
+            _CONFIDENCE,
+            "",
+            Direction.HIGHER,
+            "Probability of the surest of Cnn14's 527 classes of sound but silence, over 10 s.",
         ),
     )
     needs = Needs(audio=True, weights=(CNN14,))
@@ -82,7 +87,8 @@ class AudioClassScorer:
         if not sound.any():
             return all_absent(self.measures, Absence.NOT_APPLICABLE, "the sound is silent")
         logits, embedding = heard(sound, _network(self._folder / CNN14.name, self._widths))
-        surest = 1.0 / (1.0 + float(np.exp(-np.float64(logits.max()))))
+        # Else the clip with the fewest sounds would have the best score, for its pauses.
+        surest = 1.0 / (1.0 + float(np.exp(-np.delete(logits, _SILENCE).max().astype(np.float64))))
         return Findings({_CONFIDENCE: Score.of(surest)}, embeddings={"cnn14": embedding, "cnn14_logits": logits})
 
 
