@@ -16,7 +16,7 @@ COLUMN = 32
 PHRASES = {
     ".ci": "what a change must pass, and the script behind this map",
     ".gitignore": "what git leaves out",
-    "ARCHITECTURE.md": "two journeys through the files, the import rule, dtypes, words, shapes",
+    "ARCHITECTURE.md": "journeys through the files, the import rule, dtypes, words, shapes",
     "CHANGELOG.md": "what users can notice, by version",
     "CONTRIBUTING.md": "set-up, checks, rules, proof of value",
     "LICENSE": "Apache-2.0",
