@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import bench_enhance as bench
 
-LEAST_RIGHT = 36
+LEAST_RIGHT = 38
 
 
 def test_captions_are_those_that_were_asked_for():
@@ -21,6 +21,7 @@ def test_captions_are_those_that_were_asked_for():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_clips_show_and_sound_what_was_asked_for():
-    rows = list(bench.measure("mova-tiny", "fastest", 0, bench.read_wordings()))
+    rows = list(bench.measure("mova-tiny", "exact", 0, bench.read_wordings()))
     assert sum(not wrong for _, wrong, _ in rows) >= LEAST_RIGHT

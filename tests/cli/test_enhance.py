@@ -60,12 +60,16 @@ def test_other_models_get_the_form_of_captions(capsys):
         (["enhance", "a ball", "--enhance-settings", "none.yaml"], "must be a YAML file that exists"),
         (["generate", "--prompt", "a ball", "--enhance-settings", "x.yaml", "--output", "a.mp4"], "add --enhance"),
         (["generate", "--prompt", " ", "--enhance", "--output", "a.mp4"], "prompt must hold text"),
+        (["generate", "--prompt", "a ball", "--enhance", "--output", "a.mp4", "--count", "0"], "count must lie"),
+        (["generate", "--prompt", "a ball", "--enhance", "--output", "none/a.mp4"], "none first"),
     ],
 )
 def test_wrong_input_is_explained(options, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(*options) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert "prompt: " not in told
     assert not list(tmp_path.glob("*.png"))
 
 

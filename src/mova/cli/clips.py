@@ -136,9 +136,10 @@ def plan_clips(
         return make_request(name, options, folder=folder, loras=adapters, speed=speed or "exact")[1]
 
     wanted = [row.over(own) for row in listed] if listed is not None else [own]
-    if enhancing is not None:
-        wanted = _enhanced(wanted, enhancing, name, folder, output, count or 1, make, on_note)
     jobs = make_jobs(wanted, count, output, make, is_list=listed is not None)
+    if enhancing is not None:  # everything else has been checked before anybody is asked
+        wanted = _enhanced(wanted, enhancing, name, folder, output, count or 1, on_note)
+        jobs = make_jobs(wanted, count, output, make, is_list=listed is not None)
     quantization = quantize or (origin.quantization if origin else None)
     precision = precision or (origin.precision if origin else None) or "auto"
     are_several = listed is not None or len(jobs) > 1
@@ -152,17 +153,14 @@ def _enhanced(
     folder: Path,
     output: Path,
     count: int,
-    make: Callable[[ClipOptions], GenerateRequest],
     on_note: Callable[[str], None],
 ) -> list[ClipOptions]:
-    """Return options with enhanced prompts; everything else in them is checked before anybody is asked."""
+    """Return options with enhanced prompts and with the first frames that were made for them."""
     from mova.files.numbered import numbered
     from mova.generate.enhance.clips import Enhancer
     from mova.media.write import check_writable
 
     total = len(wanted) * count
-    for options in wanted:
-        make(options)
     enhancer = Enhancer(settings, model, folder, on_note)
     found = []
     for place, options in enumerate(wanted):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_LETTERS = 8000
 """Of a text that is enhanced: several pages, and far more than a model reads."""

@@ -175,7 +175,7 @@ def read_settings(path: Path | None = None, *, environment: Mapping[str, str] | 
         values = {}
     values = {} if values is None else values
     if not isinstance(values, dict) or any(not isinstance(key, str) for key in values):
-        raise ConfigError(f"{place} must hold a mapping such as provider: gemini, got {shorten(values)}")
+        raise ConfigError(f"{place} must hold a mapping such as provider: gemini, got {type(values).__name__}")
     try:
         return EnhanceSettings.model_validate(_with_variables(values, variables))
     except ValidationError as error:
