@@ -60,6 +60,15 @@ def test_all_files_of_a_job_go_at_once(artifacts):
     assert names(artifacts) == {kept}
 
 
+def test_what_former_attempts_left_is_pruned(artifacts):
+    kept = artifacts.made_by(JOB, 2, "video", "mp4")
+    for name in (kept, artifacts.checkpoint(JOB), artifacts.made_by(JOB, 1, "video", "mp4")):
+        artifacts.put(name, b"x")
+    artifacts.prune(JOB, {kept})
+    artifacts.prune(f"video_{'1' * 32}", set())
+    assert names(artifacts) == {kept}
+
+
 @pytest.mark.parametrize(
     "name", ["../secret.txt", "/etc/passwd", "uploads/a.png", f"jobs/{JOB}/../x.png", f"jobs/{JOB}/x", "", "a\0.png"]
 )

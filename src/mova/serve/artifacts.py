@@ -167,6 +167,15 @@ class Artifacts:
         with suppress(FileNotFoundError):
             self._system.rm(f"{self._root}/jobs/{job}", recursive=True)
 
+    def prune(self, job: str, kept: Collection[str]) -> None:
+        """Remove what attempts at a job have left, but for what is kept; nothing where nothing is there."""
+        _checked(f"jobs/{job}/x.x")
+        with suppress(FileNotFoundError):
+            for place in self._system.find(f"{self._root}/jobs/{job}"):
+                if str(place).removeprefix(self._root).lstrip("/") not in kept:
+                    with suppress(FileNotFoundError):
+                        self._system.rm_file(place)
+
     def sweep(self, jobs: Collection[str], inputs: Collection[str], before_s: float) -> int:
         """Remove files that nobody knows: of whoever was ended between a file and its row.
 

@@ -1,1 +1,1 @@
-"""`mova serve`."""
+"""The server of clips and the keys of its API, as a command."""

@@ -117,6 +117,14 @@ class Claims:
                     stops[name] = Stop.CANCELLED
         return stops
 
+    def show(self, name: str, worker: str, artifacts: Mapping[str, str]) -> bool:
+        """Keep files that a job has while it runs; return whether the worker has it."""
+        with self.database.writing() as run:
+            made = json.dumps(dict(artifacts))
+            return bool(
+                run.run(f"UPDATE jobs SET artifacts = :artifacts WHERE {_MINE}", id=name, worker=worker, artifacts=made)
+            )
+
     def finish(self, name: str, worker: str, artifacts: Mapping[str, str], facts: Mapping[str, object]) -> bool:
         """End a job with its clip.
 
@@ -233,6 +241,9 @@ class Claims:
     ) -> bool:
         """Bring a job into a final state where it is as expected."""
         now = self._clock()
+        if state != JobState.COMPLETED:
+            # What it had while it ran.
+            sets += ", artifacts = '{}'"
         return bool(
             run.run(
                 f"UPDATE jobs SET state = :state, {_NO_LEASE}, completed_s = :now, expires_s = :expires, "

@@ -1,0 +1,1 @@
+"""The worker: a process that owns the device and one loaded model, and does jobs one after the other."""

@@ -1,0 +1,190 @@
+"""Clips by a MOVA model that is loaded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mova.errors import ConfigError
+from mova.files.json_file import Fields
+from mova.generate.enhance.enhanced import EnhancementRecord
+from mova.generate.media_files import read_inputs
+from mova.generate.record import describe
+from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
+from mova.generate.run import make_request
+from mova.generate.session import WRITING, Clock, Session
+from mova.serve.jobs.records import ClipOrder
+from mova.serve.settings import ServeSettings
+from mova.serve.worker.generator import Made, Task, Watch
+from mova.serve.worker.images import thumbnail, waveform
+from mova.settings.sampling import GivenSettings
+from mova.weights.locate import find_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mova.codecs.preview import Preview
+    from mova.pipeline.loop.control import Control, SamplingStep
+    from mova.pipeline.output import MovaPipelineOutput
+
+_MB = 2**20
+
+
+class MovaGenerator:
+    """Makes clips with the model and the LoRAs of a server's settings.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings, self._runtime = settings, settings.runtime()
+        self._loras = settings.lora_choices()
+        self._folder, self._fingerprint = Path(), ""
+        self._session: Session | None = None
+        self._preview: Preview | None = None
+
+    def load(self, on_progress: Callable[[str, int, int], None]) -> Mapping[str, object]:
+        """Find the model, load it and make a tiny clip with it."""
+        from mova.codecs.preview import Preview
+        from mova.weights.fingerprint import weights_hash
+
+        self._folder = find_model(self._settings.model)
+        self._fingerprint, self._preview = weights_hash(self._folder), Preview.for_model(self._folder)
+        largest = self._request(ClipOrder(prompt="a", seed=0, speed=self._settings.speed), {})
+        self._session = Session(self._folder, largest.settings.geometry, None, self._runtime)
+        self._tiny_clip(Clock(on_progress))
+        return {"model": largest.model, **self._session.circumstances()}
+
+    def check_health(self) -> None:
+        """Make a tiny clip."""
+        self._tiny_clip(Clock(lambda *_: None))
+
+    def most_together(self, order: ClipOrder) -> int:
+        """Return how many such clips fit into memory."""
+        return self._loaded().most_clips(self._request(order, {}), together=True)
+
+    def make(self, tasks: Sequence[Task], watch: Watch) -> Sequence[Made]:
+        """Make clips: one with its own bits; several in one forward, which are those of each up to rounding."""
+        session = self._loaded()
+        began_s = time.monotonic()
+        _reset_peak()
+        requests = [self._request(task.order, task.inputs) for task in tasks]
+        inputs = [read_inputs(request, start_s=request.start_s) for request in requests]
+        clock, control = Clock(watch.on_progress), self._control(watch, len(tasks))
+        if len(tasks) == 1:
+            _, result = session.generate(requests[0], inputs[0], clock, control=control)
+        else:
+            _, result = session.generate_batch(requests, inputs, clock, together=True, control=control)
+        clock.begin(WRITING)
+        pairs = enumerate(zip(requests, tasks, strict=True))
+        made = [self._write(result, place, request, task) for place, (request, task) in pairs]
+        facts = {"inference_s": round(time.monotonic() - began_s, 3), "peak_memory_mb": _peak_mb()}
+        return [replace(one, facts={**one.facts, **facts, "stages_s": clock.end()}) for one in made]
+
+    def _write(self, result: MovaPipelineOutput, place: int, request: GenerateRequest, task: Task) -> Made:
+        from mova.media.write import write_clip
+
+        record = describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
+        metadata = record | self._loaded().circumstances()
+        clip = result.clip(place)
+        write_clip(task.output, clip, metadata=metadata)
+        facts: dict[str, object] = {
+            "metadata": metadata,
+            "seed": request.seed,
+            "num_frames": len(clip.frames),
+            "frame_rate": clip.frame_rate,
+            "height": clip.frames.shape[1],
+            "width": clip.frames.shape[2],
+            "duration_s": clip.duration_s,
+        }
+        outline = b"" if clip.waveform is None else waveform(clip.waveform)
+        return Made(facts, thumbnail(clip.frames), outline)
+
+    def _control(self, watch: Watch, count: int) -> Control:
+        from mova.pipeline.loop.control import Control
+
+        def show(step: SamplingStep) -> None:
+            if self._preview is not None and step.done < step.total:
+                for place in range(count):
+                    watch.on_preview(place, partial(self._seen, step, place))
+
+        return Control(
+            on_step=show,
+            is_stopped=watch.is_stopped,
+            resume_from=watch.resume_from,
+            save_state=watch.save_state,
+            every=watch.every,
+        )
+
+    def _seen(self, step: SamplingStep, place: int) -> np.ndarray:
+        assert self._preview is not None, "it was asked for"
+        return self._preview(step.clean().video[place])
+
+    def _request(self, order: ClipOrder, inputs: Mapping[str, Path]) -> GenerateRequest:
+        asked = ClipOptions(
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            seed=order.seed,
+            start_s=order.start_s or None,
+            files=MediaFiles(**inputs),
+            settings=order.given(),
+            enhancement=_enhancement(order),
+        )
+        _, request = make_request(
+            self._settings.model, asked, folder=self._folder, loras=self._loras, speed=order.speed
+        )
+        return request
+
+    def _tiny_clip(self, clock: Clock) -> None:
+        """Make the smallest clip of the model's kind, in one step."""
+        session = self._loaded()
+        whole = self._request(ClipOrder(prompt="a", seed=0), {}).settings
+        codec = whole.codec
+        side = 2 * codec.spatial_stride
+        given: dict[str, Any] = {"height": side, "width": side, "num_frames": 1 + codec.temporal_stride}
+        tiny = GivenSettings(**given, num_inference_steps=1, guidance_scale=1.0, modality_scale=1.0)
+        session.generate(self._request(ClipOrder(prompt="a", seed=0, settings=tiny.values()), {}), {}, clock)
+
+    def _loaded(self) -> Session:
+        if self._session is None:
+            raise ConfigError("a model must be loaded before clips are made")
+        return self._session
+
+
+def make_generator(settings: ServeSettings, options: Mapping[str, object]) -> MovaGenerator:
+    """Return what makes the clips of a server."""
+    del options
+    return MovaGenerator(settings)
+
+
+def _enhancement(order: ClipOrder) -> EnhancementRecord | None:
+    """Return what the file says of where its prompt came from; None where nothing is said of it, or nonsense."""
+    if order.enhancement is None:
+        return None
+    try:
+        return EnhancementRecord.read(Fields(dict(order.enhancement), "enhancement", ConfigError))
+    except ConfigError:
+        return None
+
+
+def _reset_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_mb() -> int:
+    """Return the most memory that was taken: on a GPU since the last reset, else by this process in all its time."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated()) // _MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,0 +1,136 @@
+"""Clips by a small model that is loaded once: with their own bits, also where they were interrupted."""
+
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mova.errors import ConfigError, StateError, StoppedError
+from mova.media.read import read_frames
+from mova.media.write import read_metadata
+from mova.serve.jobs.records import JobState
+from mova.serve.worker.generator import Task, Watch
+from mova.serve.worker.mova_generator import MovaGenerator, make_generator
+from mova.serve.worker.supervisor import Supervisor
+from serve_kit import order
+from worker_kit import Bench, serve_settings
+
+SMALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 6, "sampler": "unipc"}
+ASKED = order("a red ball bounces on wood", model="mova-tiny", seed=3, settings=SMALL)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    made = make_generator(serve_settings(tmp_path_factory.mktemp("data"), model="mova-tiny", precision="float32"), {})
+    with pytest.raises(ConfigError, match="must be loaded"):
+        made.check_health()
+    facts = made.load(lambda *_: None)
+    assert (facts["model"], facts["device"]) == ("mova-tiny", "cpu")
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(generator, tmp_path_factory):
+    """The clip of the order, made without an interruption."""
+    task = Task("video_0", ASKED, {}, tmp_path_factory.mktemp("whole") / "clip.mp4")
+    told = []
+    (made,) = generator.make([task], Watch(on_progress=lambda *report: told.append(report)))
+    assert [report[1] for report in told if report[0] == "sampling"] == [0, 1, 2, 3, 4, 5, 6]
+    assert [report[0] for report in told][-1] == "writing"
+    assert (made.facts["seed"], made.facts["num_frames"], made.facts["width"]) == (3, 9, 64)
+    assert made.facts["inference_s"] > 0
+    assert made.facts["peak_memory_mb"] > 0
+    assert made.thumbnail
+    assert made.waveform
+    return task.output
+
+
+def test_the_file_says_how_it_was_made(whole):
+    found = read_metadata(whole)
+    assert (found["prompt"], found["seed"], found["model"]) == (ASKED.prompt, 3, "mova-tiny")
+    assert found["settings"]["num_inference_steps"] == 6
+
+
+def test_a_clip_that_was_stopped_goes_on_to_the_same_bits(generator, whole, tmp_path):
+    task = Task("video_1", ASKED, {}, tmp_path / "clip.mp4")
+    steps, states = [], []
+
+    def on_progress(stage, done, total):
+        if stage == "sampling":
+            steps.append(done)
+
+    with pytest.raises(StoppedError):
+        generator.make(
+            [task],
+            Watch(on_progress=on_progress, is_stopped=lambda: steps[-1] == 3, save_state=states.append, every=2),
+        )
+    assert not task.output.exists()
+    steps.clear()
+    generator.make([task], Watch(on_progress=on_progress, resume_from=states[-1]))
+    assert steps[-3:] == [4, 5, 6]
+    assert len(steps) <= 4
+    assert task.output.read_bytes() == whole.read_bytes()
+    other = replace(task, order=replace(ASKED, seed=4))
+    with pytest.raises(StateError, match="seed"):
+        generator.make([other], Watch(resume_from=states[-1]))
+
+
+def test_a_clip_is_made_from_its_image(generator, whole, tmp_path):
+    Image.fromarray(np.full((64, 64, 3), 30, np.uint8)).save(tmp_path / "image.png")
+    task = Task("video_2", ASKED, {"image": tmp_path / "image.png"}, tmp_path / "clip.mp4")
+    generator.make([task], Watch())
+    assert read_metadata(task.output)["image"]["file"] == "image.png"
+    with_image, without = (
+        read_frames(path, frame_rate=24.0, num_frames=9, size=(64, 64)).astype(int) for path in (task.output, whole)
+    )
+    assert np.abs(with_image - without).mean() > 10
+
+
+def test_clips_of_one_run_are_those_of_each_up_to_rounding(generator, whole, tmp_path):
+    orders = [ASKED, replace(ASKED, prompt="a green lamp", seed=9)]
+    tasks = [Task(f"video_{place}", one, {}, tmp_path / f"{place}.mp4") for place, one in enumerate(orders)]
+    assert generator.most_together(ASKED) > 1
+    shown = []
+    generator.make(tasks, Watch(on_preview=lambda place, make: shown.append((place, make().shape))))
+    assert [place for place, _ in shown] == [0, 1] * 5
+    assert {shape[0] for _, shape in shown} == {3}
+    together, alone = (
+        read_frames(path, frame_rate=24.0, num_frames=9, size=(64, 64)).astype(int) for path in (tasks[0].output, whole)
+    )
+    assert np.abs(together - alone).mean() < 1
+    assert read_metadata(tasks[1].output)["prompt"] == "a green lamp"
+
+
+def test_the_file_says_what_the_prompt_was_before(generator, tmp_path):
+    for enhancement, original in (({"original": "ball", "provider": "offline"}, "ball"), ({"original": 3}, None)):
+        few = {**SMALL, "num_inference_steps": 1}
+        task = Task("video_3", replace(ASKED, settings=few, enhancement=enhancement), {}, tmp_path / "clip.mp4")
+        generator.make([task], Watch())
+        assert read_metadata(task.output).get("enhancement", {}).get("original") == original
+
+
+def test_a_model_that_is_there_is_well(generator):
+    generator.check_health()
+    assert isinstance(generator, MovaGenerator)
+
+
+@pytest.mark.slow
+def test_a_job_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
+    bench = Bench(tmp_path, model="mova-tiny", precision="float32", checkpoint_every=2)
+    supervisor = Supervisor(bench.settings, bench.store)
+    supervisor.start()
+    try:
+        assert supervisor.wait_ready(600), supervisor.problem
+        (job,) = bench.store.add([ASKED])
+        supervisor.wake()
+        bench.until(lambda: bench.artifacts.exists(bench.artifacts.checkpoint(job.id)), 300)
+        os.kill(supervisor.process_id, signal.SIGKILL)
+        (job,) = bench.ended(job.id, most_s=600)
+        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+        assert bench.artifacts.path(job.artifacts["video"]).read_bytes() == whole.read_bytes()
+    finally:
+        supervisor.stop()
+        bench.close()
