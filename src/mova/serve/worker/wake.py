@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import IO, Final
 
 _GRACE_S: Final = 20.0
@@ -17,11 +18,12 @@ class Wake:
     """What a worker waits for.
 
     Args:
-        grace_s: seconds after the end of the input in which the process ends by itself; then it is ended.
+        grace_s: seconds after the end of the input in which the process ends by itself.
+        on_late: called when it has not.
     """
 
-    def __init__(self, grace_s: float = _GRACE_S) -> None:
-        self._grace_s = grace_s
+    def __init__(self, grace_s: float = _GRACE_S, on_late: Callable[[], None] = lambda: os._exit(1)) -> None:
+        self._grace_s, self._on_late = grace_s, on_late
         self._is_due, self._is_over = threading.Event(), threading.Event()
 
     @property
@@ -57,4 +59,4 @@ class Wake:
         self.stop()
         # A step may take longer than anybody waits; what was saved of it is gone on from.
         time.sleep(self._grace_s)
-        os._exit(1)
+        self._on_late()
