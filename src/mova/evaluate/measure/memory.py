@@ -16,7 +16,7 @@ _LIBRARIES_BYTES: Final = 750_000_000
 """A process with all libraries and the small networks of packages in it (measured, at 128x128)."""
 _COPIES: Final = 3
 """Of the frames of a clip that are held at a time: as decoded, smaller, as numbers. At 1280x720 and 193 frames it
-bounds what was measured, 1.4 GB without weights and 3.6 GB with 1.7 GB of them."""
+bounds what was measured: 1.4 GB without weights, and 3.6 GB with networks whose files have about 1.7 GB."""
 _LOOKED_AT: Final = 16
 """Clips whose sizes are read."""
 
