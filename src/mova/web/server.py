@@ -20,6 +20,7 @@ def run_server(
     extra: str,
     most_connections: int = 500,
     grace_s: int = 5,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until the process is asked to end.
 
@@ -31,6 +32,7 @@ def run_server(
         extra: of this package, which brings uvicorn.
         most_connections: at a time; more are answered with 503.
         grace_s: seconds that replies under way have to end in.
+        on_stop: called when the process is asked to end, before those seconds begin.
 
     Raises:
         ConfigError: the address cannot be listened at.
@@ -59,6 +61,12 @@ def run_server(
         timeout_graceful_shutdown=grace_s,
         lifespan="off",
     )
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            on_stop()
+            await super().shutdown(sockets)
+
     with listening:
         on_ready(int(listening.getsockname()[1]))
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config).run(sockets=[listening])

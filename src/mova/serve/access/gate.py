@@ -191,7 +191,9 @@ class GateMiddleware:
             route = str(scope.get(ROUTE, ""))
             self._on_done(scope["method"], route, status, spent_s)
             # The route and not the path: what a stranger writes into a path has no place in a log.
-            _LOG.info("%s %s %d %.0f ms", scope["method"], route or "-", status, spent_s * 1000)
+            # Whoever polls would fill it.
+            level = logging.DEBUG if scope["method"] in _SAFE_METHODS and status < 400 else logging.INFO
+            _LOG.log(level, "%s %s %d %.0f ms", scope["method"], route or "-", status, spent_s * 1000)
             _request_id.reset(token)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Asgi, send: Asgi) -> None:

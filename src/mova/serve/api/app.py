@@ -9,6 +9,7 @@
 | `GET /v1/videos/{id}/events`, `GET /v1/events` | give changes as they come |
 | `GET /v1/queue`, `POST /v1/queue/pause`, `/resume` | the queue |
 | `GET /v1/models`, `GET /v1/plan` | what the model offers, and what a clip will cost |
+| `POST /v1/enhance` | a prompt that the model knows |
 | `GET`, `POST`, `DELETE /v1/session` | the key of the page |
 | `GET /health`, `/ready`, `/metrics`, `/openapi.json` | for programs |
 """
@@ -24,6 +25,7 @@ from mova.pages.security import SECURITY_HEADERS
 from mova.serve.access.gate import GateMiddleware
 from mova.serve.api.answers import Call, answered
 from mova.serve.api.content import Content
+from mova.serve.api.enhance import Enhancement
 from mova.serve.api.events import Events
 from mova.serve.api.openapi import document
 from mova.serve.api.queue import QueueCalls
@@ -85,8 +87,9 @@ def make_app(services: Services, pages: Mapping[str, PageFile] | None = None) ->
 
 
 def _add_routes(app: FastAPI, services: Services) -> Events:
-    videos, state = Videos(services), State(services)
+    videos = Videos(services)
     queue, content = QueueCalls(services, videos), Content(services, videos)
+    state, enhancement = State(services, queue), Enhancement(services, videos)
     events = Events(services, videos, queue)
     described = document(services.offer, services.settings)
 
@@ -105,6 +108,7 @@ def _add_routes(app: FastAPI, services: Services) -> Events:
         ("GET", "/v1/models", state.models),
         ("GET", "/v1/models/{model}", state.model),
         ("GET", "/v1/plan", state.plan),
+        ("POST", "/v1/enhance", enhancement.enhance),
         ("GET", "/v1/events", events.all),
         ("GET", "/v1/queue", queue.queue),
         ("POST", "/v1/queue/pause", queue.pause),

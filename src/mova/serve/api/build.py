@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from mova.database.database import Database
 from mova.errors import ConfigError
+from mova.generate.enhance.run import check_ready
 from mova.serve.access.content import ContentFilter
 from mova.serve.access.gate import Gate
 from mova.serve.access.keys import Keys
@@ -21,15 +21,10 @@ from mova.serve.artifacts import Artifacts
 from mova.serve.intake.decoders import Decoders
 from mova.serve.intake.intake import Intake
 from mova.serve.intake.offer import Offer
-from mova.serve.jobs.records import Limits
-from mova.serve.jobs.rows import TABLES
 from mova.serve.jobs.spending import Spending
-from mova.serve.jobs.store import JobStore
 from mova.serve.settings import ServeSettings
+from mova.serve.worker.process import open_store
 
-_HOUR_S: Final = 3600.0
-# A caller waits no longer than this for a database that is locked.
-_WAIT_S: Final = 5.0
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -46,6 +41,8 @@ def services_of(settings: ServeSettings, wake: Callable[[], None] = lambda: None
     """
     keys = keys_in_force(settings)
     settings.runtime()
+    enhance = settings.enhance_settings()
+    check_ready(enhance)
     offer, content = Offer(settings), ContentFilter(settings.content_filter)
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,11 +51,9 @@ def services_of(settings: ServeSettings, wake: Callable[[], None] = lambda: None
             f"data must be a folder that can be written, got {settings.data}: {error.strerror}"
         ) from error
     artifacts = Artifacts(settings.artifacts_url())
-    database = Database(settings.database_url(), TABLES, wait_s=_WAIT_S)
+    store = open_store(settings)
     decoders = Decoders(settings.limits.decoders, settings.limits.decode_s)
     try:
-        database.upgrade()
-        store = open_store(settings, database)
         gate = Gate(settings, keys)
         shows_paths = not gate.needs_key and is_loopback(settings.host)
         intake = Intake(settings, offer, decoders, artifacts, lambda source, sees: find_clip(store, source, sees))
@@ -72,28 +67,16 @@ def services_of(settings: ServeSettings, wake: Callable[[], None] = lambda: None
             decoders=decoders,
             intake=intake,
             gate=gate,
-            quotas=Quotas(store, Spending(database, time.time, DAY_S), artifacts),
+            quotas=Quotas(store, Spending(store.database, time.time, DAY_S), artifacts),
             content=content,
             replies=Replies(offer, store, artifacts, shows_paths=shows_paths),
             metrics=Metrics(store),
+            enhance=enhance,
             wake=wake,
         )
     finally:
         decoders.close()
-        database.close()
-
-
-def open_store(settings: ServeSettings, database: Database) -> JobStore:
-    """Return the jobs of a database, with the limits of the settings."""
-    keep = settings.retention.keep_hours
-    most = settings.limits.queued
-    return JobStore(
-        database,
-        time.time,
-        Limits(of_all=most, of_owner=most),
-        max_crashes=settings.worker.crashes,
-        keep_s=None if keep is None else keep * _HOUR_S,
-    )
+        store.database.close()
 
 
 def keys_in_force(settings: ServeSettings) -> Keys | None:

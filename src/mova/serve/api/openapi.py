@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import mova
+from mova.generate.enhance.settings import Language
 from mova.serve.api.replies import STATUSES, VARIANTS
 from mova.serve.intake.forms import FIELDS, MEDIA, PARTS
 from mova.serve.intake.offer import Offer
@@ -55,7 +56,7 @@ def document(offer: Offer, settings: ServeSettings) -> Schema:
                 "Asked": _asked(offer, settings),
                 "Video": _video(),
                 "Error": _error(),
-                "Queue": _object(is_paused=_FLAG, num_queued=_WHOLE, num_held=_WHOLE, num_running=_WHOLE),
+                "Queue": _object(is_paused=_FLAG, num_queued=_WHOLE, num_held=_WHOLE, num_running=_WHOLE, worker=_TEXT),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
@@ -117,6 +118,7 @@ def _other_paths() -> Schema:
         "/v1/models": {"get": _call("The model", _list(anything))},
         "/v1/models/{model}": {"get": {**_call("What the model offers", anything), "parameters": model}},
         "/v1/plan": {"get": _call("What a clip will cost", anything, query=plan)},
+        "/v1/enhance": {"post": _call("A prompt that the model knows", anything, body=_body(_enhance(), form=False))},
         "/v1/session": {
             "get": _call("Who asks", session),
             "post": _call("Keep a key in a cookie", session, body=key),
@@ -135,6 +137,12 @@ _ACTIONS: Final = {
     "duplicate": "Make a clip again as it is",
 }
 _MISSING: Final = {"edits": "Edit a clip", "extensions": "Go on from a clip", "characters": "Make a character"}
+
+
+def _enhance() -> Schema:
+    languages = {"type": "string", "enum": [str(one) for one in Language]}
+    fields = {"prompt": _TEXT, "image": {"type": ["string", "null"]}, "size": _TEXT, "language": languages}
+    return {"type": "object", "properties": fields, "required": ["prompt"], "additionalProperties": False}
 
 
 def _asked(offer: Offer, settings: ServeSettings) -> Schema:

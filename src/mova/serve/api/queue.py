@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fastapi import Request, Response
 
 _SMALL_BYTES: Final = 4096
+_SILENT_LEASES: Final = 2.5
 _MOST_ID: Final = 100
 _ID: Final = re.compile(VIDEO_ID)
 
@@ -128,10 +130,17 @@ class QueueCalls:
             "num_queued": counts[JobState.QUEUED],
             "num_held": counts[JobState.HELD],
             "num_running": counts[JobState.RUNNING],
+            "worker": self.worker(),
         }
         if with_videos:
             said["data"] = [replies.video(job) for job in store.queue(caller.sees)]
         return said
+
+    def worker(self) -> str:
+        """Return what the workers do: `idle`, `busy`, `loading` or `failed`; `none` where none is heard of."""
+        most_s = _SILENT_LEASES * self._services.settings.worker.lease_s
+        seen = [one.state for one in self._services.store.workers() if one.seen_s > time.time() - most_s]
+        return next((state for state in ("idle", "busy", "loading", "failed") if state in seen), "none")
 
     def _duplicate(self, caller: Caller, job: Job) -> Job:
         quotas, settings = self._services.quotas, self._services.replies.settings(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mova.generate.enhance.settings import EnhanceSettings
 from mova.serve.access.content import ContentFilter
 from mova.serve.access.gate import Gate
 from mova.serve.access.quotas import Quotas
@@ -34,6 +35,7 @@ class Services:
         content: filter of prompts.
         replies: what is said of jobs.
         metrics: what is counted.
+        enhance: who enhances prompts.
         wake: tells workers that something waits.
     """
 
@@ -48,4 +50,5 @@ class Services:
     content: ContentFilter
     replies: Replies
     metrics: Metrics
+    enhance: EnhanceSettings
     wake: Callable[[], None]

@@ -12,6 +12,7 @@ from mova.cores import num_cores
 from mova.plan.cost import Plan, cpu_estimate, in_words, make_plan, token_forwards
 from mova.serve.access.gate import COOKIE
 from mova.serve.api.metrics import CONTENT_TYPE
+from mova.serve.api.queue import QueueCalls
 from mova.serve.api.replies import plain_seconds
 from mova.serve.api.services import Services
 from mova.serve.faults import FieldError, unknown_field
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _SESSION_S: Final = 30 * 24 * 3600
 _SMALL_BYTES: Final = 4096
-_SEEN_S: Final = 2.5  # leases for which a worker may be silent
 _MEASURED: Final = 20
 _NO_PROMPT: Final = "a clip"
 
@@ -39,10 +39,11 @@ class State:
 
     Args:
         services: parts of the server.
+        queue: calls about the queue.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, queue: QueueCalls) -> None:
+        self._services, self._queue = services, queue
         self._since = int(time.time())
 
     async def health(self, _request: Request) -> Response:
@@ -51,7 +52,7 @@ class State:
 
     async def ready(self, _request: Request) -> Response:
         """Say whether clips are being made: a worker is alive and has its model."""
-        state = await aside(self._worker_state)
+        state = await aside(self._queue.worker)
         is_ready = state in ("idle", "busy")
         return json_reply({"status": "ready" if is_ready else "waiting", "worker": state}, 200 if is_ready else 503)
 
@@ -127,14 +128,6 @@ class State:
         if asked.media:
             raise unknown_field(next(iter(asked.media)), FIELDS)
         return json_reply(await aside(self._plan, asked))
-
-    def _worker_state(self) -> str:
-        most_s = _SEEN_S * self._services.settings.worker.lease_s
-        seen = [one.state for one in self._services.store.workers() if one.seen_s > time.time() - most_s]
-        for state in ("idle", "busy", "loading", "failed"):
-            if state in seen:
-                return state
-        return "none"
 
     def _model(self) -> dict[str, object]:
         offer, limits = self._services.offer, self._services.settings.limits
