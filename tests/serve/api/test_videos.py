@@ -210,6 +210,19 @@ def test_a_clip_that_runs_is_stopped_when_it_is_removed(site):
     assert site.ask("DELETE", f"/v1/videos/{made}", 404)
 
 
+def test_a_clip_whose_time_is_over_is_gone_with_its_files(site):
+    made = site.create()["id"]
+    site.finish(made)
+    with site.store.database.writing() as run:
+        run.run("UPDATE jobs SET expires_s = 1 WHERE id = :id", id=made)
+    assert site.store.doom_expired() == 1
+    for path in ("", "/content", "/events"):
+        assert site.ask("GET", f"/v1/videos/{made}{path}", 404)["error"]["code"] == "not_found"
+    site.store.remove_doomed(site.artifacts)
+    assert site.files() == []
+    assert site.ask("GET", "/v1/videos")["data"] == []
+
+
 def test_a_status_is_that_of_the_work(site):
     made = site.create()["id"]
     assert site.ask("GET", f"/v1/videos/{made}")["status"] == "queued"

@@ -102,6 +102,7 @@ def _add_routes(app: FastAPI, services: Services) -> Events:
         ("GET", "/ready", state.ready),
         ("GET", "/metrics", state.metrics),
         ("GET", "/openapi.json", openapi),
+        ("GET", "/favicon.ico", _icon),
         ("GET", "/v1/session", state.session),
         ("POST", "/v1/session", state.begin_session),
         ("DELETE", "/v1/session", state.end_session),
@@ -145,6 +146,13 @@ def _page(page: PageFile) -> Call:
         return Response(page.content, headers={"Content-Type": page.kind, **page.headers})
 
     return give
+
+
+async def _icon(_request: Request) -> Response:
+    from fastapi.responses import Response
+
+    # Browsers ask for one, and would complain of a server without.
+    return Response(status_code=204)
 
 
 async def _said(_request: Request, error: Exception) -> Response:
