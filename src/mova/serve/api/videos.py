@@ -65,8 +65,9 @@ class Videos:
 
     async def get(self, request: Request) -> Response:
         """Say how a clip is."""
-        job = await self.job(request, await self.caller(request))
-        return await self.reply(job)
+        # In one go aside: it is what is asked most often.
+        job, said = await aside(self._look, request, name_in(request))
+        return _video_reply(job, said)
 
     async def page(self, request: Request) -> Response:
         """Say how clips are, page by page."""
@@ -105,7 +106,8 @@ class Videos:
 
     async def caller(self, request: Request) -> Caller:
         """Return who asks."""
-        return await aside(self._services.gate.caller, request)
+        gate = self._services.gate
+        return await aside(gate.caller, request) if gate.needs_key else gate.caller(request)
 
     async def job(self, request: Request, caller: Caller) -> Job:
         """Return the job that a path names.
@@ -124,10 +126,13 @@ class Videos:
     ) -> Response:
         """Return what is said of a job."""
         said = await aside(self._services.replies.video, job, warnings)
-        response = json_reply({**said, **(more or {})})
-        if not job.state.is_final:
-            response.headers[POLL_HEADER] = str(_POLL_MS.get(job.state, _USUAL_POLL_MS))
-        return response
+        return _video_reply(job, {**said, **(more or {})})
+
+    def _look(self, request: Request, name: str) -> tuple[Job, dict[str, object]]:
+        job = self._services.store.get(name, self._services.gate.caller(request).sees)
+        if job is None:
+            raise not_found(name)
+        return job, self._services.replies.video(job)
 
     async def _maker(self, request: Request) -> tuple[Caller, str]:
         caller = await self.caller(request)
@@ -147,6 +152,13 @@ class Videos:
         jobs, warnings = await submit(self._services, caller, asked, origin)
         more = {"variants": [one.id for one in jobs]} if len(jobs) > 1 else None
         return await self.reply(jobs[0], warnings or None, more)
+
+
+def _video_reply(job: Job, said: Mapping[str, object]) -> Response:
+    response = json_reply(said)
+    if not job.state.is_final:
+        response.headers[POLL_HEADER] = str(_POLL_MS.get(job.state, _USUAL_POLL_MS))
+    return response
 
 
 def find_clip(store: JobStore, source: OfClip, sees: str | None) -> str:
