@@ -1,10 +1,12 @@
 """A disk that is really full ends a run with what to do; with room again it goes on to the same tables."""
 
+import io
 import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from footage_kit import steady_ticks, write_video
 from mova.curate.config.cut import CutSection
@@ -17,6 +19,7 @@ from mova.curate.source_table import iter_sources
 from mova.curate.tables import iter_clips
 from mova.curate.units import Patience
 from mova.errors import DataError
+from serve_site import PROMPT, served
 from shared_curation import Here, toy_run, write_sources
 
 SIZE = 16 * 2**20
@@ -103,3 +106,27 @@ def test_a_clip_for_which_there_is_no_room_is_no_bad_clip(disk, tmp_path):
     (disk / "ballast").unlink()
     run_all(replace(run, root=disk / "out"))
     assert tables(disk / "out") == tables(tmp_path / "plain")
+
+
+def test_a_server_whose_disk_is_full_refuses_and_keeps_nothing_of_it(disk):
+    with served(disk) as site:
+        made = site.create()["id"]
+        image = np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8)
+        written = io.BytesIO()
+        Image.fromarray(image).save(written, "PNG")
+        before = site.files()
+        leave(disk, 256 * 1024)
+        for _ in range(3):
+            reply = site.client.post(
+                "/v1/videos", data={"prompt": PROMPT}, files={"image": ("a.png", written.getvalue())}
+            )
+            assert (reply.status_code, reply.json()["error"]["code"]) == (507, "disk_full")
+        assert site.files() == before
+        assert site.ask("GET", f"/v1/videos/{made}")["status"] == "queued"
+        leave(disk, 0)
+        # The database has no room for another row.
+        replies = [site.client.post("/v1/videos", json={"prompt": PROMPT}).status_code for _ in range(40)]
+        assert set(replies) <= {200, 503}
+        assert site.ask("GET", f"/v1/videos/{made}")["id"] == made
+        (disk / "ballast").unlink()
+        assert site.post(data={"prompt": PROMPT}, files={"image": ("a.png", written.getvalue())})["inputs"] == ["image"]

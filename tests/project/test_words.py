@@ -46,7 +46,8 @@ HOME_MADE = {
     r"imagined": ("fake or meta tensors", ()),
     r"crew": ("workers", ()),
     r"from_main|own_rows": ("broadcast; sharded initialisation", ()),
-    r"gauge": ("dependence metric", ()),
+    # A kind of metric of Prometheus is called so.
+    r"gauge": ("dependence metric", ("serve/api/metrics.py",)),
     r"rungs?": ("speed preset", ()),
     r"films?": ("video", ()),
     # Bits that are packed into bytes, batches of several lengths in one, and a page that keeps its name.

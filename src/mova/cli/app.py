@@ -16,6 +16,7 @@ import typer
 
 from mova.cli import bench, curate, enhance, generate, plan, toyworld, train, weights
 from mova.cli.evaluate import group as evaluate
+from mova.cli.serve import serve
 from mova.cli.terminal.log import configure_logging
 from mova.cli.terminal.process import ending_signals
 from mova.cli.terminal.streams import tolerant_streams
@@ -66,7 +67,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for verb in (generate, enhance, train, curate, evaluate, toyworld, weights, plan, bench):
+    for verb in (generate, enhance, serve, train, curate, evaluate, toyworld, weights, plan, bench):
         verb.register(app)
     return app
 

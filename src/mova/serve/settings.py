@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mova.endpoints.settings import EndpointSection
 from mova.errors import ConfigError, MovaError
 from mova.files.json_file import shorten
+from mova.generate.enhance.settings import EnhanceSettings, read_settings
 from mova.recipe.base import Strict
 from mova.recipe.load import Vocabulary, explain, fields_of
 from mova.recipe.yaml_file import read_yaml
@@ -125,7 +125,9 @@ class ServeSettings(Strict):
     limits: LimitsSection = Field(default_factory=LimitsSection, description="What one request may ask for")
     quota: QuotaSection = Field(default_factory=QuotaSection, description="What a key has without limits of its own")
     fetch: FetchSection = Field(default_factory=FetchSection, description="Fetching media from addresses")
-    enhance: EndpointSection | None = Field(default=None, description="Endpoint that enhances prompts; offline without")
+    enhance: EnhanceSettings | None = Field(
+        default=None, description="Who enhances prompts; as of `mova enhance` without"
+    )
     content_filter: Hook = Field(default="", description="module:function that may refuse prompts and clips")
 
     @model_validator(mode="after")
@@ -162,6 +164,14 @@ class ServeSettings(Strict):
         """Return the name under which the model is offered: that of a directory is its own."""
         folder = Path(self.model)
         return folder.resolve().name if folder.is_dir() else self.model
+
+    def enhance_settings(self) -> EnhanceSettings:
+        """Return who enhances prompts: as these settings say, else as the environment and the user's own file do.
+
+        Raises:
+            ConfigError: that file does not fit.
+        """
+        return read_settings() if self.enhance is None else self.enhance
 
     def lora_choices(self) -> list[LoraChoice]:
         """Return the LoRAs that the model is adapted with.

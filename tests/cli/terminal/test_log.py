@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from mova.cli.terminal.log import configure_logging, place_in_torchrun
+from mova.cli.terminal.log import configure_logging, place_in_torchrun, shape_lines
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,16 @@ def test_the_place_is_what_torchrun_says(monkeypatch):
     for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("RANK", "2"), ("WORLD_SIZE", "4")):
         monkeypatch.setenv(name, value)
     assert place_in_torchrun() == (2, 4)
+
+
+def test_lines_may_have_another_form_with_names_of_their_own(capsys):
+    class Names(logging.Filter):
+        def filter(self, record):
+            vars(record)["own"] = "mine"
+            return True
+
+    configure_logging(logging.INFO, None)
+    shape_lines("%(own)s %(message)s", Names())
+    logging.getLogger("mova.x").warning("said")
+    assert capsys.readouterr().err == "mine said\n"
+    configure_logging(logging.INFO, None)

@@ -1,7 +1,12 @@
 """A hook that may refuse prompts and clips."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from footage_kit import beeps, steady_ticks, write_video
 from mova.errors import ConfigError
 from mova.serve.access.content import ContentFilter
 
@@ -39,3 +44,18 @@ def test_a_hook_that_fails_lets_nothing_pass(hook, caplog):
 def test_a_hook_that_there_is_not_is_said_before_anything_starts(hook, wrong):
     with pytest.raises(ConfigError, match="content_filter must name"):
         ContentFilter(wrong)
+
+
+def test_the_example_of_the_guide_refuses_what_it_says(tmp_path, monkeypatch):
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "serve_api.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def check" in block]
+    (tmp_path / "guide_filter.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    content = ContentFilter("guide_filter:check")
+    assert content.prompt("A ball bounces.") is None
+    assert content.prompt("A ball.", "a Sword, blood") == "it has the word blood"
+    ticks, base = steady_ticks(24, 0.5)
+    for level, reason in ((0, "the clip is dark"), (90, None)):
+        frames = [np.full((48, 64, 3), level, np.uint8)] * len(ticks)
+        path = write_video(tmp_path / f"{level}.mp4", frames, ticks, base, audio=beeps([0.2], 0.5))
+        assert content.clip(path) == reason

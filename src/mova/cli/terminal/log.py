@@ -41,3 +41,16 @@ def configure_logging(level: int, rank: int | str | None = None) -> None:
     logging.captureWarnings(True)
     # At every import on a CPU it misses a kernel that it would download; ours does without, and exactly.
     logging.getLogger("bitsandbytes.backends.cpu").setLevel(logging.ERROR)
+
+
+def shape_lines(form: str, names: logging.Filter) -> None:
+    """Give lines on stderr another form, after `configure_logging`.
+
+    Args:
+        form: as of `logging.Formatter`.
+        names: gives each record what the form names beyond the usual.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Stderr):
+            handler.addFilter(names)
+            handler.setFormatter(logging.Formatter(form))

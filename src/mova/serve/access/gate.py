@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "mova_key"
 REQUEST_ID: Final = "X-Request-Id"
+ROUTE: Final = "mova.route"
+"""Where a call notes the path of its route."""
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _WRONG_KEYS_PER_MINUTE: Final = 30
 _BEARER: Final = "bearer "
@@ -186,10 +188,12 @@ class GateMiddleware:
             await self._answer(scope, receive, send_with)
         finally:
             spent_s = time.monotonic() - begun_s
-            route = getattr(scope.get("route"), "path", "")
+            route = str(scope.get(ROUTE, ""))
             self._on_done(scope["method"], route, status, spent_s)
             # The route and not the path: what a stranger writes into a path has no place in a log.
-            _LOG.info("%s %s %d %.0f ms", scope["method"], route or "-", status, spent_s * 1000)
+            # Whoever polls would fill it.
+            level = logging.DEBUG if scope["method"] in _SAFE_METHODS and status < 400 else logging.INFO
+            _LOG.log(level, "%s %s %d %.0f ms", scope["method"], route or "-", status, spent_s * 1000)
             _request_id.reset(token)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Asgi, send: Asgi) -> None:

@@ -180,7 +180,7 @@ class Keys:
     def _stamp_now(self) -> tuple[int, ...] | None:
         try:
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mova.errors import MovaError
+from mova.media.frames import read_image
 from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError, fault_of
 from mova.serve.intake.bodies import Upload
@@ -102,6 +106,22 @@ class Intake:
             made = await aside(self._keep, {name: examined.paths[name] for name in over})
         ignored = tuple(f"{name} in extra_body is not known here, and was left out" for name in asked.ignored)
         return Taken(completed, {**standing, **made}, tuple(made.values()), (*examined.outside, *ignored))
+
+    async def image(self, asked: Asked, sees: str | None) -> NDArray[np.uint8] | None:
+        """Return the first frame that a request names (H, W, 3), decoded by a child; None where it names none.
+
+        Raises:
+            RefusedError: a file that cannot be used.
+        """
+        over = {name: source for name, source in asked.media.items() if source is not None}
+        async with self._staged(over, {}, sees) as (folder, staged):
+            if not staged:
+                return None
+            completed = await aside(self._offer.complete, asked, {name: file.path for name, file in staged.items()})
+            examined = await self._examine(completed, staged, folder)
+            # A PNG that the child has written.
+            pixels: NDArray[np.uint8] = await aside(read_image, examined.paths["image"])
+            return pixels
 
     def discard(self, taken: Taken) -> None:
         """Remove what was kept for a request that came to nothing."""
