@@ -24,6 +24,8 @@ CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_chec
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
 FLAGS = [
     "--prompt",
+    "--enhance",
+    "--enhance-settings",
     "--prompts",
     "--count",
     "--index",
