@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PAGE_SCRIPT: Final = """
-"use strict";
+_TABLES: Final = """
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
@@ -33,16 +32,23 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     });
   });
 }
-for (const player of document.querySelectorAll(".player")) {
+"""
+PLAYER_SCRIPT: Final = """
+const playerWords = {
+  previous: "Previous frame", next: "Next frame", at: (seconds, frame) => `${seconds} s, frame ${frame}`,
+};
+const followPlayer = (player, words = playerWords) => {
   const video = player.querySelector("video");
   const rate = Number(player.dataset.frameRate) || 24;
   const strips = [...player.querySelectorAll("svg.timeline")];
   const row = document.createElement("div");
   row.className = "steps";
   const said = document.createElement("output");
+  // It moves with each frame: to be read on demand, never aloud by itself.
+  said.setAttribute("aria-live", "off");
   const frame = () => Math.floor(video.currentTime * rate + 0.01);
   const show = () => {
-    said.textContent = `${video.currentTime.toFixed(2)} s, frame ${frame()}`;
+    said.textContent = words.at(video.currentTime.toFixed(2), frame());
     for (const strip of strips) {
       const place = Math.min(1, video.currentTime / Number(strip.dataset.duration)) * strip.viewBox.baseVal.width;
       const cursor = strip.querySelector(".cursor");
@@ -56,7 +62,7 @@ for (const player of document.querySelectorAll(".player")) {
   };
   // The middle of a frame, so that no rounding shows the one before it.
   const step = (count) => go((Math.max(0, frame() + count) + 0.5) / rate);
-  for (const [text, label, count] of [["\u2039", "Previous frame", -1], ["\u203a", "Next frame", 1]]) {
+  for (const [text, label, count] of [["\u2039", words.previous, -1], ["\u203a", words.next, 1]]) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
@@ -86,8 +92,13 @@ for (const player of document.querySelectorAll(".player")) {
   for (const name of ["loadedmetadata", "seeked", "timeupdate", "pause"]) video.addEventListener(name, show);
   video.addEventListener("play", () => { if (!asked) follow(); });
   show();
-}
+};
 document.addEventListener("play", (event) => {
   for (const video of document.querySelectorAll("video")) if (video !== event.target) video.pause();
 }, true);
+"""
+"""`followPlayer(player, words)` for a `.player`, and one video at a time; for scripts that make players themselves."""
+PAGE_SCRIPT: Final = f"""
+"use strict";
+{_TABLES}{PLAYER_SCRIPT}for (const player of document.querySelectorAll(".player")) followPlayer(player);
 """

@@ -1,0 +1,188 @@
+"""Part of the script: the clip that is looked at, while it is made and when it is finished."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CLIP: Final = r"""
+const clips = new Map();
+let chosen = null, shownKey = "", shownParts = {};
+const stages = {loading: "stage_loading", sampling: "stage_sampling", decoding: "stage_decoding", writing: "stage_writing"};
+const viewWords = () => ({previous: t("previous_frame"), next: t("next_frame"), at: (time, frame) => t("at_frame", {time, frame})});
+
+function progressText(video) {
+  const state = stateOf(video);
+  if (state === "held") return t("is_held");
+  if (video.status === "queued") {
+    if (queueState.is_paused) return t("queue_is_paused");
+    return video.position > 1 ? t("waits_at", {n: number(video.position)}) : t("waits");
+  }
+  const parts = [t(stages[video.stage] ?? "stage_other")];
+  if (video.stage_total > 1) parts.push(t("step_of", {n: number(video.stage_done ?? 0), total: number(video.stage_total)}));
+  if (video.left_s > 0) parts.push(t("left", {time: duration(video.left_s)}));
+  return parts.join(" \u00b7 ");
+}
+
+function choose(id, isFocused = false) {
+  chosen = id;
+  history.replaceState(null, "", id ? `#${id}` : location.pathname);
+  renderClip();
+  renderGallery();
+  if (isFocused) {
+    get("clip-heading").focus({preventScroll: true});
+    get("clip").scrollIntoView({block: "start"});
+  }
+}
+
+function renderClip() {
+  const video = clips.get(chosen);
+  const key = video ? [video.id, isOpen(video) ? "open" : stateOf(video), language].join() : `none,${language}`;
+  if (key !== shownKey) {
+    shownKey = key;
+    shownParts = {};
+    const view = get("clip-view");
+    view.replaceChildren(...(!video ? [emptyView()] : isOpen(video) ? openView(video) : stateOf(video) === "completed" ? doneView(video) : failedView(video)));
+  }
+  if (video && isOpen(video)) updateOpen(video);
+}
+const emptyView = () => make("div", {className: "empty"}, make("p", {w: "empty"}));
+const promptOf = (video) => make("p", {className: "asked"}, make("bdi", {textContent: video.prompt}));
+
+function openView(video) {
+  const picture = make("div", {className: "forming"}, make("p", {className: "soft", w: "forming"}));
+  const bar = make("progress", {max: 100, "aria-label": t("progress")});
+  const line = make("p", {className: "between"});
+  const said = make("span"), percent = make("span", {className: "value"});
+  line.append(said, percent);
+  const stop = button("cancel", () => act(video, "cancel", "cancelled"));
+  const free = button("release", () => act(video, "release", "released"));
+  shownParts = {picture, bar, said, percent, free, seen: ""};
+  return [picture, bar, line, promptOf(video), make("div", {className: "row"}, free, stop)];
+}
+function updateOpen(video) {
+  const {bar, said, percent, free} = shownParts;
+  const value = video.progress ?? 0;
+  if (video.status === "in_progress") { bar.value = value; setText(percent, `${number(value)} %`); }
+  else { bar.value = 0; setText(percent, ""); }
+  setText(said, progressText(video));
+  show(free, stateOf(video) === "held");
+  const wanted = `${video.id},${video.stage},${video.stage_done},${video.progress}`;
+  if (video.has?.preview && shownParts.seen !== wanted && !shownParts.loading) loadPreview(video, wanted);
+}
+// The next image takes the place of the last one when it is there: nothing flickers.
+function loadPreview(video, wanted) {
+  const parts = shownParts;
+  parts.loading = true;
+  const next = new Image();
+  next.alt = t("preview");
+  next.dataset.preview = wanted;
+  next.addEventListener("load", () => { parts.loading = false; parts.seen = wanted; parts.picture.replaceChildren(next); });
+  next.addEventListener("error", () => { parts.loading = false; parts.seen = wanted; });
+  next.src = `${content(video, "preview")}&at=${encodeURIComponent(wanted)}`;
+}
+
+function failedView(video) {
+  const isCancelled = stateOf(video) === "cancelled";
+  return [
+    make("p", {className: `note ${isCancelled ? "" : "bad"}`}, t(isCancelled ? "was_cancelled" : "has_failed"),
+      !isCancelled && video.error?.message ? ` ${video.error.message}` : ""),
+    promptOf(video),
+    make("div", {className: "row"},
+      button("try_again", () => once(() => ask("POST", path(video, "/duplicate")), "queued", true)),
+      button("use_settings", () => useSettings(video)), button("delete", () => remove(video))),
+  ];
+}
+
+function doneView(video) {
+  const rate = video.fps ?? 24, address = content(video, "video");
+  const [width, height] = (video.size ?? "16x9").split("x").map(Number);
+  const player = make("video", {controls: true, loop: true, playsInline: true, preload: "auto", src: address, "aria-label": t("clip_player")});
+  if (video.has?.thumbnail) player.poster = content(video, "thumbnail");
+  player.width = width;
+  player.height = height;
+  const strips = make("div", {className: "strips"});
+  const holder = make("div", {className: "player"}, player, strips);
+  holder.dataset.frameRate = rate;
+  holder.classList.add(width > height ? "wide" : width < height ? "tall" : "square");
+  soundStrips(address).then((drawn) => {
+    strips.replaceChildren(...drawn);
+  }, () => {
+    if (video.has?.waveform) strips.replaceChildren(make("img", {src: content(video, "waveform"), alt: t("wave")}));
+  }).finally(() => followPlayer(holder, viewWords()));
+  return [holder, promptOf(video), actions(video), ...notesOf(video), details(video)];
+}
+function actions(video) {
+  const from = (part) => ({[part]: {video_id: video.id, part}});
+  return make("div", {className: "row"},
+    button("again", () => once(() => begin2(path(video, "/remix"), {seed: newSeed()}), "queued"), {className: "strong"}),
+    button("new_sound", () => once(() => begin2("/v1/videos", {...again(video), ...from("video")}), "queued")),
+    button("new_picture", () => once(() => begin2("/v1/videos", {...again(video), ...from("audio")}), "queued")),
+    button("use_settings", () => useSettings(video)),
+    make("a", {className: "button", href: path(video, "/download"), download: "", w: "download"}),
+    button("delete", () => remove(video)));
+}
+const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
+function again(video) {
+  const found = {prompt: video.prompt, size: video.size, num_frames: video.num_frames, fps: video.fps};
+  for (const field of Object.values(sliders)) if (video.settings?.[field] !== undefined) found[field] = video.settings[field];
+  if (video.negative_prompt) found.negative_prompt = video.negative_prompt;
+  if (video.speed) found.speed = video.speed;
+  return found;
+}
+async function begin2(address, value) {
+  const pending = {key: newKey(), path: address, body: JSON.stringify(value)};
+  stored.set(pendingKey, pending);
+  const made = await deliver(pending);
+  receive(made);
+  choose(made.id, true);
+  return made;
+}
+const notesOf = (video) => (video.warnings ?? []).map((text) => make("p", {className: "note warning", textContent: text}));
+
+function details(video) {
+  const rows = [["seed", video.seed], ["size", video.size?.replace("x", " \u00d7 ")], ["length", t("length_of", {seconds: seconds(video.seconds), frames: video.num_frames})],
+    ["steps", video.settings?.num_inference_steps], ["guidance", video.settings?.guidance_scale], ["modality", video.settings?.modality_scale],
+    ["speed", video.speed], ["took", video.inference_time_s ? duration(video.inference_time_s) : null],
+    ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
+    ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ") || null], ["negative", video.negative_prompt || null]];
+  const file = video.file_path ?? video.file_name;
+  const found = make("details", {}, make("summary", {w: "details"}),
+    make("dl", {className: "facts"}, ...rows.filter(([, value]) => value !== null && value !== undefined && value !== "")
+      .map(([name, value]) => make("div", {}, make("dt", {w: name}), make("dd", {textContent: String(value)})))));
+  if (video.enhancement?.original) found.append(make("p", {}, make("span", {className: "soft", textContent: `${t("you_wrote")} `}), make("bdi", {textContent: video.enhancement.original})));
+  const where = make("p", {className: "where"}, make("span", {w: "where", className: "soft"}), " ");
+  if (file) {
+    const copy = button("copy", async () => {
+      try { await navigator.clipboard.writeText(file); announce(t("copied")); setText(copy, t("copied")); } catch { /* It can be marked by hand. */ }
+    }, {className: "plain"});
+    where.append(make("code", {textContent: file}), " ", copy);
+  } else where.append(make("span", {w: "where_download"}));
+  return make("div", {}, where, found);
+}
+
+async function once(call, key = "", isChosen = false) {
+  try {
+    const made = await call();
+    if (made?.object === "video") receive(made);
+    if (isChosen && made?.id) choose(made.id, true);
+    if (key) announce(t(key));
+    return made;
+  } catch (fault) {
+    tell(fault.message);
+    return null;
+  }
+}
+const act = (video, what, key, value) => once(() => ask("POST", path(video, `/${what}`), value), key);
+async function remove(video) {
+  const done = await once(() => ask("DELETE", path(video)), "deleted");
+  if (done?.deleted) { forget(video.id); get("gallery-heading").setAttribute("tabindex", "-1"); get("gallery-heading").focus(); }
+}
+let telling = 0;
+function tell(text) {
+  clearTimeout(telling);
+  setText(get("notice"), text);
+  show(get("notice"), true);
+  telling = setTimeout(() => { if (!isAway) show(get("notice"), false); }, 8000);
+}
+"""
+"""`clips`, `choose`, `renderClip`, `act`, `once`."""

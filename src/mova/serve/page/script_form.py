@@ -1,0 +1,292 @@
+"""Part of the script: the form, its draft, what a clip will cost, and the request that is sent until it is there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FORM: Final = r"""
+const draftKey = "mova-draft", pendingKey = "mova-pending";
+const fields = ["prompt", "size", "size-other", "length", "length-other", "seed", "variants", "speed", "negative", "guidance", "modality", "steps"];
+const boxes = ["first", "hold"];
+const places = {
+  prompt: "prompt", size: "size", width: "size", height: "size", num_frames: "length", seconds: "length", fps: "length",
+  seed: "seed", n: "variants", guidance_scale: "guidance", modality_scale: "modality", num_inference_steps: "steps",
+  speed: "speed", negative_prompt: "negative", image: "image", input_reference: "image",
+};
+const sliders = {guidance: "guidance_scale", modality: "modality_scale", steps: "num_inference_steps"};
+let model = null, enhancement = null, extra = {}, isSending = false;
+
+function showError(place, text, nearest = null) {
+  const line = get(`${place}-error`), one = get(place);
+  line.replaceChildren(text);
+  if (text && nearest && setNearest[place]) {
+    line.append(" ", make("button", {type: "button", textContent: t("use", {value: nearest}), on: {click: () => {
+      setNearest[place](nearest);
+      showError(place, "");
+      one?.focus();
+      changed();
+    }}}));
+  }
+  show(line, Boolean(text));
+  if (text) one?.setAttribute("aria-invalid", "true"); else one?.removeAttribute("aria-invalid");
+}
+const setNearest = {
+  seed: (value) => { get("seed").value = value; },
+  size: (value) => chooseSize(String(value)),
+  length: (value) => chooseLength(Number.parseInt(value, 10)),
+};
+function clearErrors() {
+  for (const place of new Set(Object.values(places))) showError(place, "");
+  show(get("form-error"), false);
+}
+function showFault(fault, isFocused = true) {
+  const place = places[fault.param];
+  if (!place) {
+    setText(get("form-error"), fault.message);
+    show(get("form-error"), true);
+  } else {
+    showError(place, fault.message, fault.nearest);
+    if (get("more").contains(get(place))) get("more").open = true;
+    if (isFocused) get(place).focus();
+  }
+  announce(fault.message);
+}
+
+const option = (value, text) => make("option", {value, textContent: text});
+function options(one, choices, chosen) {
+  const before = one.value || chosen;
+  one.replaceChildren(...choices.map(([value, text]) => option(value, text)));
+  one.value = choices.some(([value]) => value === before) ? before : chosen;
+}
+const usualSize = () => model.defaults.size;
+const usualLength = () => String(model.defaults.num_frames);
+function fillForm() {
+  const {defaults, limits, scope} = model;
+  const [width, height] = defaults.size.split("x").map(Number);
+  const [wide, high] = limits.size_multiple ?? [1, 1];
+  const step = (value, by) => Math.max(by, Math.round(value / by) * by);
+  const sizes = scope?.sizes?.length ? scope.sizes.map((one) => one.join("x"))
+    : [[width, height], [height, width], [Math.min(width, height), Math.min(width, height)], [width / 2, height / 2]]
+      .map(([x, y]) => `${step(x, wide)}x${step(y, high)}`);
+  const shape = (one) => { const [x, y] = one.split("x").map(Number); return t(x === y ? "square" : x > y ? "landscape" : "portrait"); };
+  options(get("size"), [...[...new Set([defaults.size, ...sizes])].map((one) => [one, `${one.replace("x", " \u00d7 ")} (${shape(one)})`]), ["", t("other")]], defaults.size);
+  const rate = defaults.fps, stride = limits.temporal_stride ?? 1;
+  const frames = scope?.num_frames?.length ? scope.num_frames
+    : [0.25, 0.5, 1].map((share) => 1 + stride * Math.max(1, Math.round((defaults.num_frames - 1) * share / stride)));
+  options(get("length"), [...[...new Set([...frames, defaults.num_frames])].sort((one, other) => one - other)
+    .map((one) => [String(one), t("length_of", {seconds: seconds((one / rate).toFixed(2)), frames: one})]), ["", t("other")]], usualLength());
+  options(get("variants"), Array.from({length: Math.min(8, limits.max_variants ?? 1)}, (_, place) => [String(place + 1), number(place + 1)]), "1");
+  options(get("speed"), [["", t("speed_usual")], ...(model.speeds ?? []).map((one) => [one, one])], "");
+  show(get("speed-field"), (model.speeds ?? []).length > 1);
+  get("prompt").maxLength = limits.max_prompt_chars ?? 100000;
+  const span = (one, low, high, by, value) => {
+    Object.assign(one, {min: Math.min(low, value), max: Math.max(high, value), step: by});
+    if (!one.dataset.set) { one.value = value; one.dataset.set = "1"; }
+  };
+  span(get("guidance"), 1, 10, 0.5, defaults.guidance_scale);
+  span(get("modality"), 1, 6, 0.5, defaults.modality_scale);
+  span(get("steps"), 1, Math.min(limits.max_steps ?? 100, Math.max(50, 2 * defaults.num_inference_steps)), 1, defaults.num_inference_steps);
+  show(get("first-field"), canEnhance);
+  const examples = language === "zh" ? ["example_1", "example_2", "example_3"] : ["example_1", "example_2", "example_3"];
+  get("examples").replaceChildren(...examples.map((key) => make("button", {type: "button", className: "chip", w: key, on: {click: () => {
+    get("prompt").value = t(key);
+    changed();
+    get("prompt").focus();
+  }}})));
+}
+function sayValues() {
+  const word = (place, levels) => levels[Math.min(levels.length - 1, Math.floor(place * levels.length))];
+  for (const name of Object.keys(sliders)) {
+    const one = get(name), value = Number(one.value), usual = model.defaults[sliders[name]];
+    const plain = value === usual ? t("usual")
+      : name === "steps" ? t(value < usual ? "steps_fewer" : "steps_more")
+      : t(word((value - one.min) / (one.max - one.min), [`${name}_low`, `${name}_middle`, `${name}_high`]));
+    setText(get(`${name}-value`), `${number(value)} \u00b7 ${plain}`);
+    one.setAttribute("aria-valuetext", `${number(value)}, ${plain}`);
+  }
+  show(get("size-other"), get("size").value === "");
+  show(get("length-other"), get("length").value === "");
+  show(get("examples"), !get("prompt").value.trim());
+}
+function chooseSize(text) {
+  const value = text.replace(/\s*[\u00d7*]\s*/g, "x");
+  const isKnown = [...get("size").options].some((one) => one.value === value);
+  get("size").value = isKnown ? value : "";
+  get("size-other").value = isKnown ? "" : value;
+}
+function chooseLength(frames) {
+  const isKnown = [...get("length").options].some((one) => one.value === String(frames));
+  get("length").value = isKnown ? String(frames) : "";
+  get("length-other").value = isKnown ? "" : (frames / model.defaults.fps).toFixed(2);
+}
+
+// What is as the model has it is left to the model.
+function asked() {
+  const found = {prompt: get("prompt").value.trim()};
+  const size = get("size").value || get("size-other").value.trim().replace(/\s*[\u00d7*]\s*/g, "x");
+  if (size && size !== usualSize()) found.size = size;
+  if (get("length").value) {
+    if (get("length").value !== usualLength()) found.num_frames = Number(get("length").value);
+  } else if (get("length-other").value) found.seconds = get("length-other").value;
+  for (const [name, field] of Object.entries(sliders)) {
+    if (Number(get(name).value) !== model.defaults[field]) found[field] = Number(get(name).value);
+  }
+  if (get("speed").value) found.speed = get("speed").value;
+  const negative = get("negative").value.trim();
+  if (negative !== (model.defaults.negative_prompt ?? "").trim()) found.negative_prompt = negative;
+  if (get("seed").value.trim()) found.seed = get("seed").value.trim();
+  if (get("variants").value > 1) found.n = Number(get("variants").value);
+  if (get("hold").checked) found.hold = true;
+  return {...extra, ...found};
+}
+
+const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale"];
+let planNumber = 0, planFault = null;
+async function plan() {
+  const mine = ++planNumber, wanted = asked(), query = new URLSearchParams();
+  for (const name of [...planned, "prompt"]) if (wanted[name] !== undefined && wanted[name] !== "") query.set(name, wanted[name]);
+  if (wanted.negative_prompt !== undefined) wanted.negative_prompt && query.set("negative_prompt", wanted.negative_prompt.slice(0, 500));
+  if ((query.get("prompt") ?? "").length > 2000) query.delete("prompt");
+  try {
+    const found = await ask("GET", `/v1/plan?${query}`);
+    if (mine !== planNumber) return;
+    if (planFault) { showError(planFault, ""); planFault = null; }
+    const count = wanted.n ?? 1;
+    const cost = found.estimated_s ? t(count > 1 ? "cost_each" : "cost", {time: duration(found.estimated_s)}) : "";
+    const shape = `${found.size.replace("x", " \u00d7 ")}, ${t("seconds", {n: seconds(found.seconds)})}`;
+    setText(get("plan"), [cost, shape].filter(Boolean).join(" \u00b7 "));
+    const notes = (found.warnings ?? []).join(" ");
+    setText(get("prompt-note"), notes && wanted.prompt ? canEnhance && !enhancement ? `${notes} ${t("enhance_helps")}` : notes : "");
+    show(get("prompt-note"), Boolean(get("prompt-note").textContent));
+  } catch (fault) {
+    if (mine !== planNumber || fault.status === 0) return;
+    setText(get("plan"), "");
+    planFault = places[fault.param] ?? null;
+    if (planFault) showError(planFault, fault.message, fault.nearest);
+  }
+}
+const planLater = later(() => { if (model) plan(); }, 300);
+
+function draft() {
+  const found = {enhancement, extra, image};
+  for (const id of fields) found[id] = get(id).value;
+  for (const id of boxes) found[id] = get(id).checked;
+  return found;
+}
+function saveDraft() {
+  if (!model) return;
+  if (!stored.set(draftKey, draft())) stored.set(draftKey, {...draft(), image: null});
+}
+function loadDraft(found) {
+  if (!found) return;
+  for (const id of fields) if (typeof found[id] === "string") get(id).value = found[id];
+  for (const id of boxes) if (typeof found[id] === "boolean") get(id).checked = found[id];
+  // A choice that this model has not is no choice.
+  for (const id of ["size", "length", "variants", "speed"]) if (get(id).selectedIndex < 0) get(id).selectedIndex = 0;
+  enhancement = found.enhancement ?? null;
+  extra = found.extra ?? {};
+  setImage(found.image);
+  showEnhanced();
+}
+function changed() {
+  sayValues();
+  saveDraft();
+  planLater();
+}
+function resetForm() {
+  get("form").reset();
+  for (const name of Object.keys(sliders)) delete get(name).dataset.set;
+  for (const id of ["size", "length"]) get(id).value = id === "size" ? usualSize() : usualLength();
+  get("negative").value = model.defaults.negative_prompt ?? "";
+  get("first").checked = canEnhance && knowsFew();
+  enhancement = null;
+  extra = {};
+  dropImage();
+  fillForm();
+  clearErrors();
+  showEnhanced();
+  changed();
+}
+
+async function send(value) {
+  const pending = {key: newKey(), body: JSON.stringify(value)};
+  // Kept until the server has it: whoever loads the page again sends it again, and it counts once.
+  stored.set(pendingKey, pending);
+  return deliver(pending);
+}
+async function deliver(pending) {
+  for (let wait = 1000; ; wait = Math.min(2 * wait, 15000)) {
+    try {
+      const made = await ask("POST", pending.path ?? "/v1/videos", pending.body, {"Idempotency-Key": pending.key});
+      stored.drop(pendingKey);
+      return made;
+    } catch (fault) {
+      if (fault.status !== 0 && fault.status < 500) { stored.drop(pendingKey); throw fault; }
+      if (fault.status === 501 || fault.status === 507) { stored.drop(pendingKey); throw fault; }
+      announce(t("sending_again"));
+      await pause(wait);
+    }
+  }
+}
+async function begin(value) {
+  const made = await send(value);
+  receive(made);
+  choose(made.id);
+  announce(t("queued"));
+  for (const id of made.variants ?? []) if (id !== made.id) ask("GET", path(id)).then(receive, () => {});
+  return made;
+}
+function setSending(now) {
+  isSending = now;
+  get("send").disabled = now;
+  setText(get("send"), t(now ? "sending" : "make_clip"));
+}
+async function submit() {
+  if (isSending) return;
+  clearErrors();
+  if (!get("prompt").value.trim()) return showFault({param: "prompt", message: t("no_prompt")});
+  if (get("first").checked && canEnhance && !enhancement && await suggest(true)) return;
+  const value = asked();
+  if (image) value.image = image;
+  if (enhancement) value.enhancement = enhancement;
+  setSending(true);
+  try {
+    await begin(value);
+    get("clip-heading").focus({preventScroll: true});
+    if (matchMedia("(max-width: 60rem)").matches) get("clip").scrollIntoView({block: "start"});
+  } catch (fault) {
+    showFault(fault);
+  } finally {
+    setSending(false);
+  }
+}
+get("form").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
+get("form").addEventListener("input", (event) => {
+  if (event.target === get("image") || get("suggestion").contains(event.target)) return;
+  if (event.target === get("prompt") && enhancement && !get("prompt").value.trim()) forgetEnhancement();
+  const place = event.target.id.replace("-other", "");
+  if (get(`${place}-error`)) showError(place, "");
+  changed();
+});
+get("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); submit(); }
+});
+get("reset").addEventListener("click", resetForm);
+
+// The settings of a clip, back in the form.
+function useSettings(video) {
+  resetForm();
+  get("prompt").value = video.prompt;
+  if (video.size) chooseSize(video.size);
+  if (video.num_frames) chooseLength(video.num_frames);
+  for (const [name, field] of Object.entries(sliders)) if (video.settings?.[field] !== undefined) get(name).value = video.settings[field];
+  get("seed").value = video.seed ?? "";
+  if (video.negative_prompt !== null && video.negative_prompt !== undefined) get("negative").value = video.negative_prompt;
+  if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
+  get("first").checked = false;
+  changed();
+  get("prompt").focus();
+  announce(t("settings_taken"));
+}
+"""
+"""`fillForm`, `changed`, `begin`, `useSettings`, `showFault`."""

@@ -1,0 +1,182 @@
+"""Part of the script: the queue, and the gallery of clips; what is there stays in its place while its text changes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LISTS: Final = r"""
+let queueState = {is_paused: false}, galleryIds = [], hasMore = false, searched = "", editing = null;
+
+// Elements are kept by the id of their clip: focus is not lost when something else moves.
+function keyed(list, items, build, update) {
+  const known = new Map([...list.children].map((one) => [one.dataset.id, one]));
+  let place = list.firstElementChild;
+  for (const item of items) {
+    let one = known.get(item.id);
+    if (!one) { one = build(item); one.dataset.id = item.id; }
+    known.delete(item.id);
+    if (one !== place) list.insertBefore(one, place); else place = place.nextElementSibling;
+    update(one, item);
+  }
+  for (const [id, gone] of known) {
+    const hadFocus = gone.contains(document.activeElement);
+    if (editing === id) editing = null;
+    gone.remove();
+    if (hadFocus) { const heading = get(list === get("queue-list") ? "queue-heading" : "gallery-heading"); heading.tabIndex = -1; heading.focus(); }
+  }
+}
+
+const waiting = () => [...clips.values()].filter(isOpen).sort((one, other) =>
+  (one.status !== "in_progress") - (other.status !== "in_progress")
+  || (one.position ?? Infinity) - (other.position ?? Infinity) || one.created_at - other.created_at);
+
+function renderQueue() {
+  const items = waiting();
+  keyed(get("queue-list"), items, queueRow, updateQueueRow);
+  show(get("queue-list"), items.length > 0);
+  setText(get("queue-note"), queueState.is_paused ? t("queue_is_paused_long") : items.length ? "" : t("queue_is_empty"));
+  show(get("queue-note"), Boolean(get("queue-note").textContent));
+  setText(get("pause"), t(queueState.is_paused ? "resume" : "pause"));
+  show(get("pause"), items.length > 0 || queueState.is_paused);
+  const running = items.find((one) => one.status === "in_progress");
+  document.title = running ? `${running.progress} % \u00b7 mova` : "mova";
+}
+
+function queueRow(item) {
+  const id = item.id, video = () => clips.get(id);
+  const open = make("button", {type: "button", className: "plain title", on: {click: () => choose(id, true)}}, make("bdi"));
+  const small = (name, key, call) => button(key, call, {className: "small", "data-name": name});
+  const row = make("li", {},
+    make("div", {className: "row-head"}, open, make("span", {className: "badge"})),
+    make("progress", {max: 100, "aria-label": t("progress"), "data-label": "progress"}),
+    make("p", {className: "soft state"}),
+    make("div", {className: "row buttons"},
+      small("up", "up", () => move(id, -1)), small("down", "down", () => move(id, 1)),
+      small("edit", "edit", () => openEdit(id)),
+      small("hold", "hold", () => act(video(), "hold", "held")), small("release", "release", () => act(video(), "release", "released")),
+      small("duplicate", "duplicate", () => act(video(), "duplicate", "queued")),
+      small("cancel", "cancel", () => act(video(), "cancel", "cancelled"))),
+    make("div", {className: "edit", hidden: true}));
+  return row;
+}
+function updateQueueRow(row, video) {
+  const state = stateOf(video), isRunning = video.status === "in_progress", order = waiting().filter((one) => one.position);
+  const place = order.findIndex((one) => one.id === video.id);
+  setText(row.querySelector("bdi"), video.prompt);
+  row.querySelector(".title").setAttribute("aria-current", String(video.id === chosen));
+  const badge = row.querySelector(".badge");
+  setText(badge, t(isRunning ? "running" : state === "held" ? "held_badge" : "waiting_badge"));
+  badge.className = `badge ${isRunning ? "good" : state === "held" ? "warning" : ""}`;
+  const bar = row.querySelector("progress");
+  show(bar, isRunning);
+  bar.value = video.progress ?? 0;
+  setText(row.querySelector(".state"), progressText(video));
+  for (const one of row.querySelectorAll("[data-name]")) {
+    const name = one.dataset.name;
+    show(one, {up: place >= 0 && order.length > 1, down: place >= 0 && order.length > 1, edit: !isRunning, hold: !isRunning && state !== "held",
+      release: state === "held", duplicate: true, cancel: true}[name]);
+    if (name === "up") one.disabled = place === 0;
+    if (name === "down") one.disabled = place === order.length - 1;
+    setText(one, t(one.dataset.w));
+    one.setAttribute("aria-label", t("of_clip", {what: t(one.dataset.w), prompt: video.prompt.slice(0, 60)}));
+  }
+  if (isRunning && editing === video.id) { closeEdit(row); tell(t("begun_meanwhile")); }
+}
+async function move(id, by) {
+  const order = waiting().filter((one) => one.position), place = order.findIndex((one) => one.id === id);
+  const before = by < 0 ? order[place - 1]?.id : order[place + 2]?.id ?? null;
+  if (await act({id}, "move", "", {before})) {
+    await refreshQueue();
+    announce(t("moved", {n: number(waiting().filter((one) => one.position).findIndex((one) => one.id === id) + 1)}));
+  }
+}
+function openEdit(id) {
+  const row = get("queue-list").querySelector(`[data-id="${CSS.escape(id)}"]`), box = row.querySelector(".edit"), video = clips.get(id);
+  if (editing === id) return closeEdit(row);
+  editing = id;
+  const text = make("textarea", {rows: 3, value: video.prompt, id: `text-${id}`});
+  const seed = make("input", {value: video.seed ?? "", inputMode: "numeric", id: `seed-${id}`});
+  const wrong = make("p", {className: "error", hidden: true, id: `wrong-${id}`});
+  text.setAttribute("aria-describedby", wrong.id);
+  const save = async () => {
+    try {
+      receive(await ask("PATCH", path(id), {prompt: text.value.trim(), ...(seed.value.trim() ? {seed: seed.value.trim()} : {})}));
+      closeEdit(row);
+      announce(t("saved"));
+    } catch (fault) {
+      setText(wrong, fault.message);
+      show(wrong, true);
+      (fault.param === "seed" ? seed : text).focus();
+    }
+  };
+  box.replaceChildren(
+    make("label", {w: "prompt_short", htmlFor: text.id}), text, make("label", {w: "seed", htmlFor: seed.id}), seed, wrong,
+    make("div", {className: "row"}, button("save", save, {className: "strong"}), button("close", () => closeEdit(row))));
+  show(box, true);
+  text.focus();
+}
+function closeEdit(row) {
+  editing = null;
+  const box = row.querySelector(".edit"), hadFocus = box.contains(document.activeElement);
+  show(box, false);
+  box.replaceChildren();
+  if (hadFocus) row.querySelector(row.querySelector("[data-name=edit]").hidden ? ".title" : "[data-name=edit]").focus();
+}
+
+function renderGallery() {
+  const items = galleryIds.map((id) => clips.get(id)).filter((one) => one && !isOpen(one));
+  keyed(get("gallery-list"), items, card, updateCard);
+  setText(get("gallery-note"), items.length ? "" : t(searched ? "nothing_found" : "no_clips"));
+  show(get("gallery-note"), !items.length);
+  show(get("load-more"), hasMore);
+  show(get("search"), items.length > 0 || searched !== "" || document.activeElement === get("search"));
+}
+function card(video) {
+  const id = video.id;
+  return make("li", {}, make("button", {type: "button", className: "card", on: {click: () => choose(id, true)}},
+    make("span", {className: "thumb"}), make("span", {className: "words"}, make("bdi")), make("span", {className: "soft small-text"})));
+}
+function updateCard(one, video) {
+  const thumb = one.querySelector(".thumb"), state = stateOf(video);
+  if (video.has?.thumbnail && !thumb.firstChild) thumb.append(make("img", {src: content(video, "thumbnail"), alt: "", loading: "lazy"}));
+  if (state !== "completed" && !thumb.firstChild) thumb.append(state === "cancelled" ? "\u2013" : "!");
+  setText(one.querySelector("bdi"), video.prompt);
+  const when = new Date(1000 * (video.completed_at ?? video.created_at)).toLocaleString(language, {dateStyle: "medium", timeStyle: "short"});
+  setText(one.querySelector(".small-text"), state === "completed" ? `${t("seconds", {n: seconds(video.seconds)})} \u00b7 ${when}` : `${t(state === "cancelled" ? "cancelled_badge" : "failed_badge")} \u00b7 ${when}`);
+  one.firstChild.setAttribute("aria-current", String(video.id === chosen));
+}
+
+const pageSize = 24;
+let searchNumber = 0;
+async function loadGallery(isMore = false) {
+  const mine = ++searchNumber, query = new URLSearchParams({limit: pageSize, order: "desc"});
+  if (searched) query.set("search", searched);
+  if (isMore && galleryIds.length) query.set("after", galleryIds.at(-1));
+  const found = await ask("GET", `/v1/videos?${query}`);
+  if (mine !== searchNumber) return;
+  for (const video of found.data) clips.set(video.id, video);
+  galleryIds = isMore ? [...new Set([...galleryIds, ...found.data.map((one) => one.id)])] : found.data.map((one) => one.id);
+  hasMore = found.has_more;
+  renderAll();
+}
+async function refreshQueue() {
+  const found = await ask("GET", "/v1/queue");
+  queueState = found;
+  for (const video of found.data ?? []) clips.set(video.id, video);
+  renderAll();
+}
+get("search").addEventListener("input", later(async () => {
+  searched = get("search").value.trim();
+  try {
+    await loadGallery();
+    announce(t("found", {n: number(get("gallery-list").children.length)}));
+  } catch (fault) { if (fault.status) tell(fault.message); }
+}, 300));
+get("load-more").addEventListener("click", () => loadGallery(true).catch((fault) => tell(fault.message)));
+get("pause").addEventListener("click", async () => {
+  const was = queueState.is_paused;
+  const said = await once(() => ask("POST", `/v1/queue/${was ? "resume" : "pause"}`), was ? "resumed" : "paused");
+  if (said) { queueState = said; renderAll(); }
+});
+"""
+"""`renderQueue`, `renderGallery`, `loadGallery`, `refreshQueue`."""

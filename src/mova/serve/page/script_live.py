@@ -1,0 +1,174 @@
+"""Last part of the script: changes as they come, the key, the language, and the beginning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LIVE: Final = r"""
+function renderAll() { renderClip(); renderQueue(); renderGallery(); }
+
+const said = new Map();
+function receive(video) {
+  const before = clips.get(video.id);
+  clips.set(video.id, video);
+  if (!before && !searched && !galleryIds.includes(video.id)) {
+    galleryIds.unshift(video.id);
+    galleryIds.sort((one, other) => (clips.get(other)?.created_at ?? 0) - (clips.get(one)?.created_at ?? 0));
+  }
+  tellChange(before, video);
+  renderAll();
+}
+// Beginning, halfway, end: no more is said aloud of a clip.
+function tellChange(before, video) {
+  if (!before) return;
+  const prompt = video.prompt.slice(0, 60), state = stateOf(video);
+  const place = !isOpen(video) ? state : video.status === "in_progress" ? (video.progress >= 50 ? "half" : "begun") : "";
+  if (!place || said.get(video.id) === place) return;
+  said.set(video.id, place);
+  if (isOpen(before) || isOpen(video)) announce(t(`heard_${place}`, {prompt}));
+  if (place === "completed" && isOpen(before)) { planLater(); if (!chosen) choose(video.id); }
+}
+function forget(id) {
+  clips.delete(id);
+  galleryIds = galleryIds.filter((one) => one !== id);
+  if (chosen === id) choose(null); else renderAll();
+}
+
+let source = null, sourceWorks = false, lastHeard = 0;
+function listen() {
+  source?.close();
+  source = new EventSource("/v1/events");
+  const heard = () => { lastHeard = Date.now(); sourceWorks = true; away(false); };
+  source.addEventListener("open", () => { heard(); loadGallery().catch(() => {}); checkServer(); });
+  source.addEventListener("video", (event) => { heard(); receive(JSON.parse(event.data)); });
+  source.addEventListener("deleted", (event) => { heard(); forget(JSON.parse(event.data).id); });
+  source.addEventListener("queue", (event) => {
+    heard();
+    queueState = {...queueState, ...JSON.parse(event.data)};
+    refreshQueue().catch(() => {});
+  });
+  source.addEventListener("error", () => { sourceWorks = false; });
+}
+// Without a stream the server is asked; a stream that was closed is opened again.
+async function watch() {
+  for (let round = 0; ; round += 1) {
+    await pause(isAway ? 1500 : 2000);
+    if (document.hidden && round % 5) continue;
+    try {
+      if (!sourceWorks) {
+        await refreshQueue();
+        await loadOpen();
+        if (source.readyState === EventSource.CLOSED && round % 5 === 0) listen();
+      }
+      if (round % 5 === 0 || !isServerReady) await checkServer();
+    } catch { /* It is said in the notice; the next round tries again. */ }
+  }
+}
+// Clips that were open here and are in no queue any more: they have ended, or are gone.
+async function loadOpen() {
+  for (const video of [...clips.values()].filter(isOpen)) {
+    try { receive(await ask("GET", path(video))); } catch (fault) { if (fault.status === 404) forget(video.id); else throw fault; }
+  }
+}
+let isServerReady = false;
+async function checkServer() {
+  let found = null;
+  try {
+    const reply = await fetch("/ready", {cache: "no-store"});
+    found = await reply.json();
+    isServerReady = reply.ok;
+    away(false);
+  } catch { isServerReady = false; away(true); }
+  const badge = get("server");
+  setText(badge, t(isServerReady ? "server_ready" : isAway ? "server_away" : found?.worker === "failed" ? "server_failed" : "server_loading"));
+  badge.className = `badge ${isServerReady ? "good" : "warning"}`;
+}
+
+function openDoor() {
+  source?.close();
+  show(get("studio"), false);
+  show(get("door"), true);
+  setText(get("server"), t("locked"));
+  get("server").className = "badge";
+  get("key").focus();
+}
+get("key-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  showError("key", "");
+  try {
+    await ask("POST", "/v1/session", {key: get("key").value.trim()});
+    location.reload();
+  } catch (fault) {
+    showError("key", fault.status === 401 ? t("wrong_key") : fault.message);
+    get("key").focus();
+  }
+});
+get("sign-out").addEventListener("click", async () => {
+  await ask("DELETE", "/v1/session");
+  stored.drop(draftKey);
+  location.reload();
+});
+
+get("language").addEventListener("change", () => {
+  language = get("language").value;
+  try { localStorage.setItem("mova-language", JSON.stringify(language)); } catch { /* For this visit only. */ }
+  translate();
+  if (!model) return;
+  fillForm();
+  sayValues();
+  showEnhanced();
+  planLater();
+  renderAll();
+  checkServer();
+});
+
+async function sendPending() {
+  const pending = stored.get(pendingKey);
+  if (!pending) return;
+  try {
+    const made = await deliver(pending);
+    receive(made);
+    choose(made.id);
+    announce(t("queued"));
+  } catch (fault) { showFault(fault, false); }
+}
+async function start() {
+  get("language").value = language;
+  translate();
+  for (let wait = 500; ; wait = Math.min(2 * wait, 5000)) {
+    try {
+      const session = await ask("GET", "/v1/session");
+      if (session.needs_key && !session.is_known) return openDoor();
+      show(get("sign-out"), session.needs_key);
+      model = (await ask("GET", "/v1/models")).data[0];
+      break;
+    } catch (fault) {
+      if (fault.status === 401) return;
+      if (fault.status) tell(fault.message);
+      await pause(wait);
+    }
+  }
+  setText(get("model"), model.id);
+  get("first").checked = knowsFew();
+  get("negative").value = model.defaults.negative_prompt ?? "";
+  fillForm();
+  loadDraft(stored.get(draftKey));
+  sayValues();
+  show(get("studio"), true);
+  plan();
+  chosen = /^#(video_\w+)$/.exec(location.hash)?.[1] ?? null;
+  try {
+    await Promise.all([loadGallery(), refreshQueue()]);
+    if (chosen && !clips.has(chosen)) {
+      try { clips.set(chosen, await ask("GET", path(chosen))); } catch { chosen = null; }
+    }
+  } catch { /* The rounds of `watch` try again. */ }
+  choose(chosen ?? waiting()[0]?.id ?? galleryIds.find((id) => stateOf(clips.get(id)) === "completed") ?? null);
+  listen();
+  checkServer();
+  watch();
+  sendPending();
+}
+start();
+"""
+"""It begins at once."""
