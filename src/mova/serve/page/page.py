@@ -105,6 +105,8 @@ def _door() -> Html:
         element(
             "form",
             said("label", "key", for_="key"),
+            # Without a name beside it, browsers do not offer to keep the key.
+            element("input", type="text", autocomplete="username", value="mova", readonly=True, hidden=True),
             element(
                 "input",
                 type="password",

@@ -61,6 +61,7 @@ function away(now) {
   isAway = now;
   setText(get("notice"), now ? t("away") : "");
   show(get("notice"), now);
+  renderServer();
   if (!now) announce(t("back"));
 }
 

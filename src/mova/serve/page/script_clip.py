@@ -50,6 +50,7 @@ const promptOf = (video) => make("p", {className: "asked"}, make("bdi", {textCon
 
 function openView(video) {
   const picture = make("div", {className: "forming"}, make("p", {className: "soft", w: "forming"}));
+  if (/^\d+x\d+$/.test(video.size ?? "")) picture.style.aspectRatio = video.size.replace("x", " / ");
   const bar = make("progress", {max: 100, "aria-label": t("progress")});
   const line = make("p", {className: "between"});
   const said = make("span"), percent = make("span", {className: "value"});
@@ -137,7 +138,8 @@ async function begin2(address, value) {
   choose(made.id, true);
   return made;
 }
-const notesOf = (video) => (video.warnings ?? []).map((text) => make("p", {className: "note warning", textContent: text}));
+const notesOf = (video) => video.warnings?.length
+  ? [make("p", {className: "note warning", textContent: outside(video.warnings)})] : [];
 
 function details(video) {
   const rows = [["seed", video.seed], ["size", video.size?.replace("x", " \u00d7 ")], ["length", t("length_of", {seconds: seconds(video.seconds), frames: video.num_frames})],

@@ -34,10 +34,9 @@ function difference(before, after) {
 function differenceView(before, after) {
   const parts = difference(before, after);
   const same = parts.filter(([kind]) => kind === "same").reduce((sum, [, text]) => sum + text.trim().length, 0);
-  if (same < 0.25 * Math.min(before.length, after.length)) {
-    return make("dl", {className: "versions"},
-      make("dt", {w: "yours"}), make("dd", {textContent: before}),
-      make("dt", {w: "suggested"}), make("dd", {textContent: after}));
+  // Of two texts that have little in common, each is read by itself.
+  if (same < 0.4 * Math.max(before.length, after.length)) {
+    return make("dl", {className: "versions"}, make("dt", {w: "yours"}), make("dd", {textContent: before}));
   }
   return make("p", {className: "difference"}, ...parts.map(([kind, text]) => kind === "same" ? text : make(kind, {textContent: text})));
 }
@@ -117,7 +116,12 @@ async function accept(found, text) {
   const withFrame = get("frame")?.checked;
   const {first_frame: frame, ...rest} = found;
   enhancement = {...rest, is_edited: text.trim() !== found.prompt};
-  extra = found.settings ?? {};
+  extra = {...found.settings};
+  // What has a slider is shown there.
+  for (const [name, field] of Object.entries(sliders)) {
+    if (extra[field] !== undefined) get(name).value = extra[field];
+    delete extra[field];
+  }
   get("prompt").value = text.trim();
   if (withFrame) await setImage(frame);
   finishSuggestion();
@@ -138,6 +142,9 @@ function finishSuggestion(isKept = false) {
   submit().finally(() => { get("first").checked = wasFirst; saveDraft(); });
 }
 function forgetEnhancement() {
+  for (const [name, field] of Object.entries(sliders)) {
+    if (Number(get(name).value) === enhancement?.settings?.[field]) get(name).value = model.defaults[field];
+  }
   enhancement = null;
   extra = {};
   showEnhanced();

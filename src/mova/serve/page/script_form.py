@@ -68,8 +68,7 @@ function fillForm() {
   const sizes = scope?.sizes?.length ? scope.sizes.map((one) => one.join("x"))
     : [[width, height], [height, width], [Math.min(width, height), Math.min(width, height)], [width / 2, height / 2]]
       .map(([x, y]) => `${step(x, wide)}x${step(y, high)}`);
-  const shape = (one) => { const [x, y] = one.split("x").map(Number); return t(x === y ? "square" : x > y ? "landscape" : "portrait"); };
-  options(get("size"), [...[...new Set([defaults.size, ...sizes])].map((one) => [one, `${one.replace("x", " \u00d7 ")} (${shape(one)})`]), ["", t("other")]], defaults.size);
+  options(get("size"), [...[...new Set([defaults.size, ...sizes])].map((one) => [one, one.replace("x", " \u00d7 ")]), ["", t("other")]], defaults.size);
   const rate = defaults.fps, stride = limits.temporal_stride ?? 1;
   const frames = scope?.num_frames?.length ? scope.num_frames
     : [0.25, 0.5, 1].map((share) => 1 + stride * Math.max(1, Math.round((defaults.num_frames - 1) * share / stride)));
@@ -140,6 +139,7 @@ function asked() {
   return {...extra, ...found};
 }
 
+const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.join(", ")}) : "";
 const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale"];
 let planNumber = 0, planFault = null;
 async function plan() {
@@ -152,10 +152,9 @@ async function plan() {
     if (mine !== planNumber) return;
     if (planFault) { showError(planFault, ""); planFault = null; }
     const count = wanted.n ?? 1;
-    const cost = found.estimated_s ? t(count > 1 ? "cost_each" : "cost", {time: duration(found.estimated_s)}) : "";
-    const shape = `${found.size.replace("x", " \u00d7 ")}, ${t("seconds", {n: seconds(found.seconds)})}`;
-    setText(get("plan"), [cost, shape].filter(Boolean).join(" \u00b7 "));
-    const notes = (found.warnings ?? []).join(" ");
+    setText(get("plan"), found.estimated_s
+      ? t(count > 1 ? "cost_each" : "cost", {time: duration(found.estimated_s)}) : t("cost_unknown"));
+    const notes = outside(found.warnings);
     setText(get("prompt-note"), notes && wanted.prompt ? canEnhance && !enhancement ? `${notes} ${t("enhance_helps")}` : notes : "");
     show(get("prompt-note"), Boolean(get("prompt-note").textContent));
   } catch (fault) {

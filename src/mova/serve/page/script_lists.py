@@ -44,7 +44,7 @@ function renderQueue() {
 
 function queueRow(item) {
   const id = item.id, video = () => clips.get(id);
-  const open = make("button", {type: "button", className: "plain title", on: {click: () => choose(id, true)}}, make("bdi"));
+  const open = make("button", {type: "button", className: "plain title", on: {click: () => choose(id, true)}}, make("span", {className: "words"}, make("bdi")));
   const small = (name, key, call) => button(key, call, {className: "small", "data-name": name});
   const row = make("li", {},
     make("div", {className: "row-head"}, open, make("span", {className: "badge"})),

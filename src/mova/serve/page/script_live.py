@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 LIVE: Final = r"""
-function renderAll() { renderClip(); renderQueue(); renderGallery(); }
+function renderAll() { renderClip(); renderQueue(); renderGallery(); renderServer(); }
 
 const said = new Map();
 function receive(video) {
@@ -60,7 +60,7 @@ async function watch() {
         await loadOpen();
         if (source.readyState === EventSource.CLOSED && round % 5 === 0) listen();
       }
-      if (round % 5 === 0 || !isServerReady) await checkServer();
+      if (round % 15 === 0 || !["idle", "busy", undefined].includes(queueState.worker)) await checkServer();
     } catch { /* It is said in the notice; the next round tries again. */ }
   }
 }
@@ -70,18 +70,14 @@ async function loadOpen() {
     try { receive(await ask("GET", path(video))); } catch (fault) { if (fault.status === 404) forget(video.id); else throw fault; }
   }
 }
-let isServerReady = false;
 async function checkServer() {
-  let found = null;
-  try {
-    const reply = await fetch("/ready", {cache: "no-store"});
-    found = await reply.json();
-    isServerReady = reply.ok;
-    away(false);
-  } catch { isServerReady = false; away(true); }
-  const badge = get("server");
-  setText(badge, t(isServerReady ? "server_ready" : isAway ? "server_away" : found?.worker === "failed" ? "server_failed" : "server_loading"));
-  badge.className = `badge ${isServerReady ? "good" : "warning"}`;
+  try { await refreshQueue(); } catch { /* It is said in the notice. */ }
+}
+const serverStates = {idle: "server_ready", busy: "server_busy", loading: "server_loading", none: "server_loading", failed: "server_failed"};
+function renderServer() {
+  const worker = queueState.worker ?? "idle", badge = get("server");
+  setText(badge, t(isAway ? "server_away" : serverStates[worker] ?? "server_loading"));
+  badge.className = `badge ${!isAway && ["idle", "busy"].includes(worker) ? "good" : "warning"}`;
 }
 
 function openDoor() {

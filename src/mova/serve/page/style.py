@@ -28,7 +28,8 @@ h2:focus, h3:focus { outline: none; }
 input:not([type="checkbox"], [type="range"], [type="file"]), textarea, select { font: inherit; color: var(--ink);
   background: var(--card); border: 1px solid var(--edge); border-radius: 8px; padding: .5rem .625rem; width: 100%;
   min-height: 2.625rem; min-width: 0; }
-textarea { resize: vertical; line-height: 1.45; display: block; }
+textarea { resize: vertical; line-height: 1.45; display: block; field-sizing: content; min-height: 6rem; max-height: 18rem; }
+#negative { min-height: 3.75rem; }
 select + input:not([hidden]) { margin-top: .375rem; }
 input[type="range"] { width: 100%; accent-color: var(--accent); margin: .25rem 0; min-height: 1.5rem; display: block; }
 input[type="checkbox"] { accent-color: var(--accent); width: 1.125rem; height: 1.125rem; vertical-align: -.2em; margin: 0; }
@@ -80,12 +81,14 @@ button:disabled { color: var(--soft); cursor: default; border-style: dashed; }
 ins { background: var(--good-ground); color: var(--good); text-decoration: underline; text-decoration-thickness: 1px; }
 del { background: var(--bad-ground); color: var(--bad); }
 .versions { margin: .5rem 0; font-size: .9375rem; } .versions dt { color: var(--soft); font-size: .8125rem; }
-.versions dd { margin: 0 0 .5rem; }
+.versions dd { margin: 0; }
+:lang(zh) { font-family: system-ui, -apple-system, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }
 .empty { display: grid; place-items: center; min-height: 14rem; border: 1.5px dashed var(--line); border-radius: 10px;
   color: var(--soft); text-align: center; padding: 1rem; }
-.forming { display: grid; place-items: center; height: min(24rem, 60vw); background: #0b0d12; border-radius: 10px;
-  overflow: hidden; margin-bottom: .75rem; }
-.forming p { color: #b6bdca; } .forming img { width: 100%; height: 100%; object-fit: contain; }
+.forming { display: grid; place-items: center; max-width: 28rem; max-height: 28rem; min-height: 10rem; background: #0b0d12;
+  border-radius: 8px; overflow: hidden; margin: 0 auto .875rem; position: relative; aspect-ratio: 16 / 9; }
+.forming p { color: #b6bdca; } 
+.forming img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; filter: blur(2px); }
 progress { appearance: none; display: block; width: 100%; height: .5rem; border: 0; border-radius: 999px;
   background: var(--quiet); overflow: hidden; }
 progress::-webkit-progress-bar { background: var(--quiet); }
@@ -117,7 +120,7 @@ progress::-moz-progress-bar { background: var(--accent); }
 .card[aria-current="true"] { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 .thumb { display: grid; place-items: center; aspect-ratio: 16 / 10; background: var(--quiet); border-radius: 6px;
   overflow: hidden; color: var(--soft); font-size: 1.25rem; }
-.thumb img { width: 100%; height: 100%; object-fit: cover; display: block; }
+.thumb img { width: 100%; height: 100%; object-fit: contain; display: block; }
 .words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; line-height: 1.35; }
 .small-text { font-size: .75rem; }
 #load-more { margin-top: .875rem; }

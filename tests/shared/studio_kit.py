@@ -1,0 +1,99 @@
+"""A whole server with its page in a process of its own: killed and started again as tests like."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+STAND_IN = "mova.serve.worker.stand_in:make_stand_in"
+MODEL = "mova.serve.worker.mova_generator:make_generator"
+
+
+def main():
+    """Serve until the end of the process."""
+    from mova.serve.api.app import PageFile, make_app
+    from mova.serve.api.build import services_of
+    from mova.serve.page.page import PAGE_HEADERS, studio_page
+    from mova.serve.settings import load_settings
+    from mova.serve.worker.supervisor import Supervisor
+    from mova.web.server import run_server
+
+    given = json.loads(sys.argv[1])
+    settings = load_settings(None, given["settings"])
+    workers = []
+    with services_of(settings, lambda: [one.wake() for one in workers]) as services:
+        pages = {"/": PageFile(studio_page(), headers=PAGE_HEADERS)}
+        app, _ = make_app(services, pages)
+        workers.append(Supervisor(settings, services.store, given["generator"], given["options"]))
+        workers[0].start()
+        try:
+            run_server(app, "127.0.0.1", given["port"], lambda port: print(port, flush=True), extra="serve")
+        finally:
+            workers[0].stop()
+
+
+class Studio:
+    """A running server.
+
+    Args:
+        data: its folder.
+        generator: of its clips.
+        settings: over the usual ones.
+        options: of the generator.
+    """
+
+    def __init__(self, data, generator=STAND_IN, settings=None, **options):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        said = {"data": str(data), "model": "mova-tiny", **(settings or {})}
+        self._given = json.dumps({"settings": said, "generator": generator, "options": options, "port": self.port})
+        self.address = f"http://127.0.0.1:{self.port}/"
+        self.start()
+
+    def start(self):
+        code = f"import sys; sys.path[:] = {sys.path!r}; from studio_kit import main; main()"
+        command = [sys.executable, "-c", code, self._given]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        assert self._process.stdout.readline().strip() == str(self.port)
+
+    def kill(self):
+        """End it and its worker at once, as a power failure does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdout.close()
+
+    def stop(self):
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.stdout.close()
+
+    def call(self, method, path, value=None):
+        body = None if value is None else json.dumps(value).encode()
+        request = urllib.request.Request(f"{self.address}{path}", body, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)
+
+    def clips(self):
+        return self.call("GET", "v1/videos?limit=100")["data"]
+
+    def clear(self):
+        self.call("POST", "v1/queue/resume")
+        for clip in self.clips():
+            self.call("DELETE", f"v1/videos/{clip['id']}")
+
+    def wait_ready(self, most_s=120.0):
+        until = time.monotonic() + most_s
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                if self.call("GET", "ready"):
+                    return
+            time.sleep(0.1)
+        raise AssertionError("no worker is ready")
