@@ -18,7 +18,7 @@ def main():
     """Serve until the end of the process."""
     from mova.serve.api.app import PageFile, make_app
     from mova.serve.api.build import services_of
-    from mova.serve.page.page import PAGE_HEADERS, studio_page
+    from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, studio_page
     from mova.serve.settings import load_settings
     from mova.serve.worker.supervisor import Supervisor
     from mova.web.server import run_server
@@ -27,14 +27,41 @@ def main():
     settings = load_settings(None, given["settings"])
     workers = []
     with services_of(settings, lambda: [one.wake() for one in workers]) as services:
-        pages = {"/": PageFile(studio_page(), headers=PAGE_HEADERS)}
+        pages = {"/": PageFile(studio_page(), headers=PAGE_HEADERS), ICON_PATH: PageFile(ICON, "image/svg+xml")}
         app, _ = make_app(services, pages)
+        if "/v1/enhance" not in {route.path for route in app.routes}:
+            _add_enhance(app)
         workers.append(Supervisor(settings, services.store, given["generator"], given["options"]))
         workers[0].start()
         try:
             run_server(app, "127.0.0.1", given["port"], lambda port: print(port, flush=True), extra="serve")
         finally:
             workers[0].stop()
+
+
+def _add_enhance(app):
+    """Add the route that the API does not have yet."""
+    import base64
+    import io
+
+    from fastapi.responses import JSONResponse
+    from PIL import Image
+
+    from mova.generate.enhance.run import enhance_async
+    from mova.generate.enhance.settings import OFFLINE
+
+    async def enhance(request):
+        said = await request.json()
+        found = await enhance_async(said["prompt"], None, OFFLINE, model="mova-tiny", size=(128, 128))
+        made = found.to_dict() | {"prompt": found.text, "object": "enhancement"}
+        del made["calls"], made["text"]
+        if found.first_frame is not None:
+            file = io.BytesIO()
+            Image.fromarray(found.first_frame).save(file, "PNG")
+            made["first_frame"] = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        return JSONResponse(made)
+
+    app.add_route("/v1/enhance", enhance, methods=["POST"])
 
 
 class Studio:

@@ -20,6 +20,14 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 """Headers of the page, in place of those of other replies of the server."""
 
+ICON_PATH: Final = "/icon.svg"
+ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2355b8"/>'
+    '<path d="M9 8v16l9-8z" fill="#fff"/><path d="M21 12v8M25 9v14" stroke="#fff" stroke-width="2.5" '
+    'stroke-linecap="round"/></svg>'
+)
+"""Icon of the page, of type `image/svg+xml`, to be given at `ICON_PATH`."""
+
 
 def studio_page() -> str:
     """Return the page as text in UTF-8; it asks the server for everything else."""
@@ -30,6 +38,7 @@ def studio_page() -> str:
         element("meta", name="referrer", content="no-referrer"),
         element("meta", name="robots", content="noindex"),
         element("meta", name="color-scheme", content="light dark"),
+        element("link", rel="icon", href=relative_url(ICON_PATH.removeprefix("/")), type="image/svg+xml"),
         element("title", "mova"),
         verbatim("style", PAGE_STYLE),
         verbatim("style", STUDIO_STYLE),

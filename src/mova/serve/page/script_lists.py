@@ -10,6 +10,7 @@ let queueState = {is_paused: false}, galleryIds = [], hasMore = false, searched 
 // Elements are kept by the id of their clip: focus is not lost when something else moves.
 function keyed(list, items, build, update) {
   const known = new Map([...list.children].map((one) => [one.dataset.id, one]));
+  const active = document.activeElement;
   let place = list.firstElementChild;
   for (const item of items) {
     let one = known.get(item.id);
@@ -18,6 +19,8 @@ function keyed(list, items, build, update) {
     if (one !== place) list.insertBefore(one, place); else place = place.nextElementSibling;
     update(one, item);
   }
+  // What is put in another place loses its focus on the way.
+  if (list.contains(active) && document.activeElement !== active) active.focus({preventScroll: true});
   for (const [id, gone] of known) {
     const hadFocus = gone.contains(document.activeElement);
     if (editing === id) editing = null;
@@ -87,6 +90,9 @@ async function move(id, by) {
   const before = by < 0 ? order[place - 1]?.id : order[place + 2]?.id ?? null;
   if (await act({id}, "move", "", {before})) {
     await refreshQueue();
+    // At an end of the queue the button that was pressed can be pressed no more.
+    const row = get("queue-list").querySelector(`[data-id="${CSS.escape(id)}"]`);
+    if (row && !row.contains(document.activeElement)) row.querySelector("[data-name=up]:not(:disabled), [data-name=down]")?.focus();
     announce(t("moved", {n: number(waiting().filter((one) => one.position).findIndex((one) => one.id === id) + 1)}));
   }
 }
