@@ -52,7 +52,7 @@ function openView(video) {
   const picture = make("div", {className: "forming"}, make("p", {className: "soft", w: "forming"}));
   if (/^\d+x\d+$/.test(video.size ?? "")) picture.style.aspectRatio = video.size.replace("x", " / ");
   const bar = make("progress", {max: 100, "aria-label": t("progress")});
-  const line = make("p", {className: "between"});
+  const line = make("p", {className: "between line"});
   const said = make("span"), percent = make("span", {className: "value"});
   line.append(said, percent);
   const stop = button("cancel", () => act(video, "cancel", "cancelled"));

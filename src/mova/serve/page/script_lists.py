@@ -147,7 +147,7 @@ function updateCard(one, video) {
   if (video.has?.thumbnail && !thumb.firstChild) thumb.append(make("img", {src: content(video, "thumbnail"), alt: "", loading: "lazy"}));
   if (state !== "completed" && !thumb.firstChild) thumb.append(state === "cancelled" ? "\u2013" : "!");
   setText(one.querySelector("bdi"), video.prompt);
-  const when = new Date(1000 * (video.completed_at ?? video.created_at)).toLocaleString(language, {dateStyle: "medium", timeStyle: "short"});
+  const when = new Date(1000 * (video.completed_at ?? video.created_at)).toLocaleString(language, {month: "short", day: "numeric", hour: "numeric", minute: "2-digit"});
   setText(one.querySelector(".small-text"), state === "completed" ? `${t("seconds", {n: seconds(video.seconds)})} \u00b7 ${when}` : `${t(state === "cancelled" ? "cancelled_badge" : "failed_badge")} \u00b7 ${when}`);
   one.firstChild.setAttribute("aria-current", String(video.id === chosen));
 }

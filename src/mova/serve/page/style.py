@@ -57,7 +57,7 @@ button:disabled { color: var(--soft); cursor: default; border-style: dashed; }
   border-color: transparent; text-align: left; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: .625rem 0 0; }
 .between { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: center; justify-content: space-between; }
-.between > h2 { margin: 0; }
+.between > h2 { margin: 0; } .line { flex-wrap: nowrap; max-width: none; } .line .value { flex: none; }
 .between > input[type="search"] { width: min(100%, 16rem); }
 .value { color: var(--soft); font-size: .875rem; font-variant-numeric: tabular-nums; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .75rem; align-items: start; }
@@ -131,9 +131,11 @@ footer { padding-top: .5rem; }
   .studio > section { margin: 0; }
 }
 @media (max-width: 30rem) {
-  .top nav { order: 1; width: 100%; margin: 0; }
-  .top nav ul { gap: 0 1.25rem; }
-  .top select { margin-left: auto; }
+  .top nav { order: 1; flex: 1; margin: 0; }
+  .top nav ul { gap: 0 .75rem; }
+  .top nav a { padding: .5rem 0; }
+  .top select { order: 1; font-size: .875rem; }
+  .between > input[type="search"] { width: 100%; }
   .gallery { grid-template-columns: 1fr 1fr; }
   .act .primary { width: 100%; }
   .act p { flex-basis: 100%; }
