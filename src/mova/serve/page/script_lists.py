@@ -155,7 +155,8 @@ function updateCard(one, video) {
 const pageSize = 24;
 let searchNumber = 0;
 async function loadGallery(isMore = false) {
-  const mine = ++searchNumber, query = new URLSearchParams({limit: pageSize, order: "desc"});
+  const mine = ++searchNumber, limit = isMore ? pageSize : Math.min(100, Math.max(pageSize, galleryIds.length));
+  const query = new URLSearchParams({limit, order: "desc"});
   if (searched) query.set("search", searched);
   if (isMore && galleryIds.length) query.set("after", galleryIds.at(-1));
   const found = await ask("GET", `/v1/videos?${query}`);
@@ -171,6 +172,7 @@ async function refreshQueue() {
   for (const video of found.data ?? []) clips.set(video.id, video);
   renderAll();
 }
+const refreshQueueLater = later(() => refreshQueue().catch(() => {}), 400);
 get("search").addEventListener("input", later(async () => {
   searched = get("search").value.trim();
   try {

@@ -39,13 +39,22 @@ function listen() {
   source?.close();
   source = new EventSource("/v1/events");
   const heard = () => { lastHeard = Date.now(); sourceWorks = true; away(false); };
-  source.addEventListener("open", () => { heard(); loadGallery().catch(() => {}); checkServer(); });
-  source.addEventListener("video", (event) => { heard(); receive(JSON.parse(event.data)); });
+  source.addEventListener("open", () => {
+    heard();
+    Promise.all([loadGallery(), loadOpen(), refreshQueue()]).catch(() => {});
+  });
+  source.addEventListener("video", (event) => {
+    heard();
+    const video = JSON.parse(event.data), before = clips.get(video.id);
+    receive(video);
+    // The places of the others have changed too, and nothing comes of that.
+    if (before?.position !== video.position) refreshQueueLater();
+  });
   source.addEventListener("deleted", (event) => { heard(); forget(JSON.parse(event.data).id); });
   source.addEventListener("queue", (event) => {
     heard();
     queueState = {...queueState, ...JSON.parse(event.data)};
-    refreshQueue().catch(() => {});
+    refreshQueueLater();
   });
   source.addEventListener("error", () => { sourceWorks = false; });
 }
