@@ -285,6 +285,28 @@ def test_what_the_server_refuses_is_said_beside_the_field(visit, quick):
     assert quick.clips() == []
 
 
+def test_a_model_of_another_size(visit, quick):
+    """The form follows what the server says of its model, and what is not known of the time is said."""
+    said = quick.call("GET", "v1/models")
+    (model,) = said["data"]
+    model["defaults"] |= {"size": "1280x720", "num_frames": 193, "guidance_scale": 5.0, "negative_prompt": "blur"}
+    model["scope"] = {"words": [], "scenes": [], "sizes": [], "num_frames": [], "frame_rates": []}
+    seen = visit("about:blank")
+    page = seen.page
+    page.route("**/v1/models", lambda route: route.fulfill(json=said))
+    page.route("**/v1/plan*", lambda route: route.fulfill(json={"estimated_s": None, "warnings": []}))
+    page.goto(quick.address)
+    page.wait_for_selector("#studio:not([hidden])")
+    sizes = page.locator("#size option").all_inner_texts()
+    assert sizes == ["1280 × 720", "720 × 1280", "720 × 720", "640 × 368", "Other ..."]
+    lengths = page.locator("#length option").all_inner_texts()
+    assert lengths == ["2.04 s · 49 frames", "4.04 s · 97 frames", "8.04 s · 193 frames", "Other ..."]
+    assert page.locator("#guidance").input_value() == "5"
+    assert page.locator("#negative").input_value() == "blur"
+    assert not page.locator("#first").is_checked()
+    until(page, says(page, "#plan", "after a first clip"))
+
+
 FILE = """(kind) => new Promise((resolve) => {
   const canvas = document.createElement("canvas");
   canvas.width = 40; canvas.height = 20;
@@ -398,6 +420,7 @@ def test_a_key_is_asked_for(visit, tmp_path):
         page = visit(studio.address).page
         page.wait_for_selector("#door:not([hidden])")
         assert not page.locator("#studio").is_visible()
+        assert _faults(page) == []
         page.fill("#key", "wrong")
         page.keyboard.press("Enter")
         until(page, lambda: page.locator("#key-error").is_visible())
