@@ -18,9 +18,10 @@ def main():
     """Serve until the end of the process."""
     from mova.serve.api.app import PageFile, make_app
     from mova.serve.api.build import services_of
-    from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, studio_page
     from mova.serve.settings import load_settings
     from mova.serve.worker.supervisor import Supervisor
+
+    from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, studio_page
     from mova.web.server import run_server
 
     given = json.loads(sys.argv[1])
@@ -34,7 +35,7 @@ def main():
         workers.append(Supervisor(settings, services.store, given["generator"], given["options"]))
         workers[0].start()
         try:
-            run_server(app, "127.0.0.1", given["port"], lambda port: print(port, flush=True), extra="serve")
+            run_server(app, "127.0.0.1", given["port"], _say, extra="serve")
         finally:
             workers[0].stop()
 
@@ -45,10 +46,9 @@ def _add_enhance(app):
     import io
 
     from fastapi.responses import JSONResponse
-    from PIL import Image
-
     from mova.generate.enhance.run import enhance_async
     from mova.generate.enhance.settings import OFFLINE
+    from PIL import Image
 
     async def enhance(request):
         said = await request.json()
@@ -62,6 +62,11 @@ def _add_enhance(app):
         return JSONResponse(made)
 
     app.add_route("/v1/enhance", enhance, methods=["POST"])
+
+
+def _say(port):
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
 
 
 class Studio:
@@ -104,7 +109,9 @@ class Studio:
 
     def call(self, method, path, value=None):
         body = None if value is None else json.dumps(value).encode()
-        request = urllib.request.Request(f"{self.address}{path}", body, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            f"{self.address}{path}", body, {"Content-Type": "application/json"}, method=method
+        )
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 

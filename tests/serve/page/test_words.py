@@ -11,7 +11,8 @@ from mova.serve.page.words import WORDS, WORDS_SCRIPT, said
 @pytest.mark.parametrize("key", WORDS)
 def test_both_languages_take_the_same_values(key):
     english, chinese = WORDS[key]
-    assert english and chinese
+    assert english
+    assert chinese
     assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", chinese))
     assert re.search(r"[\u4e00-\u9fff]", chinese) or "{" in chinese
 

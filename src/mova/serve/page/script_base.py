@@ -101,8 +101,12 @@ const isOpen = (video) => video.status === "queued" || video.status === "in_prog
 const stateOf = (video) => video.state ?? (video.error?.code === "cancelled" ? "cancelled" : video.status);
 const path = (video, rest = "") => `/v1/videos/${encodeURIComponent(video.id ?? video)}${rest}`;
 const content = (video, variant) => path(video, `/content?variant=${variant}`);
-const later = (call, wait) => { let timer = 0; return (...values) => { clearTimeout(timer); timer = setTimeout(call, wait, ...values); }; };
+function later(call, wait) {
+  let timer = 0;
+  return (...values) => { clearTimeout(timer); timer = setTimeout(call, wait, ...values); };
+}
 const pause = (wait) => new Promise((resolve) => setTimeout(resolve, wait));
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))]
+  .map((one) => one.toString(16).padStart(2, "0")).join("");
 """
 """Names that the other parts use."""

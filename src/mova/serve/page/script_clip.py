@@ -7,8 +7,12 @@ from typing import Final
 CLIP: Final = r"""
 const clips = new Map();
 let chosen = null, shownKey = "", shownParts = {};
-const stages = {loading: "stage_loading", sampling: "stage_sampling", decoding: "stage_decoding", writing: "stage_writing"};
-const viewWords = () => ({previous: t("previous_frame"), next: t("next_frame"), at: (time, frame) => t("at_frame", {time, frame})});
+const stages = {
+  loading: "stage_loading", sampling: "stage_sampling", decoding: "stage_decoding", writing: "stage_writing",
+};
+const viewWords = () => ({
+  previous: t("previous_frame"), next: t("next_frame"), at: (time, frame) => t("at_frame", {time, frame}),
+});
 
 function progressText(video) {
   const state = stateOf(video);
@@ -18,7 +22,9 @@ function progressText(video) {
     return video.position > 1 ? t("waits_at", {n: number(video.position)}) : t("waits");
   }
   const parts = [t(stages[video.stage] ?? "stage_other")];
-  if (video.stage_total > 1) parts.push(t("step_of", {n: number(video.stage_done ?? 0), total: number(video.stage_total)}));
+  if (video.stage_total > 1) {
+    parts.push(t("step_of", {n: number(video.stage_done ?? 0), total: number(video.stage_total)}));
+  }
   if (video.left_s > 0) parts.push(t("left", {time: duration(video.left_s)}));
   return parts.join(" \u00b7 ");
 }
@@ -40,10 +46,14 @@ function renderClip() {
   if (key !== shownKey) {
     shownKey = key;
     shownParts = {};
-    const view = get("clip-view");
-    view.replaceChildren(...(!video ? [emptyView()] : isOpen(video) ? openView(video) : stateOf(video) === "completed" ? doneView(video) : failedView(video)));
+    get("clip-view").replaceChildren(...viewOf(video));
   }
   if (video && isOpen(video)) updateOpen(video);
+}
+function viewOf(video) {
+  if (!video) return [emptyView()];
+  if (isOpen(video)) return openView(video);
+  return stateOf(video) === "completed" ? doneView(video) : failedView(video);
 }
 const emptyView = () => make("div", {className: "empty"}, make("p", {w: "empty"}));
 const promptOf = (video) => make("p", {className: "asked"}, make("bdi", {textContent: video.prompt}));
@@ -74,12 +84,13 @@ function updateOpen(video) {
 function loadPreview(video, wanted) {
   const parts = shownParts;
   parts.loading = true;
-  const next = new Image();
-  next.alt = t("preview");
-  next.dataset.preview = wanted;
-  next.addEventListener("load", () => { parts.loading = false; parts.seen = wanted; parts.picture.replaceChildren(next); });
-  next.addEventListener("error", () => { parts.loading = false; parts.seen = wanted; });
-  next.src = `${content(video, "preview")}&at=${encodeURIComponent(wanted)}`;
+  const image = new Image();
+  image.alt = t("preview");
+  image.dataset.preview = wanted;
+  const end = () => { parts.loading = false; parts.seen = wanted; };
+  image.addEventListener("load", () => { end(); parts.picture.replaceChildren(image); });
+  image.addEventListener("error", end);
+  image.src = `${content(video, "preview")}&at=${encodeURIComponent(wanted)}`;
 }
 
 function failedView(video) {
@@ -97,7 +108,9 @@ function failedView(video) {
 function doneView(video) {
   const rate = video.fps ?? 24, address = content(video, "video");
   const [width, height] = (video.size ?? "16x9").split("x").map(Number);
-  const player = make("video", {controls: true, loop: true, playsInline: true, preload: "auto", src: address, "aria-label": t("clip_player")});
+  const player = make("video", {
+    controls: true, loop: true, playsInline: true, preload: "auto", src: address, "aria-label": t("clip_player"),
+  });
   if (video.has?.thumbnail) player.poster = content(video, "thumbnail");
   player.width = width;
   player.height = height;
@@ -115,9 +128,9 @@ function doneView(video) {
 function actions(video) {
   const from = (part) => ({[part]: {video_id: video.id, part}});
   return make("div", {className: "row"},
-    button("again", () => once(() => begin2(path(video, "/remix"), {seed: newSeed()}), "queued"), {className: "strong"}),
-    button("new_sound", () => once(() => begin2("/v1/videos", {...again(video), ...from("video")}), "queued")),
-    button("new_picture", () => once(() => begin2("/v1/videos", {...again(video), ...from("audio")}), "queued")),
+    button("again", () => next(path(video, "/remix"), {seed: newSeed()}), {className: "strong"}),
+    button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
+    button("new_picture", () => next("/v1/videos", {...again(video), ...from("audio")})),
     button("use_settings", () => useSettings(video)),
     make("a", {className: "button", href: path(video, "/download"), download: "", w: "download"}),
     button("delete", () => remove(video)));
@@ -125,37 +138,41 @@ function actions(video) {
 const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
 function again(video) {
   const found = {prompt: video.prompt, size: video.size, num_frames: video.num_frames, fps: video.fps};
-  for (const field of Object.values(sliders)) if (video.settings?.[field] !== undefined) found[field] = video.settings[field];
+  for (const field of Object.values(sliders)) {
+    if (video.settings?.[field] !== undefined) found[field] = video.settings[field];
+  }
   if (video.negative_prompt) found.negative_prompt = video.negative_prompt;
   if (video.speed) found.speed = video.speed;
   return found;
 }
-async function begin2(address, value) {
-  const pending = {key: newKey(), path: address, body: JSON.stringify(value)};
-  stored.set(pendingKey, pending);
-  const made = await deliver(pending);
-  receive(made);
-  choose(made.id, true);
-  return made;
-}
+// What is made out of a clip.
+const next = (address, value) => once(() => send(value, address), "queued", true);
 const notesOf = (video) => video.warnings?.length
   ? [make("p", {className: "note warning", textContent: outside(video.warnings)})] : [];
 
 function details(video) {
-  const rows = [["seed", video.seed], ["size", video.size?.replace("x", " \u00d7 ")], ["length", t("length_of", {seconds: seconds(video.seconds), frames: video.num_frames})],
-    ["steps", video.settings?.num_inference_steps], ["guidance", video.settings?.guidance_scale], ["modality", video.settings?.modality_scale],
+  const rows = [
+    ["seed", video.seed], ["size", video.size?.replace("x", " \u00d7 ")],
+    ["length", t("length_of", {seconds: seconds(video.seconds), frames: video.num_frames})],
+    ...Object.entries(sliders).map(([name, field]) => [name, video.settings?.[field]]),
     ["speed", video.speed], ["took", video.inference_time_s ? duration(video.inference_time_s) : null],
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
-    ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ") || null], ["negative", video.negative_prompt || null]];
+    ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ")], ["negative", video.negative_prompt],
+  ].filter(([, value]) => value !== null && value !== undefined && value !== "");
   const file = video.file_path ?? video.file_name;
   const found = make("details", {}, make("summary", {w: "details"}),
-    make("dl", {className: "facts"}, ...rows.filter(([, value]) => value !== null && value !== undefined && value !== "")
-      .map(([name, value]) => make("div", {}, make("dt", {w: name}), make("dd", {textContent: String(value)})))));
-  if (video.enhancement?.original) found.append(make("p", {}, make("span", {className: "soft", textContent: `${t("you_wrote")} `}), make("bdi", {textContent: video.enhancement.original})));
+    make("dl", {className: "facts"}, ...rows.map(([name, value]) =>
+      make("div", {}, make("dt", {w: name}), make("dd", {textContent: String(value)})))));
+  if (video.enhancement?.original) {
+    found.append(make("p", {}, make("span", {className: "soft", textContent: `${t("you_wrote")} `}),
+      make("bdi", {textContent: video.enhancement.original})));
+  }
   const where = make("p", {className: "where"}, make("span", {w: "where", className: "soft"}), " ");
   if (file) {
     const copy = button("copy", async () => {
-      try { await navigator.clipboard.writeText(file); announce(t("copied")); setText(copy, t("copied")); } catch { /* It can be marked by hand. */ }
+      try { await navigator.clipboard.writeText(file); } catch { return; /* It can be marked by hand. */ }
+      announce(t("copied"));
+      setText(copy, t("copied"));
     }, {className: "plain"});
     where.append(make("code", {textContent: file}), " ", copy);
   } else where.append(make("span", {w: "where_download"}));
@@ -177,7 +194,13 @@ async function once(call, key = "", isChosen = false) {
 const act = (video, what, key, value) => once(() => ask("POST", path(video, `/${what}`), value), key);
 async function remove(video) {
   const done = await once(() => ask("DELETE", path(video)), "deleted");
-  if (done?.deleted) { forget(video.id); get("gallery-heading").setAttribute("tabindex", "-1"); get("gallery-heading").focus(); }
+  if (!done?.deleted) return;
+  forget(video.id);
+  focusHeading("gallery-heading");
+}
+function focusHeading(id) {
+  get(id).tabIndex = -1;
+  get(id).focus();
 }
 let telling = 0;
 function tell(text) {

@@ -22,7 +22,9 @@ function difference(before, after) {
     }
   }
   const found = [];
-  const put = (kind, text) => { if (found.at(-1)?.[0] === kind) found.at(-1)[1] += text; else found.push([kind, text]); };
+  const put = (kind, text) => {
+    if (found.at(-1)?.[0] === kind) found.at(-1)[1] += text; else found.push([kind, text]);
+  };
   let i = 0, j = 0;
   while (i < one.length || j < other.length) {
     if (i < one.length && j < other.length && one[i] === other[j]) { put("same", one[i]); i += 1; j += 1; }
@@ -38,11 +40,11 @@ function differenceView(before, after) {
   if (same < 0.4 * Math.max(before.length, after.length)) {
     return make("dl", {className: "versions"}, make("dt", {w: "yours"}), make("dd", {textContent: before}));
   }
-  return make("p", {className: "difference"}, ...parts.map(([kind, text]) => kind === "same" ? text : make(kind, {textContent: text})));
+  return make("p", {className: "difference"},
+    ...parts.map(([kind, text]) => kind === "same" ? text : make(kind, {textContent: text})));
 }
-const sentence = (one) => typeof one === "string" ? one : one.text ?? one.message ?? [one.from, one.to].filter(Boolean).join(" \u2192 ");
 const sentences = (key, list) => list?.length
-  ? make("div", {}, make("h4", {w: key}), make("ul", {}, ...list.map((one) => make("li", {textContent: sentence(one)})))) : null;
+  ? make("div", {}, make("h4", {w: key}), make("ul", {}, ...list.map((one) => make("li", {textContent: one})))) : null;
 
 // Says whether there is something to decide; then the clip waits for it.
 async function suggest(isSentNext = false) {
@@ -57,7 +59,10 @@ async function suggest(isSentNext = false) {
   try {
     found = await ask("POST", "/v1/enhance", {prompt: text, ...(image ? {image} : {})});
   } catch (fault) {
-    if (fault.status === 404 || fault.status === 501) { canEnhance = false; show(get("enhance"), false); show(get("first-field"), false); }
+    if (fault.status === 404 || fault.status === 501) {
+      canEnhance = false;
+      for (const id of ["enhance", "first-field"]) show(get(id), false);
+    }
     setText(get("enhance-state"), isSentNext ? "" : fault.message);
     if (!isSentNext) announce(fault.message);
     return false;
@@ -78,7 +83,9 @@ async function suggest(isSentNext = false) {
 
 function showSuggestion(found, text) {
   const box = get("suggestion");
-  const edited = make("textarea", {id: "suggested", rows: 4, value: found.prompt, "aria-describedby": "suggested-changes"});
+  const edited = make("textarea", {
+    id: "suggested", rows: 4, value: found.prompt, "aria-describedby": "suggested-changes",
+  });
   const frame = found.first_frame && !image ? make("label", {className: "row"},
     make("input", {type: "checkbox", id: "frame", checked: true}), make("span", {w: "use_frame"})) : null;
   const seen = frame ? make("div", {className: "shown"}) : null;
@@ -101,7 +108,8 @@ function showSuggestion(found, text) {
     found.is_fallback ? "" : edited,
     frame ? make("div", {className: "row top-row"}, seen, frame) : "",
     make("div", {className: "row"},
-      found.is_fallback ? "" : button(thenSend ? "use_and_make" : "use_this", () => accept(found, edited.value), {id: "accept", className: "strong"}),
+      found.is_fallback ? "" : button(thenSend ? "use_and_make" : "use_this", () => accept(found, edited.value),
+        {id: "accept", className: "strong"}),
       button(thenSend ? "keep_and_make" : "keep_mine", keepMine, {id: "keep"})));
   show(box, true);
   box.setAttribute("role", "group");

@@ -6,7 +6,10 @@ from typing import Final
 
 FORM: Final = r"""
 const draftKey = "mova-draft", pendingKey = "mova-pending";
-const fields = ["prompt", "size", "size-other", "length", "length-other", "seed", "variants", "speed", "negative", "guidance", "modality", "steps"];
+const fields = [
+  "prompt", "size", "size-other", "length", "length-other", "seed", "variants", "speed", "negative", "guidance",
+  "modality", "steps",
+];
 const boxes = ["first", "hold"];
 const places = {
   prompt: "prompt", size: "size", width: "size", height: "size", num_frames: "length", seconds: "length", fps: "length",
@@ -68,13 +71,17 @@ function fillForm() {
   const sizes = scope?.sizes?.length ? scope.sizes.map((one) => one.join("x"))
     : [[width, height], [height, width], [Math.min(width, height), Math.min(width, height)], [width / 2, height / 2]]
       .map(([x, y]) => `${step(x, wide)}x${step(y, high)}`);
-  options(get("size"), [...[...new Set([defaults.size, ...sizes])].map((one) => [one, one.replace("x", " \u00d7 ")]), ["", t("other")]], defaults.size);
+  const other = ["", t("other")];
+  options(get("size"), [...new Set([defaults.size, ...sizes])]
+    .map((one) => [one, one.replace("x", " \u00d7 ")]).concat([other]), defaults.size);
   const rate = defaults.fps, stride = limits.temporal_stride ?? 1;
   const frames = scope?.num_frames?.length ? scope.num_frames
     : [0.25, 0.5, 1].map((share) => 1 + stride * Math.max(1, Math.round((defaults.num_frames - 1) * share / stride)));
-  options(get("length"), [...[...new Set([...frames, defaults.num_frames])].sort((one, other) => one - other)
-    .map((one) => [String(one), t("length_of", {seconds: seconds((one / rate).toFixed(2)), frames: one})]), ["", t("other")]], usualLength());
-  options(get("variants"), Array.from({length: Math.min(8, limits.max_variants ?? 1)}, (_, place) => [String(place + 1), number(place + 1)]), "1");
+  options(get("length"), [...new Set([...frames, defaults.num_frames])].sort((one, next) => one - next)
+    .map((one) => [String(one), t("length_of", {seconds: seconds((one / rate).toFixed(2)), frames: one})])
+    .concat([other]), usualLength());
+  options(get("variants"), Array.from({length: Math.min(8, limits.max_variants ?? 1)},
+    (_, place) => [String(place + 1), number(place + 1)]), "1");
   options(get("speed"), [["", t("speed_usual")], ...(model.speeds ?? []).map((one) => [one, one])], "");
   show(get("speed-field"), (model.speeds ?? []).length > 1);
   get("prompt").maxLength = limits.max_prompt_chars ?? 100000;
@@ -84,14 +91,14 @@ function fillForm() {
   };
   span(get("guidance"), 1, 10, 0.5, defaults.guidance_scale);
   span(get("modality"), 1, 6, 0.5, defaults.modality_scale);
-  span(get("steps"), 1, Math.min(limits.max_steps ?? 100, Math.max(50, 2 * defaults.num_inference_steps)), 1, defaults.num_inference_steps);
+  const usualSteps = defaults.num_inference_steps;
+  span(get("steps"), 1, Math.min(limits.max_steps ?? 100, Math.max(50, 2 * usualSteps)), 1, usualSteps);
   show(get("first-field"), canEnhance);
-  const examples = language === "zh" ? ["example_1", "example_2", "example_3"] : ["example_1", "example_2", "example_3"];
-  get("examples").replaceChildren(...examples.map((key) => make("button", {type: "button", className: "chip", w: key, on: {click: () => {
+  get("examples").replaceChildren(...["example_1", "example_2", "example_3"].map((key) => button(key, () => {
     get("prompt").value = t(key);
     changed();
     get("prompt").focus();
-  }}})));
+  }, {className: "chip"})));
 }
 function sayValues() {
   const word = (place, levels) => levels[Math.min(levels.length - 1, Math.floor(place * levels.length))];
@@ -140,12 +147,12 @@ function asked() {
 }
 
 const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.join(", ")}) : "";
-const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale"];
+const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale",
+  "prompt"];
 let planNumber = 0, planFault = null;
 async function plan() {
   const mine = ++planNumber, wanted = asked(), query = new URLSearchParams();
-  for (const name of [...planned, "prompt"]) if (wanted[name] !== undefined && wanted[name] !== "") query.set(name, wanted[name]);
-  if (wanted.negative_prompt !== undefined) wanted.negative_prompt && query.set("negative_prompt", wanted.negative_prompt.slice(0, 500));
+  for (const name of planned) if (wanted[name] !== undefined && wanted[name] !== "") query.set(name, wanted[name]);
   if ((query.get("prompt") ?? "").length > 2000) query.delete("prompt");
   try {
     const found = await ask("GET", `/v1/plan?${query}`);
@@ -155,7 +162,8 @@ async function plan() {
     setText(get("plan"), found.estimated_s
       ? t(count > 1 ? "cost_each" : "cost", {time: duration(found.estimated_s)}) : t("cost_unknown"));
     const notes = outside(found.warnings);
-    setText(get("prompt-note"), notes && wanted.prompt ? canEnhance && !enhancement ? `${notes} ${t("enhance_helps")}` : notes : "");
+    const help = notes && canEnhance && !enhancement ? ` ${t("enhance_helps")}` : "";
+    setText(get("prompt-note"), wanted.prompt ? notes + help : "");
     show(get("prompt-note"), Boolean(get("prompt-note").textContent));
   } catch (fault) {
     if (mine !== planNumber || fault.status === 0) return;
@@ -207,8 +215,8 @@ function resetForm() {
   changed();
 }
 
-async function send(value) {
-  const pending = {key: newKey(), body: JSON.stringify(value)};
+async function send(value, address = "/v1/videos") {
+  const pending = {key: newKey(), path: address, body: JSON.stringify(value)};
   // Kept until the server has it: whoever loads the page again sends it again, and it counts once.
   stored.set(pendingKey, pending);
   return deliver(pending);
@@ -216,7 +224,7 @@ async function send(value) {
 async function deliver(pending) {
   for (let wait = 1000; ; wait = Math.min(2 * wait, 15000)) {
     try {
-      const made = await ask("POST", pending.path ?? "/v1/videos", pending.body, {"Idempotency-Key": pending.key});
+      const made = await ask("POST", pending.path, pending.body, {"Idempotency-Key": pending.key});
       stored.drop(pendingKey);
       return made;
     } catch (fault) {
@@ -278,9 +286,11 @@ function useSettings(video) {
   get("prompt").value = video.prompt;
   if (video.size) chooseSize(video.size);
   if (video.num_frames) chooseLength(video.num_frames);
-  for (const [name, field] of Object.entries(sliders)) if (video.settings?.[field] !== undefined) get(name).value = video.settings[field];
+  for (const [name, field] of Object.entries(sliders)) {
+    if (video.settings?.[field] !== undefined) get(name).value = video.settings[field];
+  }
   get("seed").value = video.seed ?? "";
-  if (video.negative_prompt !== null && video.negative_prompt !== undefined) get("negative").value = video.negative_prompt;
+  get("negative").value = video.negative_prompt ?? get("negative").value;
   if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
   get("first").checked = false;
   changed();

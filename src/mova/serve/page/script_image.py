@@ -115,15 +115,17 @@ async function openCamera() {
     announce(t("no_camera"));
     return;
   }
-  const video = make("video", {muted: true, playsInline: true, "data-label": "camera_view", "aria-label": t("camera_view")});
+  const video = make("video", {
+    muted: true, playsInline: true, "data-label": "camera_view", "aria-label": t("camera_view"),
+  });
   video.srcObject = stream;
   const take = async () => {
     const seen = drawn(video, video.videoWidth, video.videoHeight);
-    closeCamera();
+    leave();
     await takeImage(await jpeg(seen));
-    get("camera").focus();
   };
-  const buttons = make("div", {className: "row"}, button("take", take), button("close", () => { closeCamera(); get("camera").focus(); }));
+  const leave = () => { closeCamera(); get("camera").focus(); };
+  const buttons = make("div", {className: "row"}, button("take", take), button("close", leave));
   get("camera-view").replaceChildren(video, buttons);
   show(get("camera-view"), true);
   await video.play();

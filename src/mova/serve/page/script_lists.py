@@ -25,7 +25,7 @@ function keyed(list, items, build, update) {
     const hadFocus = gone.contains(document.activeElement);
     if (editing === id) editing = null;
     gone.remove();
-    if (hadFocus) { const heading = get(list === get("queue-list") ? "queue-heading" : "gallery-heading"); heading.tabIndex = -1; heading.focus(); }
+    if (hadFocus) focusHeading(list === get("queue-list") ? "queue-heading" : "gallery-heading");
   }
 }
 
@@ -37,8 +37,8 @@ function renderQueue() {
   const items = waiting();
   keyed(get("queue-list"), items, queueRow, updateQueueRow);
   show(get("queue-list"), items.length > 0);
-  setText(get("queue-note"), queueState.is_paused ? t("queue_is_paused_long") : items.length ? "" : t("queue_is_empty"));
-  show(get("queue-note"), Boolean(get("queue-note").textContent));
+  setText(get("queue-note"), t(queueState.is_paused ? "queue_is_paused_long" : "queue_is_empty"));
+  show(get("queue-note"), queueState.is_paused || !items.length);
   setText(get("pause"), t(queueState.is_paused ? "resume" : "pause"));
   show(get("pause"), items.length > 0 || queueState.is_paused);
   const running = items.find((one) => one.status === "in_progress");
@@ -47,7 +47,8 @@ function renderQueue() {
 
 function queueRow(item) {
   const id = item.id, video = () => clips.get(id);
-  const open = make("button", {type: "button", className: "plain title", on: {click: () => choose(id, true)}}, make("span", {className: "words"}, make("bdi")));
+  const open = make("button", {type: "button", className: "plain title", on: {click: () => choose(id, true)}},
+    make("span", {className: "words"}, make("bdi")));
   const small = (name, key, call) => button(key, call, {className: "small", "data-name": name});
   const row = make("li", {},
     make("div", {className: "row-head"}, open, make("span", {className: "badge"})),
@@ -56,14 +57,16 @@ function queueRow(item) {
     make("div", {className: "row buttons"},
       small("up", "up", () => move(id, -1)), small("down", "down", () => move(id, 1)),
       small("edit", "edit", () => openEdit(id)),
-      small("hold", "hold", () => act(video(), "hold", "held")), small("release", "release", () => act(video(), "release", "released")),
+      small("hold", "hold", () => act(video(), "hold", "held")),
+      small("release", "release", () => act(video(), "release", "released")),
       small("duplicate", "duplicate", () => act(video(), "duplicate", "queued")),
       small("cancel", "cancel", () => act(video(), "cancel", "cancelled"))),
     make("div", {className: "edit", hidden: true}));
   return row;
 }
 function updateQueueRow(row, video) {
-  const state = stateOf(video), isRunning = video.status === "in_progress", order = waiting().filter((one) => one.position);
+  const state = stateOf(video), isRunning = video.status === "in_progress";
+  const order = waiting().filter((one) => one.position), canMove = Boolean(video.position) && order.length > 1;
   const place = order.findIndex((one) => one.id === video.id);
   setText(row.querySelector("bdi"), video.prompt);
   row.querySelector(".title").setAttribute("aria-current", String(video.id === chosen));
@@ -76,7 +79,7 @@ function updateQueueRow(row, video) {
   setText(row.querySelector(".state"), progressText(video));
   for (const one of row.querySelectorAll("[data-name]")) {
     const name = one.dataset.name;
-    show(one, {up: place >= 0 && order.length > 1, down: place >= 0 && order.length > 1, edit: !isRunning, hold: !isRunning && state !== "held",
+    show(one, {up: canMove, down: canMove, edit: !isRunning, hold: !isRunning && state !== "held",
       release: state === "held", duplicate: true, cancel: true}[name]);
     if (name === "up") one.disabled = place === 0;
     if (name === "down") one.disabled = place === order.length - 1;
@@ -91,13 +94,16 @@ async function move(id, by) {
   if (await act({id}, "move", "", {before})) {
     await refreshQueue();
     // At an end of the queue the button that was pressed can be pressed no more.
-    const row = get("queue-list").querySelector(`[data-id="${CSS.escape(id)}"]`);
-    if (row && !row.contains(document.activeElement)) row.querySelector("[data-name=up]:not(:disabled), [data-name=down]")?.focus();
+    const row = rowOf(id);
+    if (row && !row.contains(document.activeElement)) {
+      row.querySelector("[data-name=up]:enabled, [data-name=down]").focus();
+    }
     announce(t("moved", {n: number(waiting().filter((one) => one.position).findIndex((one) => one.id === id) + 1)}));
   }
 }
+const rowOf = (id) => get("queue-list").querySelector(`[data-id="${CSS.escape(id)}"]`);
 function openEdit(id) {
-  const row = get("queue-list").querySelector(`[data-id="${CSS.escape(id)}"]`), box = row.querySelector(".edit"), video = clips.get(id);
+  const row = rowOf(id), box = row.querySelector(".edit"), video = clips.get(id);
   if (editing === id) return closeEdit(row);
   editing = id;
   const text = make("textarea", {rows: 3, value: video.prompt, id: `text-${id}`});
@@ -106,7 +112,8 @@ function openEdit(id) {
   text.setAttribute("aria-describedby", wrong.id);
   const save = async () => {
     try {
-      receive(await ask("PATCH", path(id), {prompt: text.value.trim(), ...(seed.value.trim() ? {seed: seed.value.trim()} : {})}));
+      const changes = {prompt: text.value.trim(), ...(seed.value.trim() ? {seed: seed.value.trim()} : {})};
+      receive(await ask("PATCH", path(id), changes));
       closeEdit(row);
       announce(t("saved"));
     } catch (fault) {
@@ -116,8 +123,10 @@ function openEdit(id) {
     }
   };
   box.replaceChildren(
-    make("label", {w: "prompt_short", htmlFor: text.id}), text, make("label", {w: "seed", htmlFor: seed.id}), seed, wrong,
-    make("div", {className: "row"}, button("save", save, {className: "strong"}), button("close", () => closeEdit(row))));
+    make("label", {w: "prompt_short", htmlFor: text.id}), text,
+    make("label", {w: "seed", htmlFor: seed.id}), seed, wrong,
+    make("div", {className: "row"},
+      button("save", save, {className: "strong"}), button("close", () => closeEdit(row))));
   show(box, true);
   text.focus();
 }
@@ -140,15 +149,21 @@ function renderGallery() {
 function card(video) {
   const id = video.id;
   return make("li", {}, make("button", {type: "button", className: "card", on: {click: () => choose(id, true)}},
-    make("span", {className: "thumb"}), make("span", {className: "words"}, make("bdi")), make("span", {className: "soft small-text"})));
+    make("span", {className: "thumb"}), make("span", {className: "words"}, make("bdi")),
+    make("span", {className: "soft small-text"})));
 }
 function updateCard(one, video) {
   const thumb = one.querySelector(".thumb"), state = stateOf(video);
-  if (video.has?.thumbnail && !thumb.firstChild) thumb.append(make("img", {src: content(video, "thumbnail"), alt: "", loading: "lazy"}));
+  if (video.has?.thumbnail && !thumb.firstChild) {
+    thumb.append(make("img", {src: content(video, "thumbnail"), alt: "", loading: "lazy"}));
+  }
   if (state !== "completed" && !thumb.firstChild) thumb.append(state === "cancelled" ? "\u2013" : "!");
   setText(one.querySelector("bdi"), video.prompt);
-  const when = new Date(1000 * (video.completed_at ?? video.created_at)).toLocaleString(language, {month: "short", day: "numeric", hour: "numeric", minute: "2-digit"});
-  setText(one.querySelector(".small-text"), state === "completed" ? `${t("seconds", {n: seconds(video.seconds)})} \u00b7 ${when}` : `${t(state === "cancelled" ? "cancelled_badge" : "failed_badge")} \u00b7 ${when}`);
+  const when = new Date(1000 * (video.completed_at ?? video.created_at))
+    .toLocaleString(language, {month: "short", day: "numeric", hour: "numeric", minute: "2-digit"});
+  const what = state === "completed" ? t("seconds", {n: seconds(video.seconds)})
+    : t(state === "cancelled" ? "cancelled_badge" : "failed_badge");
+  setText(one.querySelector(".small-text"), `${what} \u00b7 ${when}`);
   one.firstChild.setAttribute("aria-current", String(video.id === chosen));
 }
 
@@ -162,7 +177,7 @@ async function loadGallery(isMore = false) {
   const found = await ask("GET", `/v1/videos?${query}`);
   if (mine !== searchNumber) return;
   for (const video of found.data) clips.set(video.id, video);
-  galleryIds = isMore ? [...new Set([...galleryIds, ...found.data.map((one) => one.id)])] : found.data.map((one) => one.id);
+  galleryIds = [...new Set([...(isMore ? galleryIds : []), ...found.data.map((one) => one.id)])];
   hasMore = found.has_more;
   renderAll();
 }

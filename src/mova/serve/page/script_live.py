@@ -22,7 +22,8 @@ function receive(video) {
 function tellChange(before, video) {
   if (!before) return;
   const prompt = video.prompt.slice(0, 60), state = stateOf(video);
-  const place = !isOpen(video) ? state : video.status === "in_progress" ? (video.progress >= 50 ? "half" : "begun") : "";
+  const begun = video.status === "in_progress" ? (video.progress >= 50 ? "half" : "begun") : "";
+  const place = isOpen(video) ? begun : state;
   if (!place || said.get(video.id) === place) return;
   said.set(video.id, place);
   if (isOpen(before) || isOpen(video)) announce(t(`heard_${place}`, {prompt}));
@@ -76,13 +77,20 @@ async function watch() {
 // Clips that were open here and are in no queue any more: they have ended, or are gone.
 async function loadOpen() {
   for (const video of [...clips.values()].filter(isOpen)) {
-    try { receive(await ask("GET", path(video))); } catch (fault) { if (fault.status === 404) forget(video.id); else throw fault; }
+    try {
+      receive(await ask("GET", path(video)));
+    } catch (fault) {
+      if (fault.status !== 404) throw fault;
+      forget(video.id);
+    }
   }
 }
 async function checkServer() {
   try { await refreshQueue(); } catch { /* It is said in the notice. */ }
 }
-const serverStates = {idle: "server_ready", busy: "server_busy", loading: "server_loading", none: "server_loading", failed: "server_failed"};
+const serverStates = {
+  idle: "server_ready", busy: "server_busy", loading: "server_loading", none: "server_loading", failed: "server_failed",
+};
 function renderServer() {
   const worker = queueState.worker ?? "idle", badge = get("server");
   setText(badge, t(isAway ? "server_away" : serverStates[worker] ?? "server_loading"));

@@ -101,7 +101,8 @@ async function soundStrips(address) {
   for (let channel = 0; channel < sound.numberOfChannels; channel += 1) {
     sound.getChannelData(channel).forEach((value, place) => { samples[place] += value / sound.numberOfChannels; });
   }
-  const seen = make("div", {className: "spectrum"}, spectrum(samples, sound.sampleRate), strip("spectrum", sound.duration));
+  const seen = make("div", {className: "spectrum"},
+    spectrum(samples, sound.sampleRate), strip("spectrum", sound.duration));
   return [strip("wave", sound.duration, svg("path", {d: outline(samples), class: "wave"})), seen];
 }
 """

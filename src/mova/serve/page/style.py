@@ -28,11 +28,13 @@ h2:focus, h3:focus { outline: none; }
 input:not([type="checkbox"], [type="range"], [type="file"]), textarea, select { font: inherit; color: var(--ink);
   background: var(--card); border: 1px solid var(--edge); border-radius: 8px; padding: .5rem .625rem; width: 100%;
   min-height: 2.625rem; min-width: 0; }
-textarea { resize: vertical; line-height: 1.45; display: block; field-sizing: content; min-height: 6rem; max-height: 18rem; }
+textarea { resize: vertical; line-height: 1.45; display: block; field-sizing: content;
+  min-height: 6rem; max-height: 18rem; }
 #negative { min-height: 3.75rem; }
 select + input:not([hidden]) { margin-top: .375rem; }
 input[type="range"] { width: 100%; accent-color: var(--accent); margin: .25rem 0; min-height: 1.5rem; display: block; }
-input[type="checkbox"] { accent-color: var(--accent); width: 1.125rem; height: 1.125rem; vertical-align: -.2em; margin: 0; }
+input[type="checkbox"] { accent-color: var(--accent); width: 1.125rem; height: 1.125rem; vertical-align: -.2em;
+  margin: 0; }
 input[type="file"] { position: absolute; width: 1px; height: 1px; opacity: 0; }
 input[type="file"]:focus-visible { outline: none; }
 label:has(+ input[type="file"]:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -85,9 +87,10 @@ del { background: var(--bad-ground); color: var(--bad); }
 :lang(zh) { font-family: system-ui, -apple-system, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }
 .empty { display: grid; place-items: center; min-height: 14rem; border: 1.5px dashed var(--line); border-radius: 10px;
   color: var(--soft); text-align: center; padding: 1rem; }
-.forming { display: grid; place-items: center; max-width: 28rem; max-height: 28rem; min-height: 10rem; background: #0b0d12;
-  border-radius: 8px; overflow: hidden; margin: 0 auto .875rem; position: relative; aspect-ratio: 16 / 9; }
-.forming p { color: #b6bdca; } 
+.forming { display: grid; place-items: center; max-width: 28rem; max-height: 28rem; min-height: 10rem;
+  background: #0b0d12; border-radius: 8px; overflow: hidden; margin: 0 auto .875rem; position: relative;
+  aspect-ratio: 16 / 9; }
+.forming p { color: #b6bdca; }
 .forming img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; filter: blur(2px); }
 progress { appearance: none; display: block; width: 100%; height: .5rem; border: 0; border-radius: 999px;
   background: var(--quiet); overflow: hidden; }
@@ -110,18 +113,21 @@ progress::-moz-progress-bar { background: var(--accent); }
 .row-head { display: flex; gap: .75rem; justify-content: space-between; align-items: flex-start; }
 .title { text-align: left; justify-content: flex-start; font-weight: 600; color: var(--ink); min-width: 0; }
 .title[aria-current="true"] { color: var(--accent); }
-.row-head .badge { flex: none; } .queue progress { margin: .375rem 0; } .queue .state { margin: .125rem 0; font-size: .875rem; }
+.row-head .badge { flex: none; } .queue progress { margin: .375rem 0; }
+.queue .state { margin: .125rem 0; font-size: .875rem; }
 .queue .row { margin-top: .375rem; gap: .375rem; }
 .edit { margin-top: .75rem; display: grid; gap: .375rem; }
 .gallery { list-style: none; margin: .75rem 0 0; padding: 0; display: grid; gap: .75rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 9.5rem), 1fr)); }
-.card { display: flex; flex-direction: column; align-items: stretch; justify-content: flex-start; gap: .25rem; width: 100%;
-  height: 100%; padding: .375rem .375rem .5rem; text-align: left; border-color: var(--line); font-size: .875rem; }
+.card { display: flex; flex-direction: column; align-items: stretch; justify-content: flex-start; gap: .25rem;
+  width: 100%; height: 100%; padding: .375rem .375rem .5rem; text-align: left; border-color: var(--line);
+  font-size: .875rem; }
 .card[aria-current="true"] { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 .thumb { display: grid; place-items: center; aspect-ratio: 16 / 10; background: var(--quiet); border-radius: 6px;
   overflow: hidden; color: var(--soft); font-size: 1.25rem; }
 .thumb img { width: 100%; height: 100%; object-fit: contain; display: block; }
-.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; line-height: 1.35; }
+.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
+  line-height: 1.35; }
 .small-text { font-size: .75rem; }
 #load-more { margin-top: .875rem; }
 #notice { margin: 0 0 1.25rem; }
