@@ -73,8 +73,8 @@ def says(page, selector, text):
 
 
 def complaints(seen):
-    """Return what the browser complained of; that a stream ends with the page that reads it is none."""
-    return [one for one in seen.complaints if not one.endswith("/v1/events: net::ERR_ABORTED")]
+    """Return what the browser complained of; that requests end with the page that made them is none."""
+    return [one for one in seen.complaints if not one.endswith(": net::ERR_ABORTED")]
 
 
 def foreign(seen, studio):
