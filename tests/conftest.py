@@ -28,5 +28,5 @@ hypothesis.settings.load_profile("suite")
 # Fixtures that tests of several folders share.
 pytest_plugins = [
     *("fixtures_arena", "fixtures_browser", "fixtures_codecs", "fixtures_databases", "fixtures_endpoints"),
-    *("fixtures_pipeline", "fixtures_towers"),
+    *("fixtures_pipeline", "fixtures_studio", "fixtures_towers"),
 ]

@@ -1,4 +1,4 @@
-"""A whole server with its page in a process of its own: killed and started again as tests like."""
+"""A whole server with its page in a process of its own, killed and started again as tests like; and its page."""
 
 import contextlib
 import json
@@ -10,26 +10,29 @@ import sys
 import time
 import urllib.request
 
+import pytest
+
+from fixtures_browser import DESK
+
+KNOWN = "a red ball bounces on a wooden floor"
 STAND_IN = "mova.serve.worker.stand_in:make_stand_in"
 MODEL = "mova.serve.worker.mova_generator:make_generator"
 
 
 def main():
     """Serve until the end of the process."""
-    from mova.serve.api.app import PageFile, make_app
+    from mova.serve.api.app import make_app
     from mova.serve.api.build import services_of
+    from mova.serve.page.files import page_files
     from mova.serve.settings import load_settings
     from mova.serve.worker.supervisor import Supervisor
-
-    from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, studio_page
     from mova.web.server import run_server
 
     given = json.loads(sys.argv[1])
     settings = load_settings(None, given["settings"])
     workers = []
     with services_of(settings, lambda: [one.wake() for one in workers]) as services:
-        pages = {"/": PageFile(studio_page(), headers=PAGE_HEADERS), ICON_PATH: PageFile(ICON, "image/svg+xml")}
-        app, _ = make_app(services, pages)
+        app, _ = make_app(services, page_files())
         if "/v1/enhance" not in {route.path for route in app.routes}:
             _add_enhance(app)
         workers.append(Supervisor(settings, services.store, given["generator"], given["options"]))
@@ -46,9 +49,10 @@ def _add_enhance(app):
     import io
 
     from fastapi.responses import JSONResponse
+    from PIL import Image
+
     from mova.generate.enhance.run import enhance_async
     from mova.generate.enhance.settings import OFFLINE
-    from PIL import Image
 
     async def enhance(request):
         said = await request.json()
@@ -112,7 +116,7 @@ class Studio:
         request = urllib.request.Request(
             f"{self.address}{path}", body, {"Content-Type": "application/json"}, method=method
         )
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=300) as reply:
             return json.load(reply)
 
     def clips(self):
@@ -131,3 +135,57 @@ class Studio:
                     return
             time.sleep(0.1)
         raise AssertionError("no worker is ready")
+
+
+def until(page, is_so, what="", most_s=120.0):
+    """Wait for something; the policy of the page forbids playwright's own way, which evaluates a text in it."""
+    end = time.monotonic() + most_s
+    while time.monotonic() < end:
+        if is_so():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"{what or 'it'} does not come; the page says: {page.locator('body').inner_text()[:1500]}")
+
+
+def opened(visit, studio, size=DESK, **options):
+    """Open the page of a server, and wait until it is there."""
+    seen = visit(studio.address, size, **options)
+    seen.page.wait_for_selector("#studio:not([hidden])")
+    return seen
+
+
+def describe(page, text=KNOWN, *, more=False):
+    """Write a prompt, and take it as it is."""
+    page.fill("#prompt", text)
+    page.evaluate("document.getElementById('more').open = true")
+    page.uncheck("#first")
+    if not more:
+        page.evaluate("document.getElementById('more').open = false")
+
+
+def has(page, selector):
+    """Ask whether a page has an element."""
+    return lambda: page.locator(selector).count() > 0
+
+
+def says(page, selector, text):
+    """Ask whether an element has a text."""
+    return lambda: text in page.locator(selector).inner_text()
+
+
+def complaints(seen):
+    """Return what the browser complained of; that requests end with the page that made them is none."""
+    return [one for one in seen.complaints if not one.endswith(": net::ERR_ABORTED")]
+
+
+def foreign(seen, studio):
+    """Return what was asked of others than the server."""
+    return [one for one in seen.requests if not one.startswith(studio.address)]
+
+
+def faults(page):
+    """Return what axe finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [(one["id"], one["impact"], [node["html"][:100] for node in one["nodes"]]) for one in found]

@@ -59,16 +59,16 @@ const emptyView = () => make("div", {className: "empty"}, make("p", {w: "empty"}
 const promptOf = (video) => make("p", {className: "asked"}, make("bdi", {textContent: video.prompt}));
 
 function openView(video) {
-  const picture = make("div", {className: "forming"}, make("p", {className: "soft", w: "forming"}));
-  if (/^\d+x\d+$/.test(video.size ?? "")) picture.style.aspectRatio = video.size.replace("x", " / ");
+  const forming = make("div", {className: "forming"}, make("p", {className: "soft", w: "forming"}));
+  if (/^\d+x\d+$/.test(video.size ?? "")) forming.style.aspectRatio = video.size.replace("x", " / ");
   const bar = make("progress", {max: 100, "aria-label": t("progress")});
   const line = make("p", {className: "between line"});
   const said = make("span"), percent = make("span", {className: "value"});
   line.append(said, percent);
   const stop = button("cancel", () => act(video, "cancel", "cancelled"));
   const free = button("release", () => act(video, "release", "released"));
-  shownParts = {picture, bar, said, percent, free, seen: ""};
-  return [picture, bar, line, promptOf(video), make("div", {className: "row"}, free, stop)];
+  shownParts = {forming, bar, said, percent, free, seen: ""};
+  return [forming, bar, line, promptOf(video), make("div", {className: "row"}, free, stop)];
 }
 function updateOpen(video) {
   const {bar, said, percent, free} = shownParts;
@@ -88,7 +88,7 @@ function loadPreview(video, wanted) {
   image.alt = t("preview");
   image.dataset.preview = wanted;
   const end = () => { parts.loading = false; parts.seen = wanted; };
-  image.addEventListener("load", () => { end(); parts.picture.replaceChildren(image); });
+  image.addEventListener("load", () => { end(); parts.forming.replaceChildren(image); });
   image.addEventListener("error", end);
   image.src = `${content(video, "preview")}&at=${encodeURIComponent(wanted)}`;
 }
@@ -130,7 +130,7 @@ function actions(video) {
   return make("div", {className: "row"},
     button("again", () => next(path(video, "/remix"), {seed: newSeed()}), {className: "strong"}),
     button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
-    button("new_picture", () => next("/v1/videos", {...again(video), ...from("audio")})),
+    button("new_image", () => next("/v1/videos", {...again(video), ...from("audio")})),
     button("use_settings", () => useSettings(video)),
     make("a", {className: "button", href: path(video, "/download"), download: "", w: "download"}),
     button("delete", () => remove(video)));

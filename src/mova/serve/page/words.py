@@ -160,7 +160,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "spectrum": ("Spectrogram: low sounds below, loud is bright", "频谱图：低音在下，响处更亮"),
     "again": ("Again with another seed", "换个种子再来"),
     "new_sound": ("New sound", "换声音"),
-    "new_picture": ("New image", "换画面"),
+    "new_image": ("New image", "换画面"),
     "use_settings": ("Use its settings", "使用其设置"),
     "download": ("Download with settings", "下载（含设置）"),
     "delete": ("Delete", "删除"),

@@ -1,0 +1,64 @@
+"""Changes as they come, what is said aloud, and the key."""
+
+import pytest
+
+from studio_kit import Studio, describe, faults, has, opened, until
+
+pytestmark = pytest.mark.services
+
+
+def test_without_a_stream_of_events_the_server_is_asked(visit, quick):
+    seen = visit("about:blank")
+    page = seen.page
+    page.route("**/v1/events", lambda route: route.abort())
+    page.goto(quick.address)
+    page.wait_for_selector("#studio:not([hidden])")
+    describe(page)
+    page.click("#send")
+    until(page, has(page, "#clip .player"))
+
+
+def test_little_is_said_aloud(visit, slow):
+    page = opened(visit, slow).page
+    page.evaluate(
+        """() => { window.heard = [];
+          new MutationObserver(() => window.heard.push(document.getElementById("announced").textContent))
+            .observe(document.getElementById("announced"), {childList: true}); }"""
+    )
+    describe(page)
+    page.click("#send")
+    until(page, has(page, "#clip .player"))
+    heard = page.evaluate("window.heard")
+    assert [text.split(":")[0] for text in heard] == [
+        "The clip is in the queue.",
+        "Being made",
+        "Half done",
+        "Finished",
+    ]
+
+
+def test_a_key_is_asked_for(visit, tmp_path):
+    from mova.serve.access.keys import Keys
+
+    secret = Keys(tmp_path / "keys.json").create("Ida")
+    secret = secret[1] if isinstance(secret, tuple) else secret
+    studio = Studio(tmp_path / "data", settings={"keys_file": str(tmp_path / "keys.json")}, step_s=0.02)
+    try:
+        page = visit(studio.address).page
+        page.wait_for_selector("#door:not([hidden])")
+        assert not page.locator("#studio").is_visible()
+        assert faults(page) == []
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        until(page, lambda: page.locator("#key-error").is_visible())
+        page.fill("#key", secret)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#studio:not([hidden])")
+        describe(page)
+        page.click("#send")
+        until(page, has(page, "#clip .player"))
+        assert secret not in page.content()
+        page.click("#sign-out")
+        page.wait_for_selector("#door:not([hidden])")
+    finally:
+        studio.stop()
