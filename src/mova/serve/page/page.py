@@ -50,6 +50,8 @@ def studio_page() -> str:
         element(
             "main",
             element("p", id="notice", class_="note warning", role="status", hidden=True),
+            # Seen until the script has begun, and for good where none runs.
+            said("p", "starting", id="starting", class_="soft"),
             _door(),
             element(
                 "div",

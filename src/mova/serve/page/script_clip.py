@@ -31,6 +31,7 @@ function progressText(video) {
 
 function choose(id, isFocused = false) {
   chosen = id;
+  stored.set("mova-chosen", id);
   history.replaceState(null, "", id ? `#${id}` : location.pathname);
   renderClip();
   renderGallery();

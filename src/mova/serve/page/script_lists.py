@@ -6,6 +6,8 @@ from typing import Final
 
 LISTS: Final = r"""
 let queueState = {is_paused: false}, galleryIds = [], hasMore = false, searched = "", editing = null;
+// Where keys are in force, an administrator alone pauses the queue and changes its order.
+let mayOrder = true;
 
 // Elements are kept by the id of their clip: focus is not lost when something else moves.
 function keyed(list, items, build, update) {
@@ -40,7 +42,7 @@ function renderQueue() {
   setText(get("queue-note"), t(queueState.is_paused ? "queue_is_paused_long" : "queue_is_empty"));
   show(get("queue-note"), queueState.is_paused || !items.length);
   setText(get("pause"), t(queueState.is_paused ? "resume" : "pause"));
-  show(get("pause"), items.length > 0 || queueState.is_paused);
+  show(get("pause"), mayOrder && (items.length > 0 || queueState.is_paused));
   const running = items.find((one) => one.status === "in_progress");
   document.title = running ? `${running.progress} % \u00b7 mova` : "mova";
 }
@@ -66,7 +68,7 @@ function queueRow(item) {
 }
 function updateQueueRow(row, video) {
   const state = stateOf(video), isRunning = video.status === "in_progress";
-  const order = waiting().filter((one) => one.position), canMove = Boolean(video.position) && order.length > 1;
+  const order = waiting().filter((one) => one.position), canMove = mayOrder && Boolean(video.position) && order.length > 1;
   const place = order.findIndex((one) => one.id === video.id);
   setText(row.querySelector("bdi"), video.prompt);
   row.querySelector(".title").setAttribute("aria-current", String(video.id === chosen));

@@ -99,7 +99,7 @@ function renderServer() {
 
 function openDoor() {
   source?.close();
-  show(get("studio"), false);
+  for (const id of ["starting", "studio"]) show(get(id), false);
   show(get("door"), true);
   setText(get("server"), t("locked"));
   get("server").className = "badge";
@@ -145,6 +145,13 @@ async function sendPending() {
     announce(t("queued"));
   } catch (fault) { showFault(fault, false); }
 }
+const chosenInAddress = () => /^#(video_[0-9a-f]+)$/.exec(location.hash)?.[1] ?? null;
+addEventListener("hashchange", async () => {
+  const id = chosenInAddress();
+  if (!id || id === chosen) return;
+  try { receive(await ask("GET", path(id))); } catch (fault) { return tell(fault.message); }
+  choose(id, true);
+});
 async function start() {
   get("language").value = language;
   translate();
@@ -153,6 +160,7 @@ async function start() {
       const session = await ask("GET", "/v1/session");
       if (session.needs_key && !session.is_known) return openDoor();
       show(get("sign-out"), session.needs_key);
+      mayOrder = session.is_admin;
       model = (await ask("GET", "/v1/models")).data[0];
       break;
     } catch (fault) {
@@ -167,9 +175,10 @@ async function start() {
   fillForm();
   loadDraft(stored.get(draftKey));
   sayValues();
+  show(get("starting"), false);
   show(get("studio"), true);
   plan();
-  chosen = /^#(video_\w+)$/.exec(location.hash)?.[1] ?? null;
+  chosen = chosenInAddress() ?? stored.get("mova-chosen");
   try {
     await Promise.all([loadGallery(), refreshQueue()]);
     if (chosen && !clips.has(chosen)) {

@@ -12,6 +12,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "skip": ("Skip to the prompt", "跳到提示词"),
     "sections": ("Sections", "分区"),
     "language": ("Language", "语言"),
+    "starting": ("One moment. This page needs JavaScript.", "请稍候。此页面需要 JavaScript。"),
     "make": ("Make a clip", "制作视频"),
     "queue": ("Queue", "队列"),
     "clips": ("Your clips", "我的视频"),
