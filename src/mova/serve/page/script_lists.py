@@ -68,7 +68,8 @@ function queueRow(item) {
 }
 function updateQueueRow(row, video) {
   const state = stateOf(video), isRunning = video.status === "in_progress";
-  const order = waiting().filter((one) => one.position), canMove = mayOrder && Boolean(video.position) && order.length > 1;
+  const order = waiting().filter((one) => one.position);
+  const canMove = mayOrder && Boolean(video.position) && order.length > 1;
   const place = order.findIndex((one) => one.id === video.id);
   setText(row.querySelector("bdi"), video.prompt);
   row.querySelector(".title").setAttribute("aria-current", String(video.id === chosen));
