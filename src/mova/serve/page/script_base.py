@@ -55,6 +55,9 @@ class Fault extends Error {
   }
 }
 
+// Seeds may be larger than the whole numbers that a script can hold: those are kept as texts.
+const parse = (text) => JSON.parse(text.replace(/"seed":\s*(\d{16,})/g, '"seed":"$1"'));
+
 let isAway = false;
 function away(now) {
   if (now === isAway) return;
@@ -79,7 +82,7 @@ async function ask(method, path, value, headers = {}) {
   }
   away(false);
   let said = null;
-  try { said = await reply.json(); } catch { /* An empty reply, or one of a proxy. */ }
+  try { said = parse(await reply.text()); } catch { /* An empty reply, or one of a proxy. */ }
   if (reply.ok) return said;
   if (reply.status === 401) openDoor();
   throw new Fault(reply.status, said?.error);

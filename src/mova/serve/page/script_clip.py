@@ -33,8 +33,7 @@ function choose(id, isFocused = false) {
   chosen = id;
   stored.set("mova-chosen", id);
   history.replaceState(null, "", id ? `#${id}` : location.pathname);
-  renderClip();
-  renderGallery();
+  renderAll();
   if (isFocused) {
     get("clip-heading").focus({preventScroll: true});
     get("clip").scrollIntoView({block: "start"});
@@ -159,6 +158,7 @@ function details(video) {
     ["speed", video.speed], ["took", video.inference_time_s ? duration(video.inference_time_s) : null],
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
     ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ")], ["negative", video.negative_prompt],
+    ["kept_until", video.expires_at ? new Date(1000 * video.expires_at).toLocaleDateString(language) : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
   const file = video.file_path ?? video.file_name;
   const found = make("details", {}, make("summary", {w: "details"}),

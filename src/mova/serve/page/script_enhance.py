@@ -33,11 +33,15 @@ function difference(before, after) {
   }
   return found;
 }
+function common(parts) {
+  const length = (wanted) => parts.filter(([kind]) => wanted.includes(kind))
+    .reduce((sum, [, text]) => sum + text.trim().length, 0);
+  return length(["same"]) / Math.max(1, length(["same", "del"]), length(["same", "ins"]));
+}
 function differenceView(before, after) {
   const parts = difference(before, after);
-  const same = parts.filter(([kind]) => kind === "same").reduce((sum, [, text]) => sum + text.trim().length, 0);
   // Of two texts that have little in common, each is read by itself.
-  if (same < 0.4 * Math.max(before.length, after.length)) {
+  if (common(parts) < 0.4) {
     return make("dl", {className: "versions"}, make("dt", {w: "yours"}), make("dd", {textContent: before}));
   }
   return make("p", {className: "difference"},
@@ -123,7 +127,7 @@ function closeSuggestion() {
 async function accept(found, text) {
   const withFrame = get("frame")?.checked;
   const {first_frame: frame, ...rest} = found;
-  enhancement = {...rest, is_edited: text.trim() !== found.prompt};
+  enhancement = rest;
   extra = {...found.settings};
   // What has a slider is shown there.
   for (const [name, field] of Object.entries(sliders)) {
@@ -159,7 +163,13 @@ function forgetEnhancement() {
 }
 function showEnhanced() {
   show(get("undo"), Boolean(enhancement));
-  setText(get("enhance-state"), enhancement ? t(enhancement.is_edited ? "enhanced_edited" : "enhanced") : "");
+  const isEdited = enhancement && enhancement.prompt !== get("prompt").value.trim();
+  setText(get("enhance-state"), enhancement ? t(isEdited ? "enhanced_edited" : "enhanced") : "");
+}
+// A text that was written anew is not the one that was improved.
+function checkEnhanced() {
+  if (!enhancement) return;
+  if (common(difference(enhancement.prompt, get("prompt").value.trim())) < 0.3) forgetEnhancement(); else showEnhanced();
 }
 get("enhance").addEventListener("click", () => suggest());
 get("undo").addEventListener("click", () => {

@@ -19,19 +19,22 @@ const places = {
 const sliders = {guidance: "guidance_scale", modality: "modality_scale", steps: "num_inference_steps"};
 let model = null, enhancement = null, extra = {}, isSending = false;
 
+// Of a choice that is another one, the field in which it is written.
+const fieldOf = (place) => get(`${place}-other`) && get(place).value === "" ? get(`${place}-other`) : get(place);
 function showError(place, text, nearest = null) {
-  const line = get(`${place}-error`), one = get(place);
+  const line = get(`${place}-error`), one = fieldOf(place);
   line.replaceChildren(text);
   if (text && nearest && setNearest[place]) {
     line.append(" ", make("button", {type: "button", textContent: t("use", {value: nearest}), on: {click: () => {
       setNearest[place](nearest);
       showError(place, "");
-      one?.focus();
+      fieldOf(place).focus();
       changed();
     }}}));
   }
   show(line, Boolean(text));
-  if (text) one?.setAttribute("aria-invalid", "true"); else one?.removeAttribute("aria-invalid");
+  for (const each of [get(place), get(`${place}-other`)]) each?.removeAttribute("aria-invalid");
+  if (text) one.setAttribute("aria-invalid", "true");
 }
 const setNearest = {
   seed: (value) => { get("seed").value = value; },
@@ -50,14 +53,14 @@ function showFault(fault, isFocused = true) {
   } else {
     showError(place, fault.message, fault.nearest);
     if (get("more").contains(get(place))) get("more").open = true;
-    if (isFocused) get(place).focus();
+    if (isFocused) fieldOf(place).focus();
   }
   announce(fault.message);
 }
 
 const option = (value, text) => make("option", {value, textContent: text});
 function options(one, choices, chosen) {
-  const before = one.value || chosen;
+  const before = one.options.length ? one.value : chosen;
   one.replaceChildren(...choices.map(([value, text]) => option(value, text)));
   one.value = choices.some(([value]) => value === before) ? before : chosen;
 }
@@ -270,7 +273,7 @@ async function submit() {
 get("form").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
 get("form").addEventListener("input", (event) => {
   if (event.target === get("image") || get("suggestion").contains(event.target)) return;
-  if (event.target === get("prompt") && enhancement && !get("prompt").value.trim()) forgetEnhancement();
+  if (event.target === get("prompt")) checkEnhanced();
   const place = event.target.id.replace("-other", "");
   if (get(`${place}-error`)) showError(place, "");
   changed();

@@ -80,12 +80,16 @@ const firstImage = (list) => [...(list ?? [])].find((one) => one.type.startsWith
 get("image").addEventListener("change", () => { if (get("image").files[0]) takeImage(get("image").files[0]); });
 get("image-remove").addEventListener("click", () => { dropImage(); get("image").focus(); });
 const drop = get("drop");
+// Texts may be dragged and pasted as ever.
+const hasFile = (data) => [...(data?.types ?? [])].includes("Files");
 document.addEventListener("dragover", (event) => {
+  if (!hasFile(event.dataTransfer)) return;
   event.preventDefault();
   drop.classList.add("over");
 });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
 document.addEventListener("drop", (event) => {
+  if (!hasFile(event.dataTransfer)) return;
   event.preventDefault();
   drop.classList.remove("over");
   const file = event.dataTransfer.files[0];
@@ -93,7 +97,7 @@ document.addEventListener("drop", (event) => {
 });
 document.addEventListener("paste", (event) => {
   const file = firstImage(event.clipboardData?.files);
-  if (!file) return;
+  if (!file || (event.target.matches("input, textarea") && event.clipboardData.types.includes("text/plain"))) return;
   event.preventDefault();
   takeImage(file);
 });

@@ -35,18 +35,18 @@ function forget(id) {
   if (chosen === id) choose(null); else renderAll();
 }
 
-let source = null, sourceWorks = false, lastHeard = 0;
+let source = null, sourceWorks = false;
 function listen() {
   source?.close();
   source = new EventSource("/v1/events");
-  const heard = () => { lastHeard = Date.now(); sourceWorks = true; away(false); };
+  const heard = () => { sourceWorks = true; away(false); };
   source.addEventListener("open", () => {
     heard();
     Promise.all([loadGallery(), loadOpen(), refreshQueue()]).catch(() => {});
   });
   source.addEventListener("video", (event) => {
     heard();
-    const video = JSON.parse(event.data), before = clips.get(video.id);
+    const video = parse(event.data), before = clips.get(video.id);
     receive(video);
     // The places of the others have changed too, and nothing comes of that.
     if (before?.position !== video.position) refreshQueueLater();
@@ -61,7 +61,7 @@ function listen() {
 }
 // Without a stream the server is asked; a stream that was closed is opened again.
 async function watch() {
-  for (let round = 0; ; round += 1) {
+  for (let round = 0; !isShut; round += 1) {
     await pause(isAway ? 1500 : 2000);
     if (document.hidden && round % 5) continue;
     try {
@@ -97,7 +97,9 @@ function renderServer() {
   badge.className = `badge ${!isAway && ["idle", "busy"].includes(worker) ? "good" : "warning"}`;
 }
 
+let isShut = false;
 function openDoor() {
+  isShut = true;
   source?.close();
   for (const id of ["starting", "studio"]) show(get(id), false);
   show(get("door"), true);

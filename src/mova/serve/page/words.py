@@ -174,6 +174,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "input_last_image": ("last image", "末帧图像"),
     "input_video": ("video", "视频"),
     "input_audio": ("audio", "声音"),
+    "kept_until": ("Kept until", "保留至"),
     "you_wrote": ("You wrote:", "您写的是："),
     "where": ("Where is my file?", "文件在哪里？"),
     "where_download": ("On the server; download it to keep it.", "在服务器上；请下载保存。"),
