@@ -29,3 +29,11 @@ def test_bytes_are_said_in_the_unit_that_suits_them(visit, quick):
         "3 MiB",
         "5.5 GiB",
     ]
+
+
+def test_large_seeds_are_kept_whole(visit, quick):
+    page = opened(visit, quick).page
+    said = page.evaluate(
+        """parse('{"seed": 18446744073709551615, "prompt": "\\\\"seed\\\\": 1234567890123456789", "n": 3}')"""
+    )
+    assert said == {"seed": "18446744073709551615", "prompt": '"seed": 1234567890123456789', "n": 3}

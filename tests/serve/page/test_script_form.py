@@ -13,6 +13,9 @@ def test_what_the_server_refuses_is_said_beside_the_field(visit, quick):
     page.select_option("#size", "")
     page.fill("#size-other", "100x100")
     until(page, lambda: page.locator("#size-error").is_visible())
+    page.select_option("#language", "zh")
+    assert page.locator("#size-other").input_value() == "100x100", "a choice outlives the language"
+    page.select_option("#language", "en")
     page.fill("#size-other", "128x128")
     until(page, lambda: not page.locator("#size-error").is_visible())
     page.fill("#seed", "-4")

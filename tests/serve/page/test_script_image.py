@@ -40,6 +40,21 @@ def test_an_image_is_pasted_and_dropped(visit, quick, kind):
     assert complaints(seen) == []
 
 
+def test_texts_are_dragged_and_pasted_as_ever(visit, quick):
+    page = opened(visit, quick).page
+    assert page.evaluate(
+        """() => ["drop", "paste"].map((kind) => {
+          const data = new DataTransfer();
+          data.setData("text/plain", "words");
+          const event = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})
+            : new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+          document.getElementById("prompt").dispatchEvent(event);
+          return event.defaultPrevented;
+        })"""
+    ) == [False, False]
+    assert not page.locator("#image-error").is_visible()
+
+
 def test_a_camera_takes_an_image(visit, quick):
     page = opened(visit, quick).page
     page.click("#camera")

@@ -95,7 +95,6 @@ def _size_and_length() -> Html:
                 "input",
                 id="size-other",
                 type="text",
-                inputmode="numeric",
                 hidden=True,
                 aria_describedby="size-error",
                 **_label("size_other"),

@@ -169,7 +169,8 @@ function showEnhanced() {
 // A text that was written anew is not the one that was improved.
 function checkEnhanced() {
   if (!enhancement) return;
-  if (common(difference(enhancement.prompt, get("prompt").value.trim())) < 0.3) forgetEnhancement(); else showEnhanced();
+  const isOther = common(difference(enhancement.prompt, get("prompt").value.trim())) < 0.3;
+  if (isOther) forgetEnhancement(); else showEnhanced();
 }
 get("enhance").addEventListener("click", () => suggest());
 get("undo").addEventListener("click", () => {
