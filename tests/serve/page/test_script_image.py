@@ -46,8 +46,9 @@ def test_texts_are_dragged_and_pasted_as_ever(visit, quick):
         """() => ["drop", "paste"].map((kind) => {
           const data = new DataTransfer();
           data.setData("text/plain", "words");
-          const event = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})
-            : new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+          const kinds = {bubbles: true, cancelable: true};
+          const event = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data, ...kinds})
+            : new DragEvent("drop", {dataTransfer: data, ...kinds});
           document.getElementById("prompt").dispatchEvent(event);
           return event.defaultPrevented;
         })"""
