@@ -46,7 +46,7 @@ def test_the_page_is_loaded_again_in_the_middle(visit, slow):
 
 
 def test_the_server_dies_in_the_middle_and_comes_back(visit, tmp_path):
-    studio = Studio(tmp_path, step_s=0.3, settings={"worker": {"lease_s": 5}})
+    studio = Studio(tmp_path, step_s=0.3, settings={"worker.lease_s": 5})
     try:
         studio.wait_ready()
         page = opened(visit, studio).page

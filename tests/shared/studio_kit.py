@@ -21,55 +21,15 @@ MODEL = "mova.serve.worker.mova_generator:make_generator"
 
 def main():
     """Serve until the end of the process."""
-    from mova.serve.api.app import make_app
-    from mova.serve.api.build import services_of
-    from mova.serve.page.files import page_files
+    from mova.serve.run import serve
     from mova.serve.settings import load_settings
-    from mova.serve.worker.supervisor import Supervisor
-    from mova.web.server import run_server
 
     given = json.loads(sys.argv[1])
-    settings = load_settings(None, given["settings"])
-    workers = []
-    with services_of(settings, lambda: [one.wake() for one in workers]) as services:
-        app, _ = make_app(services, page_files())
-        if "/v1/enhance" not in {route.path for route in app.routes}:
-            _add_enhance(app)
-        workers.append(Supervisor(settings, services.store, given["generator"], given["options"]))
-        workers[0].start()
-        try:
-            run_server(app, "127.0.0.1", given["port"], _say, extra="serve")
-        finally:
-            workers[0].stop()
+    serve(load_settings(None, given["settings"]), _say, generator=given["generator"], options=given["options"])
 
 
-def _add_enhance(app):
-    """Add the route that the API does not have yet."""
-    import base64
-    import io
-
-    from fastapi.responses import JSONResponse
-    from PIL import Image
-
-    from mova.generate.enhance.run import enhance_async
-    from mova.generate.enhance.settings import OFFLINE
-
-    async def enhance(request):
-        said = await request.json()
-        found = await enhance_async(said["prompt"], None, OFFLINE, model="mova-tiny", size=(128, 128))
-        made = found.to_dict() | {"prompt": found.text, "object": "enhancement"}
-        del made["calls"], made["text"]
-        if found.first_frame is not None:
-            file = io.BytesIO()
-            Image.fromarray(found.first_frame).save(file, "PNG")
-            made["first_frame"] = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-        return JSONResponse(made)
-
-    app.add_route("/v1/enhance", enhance, methods=["POST"])
-
-
-def _say(port):
-    sys.stdout.write(f"{port}\n")
+def _say(address):
+    sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
 
 
@@ -86,8 +46,8 @@ class Studio:
     def __init__(self, data, generator=STAND_IN, settings=None, **options):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        said = {"data": str(data), "model": "mova-tiny", **(settings or {})}
-        self._given = json.dumps({"settings": said, "generator": generator, "options": options, "port": self.port})
+        said = {"data": str(data), "model": "mova-tiny", "port": self.port, **(settings or {})}
+        self._given = json.dumps({"settings": said, "generator": generator, "options": options})
         self.address = f"http://127.0.0.1:{self.port}/"
         self.start()
 
@@ -95,7 +55,7 @@ class Studio:
         code = f"import sys; sys.path[:] = {sys.path!r}; from studio_kit import main; main()"
         command = [sys.executable, "-c", code, self._given]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        assert self._process.stdout.readline().strip() == str(self.port)
+        assert self._process.stdout.readline().strip() == self.address
 
     def kill(self):
         """End it and its worker at once, as a power failure does."""

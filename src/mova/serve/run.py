@@ -8,6 +8,7 @@ from typing import Final
 
 from mova.serve.api.app import PageFile, make_app
 from mova.serve.api.build import is_loopback, services_of
+from mova.serve.page.files import page_files
 from mova.serve.settings import ServeSettings
 from mova.serve.sweeper import Sweeper
 from mova.serve.worker.process import MOVA
@@ -75,8 +76,7 @@ def serve(
 
 def pages_of(settings: ServeSettings) -> Mapping[str, PageFile]:
     """Return the files of the web page, by path; none where the settings do without it."""
-    del settings
-    return {}
+    return page_files() if settings.page else {}
 
 
 def says_public(settings: ServeSettings) -> str | None:

@@ -61,7 +61,8 @@ async function suggest(isSentNext = false) {
   setText(get("enhance-state"), t("enhancing"));
   let found = null;
   try {
-    found = await ask("POST", "/v1/enhance", {prompt: text, ...(image ? {image} : {})});
+    const size = asked().size ?? usualSize();
+    found = await ask("POST", "/v1/enhance", {prompt: text, size, ...(image ? {image} : {})});
   } catch (fault) {
     if (fault.status === 404 || fault.status === 501) {
       canEnhance = false;
