@@ -25,7 +25,8 @@ def main():
     from mova.serve.settings import load_settings
 
     given = json.loads(sys.argv[1])
-    serve(load_settings(None, given["settings"]), _say, generator=given["generator"], options=given["options"])
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(load_settings(None, given["settings"]), _say, generator=given["generator"], options=given["options"])
 
 
 def _say(address):
