@@ -97,3 +97,4 @@ def test_whoever_is_open_to_all_is_warned():
 
 def test_a_server_may_do_without_the_page():
     assert pages_of(load_settings(None, {"page": False})) == {}
+    assert set(pages_of(load_settings())) == {"/", "/icon.svg"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 ENHANCE: Final = r"""
-let canEnhance = true, isAsking = false, thenSend = false;
+let canEnhance = true, isAsking = false, thenSend = false, taken = "";
 const knowsFew = () => Boolean(model?.scope?.words?.length);
 
 function pieces(text) {
@@ -129,6 +129,7 @@ async function accept(found, text) {
   const withFrame = get("frame")?.checked;
   const {first_frame: frame, ...rest} = found;
   enhancement = rest;
+  taken = text.trim();
   extra = {...found.settings};
   // What has a slider is shown there.
   for (const [name, field] of Object.entries(sliders)) {
@@ -170,7 +171,7 @@ function showEnhanced() {
 // A text that was written anew is not the one that was improved.
 function checkEnhanced() {
   if (!enhancement) return;
-  const isOther = common(difference(enhancement.prompt, get("prompt").value.trim())) < 0.3;
+  const isOther = common(difference(taken, get("prompt").value.trim())) < 0.3;
   if (isOther) forgetEnhancement(); else showEnhanced();
 }
 get("enhance").addEventListener("click", () => suggest());

@@ -194,6 +194,7 @@ function loadDraft(found) {
   // A choice that this model has not is no choice.
   for (const id of ["size", "length", "variants", "speed"]) if (get(id).selectedIndex < 0) get(id).selectedIndex = 0;
   enhancement = found.enhancement ?? null;
+  taken = get("prompt").value;
   extra = found.extra ?? {};
   setImage(found.image);
   showEnhanced();
