@@ -97,7 +97,7 @@ def test_only_the_command_line_and_the_choices_of_kernels_and_precision_read_env
     # API keys, which may stand nowhere else; the folder of weights of scorers, one for all recipes of a machine; where
     # Ray says its cluster is, and how it is told to start one; the folder of the user's settings, and who enhances.
     kernels = {"kernels/compile.py", "kernels/linear_choice.py"}
-    others = {"files/user_cache.py", "files/user_config.py", "generate/enhance/settings.py"}
+    others = {"files/user_folders.py", "generate/enhance/settings.py"}
     others |= {"scorers/weights_folder.py", "curate/executors/ray.py"}
     allowed = {"cli/app.py", "cli/terminal/log.py", "device.py", "endpoints/keys.py", *kernels, *others}
     for path in SOURCES:

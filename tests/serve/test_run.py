@@ -66,7 +66,7 @@ def test_a_clip_is_made_and_one_that_is_begun_goes_on_after_the_next_start(tmp_p
         content = client.get(f"/v1/videos/{made}/content").content
         assert b"ftyp" in content[:40]
         assert client.get(f"/v1/videos/{made}/content?variant=thumbnail").content
-        assert client.get("/ready").json() == {"status": "ready", "worker": "idle"}
+        assert client.get("/ready").json()["status"] == "ready"
         process.send_signal(signal.SIGINT)
         assert process.wait(_LONG_S) == 0
         assert process.stdout.read() == "ended\n"

@@ -28,10 +28,10 @@ def test_options_stand_in_place_of_the_file(tmp_path):
 
 def test_settings_travel_as_json_without_a_secret():
     settings = load_settings(
-        None, {"enhance": {"base_url": "http://127.0.0.1:1/v1", "model": "m", "api_key_env": "MY_KEY"}}
+        None, {"enhance": {"text": {"base_url": "http://127.0.0.1:1/v1", "model": "m", "api_key_env": "MY_KEY"}}}
     )
     assert ServeSettings.from_json(settings.to_json()) == settings
-    assert json.loads(settings.to_json())["enhance"]["api_key_env"] == "MY_KEY"
+    assert json.loads(settings.to_json())["enhance"]["text"]["api_key_env"] == "MY_KEY"
 
 
 @pytest.mark.parametrize(

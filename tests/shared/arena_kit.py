@@ -80,11 +80,17 @@ def serving(root, rules, **options):
         ports.append(port)
         is_ready.set()
 
-    servers, made = [], uvicorn.Server
+    servers = []
+
+    class Kept(uvicorn.Server):
+        def __init__(self, config):
+            super().__init__(config)
+            servers.append(self)
+
     with open_arena(root) as database, pytest.MonkeyPatch.context() as patched:
         store = Store(database)
         app = make_app(Booth(store, rules, seed=0, **options), media_folder(root), store.facts().title)
-        patched.setattr(uvicorn, "Server", lambda config: servers.append(made(config)) or servers[-1])
+        patched.setattr(uvicorn, "Server", Kept)
         thread = threading.Thread(target=run_server, args=(app, "127.0.0.1", 0, ready), kwargs={"extra": "arena"})
         thread.start()
         assert is_ready.wait(300)

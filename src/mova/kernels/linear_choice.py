@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields, shorten, shorten_text
-from mova.files.user_cache import user_cache_folder
+from mova.files.user_folders import user_cache_folder
 
 AUTO, PLAIN = "auto", "plain"
 KERNELS: Final = (AUTO, PLAIN)

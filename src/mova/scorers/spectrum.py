@@ -14,7 +14,7 @@ import numpy as np
 from mova.errors import ConfigError
 from mova.files.lock import lock_folder
 from mova.files.unfinished import temporary_folder
-from mova.files.user_cache import user_cache_folder
+from mova.files.user_folders import user_cache_folder
 from mova.scorers.base import Absence, Direction, Findings, Measure, Needs, Score, all_absent, score_each
 from mova.scorers.clip_media import ClipMedia
 

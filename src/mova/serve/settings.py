@@ -47,7 +47,6 @@ class WorkerSection(Strict):
     """How jobs are done."""
 
     lease_s: float = Field(default=30.0, ge=1, le=3600, description="Seconds after which a silent worker is lost")
-    attempts: int = Field(default=3, ge=1, le=20, description="How often a job is begun at most")
     crashes: int = Field(default=2, ge=1, le=20, description="Lost workers after which a job is put aside")
     batch: int = Field(default=1, ge=1, le=64, description="Jobs with the same settings that are made in one call")
     poll_s: float = Field(default=1.0, ge=0.05, le=60, description="Seconds between looks at the queue, if not woken")

@@ -58,9 +58,8 @@ def test_a_reply_goes_through_and_one_that_cuts_a_body_off_ends_the_connection()
     assert answer_to(RefusedError(413, "too_large", "x")).headers["connection"] == "close"
 
 
-def test_a_database_that_is_locked_or_away_is_back_when_it_is_back(tmp_path, monkeypatch, caplog):
+def test_a_database_that_is_locked_or_away_is_back_when_it_is_back(tmp_path, caplog):
     caplog.set_level(logging.CRITICAL)
-    monkeypatch.setattr("mova.serve.api.build._WAIT_S", 0.3)
     with served(tmp_path) as site:
         made = site.create()["id"]
         path = tmp_path / "data" / "jobs.sqlite3"

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from mova.endpoints.settings import EndpointSection
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
-from mova.files.user_config import user_config_folder
+from mova.files.user_folders import user_config_folder
 from mova.generate.enhance.presets import LOCAL, PRESETS
 from mova.recipe.base import Strict
 from mova.recipe.load import Vocabulary, explain, fields_of
