@@ -65,6 +65,7 @@ def test_the_server_dies_in_the_middle_and_comes_back(visit, tmp_path):
             ("completed", "blue"),
             ("completed", "red"),
         ]
+        assert studio.end() == 0, "a server ends while a page listens"
     finally:
         studio.stop()
 

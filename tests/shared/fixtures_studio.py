@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,19 +14,15 @@ from studio_kit import Studio
 @pytest.fixture(scope="session")
 def quick_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A server whose clips take a moment."""
-    studio = Studio(tmp_path_factory.mktemp("quick_studio"), step_s=0.02)
-    studio.wait_ready()
-    yield studio
-    studio.stop()
+    with _running(tmp_path_factory.mktemp("quick_studio"), step_s=0.02) as studio:
+        yield studio
 
 
 @pytest.fixture(scope="session")
 def slow_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A server whose clips take three seconds."""
-    studio = Studio(tmp_path_factory.mktemp("slow_studio"), step_s=0.25, steps=12)
-    studio.wait_ready()
-    yield studio
-    studio.stop()
+    with _running(tmp_path_factory.mktemp("slow_studio"), step_s=0.25, steps=12) as studio:
+        yield studio
 
 
 @pytest.fixture
@@ -39,3 +37,13 @@ def slow(slow_studio: Studio) -> Iterator[Studio]:
     """The slow server; it is empty again after the test."""
     yield slow_studio
     slow_studio.clear()
+
+
+@contextmanager
+def _running(folder: Path, **options: float) -> Iterator[Studio]:
+    studio = Studio(folder, **options)
+    try:
+        studio.wait_ready()
+        yield studio
+    finally:
+        studio.stop()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -24,9 +25,18 @@ def main():
     from mova.serve.run import serve
     from mova.serve.settings import load_settings
 
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
+    # As the command does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = json.loads(sys.argv[1])
     with contextlib.suppress(KeyboardInterrupt):
         serve(load_settings(None, given["settings"]), _say, generator=given["generator"], options=given["options"])
+
+
+def _end_with_the_tests():
+    """Leave nothing behind, however the tests end; the worker ends with the server."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 def _say(address):
@@ -55,22 +65,32 @@ class Studio:
     def start(self):
         code = f"import sys; sys.path[:] = {sys.path!r}; from studio_kit import main; main()"
         command = [sys.executable, "-c", code, self._given]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        assert self._process.stdout.readline().strip() == self.address
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        if self._process.stdout.readline().strip() != self.address:
+            self.kill()
+            raise AssertionError("the server does not begin")
 
     def kill(self):
-        """End it and its worker at once, as a power failure does."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._process.stdout.close()
-
-    def stop(self):
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
+        """End it at once, as a power failure does; its worker ends by itself."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
         self._process.stdout.close()
+
+    def end(self):
+        """Ask it to end, and return its exit code; None where it does not."""
+        self._process.terminate()
+        try:
+            return self._process.wait(120)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self):
+        self.end()
+        self.kill()
 
     def call(self, method, path, value=None):
         body = None if value is None else json.dumps(value).encode()

@@ -1,1 +1,1 @@
-"""Serving: jobs that survive, a worker that owns the device, and an API."""
+"""Serving: jobs that survive, a worker that owns the device, an API, and a page."""

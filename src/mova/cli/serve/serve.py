@@ -1,4 +1,4 @@
-"""`mova serve`: an API over a model."""
+"""`mova serve`: a page and an API over a model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def serve(
         bool, typer.Option("--public-without-keys", help="Listen beyond this machine without API keys.")
     ] = False,
 ) -> None:
-    """Serve an OpenAI-style API of videos over a model, until Ctrl-C.
+    """Serve a page to make clips in, and an OpenAI-style API of videos, until Ctrl-C.
 
     A clip that is being made then goes on after the next start. Only this machine reaches the server unless a host is
     given, and others need an API key then (mova serve keys create).
