@@ -14,6 +14,7 @@ from mova.serve.jobs.records import Progress
 from mova.serve.settings import load_settings
 
 PROMPT = "a red ball bounces on a metal floor"
+IMAGES = ("thumbnail", "waveform", "spritesheet")
 CLIP = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40
 
 
@@ -63,7 +64,7 @@ class Site:
     def finish(self, name, content=CLIP, worker="hand"):
         """End a job well."""
         job = self.begin(name, worker)
-        made = {"video": content, "thumbnail": b"\x89PNG thumb", "waveform": b"\x89PNG wave"}
+        made = {"video": content} | {kind: f"PNG {kind}".encode() for kind in IMAGES}
         names = {}
         for kind, written in made.items():
             names[kind] = self.artifacts.made_by(name, job.attempt, kind, "mp4" if kind == "video" else "png")

@@ -1,11 +1,13 @@
 """Files of clips, whole or in parts, from a folder or from elsewhere."""
 
+import io
 import json
 import secrets
+import wave
 
 import pytest
 
-from serve_site import CLIP, served
+from serve_site import CLIP, IMAGES, PROMPT, served
 
 
 @pytest.fixture(scope="module", params=["folder", "elsewhere"])
@@ -56,20 +58,35 @@ def test_a_part_past_its_end_is_not_there(site, clip):
 
 
 def test_small_images_of_it_are_given(site, clip):
-    for variant, content in (("thumbnail", b"\x89PNG thumb"), ("waveform", b"\x89PNG wave")):
+    for variant in IMAGES:
         reply = site.client.get(f"{clip}/content?variant={variant}")
-        assert (reply.content, reply.headers["content-type"]) == (content, "image/png")
+        assert (reply.content, reply.headers["content-type"]) == (f"PNG {variant}".encode(), "image/png")
+        assert reply.headers["content-disposition"].startswith("inline")
 
 
 def test_what_there_is_not_is_said(site, clip):
     said = site.ask("GET", f"{clip}/content?variant=preview", 404)["error"]
     assert said["code"] == "not_available"
-    assert site.ask("GET", f"{clip}/content?variant=spritesheet", 400)["error"]["code"] == "not_available"
     assert site.ask("GET", f"{clip}/content?variant=../x", 400)["error"]["param"] == "variant"
     made = site.create()["id"]
     assert site.ask("GET", f"/v1/videos/{made}/content", 404)["error"]["code"] == "not_ready"
     site.post(f"/v1/videos/{made}/cancel")
     assert site.ask("GET", f"/v1/videos/{made}/content", 404)["error"]["code"] == "cancelled"
+
+
+def test_what_a_clip_is_made_from_is_given_to_whoever_gave_it(site, clip):
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(2 * 16_000 * 3))
+    made = site.post(data={"prompt": PROMPT}, files={"audio": ("../a.html", sound.getvalue())})["id"]
+    reply = site.client.get(f"/v1/videos/{made}/content?variant=input_audio")
+    assert (reply.status_code, reply.content) == (200, sound.getvalue())
+    assert reply.headers["content-type"] == "application/octet-stream"
+    assert reply.headers["content-disposition"] == f'attachment; filename="{made}_input_audio.media"'
+    assert "sandbox" in reply.headers["content-security-policy"]
+    said = site.ask("GET", f"/v1/videos/{made}/content?variant=input_image", 404)["error"]
+    assert (said["code"], said["message"]) == ("not_available", "this video was not made from image")
 
 
 def test_a_preview_is_given_while_the_clip_is_made(site):

@@ -237,4 +237,4 @@ def test_a_status_is_that_of_the_work(site):
     body = said.json()
     assert (body["status"], body["inference_time_s"], body["peak_memory_mb"]) == ("completed", 2.0, 10)
     assert body["file_path"].endswith(".mp4")
-    assert body["has"] == {"video": True, "thumbnail": True, "waveform": True, "preview": False}
+    assert body["has"] == dict.fromkeys(("video", "thumbnail", "waveform", "spritesheet"), True) | {"preview": False}

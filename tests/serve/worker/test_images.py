@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from mova.serve.worker.images import preview, thumbnail, waveform
+from mova.serve.worker.images import preview, spritesheet, thumbnail, waveform
 
 
 def opened(content):
@@ -18,6 +18,18 @@ def test_a_thumbnail_shows_the_middle_in_its_shape():
     image = opened(thumbnail(frames))
     assert (image.format, image.size) == ("JPEG", (320, 240))
     assert np.asarray(image).mean() > 190
+
+
+def test_a_sheet_shows_frames_from_the_first_to_the_last_in_rows():
+    frames = np.repeat(np.arange(100, 200, dtype=np.uint8), 320 * 180 * 3).reshape(100, 180, 320, 3)
+    image = opened(spritesheet(frames))
+    assert (image.format, image.size) == ("JPEG", (5 * 160, 5 * 90))
+    pixels = np.asarray(image).astype(int)
+    assert abs(pixels[10, 10] - 100).max() < 3
+    assert abs(pixels[-10, -10] - 199).max() < 3
+    assert abs(pixels[10, 170] - 104).max() < 3
+    assert opened(spritesheet(frames[:3])).size == (2 * 160, 2 * 90)
+    assert opened(spritesheet(frames[:1, :64, :64])).size == (64, 64)
 
 
 def test_a_waveform_is_as_high_as_the_audio_is_loud():

@@ -26,7 +26,7 @@ def test_a_job_becomes_a_clip_and_nothing_else_is_left(bench):
     with bench.working(Moody(0.0)):
         (job,) = bench.ended(name)
     assert (job.state, job.attempt, job.progress.percent, job.facts) == (JobState.COMPLETED, 1, 100.0, {"seed": 7})
-    assert set(job.artifacts) == {"video", "thumbnail", "waveform"}
+    assert set(job.artifacts) == {"video", "thumbnail", "waveform", "spritesheet"}
     assert bench.files() == sorted(f"artifacts/{one}" for one in job.artifacts.values())
     assert read_metadata(bench.artifacts.path(job.artifacts["video"])) == {"prompt": "a ball", "seed": 7}
     assert [(one.name, one.state) for one in bench.store.workers()] == [("w", "ended")]

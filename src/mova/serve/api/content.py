@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mova.serve.api.replies import VARIANTS
+from mova.serve.api.replies import INPUT_VARIANTS, VARIANTS
 from mova.serve.api.services import Services
 from mova.serve.api.videos import Videos
 from mova.serve.faults import FieldError
@@ -45,11 +45,12 @@ class Content:
     async def content(self, request: Request) -> Response:
         """Give a file of a clip."""
         variant = request.query_params.get("variant", VARIANTS[0])
-        if variant not in VARIANTS:
-            code = "not_available" if variant == "spritesheet" else "invalid_value"
-            raise FieldError(f"variant must be one of {', '.join(VARIANTS)}; got another", "variant", code=code)
+        known = (*VARIANTS, *INPUT_VARIANTS)
+        if variant not in known:
+            raise FieldError(f"variant must be one of {', '.join(known)}; got another", "variant")
         job = await self._job(request)
-        return await self._reply(request, job, variant, "inline")
+        # What a stranger sent is to be kept and not to be looked at here.
+        return await self._reply(request, job, variant, "attachment" if variant in INPUT_VARIANTS else "inline")
 
     async def download(self, request: Request) -> Response:
         """Give the clip as a file to keep."""
@@ -105,6 +106,11 @@ async def _local(path: Path, kind: str, headers: dict[str, str]) -> Response:
 
 
 def _name_of(job: Job, variant: str) -> str:
+    if variant in INPUT_VARIANTS:
+        name = INPUT_VARIANTS[variant]
+        if name not in job.order.inputs:
+            raise FieldError(f"this video was not made from {name}", "variant", code="not_available", status=404)
+        return job.order.inputs[name]
     if variant in job.artifacts:
         return job.artifacts[variant]
     if not job.state.is_final:

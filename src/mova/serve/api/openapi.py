@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import mova
 from mova.generate.enhance.settings import Language
-from mova.serve.api.replies import STATUSES, VARIANTS
+from mova.serve.api.replies import INPUT_VARIANTS, STATUSES, VARIANTS
 from mova.serve.intake.forms import FIELDS, MEDIA, PARTS
 from mova.serve.intake.offer import Offer
 from mova.serve.jobs.records import JobState
@@ -303,7 +303,7 @@ def _list_query() -> tuple[Schema, ...]:
 
 
 def _variant() -> Schema:
-    return _query("variant", {"type": "string", "enum": list(VARIANTS)})
+    return _query("variant", {"type": "string", "enum": [*VARIANTS, *INPUT_VARIANTS]})
 
 
 def _key() -> Schema:

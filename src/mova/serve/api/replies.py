@@ -11,6 +11,7 @@ from mova.errors import MovaError
 from mova.files.json_file import as_fields
 from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError
+from mova.serve.intake.forms import MEDIA
 from mova.serve.intake.offer import Offer
 from mova.serve.jobs.records import Job, JobState
 from mova.serve.jobs.store import JobStore
@@ -25,8 +26,10 @@ STATUSES: Final = {
     JobState.CANCELLED: "failed",
 }
 """Statuses of OpenAI, by state."""
-VARIANTS: Final = ("video", "thumbnail", "waveform", "preview")
+VARIANTS: Final = ("video", "thumbnail", "spritesheet", "waveform", "preview")
 """Files that a job may have."""
+INPUT_VARIANTS: Final = {f"input_{name}": name for name in MEDIA}
+"""What a job was made from, by the name under which it is given."""
 _WAITING: Final = (JobState.QUEUED, JobState.HELD)
 _MOST_KNOWN: Final = 512
 

@@ -38,11 +38,13 @@ class Made:
         facts: JSON values: metadata of the file, seconds of computation, peak of memory.
         thumbnail: one frame as a JPEG file.
         waveform: the audio's outline as a PNG file.
+        spritesheet: frames of the clip on one sheet as a JPEG file.
     """
 
     facts: Mapping[str, object] = field(default_factory=dict)
     thumbnail: bytes = b""
     waveform: bytes = b""
+    spritesheet: bytes = b""
 
 
 def _nothing(*_: object) -> None:

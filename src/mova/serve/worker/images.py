@@ -1,14 +1,17 @@
-"""Small images of a clip: one frame, the outline of its audio, and how it forms."""
+"""Small images of a clip: one frame, many on one sheet, the outline of its audio, and how it forms."""
 
 from __future__ import annotations
 
 import io
+import math
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
 THUMBNAIL_SIDE: Final = 320
+SHEET_TILES: Final = 25
+_TILE_SIDE: Final = 160
 _WAVEFORM_SIZE: Final = (640, 96)
 _WAVEFORM_COLOUR: Final = (70, 120, 200, 255)
 _PREVIEW_SIDE: Final = 192
@@ -23,6 +26,24 @@ def thumbnail(frames: np.ndarray) -> bytes:
     image = Image.fromarray(frames[len(frames) // 2])
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return _encoded(image, "JPEG", quality=85)
+
+
+def spritesheet(frames: np.ndarray) -> bytes:
+    """Return frames from the first to the last, row by row on one sheet, as a JPEG file.
+
+    Args:
+        frames: (F, H, W, 3) uint8; at most `SHEET_TILES` of them are shown, in a square.
+    """
+    count = min(SHEET_TILES, len(frames))
+    shown = [frames[round(place)] for place in np.linspace(0, len(frames) - 1, count)]
+    scale = min(1.0, _TILE_SIDE / max(frames.shape[1:3]))
+    width, height = (max(1, round(side * scale)) for side in (frames.shape[2], frames.shape[1]))
+    columns = math.ceil(math.sqrt(count))
+    sheet = Image.new("RGB", (columns * width, math.ceil(count / columns) * height))
+    for place, frame in enumerate(shown):
+        row, column = divmod(place, columns)
+        sheet.paste(Image.fromarray(frame).resize((width, height)), (column * width, row * height))
+    return _encoded(sheet, "JPEG", quality=85)
 
 
 def waveform(samples: np.ndarray) -> bytes:

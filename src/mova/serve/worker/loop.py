@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 # Latent frames, of which each stands for several of the clip.
 _PREVIEW_S, _PREVIEW_RATE = 1.0, 6.0
 _RETRY_S: Final = 0.5
+_IMAGES: Final = (("thumbnail", "jpg"), ("waveform", "png"), ("spritesheet", "jpg"))
 # A model that has nothing to do is asked now and then whether it still could.
 _HEALTH_S: Final = 300.0
 INPUT_GONE: Final = JobError("input_gone", "A file that the clip is made from is there no more.")
@@ -228,7 +229,8 @@ class Worker:
         names = {"video": self._artifacts.made_by(job.id, job.attempt, "video", "mp4")}
         try:
             self._artifacts.put_file(names["video"], task.output)
-            for kind, suffix, content in (("thumbnail", "jpg", made.thumbnail), ("waveform", "png", made.waveform)):
+            images = (made.thumbnail, made.waveform, made.spritesheet)
+            for (kind, suffix), content in zip(_IMAGES, images, strict=True):
                 if content:
                     names[kind] = self._artifacts.made_by(job.id, job.attempt, kind, suffix)
                     self._artifacts.put(names[kind], content)

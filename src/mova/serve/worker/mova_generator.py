@@ -20,7 +20,7 @@ from mova.generate.session import WRITING, Clock, Session
 from mova.serve.jobs.records import ClipOrder
 from mova.serve.settings import ServeSettings
 from mova.serve.worker.generator import Made, Task, Watch
-from mova.serve.worker.images import thumbnail, waveform
+from mova.serve.worker.images import spritesheet, thumbnail, waveform
 from mova.settings.sampling import GivenSettings
 from mova.weights.locate import find_model
 
@@ -103,7 +103,7 @@ class MovaGenerator:
             "duration_s": clip.duration_s,
         }
         outline = b"" if clip.waveform is None else waveform(clip.waveform)
-        return Made(facts, thumbnail(clip.frames), outline)
+        return Made(facts, thumbnail(clip.frames), outline, spritesheet(clip.frames))
 
     def _control(self, watch: Watch, count: int) -> Control:
         from mova.pipeline.loop.control import Control

@@ -18,7 +18,7 @@ from mova.media.write import write_clip
 from mova.serve.jobs.records import ClipOrder
 from mova.serve.settings import ServeSettings
 from mova.serve.worker.generator import Made, Task, Watch
-from mova.serve.worker.images import thumbnail, waveform
+from mova.serve.worker.images import spritesheet, thumbnail, waveform
 from mova.types import Clip
 
 _SAMPLE_RATE: Final = 48_000
@@ -81,7 +81,7 @@ class StandIn:
             metadata={"prompt": task.order.prompt, "seed": task.order.seed},
             preset="ultrafast",
         )
-        return Made({"seed": task.order.seed}, thumbnail(frames), waveform(sound))
+        return Made({"seed": task.order.seed}, thumbnail(frames), waveform(sound), spritesheet(frames))
 
 
 def make_stand_in(settings: ServeSettings, options: Mapping[str, float]) -> StandIn:
