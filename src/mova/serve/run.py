@@ -8,7 +8,7 @@ from typing import Final
 
 from mova.serve.api.app import PageFile, make_app
 from mova.serve.api.build import is_loopback, services_of
-from mova.serve.page.files import page_files
+from mova.serve.page.page import page_files
 from mova.serve.settings import ServeSettings
 from mova.serve.sweeper import Sweeper
 from mova.serve.worker.process import MOVA

@@ -4,7 +4,7 @@ import re
 
 from mova.pages.security import source_hash
 from mova.pages.styles import PAGE_STYLE
-from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, studio_page
+from mova.serve.page.page import ICON, ICON_PATH, PAGE_HEADERS, page_files, studio_page
 from mova.serve.page.script import SCRIPT
 from mova.serve.page.style import STUDIO_STYLE
 from mova.serve.page.words import WORDS
@@ -50,3 +50,11 @@ def test_every_field_has_a_label_and_every_description_is_there():
 
 def test_every_word_of_the_page_has_both_languages():
     assert set(re.findall(r'data-(?:w|label|placeholder)="([^"]+)"', PAGE)) <= set(WORDS)
+
+
+def test_the_page_has_its_own_policy_and_the_icon_its_own_type():
+    files = page_files()
+    assert set(files) == {"/", "/icon.svg"}
+    assert "sha256-" in files["/"].headers["Content-Security-Policy"]
+    assert files["/"].content.startswith("<!doctype html>")
+    assert files["/icon.svg"].kind == "image/svg+xml"

@@ -14,7 +14,7 @@ def test_both_languages_take_the_same_values(key):
     assert english
     assert chinese
     assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", chinese))
-    assert re.search(r"[\u4e00-\u9fff]", chinese) or "{" in chinese
+    assert re.search(r"[\u4e00-\u9fff]", chinese) or "{" in chinese or chinese == "、"
 
 
 def test_the_script_asks_for_texts_that_there_are():

@@ -16,6 +16,7 @@ def making() -> Html:
             _prompt(),
             element("div", id="suggestion", class_="suggestion", hidden=True),
             _image(),
+            _media(),
             _size_and_length(),
             _more(),
             element(
@@ -81,6 +82,59 @@ def _image() -> Html:
         element("div", id="camera-view", hidden=True),
         _error("image"),
         class_="field",
+    )
+
+
+def _media() -> Html:
+    return element(
+        "details",
+        said("summary", "media"),
+        element(
+            "fieldset",
+            said("legend", "last_image"),
+            said("p", "last_image_hint", id="last-image-hint", class_="hint"),
+            element("div", id="last-image-shown", class_="shown", hidden=True),
+            _file("last-image", "image/*"),
+            class_="field",
+        ),
+        _own("video"),
+        _own("audio"),
+        element(
+            "div",
+            said("label", "start", for_="start"),
+            element("input", id="start", type="number", min="0", step="any", aria_describedby="start-hint start-error"),
+            said("p", "start_hint", id="start-hint", class_="hint"),
+            _error("start"),
+            id="start-field",
+            class_="field",
+            hidden=True,
+        ),
+        id="media",
+    )
+
+
+def _own(kind: str) -> Html:
+    return element(
+        "fieldset",
+        said("legend", f"own_{kind}"),
+        said("p", f"own_{kind}_hint", id=f"{kind}-file-hint", class_="hint"),
+        element("p", id=f"{kind}-file-name", class_="chosen"),
+        _file(f"{kind}-file", f"{kind}/*"),
+        class_="field",
+    )
+
+
+def _file(name: str, accept: str) -> Html:
+    return element(
+        "div",
+        element(
+            "div",
+            said("label", "choose", for_=name, class_="button"),
+            element("input", type="file", id=name, accept=accept, aria_describedby=f"{name}-hint {name}-error"),
+            said("button", "remove", type="button", id=f"{name}-remove", hidden=True),
+            class_="row",
+        ),
+        _error(name),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from mova.pages.html import Html, element, fragment, relative_url, verbatim
 from mova.pages.security import SECURITY_HEADERS, server_policy
 from mova.pages.styles import PAGE_STYLE
+from mova.serve.api.app import PageFile
 from mova.serve.page.form import making
 from mova.serve.page.script import SCRIPT
 from mova.serve.page.style import STUDIO_STYLE
@@ -27,6 +28,11 @@ ICON: Final = (
     'stroke-linecap="round"/></svg>'
 )
 """Icon of the page, of type `image/svg+xml`, to be given at `ICON_PATH`."""
+
+
+def page_files() -> Mapping[str, PageFile]:
+    """Return the page and its icon, by path, as the application of the server takes them."""
+    return {"/": PageFile(studio_page(), headers=PAGE_HEADERS), ICON_PATH: PageFile(ICON, "image/svg+xml")}
 
 
 def studio_page() -> str:

@@ -12,10 +12,26 @@ from mova.serve.page.script_form import FORM
 from mova.serve.page.script_image import IMAGE
 from mova.serve.page.script_lists import LISTS
 from mova.serve.page.script_live import LIVE
+from mova.serve.page.script_media import MEDIA
 from mova.serve.page.script_sound import SOUND
 from mova.serve.page.words import WORDS_SCRIPT
+from mova.serve.page.words_server import SERVER_SCRIPT
 
 SCRIPT: Final = "".join(
-    ('\n"use strict";\n', WORDS_SCRIPT, PLAYER_SCRIPT, BASE, IMAGE, FORM, ENHANCE, SOUND, CLIP, LISTS, LIVE)
+    (
+        '\n"use strict";\n',
+        WORDS_SCRIPT,
+        PLAYER_SCRIPT,
+        BASE,
+        SERVER_SCRIPT,
+        IMAGE,
+        MEDIA,
+        FORM,
+        ENHANCE,
+        SOUND,
+        CLIP,
+        LISTS,
+        LIVE,
+    )
 )
 """All of it: one inline script, named in the policy of the page by its digest."""

@@ -69,12 +69,13 @@ function away(now) {
 }
 
 async function ask(method, path, value, headers = {}) {
+  const isForm = value instanceof FormData;
   let reply;
   try {
     reply = await fetch(path, {
       method, credentials: "same-origin", cache: "no-store",
-      headers: value === undefined ? headers : {"Content-Type": "application/json", ...headers},
-      body: value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value),
+      headers: value === undefined || isForm ? headers : {"Content-Type": "application/json", ...headers},
+      body: value === undefined || isForm || typeof value === "string" ? value : JSON.stringify(value),
     });
   } catch {
     away(true);

@@ -97,7 +97,7 @@ function failedView(video) {
   const isCancelled = stateOf(video) === "cancelled";
   return [
     make("p", {className: `note ${isCancelled ? "" : "bad"}`}, t(isCancelled ? "was_cancelled" : "has_failed"),
-      !isCancelled && video.error?.message ? ` ${video.error.message}` : ""),
+      !isCancelled && video.error?.message ? ` ${heardFault(video.error)}` : ""),
     promptOf(video),
     make("div", {className: "row"},
       button("try_again", () => once(() => ask("POST", path(video, "/duplicate")), "queued", true)),
@@ -188,7 +188,7 @@ async function once(call, key = "", isChosen = false) {
     if (key) announce(t(key));
     return made;
   } catch (fault) {
-    tell(fault.message);
+    tell(heardFault(fault));
     return null;
   }
 }

@@ -6,6 +6,7 @@ from typing import Final
 
 ENHANCE: Final = r"""
 let canEnhance = true, isAsking = false, thenSend = false, taken = "";
+const takesFrame = () => !images.image && !mediaFiles.video;
 const knowsFew = () => Boolean(model?.scope?.words?.length);
 
 function pieces(text) {
@@ -48,7 +49,8 @@ function differenceView(before, after) {
     ...parts.map(([kind, text]) => kind === "same" ? text : make(kind, {textContent: text})));
 }
 const sentences = (key, list) => list?.length
-  ? make("div", {}, make("h4", {w: key}), make("ul", {}, ...list.map((one) => make("li", {textContent: one})))) : null;
+  ? make("div", {}, make("h4", {w: key}),
+    make("ul", {}, ...list.map((one) => make("li", {textContent: heard(one)})))) : null;
 
 // Says whether there is something to decide; then the clip waits for it.
 async function suggest(isSentNext = false) {
@@ -62,21 +64,21 @@ async function suggest(isSentNext = false) {
   let found = null;
   try {
     const size = asked().size ?? usualSize();
-    found = await ask("POST", "/v1/enhance", {prompt: text, size, ...(image ? {image} : {})});
+    found = await ask("POST", "/v1/enhance", {prompt: text, size, ...(images.image ? {image: images.image} : {})});
   } catch (fault) {
     if (fault.status === 404 || fault.status === 501) {
       canEnhance = false;
       for (const id of ["enhance", "first-field"]) show(get(id), false);
     }
-    setText(get("enhance-state"), isSentNext ? "" : fault.message);
-    if (!isSentNext) announce(fault.message);
+    setText(get("enhance-state"), isSentNext ? "" : heardFault(fault));
+    if (!isSentNext) announce(heardFault(fault));
     return false;
   } finally {
     isAsking = false;
     get("enhance").disabled = false;
   }
   setText(get("enhance-state"), "");
-  const isNew = found.prompt !== text || (found.first_frame && !image);
+  const isNew = found.prompt !== text || (found.first_frame && takesFrame());
   if (!isNew && !found.problems?.length && !found.is_fallback) {
     setText(get("enhance-state"), t("nothing_better"));
     if (!isSentNext) announce(t("nothing_better"));
@@ -91,7 +93,7 @@ function showSuggestion(found, text) {
   const edited = make("textarea", {
     id: "suggested", rows: 4, value: found.prompt, "aria-describedby": "suggested-changes",
   });
-  const frame = found.first_frame && !image ? make("label", {className: "row"},
+  const frame = found.first_frame && takesFrame() ? make("label", {className: "row"},
     make("input", {type: "checkbox", id: "frame", checked: true}), make("span", {w: "use_frame"})) : null;
   const seen = frame ? make("div", {className: "shown"}) : null;
   if (seen) {

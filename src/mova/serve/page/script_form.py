@@ -8,13 +8,14 @@ FORM: Final = r"""
 const draftKey = "mova-draft", pendingKey = "mova-pending";
 const fields = [
   "prompt", "size", "size-other", "length", "length-other", "seed", "variants", "speed", "negative", "guidance",
-  "modality", "steps",
+  "modality", "steps", "start",
 ];
 const boxes = ["first", "hold"];
 const places = {
   prompt: "prompt", size: "size", width: "size", height: "size", num_frames: "length", seconds: "length", fps: "length",
   seed: "seed", n: "variants", guidance_scale: "guidance", modality_scale: "modality", num_inference_steps: "steps",
-  speed: "speed", negative_prompt: "negative", image: "image", input_reference: "image",
+  speed: "speed", negative_prompt: "negative", image: "image", input_reference: "image", last_image: "last-image",
+  video: "video-file", audio: "audio-file", start_s: "start",
 };
 const sliders = {guidance: "guidance_scale", modality: "modality_scale", steps: "num_inference_steps"};
 let model = null, enhancement = null, extra = {}, isSending = false;
@@ -46,16 +47,17 @@ function clearErrors() {
   show(get("form-error"), false);
 }
 function showFault(fault, isFocused = true) {
-  const place = places[fault.param];
+  const place = places[fault.param], text = heardFault(fault);
   if (!place) {
-    setText(get("form-error"), fault.message);
+    setText(get("form-error"), text);
     show(get("form-error"), true);
   } else {
-    showError(place, fault.message, fault.nearest);
-    if (get("more").contains(get(place))) get("more").open = true;
+    showError(place, text, fault.nearest);
+    const fold = get(place).closest("details");
+    if (fold) fold.open = true;
     if (isFocused) fieldOf(place).focus();
   }
-  announce(fault.message);
+  announce(text);
 }
 
 const option = (value, text) => make("option", {value, textContent: text});
@@ -149,7 +151,7 @@ function asked() {
   return {...extra, ...found};
 }
 
-const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.join(", ")}) : "";
+const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.map(heard).join(t("comma"))}) : "";
 const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale",
   "prompt"];
 let planNumber = 0, planFault = null;
@@ -172,20 +174,20 @@ async function plan() {
     if (mine !== planNumber || fault.status === 0) return;
     setText(get("plan"), "");
     planFault = places[fault.param] ?? null;
-    if (planFault) showError(planFault, fault.message, fault.nearest);
+    if (planFault) showError(planFault, heardFault(fault), fault.nearest);
   }
 }
 const planLater = later(() => { if (model) plan(); }, 300);
 
 function draft() {
-  const found = {enhancement, extra, image};
+  const found = {enhancement, extra, ...images};
   for (const id of fields) found[id] = get(id).value;
   for (const id of boxes) found[id] = get(id).checked;
   return found;
 }
 function saveDraft() {
   if (!model) return;
-  if (!stored.set(draftKey, draft())) stored.set(draftKey, {...draft(), image: null});
+  if (!stored.set(draftKey, draft())) stored.set(draftKey, {...draft(), image: null, "last-image": null});
 }
 function loadDraft(found) {
   if (!found) return;
@@ -196,7 +198,7 @@ function loadDraft(found) {
   enhancement = found.enhancement ?? null;
   taken = get("prompt").value;
   extra = found.extra ?? {};
-  setImage(found.image);
+  for (const place of Object.keys(images)) setImage(found[place], place);
   showEnhanced();
 }
 function changed() {
@@ -212,7 +214,7 @@ function resetForm() {
   get("first").checked = canEnhance && knowsFew();
   enhancement = null;
   extra = {};
-  dropImage();
+  dropMedia();
   fillForm();
   clearErrors();
   showEnhanced();
@@ -220,9 +222,10 @@ function resetForm() {
 }
 
 async function send(value, address = "/v1/videos") {
-  const pending = {key: newKey(), path: address, body: JSON.stringify(value)};
+  const isForm = value instanceof FormData;
+  const pending = {key: newKey(), path: address, body: isForm ? value : JSON.stringify(value)};
   // Kept until the server has it: whoever loads the page again sends it again, and it counts once.
-  stored.set(pendingKey, pending);
+  if (!isForm) stored.set(pendingKey, pending);
   return deliver(pending);
 }
 async function deliver(pending) {
@@ -258,11 +261,10 @@ async function submit() {
   if (!get("prompt").value.trim()) return showFault({param: "prompt", message: t("no_prompt")});
   if (get("first").checked && canEnhance && !enhancement && await suggest(true)) return;
   const value = asked();
-  if (image) value.image = image;
   if (enhancement) value.enhancement = enhancement;
   setSending(true);
   try {
-    await begin(value);
+    await begin(withMedia(value));
     get("clip-heading").focus({preventScroll: true});
     if (matchMedia("(max-width: 60rem)").matches) get("clip").scrollIntoView({block: "start"});
   } catch (fault) {
@@ -273,7 +275,7 @@ async function submit() {
 }
 get("form").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
 get("form").addEventListener("input", (event) => {
-  if (event.target === get("image") || get("suggestion").contains(event.target)) return;
+  if (event.target.type === "file" || get("suggestion").contains(event.target)) return;
   if (event.target === get("prompt")) checkEnhanced();
   const place = event.target.id.replace("-other", "");
   if (get(`${place}-error`)) showError(place, "");
@@ -297,9 +299,13 @@ function useSettings(video) {
   get("negative").value = video.negative_prompt ?? get("negative").value;
   if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
   get("first").checked = false;
+  enhancement = video.enhancement?.original ? {...video.enhancement, prompt: video.prompt} : null;
+  taken = video.prompt;
+  showEnhanced();
   changed();
   get("prompt").focus();
   announce(t("settings_taken"));
+  bringInputs(video);
 }
 """
 """`fillForm`, `changed`, `begin`, `useSettings`, `showFault`."""

@@ -1,12 +1,12 @@
-"""Part of the script: the first image of a clip, chosen, dropped, pasted or taken with a camera."""
+"""Part of the script: the first and the last image of a clip, chosen, dropped, pasted or taken with a camera."""
 
 from __future__ import annotations
 
 from typing import Final
 
 IMAGE: Final = r"""
-// It is a data URL: the same request has the same bytes whenever it is sent again.
-let image = null;
+// Data URLs: the same request has the same bytes whenever it is sent again.
+const images = {image: null, "last-image": null};
 const keptAsIs = 3000000, mostSide = 2048;
 const dataUrl = (blob) => new Promise((resolve, reject) => {
   const reader = new FileReader();
@@ -28,14 +28,14 @@ function drawn(source, width, height) {
   return canvas;
 }
 
-async function takeImage(blob, isAnnounced = true) {
-  showError("image", "");
+async function takeImage(blob, place = "image") {
+  showError(place, "");
   let seen;
   try {
     if (!blob.type.startsWith("image/")) throw new Error("another kind");
     seen = await createImageBitmap(blob);
   } catch {
-    showError("image", t("no_image"));
+    showError(place, t("no_image"));
     announce(t("no_image"));
     return;
   }
@@ -43,42 +43,45 @@ async function takeImage(blob, isAnnounced = true) {
   // A camera's file is far more than a clip can show: it is made smaller here, and its place and date stay here too.
   const sent = scale < 1 || blob.size > keptAsIs
     ? await jpeg(drawn(seen, Math.round(seen.width * scale), Math.round(seen.height * scale))) : blob;
-  image = await dataUrl(sent);
-  showImage(seen);
+  images[place] = await dataUrl(sent);
+  showImage(seen, place);
   saveDraft();
-  if (isAnnounced) announce(t("image_taken", {width: seen.width, height: seen.height}));
+  announce(t(place === "image" ? "image_taken" : "last_image_taken", {width: seen.width, height: seen.height}));
 }
 
-function showImage(seen) {
+function showImage(seen, place) {
   const scale = Math.min(1, 480 / Math.max(seen.width, seen.height));
   const canvas = drawn(seen, Math.max(1, Math.round(seen.width * scale)), Math.max(1, Math.round(seen.height * scale)));
   canvas.setAttribute("role", "img");
-  canvas.dataset.label = "image_shown";
-  canvas.setAttribute("aria-label", t("image_shown"));
-  get("image-shown").replaceChildren(canvas);
-  show(get("image-shown"), true);
-  show(get("image-remove"), true);
+  canvas.dataset.label = place === "image" ? "image_shown" : "last_image";
+  canvas.setAttribute("aria-label", t(canvas.dataset.label));
+  get(`${place}-shown`).replaceChildren(canvas);
+  show(get(`${place}-shown`), true);
+  show(get(`${place}-remove`), true);
+  if (place !== "image") get("media").open = true;
 }
 
-async function setImage(url) {
-  if (!url) return dropImage();
-  image = url;
-  try { showImage(await createImageBitmap(blobOf(url))); } catch { dropImage(); }
+async function setImage(url, place = "image") {
+  if (!url) return dropImage(place);
+  images[place] = url;
+  try { showImage(await createImageBitmap(blobOf(url)), place); } catch { dropImage(place); }
 }
 
-function dropImage() {
-  image = null;
-  get("image").value = "";
-  get("image-shown").replaceChildren();
-  show(get("image-shown"), false);
-  show(get("image-remove"), false);
-  showError("image", "");
+function dropImage(place = "image") {
+  images[place] = null;
+  get(place).value = "";
+  get(`${place}-shown`).replaceChildren();
+  show(get(`${place}-shown`), false);
+  show(get(`${place}-remove`), false);
+  showError(place, "");
   saveDraft();
 }
 
 const firstImage = (list) => [...(list ?? [])].find((one) => one.type.startsWith("image/"));
-get("image").addEventListener("change", () => { if (get("image").files[0]) takeImage(get("image").files[0]); });
-get("image-remove").addEventListener("click", () => { dropImage(); get("image").focus(); });
+for (const place of Object.keys(images)) {
+  get(place).addEventListener("change", () => { if (get(place).files[0]) takeImage(get(place).files[0], place); });
+  get(`${place}-remove`).addEventListener("click", () => { dropImage(place); get(place).focus(); });
+}
 const drop = get("drop");
 // Texts may be dragged and pasted as ever.
 const hasFile = (data) => [...(data?.types ?? [])].includes("Files");
@@ -93,7 +96,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   const file = event.dataTransfer.files[0];
-  if (file) takeImage(file);
+  if (file) takeFile(file);
 });
 document.addEventListener("paste", (event) => {
   const file = firstImage(event.clipboardData?.files);
@@ -138,4 +141,4 @@ async function openCamera() {
 show(get("camera"), Boolean(navigator.mediaDevices?.getUserMedia));
 get("camera").addEventListener("click", openCamera);
 """
-"""`image`, `setImage`, `takeImage`."""
+"""`images`, `setImage`, `takeImage`."""

@@ -120,7 +120,7 @@ function openEdit(id) {
       closeEdit(row);
       announce(t("saved"));
     } catch (fault) {
-      setText(wrong, fault.message);
+      setText(wrong, heardFault(fault));
       show(wrong, true);
       (fault.param === "seed" ? seed : text).focus();
     }
@@ -196,9 +196,9 @@ get("search").addEventListener("input", later(async () => {
   try {
     await loadGallery();
     announce(t("found", {n: number(get("gallery-list").children.length)}));
-  } catch (fault) { if (fault.status) tell(fault.message); }
+  } catch (fault) { if (fault.status) tell(heardFault(fault)); }
 }, 300));
-get("load-more").addEventListener("click", () => loadGallery(true).catch((fault) => tell(fault.message)));
+get("load-more").addEventListener("click", () => loadGallery(true).catch((fault) => tell(heardFault(fault))));
 get("pause").addEventListener("click", async () => {
   const was = queueState.is_paused;
   const said = await once(() => ask("POST", `/v1/queue/${was ? "resume" : "pause"}`), was ? "resumed" : "paused");

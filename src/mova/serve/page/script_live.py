@@ -114,7 +114,7 @@ get("key-form").addEventListener("submit", async (event) => {
     await ask("POST", "/v1/session", {key: get("key").value.trim()});
     location.reload();
   } catch (fault) {
-    showError("key", fault.status === 401 ? t("wrong_key") : fault.message);
+    showError("key", fault.status === 401 ? t("wrong_key") : heardFault(fault));
     get("key").focus();
   }
 });
@@ -151,7 +151,7 @@ const chosenInAddress = () => /^#(video_[0-9a-f]+)$/.exec(location.hash)?.[1] ??
 addEventListener("hashchange", async () => {
   const id = chosenInAddress();
   if (!id || id === chosen) return;
-  try { receive(await ask("GET", path(id))); } catch (fault) { return tell(fault.message); }
+  try { receive(await ask("GET", path(id))); } catch (fault) { return tell(heardFault(fault)); }
   choose(id, true);
 });
 async function start() {
@@ -167,7 +167,7 @@ async function start() {
       break;
     } catch (fault) {
       if (fault.status === 401) return;
-      if (fault.status) tell(fault.message);
+      if (fault.status) tell(heardFault(fault));
       await pause(wait);
     }
   }
