@@ -64,7 +64,7 @@ class Site:
     def finish(self, name, content=CLIP, worker="hand"):
         """End a job well."""
         job = self.begin(name, worker)
-        made = {"video": content} | {kind: f"PNG {kind}".encode() for kind in IMAGES}
+        made = {"video": content} | {kind: b"\x89PNG " + kind.encode() for kind in IMAGES}
         names = {}
         for kind, written in made.items():
             names[kind] = self.artifacts.made_by(name, job.attempt, kind, "mp4" if kind == "video" else "png")
