@@ -24,16 +24,16 @@ def test_one_clip_is_told_of_until_it_has_ended(site):
     made = site.create()["id"]
     with site.client.stream("GET", f"/v1/videos/{made}/events") as reply:
         assert reply.headers["content-type"].startswith("text/event-stream")
-        lines = reply.iter_lines()
-        found = []
+        lines = filter(None, reply.iter_lines())
+        found = [next(lines) for _ in range(3)]
 
         def listen():
-            found.extend(line for line in lines if line)
+            found.extend(lines)
 
-        listener = threading.Thread(target=listen)
+        listener = threading.Thread(target=listen, daemon=True)
         listener.start()
         site.finish(made)
-        listener.join(10)
+        listener.join(120)
         assert not listener.is_alive()
     assert found[0] == "retry: 2000"
     assert '"status": "queued"' in found[2]
