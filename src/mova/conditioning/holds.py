@@ -1,4 +1,4 @@
-"""Holds of a clip from what is said of it: ranges of latent frames that stay. The loop takes them (`diffusion.holds`)."""
+"""Holds of a clip from ranges of latent frames that stay; the loop takes them (`mova.diffusion.holds`)."""
 
 from __future__ import annotations
 
