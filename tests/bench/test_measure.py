@@ -78,7 +78,11 @@ def test_the_command_is_timed_from_outside_and_split_by_its_own_report(tmp_path,
     """A stand-in for the program, whose stages are known."""
     program = tmp_path / "program.py"
     report = {"seconds": {"loading": 1.0, "sampling": 0.01, "decoding": 0.02, "writing": 0.03}}
-    program.write_text(f"import sys\nassert '--json' in sys.argv\nprint('noise')\nprint({json.dumps(report)!r})\n")
+    # Long enough for its memory to be looked at many times.
+    program.write_text(
+        "import sys, time\nassert '--json' in sys.argv\ntime.sleep(0.5)\n"
+        f"print('noise')\nprint({json.dumps(report)!r})\n"
+    )
     start = tmp_path / "python"
     start.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')
     start.chmod(0o755)
@@ -86,7 +90,7 @@ def test_the_command_is_timed_from_outside_and_split_by_its_own_report(tmp_path,
     found = run_command(["--steps", "1", "--json"], runs=2)
     assert found.runs == 2
     assert found.stages == report["seconds"]
-    assert found.startup_s == pytest.approx(found.wall_s - 0.06, abs=0.05)
+    assert found.startup_s == pytest.approx(found.wall_s - 0.06, abs=1e-9)
     assert found.peak_bytes > 10**6
 
 

@@ -22,6 +22,7 @@ _ERRORS = {
     "memory": MemoryError,
     "wrong": lambda: ConfigError("size must be 32x32, got /secret/place/image.png"),
     "infinite": lambda: NumericalError("latents are not finite"),
+    "gone": lambda: RuntimeError("the device is gone"),
     "bug": lambda: KeyError("/secret/place"),
 }
 
@@ -37,6 +38,8 @@ class Moody(StandIn):
             how, _, name = task.order.prompt.partition(": ")
             if how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if name == "gone":
+                self.is_healthy = False
             if how == "fail" or (how == "fail batch" and len(tasks) > 1):
                 raise _ERRORS[name]()
         return super().make(tasks, watch)

@@ -117,11 +117,8 @@ def test_a_job_that_cannot_be_made_fails_with_a_reason_and_the_next_one_is_made(
 
 
 def test_a_device_that_is_gone_ends_the_worker(bench):
-    (name,) = add(bench, "fail: bug")
-    moody = Moody(0.0)
-    with bench.working(moody):
-        bench.until(lambda: [one.state for one in bench.store.workers()] == ["idle"] or bench.store.get(name).attempt)
-        moody.is_healthy = False
+    (name,) = add(bench, "fail: gone")
+    with bench.working(Moody(0.0)):
         bench.ended(name)
         bench.until(lambda: [one.state for one in bench.store.workers()] == ["failed"])
     assert "must still compute" in str(bench.errors[0])
