@@ -35,6 +35,12 @@ class ToyDataConfig(Strict):
     ranked_captions: bool = Field(
         default=True, description="Say the place of each thing in a row; the first mova-tiny was trained without."
     )
+    paraphrases: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of clips whose caption says the same in other words; two wordings are kept out.",
+    )
     notes: dict[str, str] = Field(
         default_factory=dict, description="Colour whose note a ball of each colour sounds; with kinds: [ball]."
     )

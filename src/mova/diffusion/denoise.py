@@ -17,6 +17,7 @@ import torch
 from mova.diffusion.adaptive_guidance import AdaptiveGuidance, BroadcastFlag
 from mova.diffusion.finite import FiniteCheck
 from mova.diffusion.guidance import Branch, BranchMix, Guidance
+from mova.diffusion.holds import HeldRegions, Holds
 from mova.diffusion.loop_state import LoopState, Resuming, SamplingStep, Stateful
 from mova.diffusion.sampler import Sampler, SamplerName, make_sampler
 from mova.diffusion.schedule import PairedSchedule
@@ -106,6 +107,7 @@ def denoise(
     broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
     resuming: Resuming | None = None,
+    holds: Holds | None = None,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
 
@@ -124,13 +126,16 @@ def denoise(
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         is_stopped: asked before each step; once it says so, the latents of that moment are returned.
         resuming: where to go on, and who is given states to go on from; a run that goes on ends with the same bits.
+        holds: what is known of the clips and comes back as the same bits, see `mova.diffusion.holds`. Of a modality
+            that is held in part, `latents` are noise all over. None holds nothing but what the schedule does.
 
     Returns:
         Latents at the last noise level, float32, on the device of `latents`.
 
     Raises:
-        ConfigError: an unknown sampler, a value outside its range, or another number of functions than of clips, before
-            the first call.
+        ConfigError: an unknown sampler, a value outside its range, another number of functions than of clips, or holds
+            that do not fit the schedule, before the first call.
+        GeometryError: known latents of another shape, likewise.
         StateError: a state of another run, likewise.
         NumericalError: latents that are not finite; the text names the step. On a GPU it may come some steps later.
     """
@@ -141,9 +146,10 @@ def denoise(
     functions = velocity_function if isinstance(velocity_function, Sequence) else [velocity_function]
     if len(functions) not in (1, len(current.video)):
         raise ConfigError(f"{len(current.video)} clips need one function or one each, got {len(functions)}")
-    parts = _parts(functions, plan, schedule, guidance.tolerance, broadcast_flag)
-    keeper = _Keeper(resuming, _stateful(solver, parts, resuming), len(plan))
-    current = keeper.begin(current)
+    regions = HeldRegions(holds or _NO_HOLDS, current, schedule)
+    parts = _parts(functions, plan, schedule, guidance.tolerance, broadcast_flag, regions)
+    keeper = _Keeper(resuming, _stateful(solver, parts, resuming) | ({"holds": regions} if holds else {}), len(plan))
+    current = keeper.begin(regions.put(0, current))
     check = FiniteCheck()
     check.note(current, f"before step {keeper.first + 1}" if keeper.first else "before the first step")
     device = current.video.device
@@ -155,18 +161,15 @@ def denoise(
             keeper.keep(index, current, check)
             break
         times = video_timesteps[index], audio_timesteps[index]
-        velocities = _joined(
-            [
-                part.predict(index, step.expert, piece, times)
-                for part, piece in zip(parts, _pieces(current, len(parts)), strict=True)
-            ]
-        )
+        pieces = zip(parts, _pieces(current, len(parts)), strict=True)
+        predicted = _joined([part.predict(index, step.expert, piece, times) for part, piece in pieces])
+        velocities = regions.velocities(predicted)
         # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
-        before, current = current, solver.step(index, current, velocities)
+        before, current = current, regions.put(index + 1, solver.step(index, current, velocities))
         check.note(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")
         replaced = on_step(index + 1, len(plan), current) if on_step else None
         if replaced is not None:
-            current = LatentPair(video=replaced.video.float(), audio=replaced.audio.float())
+            current = regions.put(index + 1, LatentPair(video=replaced.video.float(), audio=replaced.audio.float()))
             solver.restart(index + 1)
         if watch is not None:
             sigmas = float(schedule.video_sigmas[index]), float(schedule.audio_sigmas[index])
@@ -178,6 +181,7 @@ def denoise(
 
 
 _NOT_RESUMING: Final = Resuming()
+_NO_HOLDS: Final = Holds()
 
 
 @dataclass(eq=False)
@@ -224,6 +228,7 @@ class _Part:
 
     function: VelocityFunction
     adaptive: AdaptiveGuidance
+    regions: HeldRegions
 
     def predict(
         self, index: int, expert: Expert, latents: LatentPair, times: tuple[torch.Tensor, torch.Tensor]
@@ -232,7 +237,8 @@ class _Part:
         mix = self.adaptive.mix(index)
         video_timestep, audio_timestep = (time.expand(len(latents.video)) for time in times)
         predictions = self.function(mix.branches, latents, video_timestep, audio_timestep, expert)
-        self.adaptive.compare(index, predictions, latents)
+        # What is held agrees with everything; it must not speak for what is not.
+        self.adaptive.compare(index, [self.regions.free(one) for one in predictions], self.regions.free(latents))
         return mix.combine(predictions)
 
 
@@ -242,9 +248,12 @@ def _parts(
     schedule: PairedSchedule,
     tolerance: float,
     broadcast_flag: BroadcastFlag,
+    regions: HeldRegions,
 ) -> list[_Part]:
     pairs = [(one.expert, one.mix) for one in plan]
-    return [_Part(function, AdaptiveGuidance(pairs, schedule, tolerance, broadcast_flag)) for function in functions]
+    return [
+        _Part(function, AdaptiveGuidance(pairs, schedule, tolerance, broadcast_flag), regions) for function in functions
+    ]
 
 
 def _stateful(solver: Sampler, parts: Sequence[_Part], resuming: Resuming) -> dict[str, Stateful]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from mova.data.sources.toy import ToySource
 from mova.toyworld import render, sample_scene, split_seed
+from mova.toyworld.caption import HELD_OUT_WORDINGS, caption
 from mova.toyworld.held_out import has_held_out_combination
 from mova.train.config import ToyDataConfig
 
@@ -53,3 +54,14 @@ def test_skins_are_the_recipes():
 def test_a_source_can_be_sent_to_another_process():
     source = ToySource(DATA, "train")
     assert pickle.loads(pickle.dumps(source)).entries == source.entries
+
+
+def test_a_share_of_the_captions_says_the_same_in_other_words():
+    data = ToyDataConfig(num_clips=200, kinds=("ball", "keys"), paraphrases=0.5, size=32, num_frames=9)
+    source, plain = ToySource(data, "train"), ToySource(data.model_copy(update={"paraphrases": 0.0}), "train")
+    other = [one.caption != own.caption for one, own in zip(source.entries, plain.entries, strict=True)]
+    assert 80 < sum(other) < 120
+    held_out = {caption(source.scene(index), wording=wording) for index in range(200) for wording in HELD_OUT_WORDINGS}
+    assert not held_out & {entry.caption for entry in source.entries}
+    # The same clips: what is encoded of them is found again.
+    assert [entry.identity for entry in source.entries] == [entry.identity for entry in plain.entries]

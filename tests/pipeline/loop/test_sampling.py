@@ -3,7 +3,12 @@
 import pytest
 import torch
 
+from mova.conditioning.holds import Hold, Holds
 from mova.errors import ConfigError
+from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+from mova.pipeline.loop.sampling import Course, sample
+from mova.settings.sampling import GivenSettings
+from mova.types import LatentPair
 
 
 @pytest.mark.parametrize(
@@ -131,3 +136,34 @@ def test_a_run_that_is_interrupted_ends_before_its_next_step(pipe, short):
     assert len(steps) == 2
     assert torch.equal(stopped.frames, steps[-1])
     assert pipe("a dog", **short, seed=0, output_type="latent").calls.predictions == 4, "the next call runs to its end"
+
+
+@pytest.mark.parametrize("spared", [{}, {"step_cache": 0.9}, {"adaptive_guidance": 1.0}, {"clip_by_clip": True}])
+def test_what_is_held_comes_back_to_the_bit_whatever_is_spared(pipe, short, spared):
+    """The loop as the pipeline runs it, with the last audio latents and the first video latent known."""
+    clip_by_clip = spared.get("clip_by_clip", False)
+    given = GivenSettings(**short | {"num_inference_steps": 30, "guidance_scale": 3.0, "sampler": "unipc"})
+    settings = pipe.complete_settings(
+        given.over(GivenSettings(**{k: v for k, v in spared.items() if k != "clip_by_clip"}))
+    )
+    noise = GivenNoise(seed=0)
+    plan = pipe.check_inputs(settings, GivenMedia(), noise, ["a dog", "a cat"], None, 1, "latent")
+    text, start = pipe.encode_prompt(plan, ["a dog", "a cat"]), pipe.prepare_latents(plan, GivenMedia(), noise)
+    known = LatentPair(torch.randn_like(start.latents.video), torch.randn_like(start.latents.audio))
+    video_held, audio_held = torch.arange(known.video.shape[2]) < 1, torch.arange(known.audio.shape[2]) >= 3
+    holds = Holds(Hold(known.video, video_held), Hold(known.audio, audio_held))
+    with torch.no_grad():
+        made, calls = sample(
+            pipe._joint_models(),
+            Course.of(plan),
+            text,
+            start.latents,
+            start.condition,
+            holds=holds,
+            clip_by_clip=clip_by_clip,
+        )
+    assert torch.equal(made.video[:, :, video_held], known.video[:, :, video_held])
+    assert torch.equal(made.audio[..., audio_held], known.audio[..., audio_held])
+    assert made.video.isfinite().all()
+    assert (calls.repeated > 0) is ("step_cache" in spared)
+    assert (calls.predictions < calls.planned) is ("adaptive_guidance" in spared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mova.data.config import ToyDataConfig
 from mova.data.sources.base import ClipEntry, RawClip, Split, digest
 from mova.toyworld import render, sample_scene, split_seed, with_notes, with_skins
-from mova.toyworld.caption import caption
+from mova.toyworld.caption import caption, draw_wording
 from mova.toyworld.scenes.scene import Scene
 
 FRAME_RATE = 24.0
@@ -49,7 +49,9 @@ class ToySource:
 
     def caption(self, index: int) -> str:
         """Return the caption of an entry."""
-        return caption(self.scene(index), ranked=self.data.ranked_captions)
+        scene = self.scene(index)
+        wording = draw_wording(scene.seed, self.data.paraphrases)
+        return caption(scene, ranked=self.data.ranked_captions, wording=wording)
 
     def load(self, index: int, start_s: float | None = None) -> RawClip:  # noqa: ARG002 (scenes are rendered whole)
         """Render an entry."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 
+from mova.conditioning.holds import Holds
 from mova.diffusion.adaptive_guidance import BroadcastFlag
 from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls, plan_steps
 from mova.diffusion.guidance import Branch, Guidance
@@ -84,6 +85,7 @@ def sample(
     broadcast_flag: BroadcastFlag = lambda flag, _: flag,
     is_stopped: Callable[[], bool] = lambda: False,
     resuming: Resuming | None = None,
+    holds: Holds | None = None,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
@@ -103,6 +105,7 @@ def sample(
         on_step: called after each step.
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         watch, is_stopped, resuming: see `denoise`; a state holds the step cache as well.
+        holds: what is known of the clips and comes back as the same bits, see `denoise`.
 
     Raises:
         NumericalError: latents that are not finite.
@@ -155,6 +158,7 @@ def sample(
             broadcast_flag=broadcast_flag,
             is_stopped=is_stopped,
             resuming=resuming,
+            holds=holds,
         )
     predictions = sum(one.predictions for one in counted)
     planned = count * num_model_calls(plan_steps(course.schedule, guidance, course.boundary_ratio))

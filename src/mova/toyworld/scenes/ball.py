@@ -86,6 +86,22 @@ _HEARD: Final = (
     "The audio contains {timbre} with a {pitch} pitch each time the ball lands.",
     "The audio is made of {timbre} at a {pitch} pitch, heard at each landing.",
 )
+_PARAPHRASES: Final = (
+    "A {size} {colour} ball is dropped from {height} before a {background} wall and bounces on {floor}. "
+    "The audio has {timbre} for each bounce, at a {pitch} pitch.",
+    "The audio contains {timbre}, each at a {pitch} pitch. "
+    "Before a {background} wall a {size} {colour} ball falls from {height} and bounces on {floor}.",
+    "In front of a {background} wall stands {floor}, onto which a {size} {colour} ball drops from {height}. "
+    "Each time that the ball lands is heard at a {pitch} pitch: {timbre}.",
+    "The ball is {colour} and {size}, falls from {height} onto {floor} and bounces before a {background} wall. "
+    "The audio is {timbre}, every one at a {pitch} pitch.",
+    "The wall is {background}, the ball {colour} and {size}. The ball drops from {height} and bounces on "
+    "{floor}. The audio has a {pitch} pitch at each landing: {timbre}.",
+    "In front of a {background} wall a ball, {size} and {colour}, drops from {height} onto {floor} and bounces. "
+    "The audio at each landing is of a {pitch} pitch: {timbre}.",
+    "The audio has {timbre} at a {pitch} pitch for every bounce. "
+    "A ball, {colour} and {size}, falls onto {floor} from {height}. The wall is {background}.",
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,7 @@ class BallScene(Scene):
     words: ClassVar[Mapping[str, int]] = BALL_WORDS
     other_words: ClassVar[tuple[str, ...]] = NO_BALL
     summary: ClassVar[str] = "a ball bounces on wood, metal or a drum"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     colour: str
     material: str
@@ -238,17 +255,22 @@ class BallScene(Scene):
         paint(frames, discs(viewport.x(x), viewport.y(y), self.radius * viewport.scale), COLOUR_RGB[self.colour])
         return frames
 
-    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:  # noqa: ARG002 (nothing in a row)
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
-        seen = _SEEN[video].format(
-            size=self.size,
-            colour=self.colour,
-            height=_HEIGHT_WORDS[self.height_word],
-            floor=FLOOR_WORDS[self.material],
-            background=self.background,
-        )
-        pitch = PITCH_WORD[self.sounding_colour]
-        return seen, _HEARD[audio].format(timbre=TIMBRE_WORDS[self.material], pitch=pitch)
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:  # noqa: ARG002 (nothing in a row)
+        """Return the words of captions."""
+        return {
+            "size": self.size,
+            "colour": self.colour,
+            "height": _HEIGHT_WORDS[self.height_word],
+            "floor": FLOOR_WORDS[self.material],
+            "background": self.background,
+            "timbre": TIMBRE_WORDS[self.material],
+            "pitch": PITCH_WORD[self.sounding_colour],
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return colour, floor and size."""

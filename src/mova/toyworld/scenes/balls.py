@@ -67,6 +67,22 @@ _HEARD: Final = (
     "The audio contains {timbre}: {pitches}.",
     "The audio is {timbre}, {pitches}.",
 )
+_PARAPHRASES: Final = (
+    "In front of a {background} wall a {left} ball on the left and a {right} ball on the right fall onto {floor} "
+    "and bounce, the {first} one first. The audio has {timbre}: {pitches}.",
+    "The audio contains {timbre}, {pitches}. A {left} ball on the left and a {right} ball on the right bounce "
+    "before a {background} wall on {floor}, first the {first} one.",
+    "The left ball is {left}, the right ball is {right}. The two fall onto {floor} before a {background} wall, "
+    "the {first} one first. The audio is {timbre}: {left_pitch} on the left and {right_pitch} on the right.",
+    "The {first} ball falls first: a {left} one is on the left, a {right} one on the right, and each bounces on "
+    "{floor} in front of a {background} wall. The audio has {timbre}, {pitches}.",
+    "Before a {background} wall stands {floor}, on which a {left} ball bounces left and a {right} ball right, "
+    "the {first} one first. The audio is made of {timbre}, {left_pitch} on the left, {right_pitch} on the right.",
+    "The wall is {background}. A {left} ball on the left and a {right} one on the right bounce on {floor}, first "
+    "the {first} one. The audio has {timbre}, with a {left_pitch} pitch left and a {right_pitch} pitch right.",
+    "The audio is {timbre}: {left_pitch} on the left, {right_pitch} on the right. In front of a {background} "
+    "wall a {left} ball falls on the left and a {right} ball on the right, onto {floor}, the {first} one first.",
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ class BallsScene(Scene):
     words: ClassVar[Mapping[str, int]] = BallScene.words
     other_words: ClassVar[tuple[str, ...]] = BallScene.other_words
     summary: ClassVar[str] = "two balls bounce on one floor"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     material: str
     colours: tuple[str, str]
@@ -221,18 +238,26 @@ class BallsScene(Scene):
         paint(frames, discs(viewport.x(x), viewport.y(y), right.radius * viewport.scale), COLOUR_RGB[right.colour])
         return frames
 
-    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:  # noqa: ARG002 (nothing in a row)
+    def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:  # noqa: ARG002 (nothing in a row)
+        """Return the words of captions."""
         left, right = (f"{size} {colour}" for size, colour in zip(self.sizes, self.colours, strict=True))
-        seen = _SEEN[video].format(
-            left=left,
-            right=right,
-            floor=FLOOR_WORDS[self.material],
-            background=self.background,
-            first=self.first_side,
-        )
-        pitches = [f"{PITCH_WORD[colour]} {side}" for side, colour in zip(SIDES, self.colours, strict=True)]
-        return seen, _HEARD[audio].format(timbre=TIMBRE_WORDS[self.material], pitches=" and ".join(pitches))
+        left_pitch, right_pitch = (PITCH_WORD[colour] for colour in self.colours)
+        return {
+            "left": left,
+            "right": right,
+            "floor": FLOOR_WORDS[self.material],
+            "background": self.background,
+            "first": self.first_side,
+            "timbre": TIMBRE_WORDS[self.material],
+            "left_pitch": left_pitch,
+            "right_pitch": right_pitch,
+            "pitches": f"{left_pitch} left and {right_pitch} right",
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return colour, floor and size of each ball."""

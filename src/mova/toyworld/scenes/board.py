@@ -75,6 +75,22 @@ _HEARD: Final = (
     "The audio contains {digits}, spoken by a {voice} voice.",
     "The audio is a {voice} voice saying {digits}.",
 )
+_PARAPHRASES: Final = (
+    "A white board in front of a {background} wall fills with digits in {colour}: {digits}. "
+    "The audio has {digits}, said by a {voice} voice.",
+    "The audio is a {voice} voice that says {digits}. "
+    "On a white board before a {background} wall {colour} digits appear: {digits}.",
+    "A white board stands before a {background} wall, and these digits are written in {colour}: {digits}. "
+    "The audio contains a {voice} voice saying {digits}.",
+    "The wall is {background}, the board white. "
+    "Digits appear in {colour}: {digits}. The audio has a {voice} voice: {digits}.",
+    "In front of a {background} wall digits in {colour} are written on a white board: {digits}. "
+    "The audio is {digits}, spoken in a {voice} voice.",
+    "The digits {digits} are written in {colour} on a white board, and the wall is {background}. "
+    "The audio contains {digits} in a {voice} voice.",
+    "The audio has a {voice} voice saying {digits}. "
+    "On a white board in front of a {background} wall these {colour} digits appear: {digits}.",
+)
 
 
 def said_s(digit: str) -> float:
@@ -181,6 +197,7 @@ class BoardScene(Scene):
         ("board", "whiteboard", "blackboard", "digit", "digits", "白板", "黑板", "写数字", "数字"), 5
     )
     summary: ClassVar[str] = "digits are written on a board and said"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
     held_out: ClassVar[frozenset[Combination]] = frozenset(
         (digit, DIGITS[(at + 3) % len(DIGITS)]) for at, digit in enumerate(DIGITS)
     )
@@ -262,9 +279,17 @@ class BoardScene(Scene):
 
     def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
-        digits = in_row([DIGIT_WORDS[int(digit)] for digit in self.digits], ranked=ranked)
-        seen = _SEEN[video].format(colour=self.colour, background=self.background, digits=digits)
-        return seen, _HEARD[audio].format(voice=self.voice, digits=digits)
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:
+        """Return the words of captions."""
+        return {
+            "colour": self.colour,
+            "background": self.background,
+            "voice": self.voice,
+            "digits": in_row([DIGIT_WORDS[int(digit)] for digit in self.digits], ranked=ranked),
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return each two successive digits."""

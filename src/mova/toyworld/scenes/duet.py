@@ -54,6 +54,22 @@ _HEARD: Final = (
     "The audio contains {turns}, spoken in turn.",
     "The audio is a voice for each face: {turns}.",
 )
+_PARAPHRASES: Final = (
+    "In front of a {background} wall two faces, the left one with a {left} and the right one with a {right} hat, "
+    "talk in turn: {sides}. The audio has a voice for each: {turns}.",
+    "The audio contains, in turn, {turns}. "
+    "Before a {background} wall two faces with a {left} and a {right} hat speak: {sides}.",
+    "Two faces stand before a {background} wall, a {left} hat on the left and a {right} hat on the right, and "
+    "take turns: {sides}. The audio is {turns}.",
+    "The wall is {background}, the left hat {left}, the right hat {right}. "
+    "The faces talk in turn: {sides}. The audio has a voice for each face: {turns}.",
+    "Before a {background} wall two faces take turns, with a {left} hat left and a {right} hat right: {sides}. "
+    "The audio is spoken in turn: {turns}.",
+    "Two faces, the left in a {left} hat, the right in a {right} hat, speak in front of a {background} wall: "
+    "{sides}. The audio has these turns: {turns}.",
+    "The audio is spoken by two faces: {turns}. The faces take turns: {sides}. The left hat is {left}, the right "
+    "hat is {right}, and the wall is {background}.",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class DuetScene(Scene):
     words: ClassVar[Mapping[str, int]] = {**FACE_WORDS, **_TALK}
     other_words: ClassVar[tuple[str, ...]] = NO_FACE
     summary: ClassVar[str] = "two faces take turns in saying vowels"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     hats: tuple[str, str]
     skins: tuple[str, str]
@@ -202,15 +219,23 @@ class DuetScene(Scene):
 
     def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
-        left, right = self.hats
-        sides = in_row(self.sides, ranked=ranked)
-        seen = _SEEN[video].format(left=left, right=right, background=self.background, sides=sides)
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:
+        """Return the words of captions."""
         # Side and vowel stand together: whose turn it is reaches the video through the audio, which looks up the vowel.
         turns = [
             f"a {self.voice_of(side)} {VOWEL_WORD[vowel]} {side}"
             for side, vowel in zip(self.sides, self.vowels, strict=True)
         ]
-        return seen, _HEARD[audio].format(turns=in_row(turns, ranked=ranked))
+        return {
+            "left": self.hats[0],
+            "right": self.hats[1],
+            "background": self.background,
+            "sides": in_row(self.sides, ranked=ranked),
+            "turns": in_row(turns, ranked=ranked),
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return side, voice and vowel of each turn."""

@@ -71,6 +71,22 @@ _HEARD: Final = (
     "The audio contains {vowels}, spoken by a {voice} voice.",
     "The audio is a {voice} voice saying {vowels}.",
 )
+_PARAPHRASES: Final = (
+    "Before a {background} wall a face in a {hat} hat opens its mouth to say {vowels}. "
+    "The audio has {vowels} in a {voice} voice.",
+    "The audio contains a {voice} voice that says {vowels}. "
+    "A face with a {hat} hat speaks in front of a {background} wall: {vowels}.",
+    "A face stands in front of a {background} wall, with a {hat} hat, and says {vowels}. "
+    "The audio is {vowels}, spoken in a {voice} voice.",
+    "The hat is {hat}, the wall {background}. "
+    "The face moves its mouth and says {vowels}. The audio has a {voice} voice: {vowels}.",
+    "In front of a {background} wall, under a {hat} hat, the mouth of a face opens to say {vowels}. "
+    "The audio is a {voice} voice which says {vowels}.",
+    "A face in front of a {background} wall, wearing a {hat} hat, opens its mouth: {vowels}. "
+    "The audio contains a {voice} voice saying {vowels}.",
+    "The audio is {vowels}, spoken by a {voice} voice. "
+    "The face says {vowels}, its hat is {hat} and the wall is {background}.",
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ class FaceScene(Scene):
     words: ClassVar[Mapping[str, int]] = FACE_WORDS
     other_words: ClassVar[tuple[str, ...]] = NO_FACE
     summary: ClassVar[str] = "a face in a hat says vowels (ah, eh, ee, oh, oo)"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     hat: str
     skin: str
@@ -179,9 +196,17 @@ class FaceScene(Scene):
 
     def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
-        vowels = in_row([VOWEL_WORD[vowel] for vowel in self.vowels], ranked=ranked)
-        seen = _SEEN[video].format(hat=self.hat, background=self.background, vowels=vowels)
-        return seen, _HEARD[audio].format(voice=self.voice, vowels=vowels)
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:
+        """Return the words of captions."""
+        return {
+            "hat": self.hat,
+            "background": self.background,
+            "voice": self.voice,
+            "vowels": in_row([VOWEL_WORD[vowel] for vowel in self.vowels], ranked=ranked),
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return the voice with each two successive vowels."""

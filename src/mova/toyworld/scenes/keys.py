@@ -88,6 +88,20 @@ _HEARD: Final = (
     "The audio contains the notes {notes} of a piano.",
     "The audio is a piano melody of {notes}.",
 )
+_PARAPHRASES: Final = (
+    "Before a {background} wall the white keys of a piano light up: {notes}. The audio has each note played: {notes}.",
+    "The audio is a melody on a piano: {notes}. "
+    "In front of a {background} wall the piano keys light up in turn: {notes}.",
+    "A piano stands in front of a {background} wall. "
+    "The white keys light up: {notes}. The audio contains these piano notes: {notes}.",
+    "The wall is {background}. "
+    "The piano keys in a row light up one after another: {notes}. The audio has a piano that plays {notes}.",
+    "The keys of a piano before a {background} wall light up, {notes}. The audio is these notes, {notes}, on a piano.",
+    "In front of a {background} wall the white piano keys light up in a row: {notes}. "
+    "The audio is of a piano which plays {notes}.",
+    "The audio has the notes of a piano: {notes}. "
+    "The white keys light up one after another: {notes}. The wall is {background}.",
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,7 @@ class KeysScene(Scene):
     words: ClassVar[Mapping[str, int]] = _WORDS
     other_words: ClassVar[tuple[str, ...]] = _OTHER
     summary: ClassVar[str] = "piano keys play notes of do re mi fa sol la ti"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     keys: tuple[int, ...]
     times_s: tuple[float, ...]
@@ -210,8 +225,12 @@ class KeysScene(Scene):
 
     def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
-        notes = in_row(self.notes, ranked=ranked)
-        return _SEEN[video].format(notes=notes, background=self.background), _HEARD[audio].format(notes=notes)
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:
+        """Return the words of captions."""
+        return {"background": self.background, "notes": in_row(self.notes, ranked=ranked)}
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return each two successive notes."""

@@ -89,6 +89,21 @@ _HEARD: Final = (
     "The audio contains the tones of the bars: {notes}.",
     "The audio is a melody of {notes}.",
 )
+_PARAPHRASES: Final = (
+    "Before a {background} wall a dark mallet strikes {each_bar}; each one lights up. "
+    "The audio has {notes}, one for each bar.",
+    "The audio is {notes}, played on tuned bars. A dark mallet hits {bars} in front of a {background} wall.",
+    "A row of coloured bars stands in front of a {background} wall. "
+    "The dark mallet strikes {bars}. The audio contains {notes} of the bars.",
+    "The wall is {background}, the mallet dark. "
+    "The mallet plays {each_bar}, which light up. The audio has a melody: {notes}.",
+    "Before a {background} wall the bars light up in turn by a dark mallet: {bars}. "
+    "The audio is made of tones: {notes}.",
+    "In front of a {background} wall stands a row of bars, and a dark mallet plays {each_bar}. "
+    "The audio has tuned bars: {notes}.",
+    "The audio contains a melody of {notes}. "
+    "The bars light up each time that a dark mallet hits {bars}. The wall is {background}.",
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class MalletScene(Scene):
     )
     words: ClassVar[Mapping[str, int]] = _WORDS
     summary: ClassVar[str] = "a mallet plays bars of five colours"
+    paraphrases: ClassVar[tuple[str, ...]] = _PARAPHRASES
 
     bars: tuple[int, ...]
     times_s: tuple[float, ...]
@@ -229,10 +245,19 @@ class MalletScene(Scene):
 
     def describe(self, video: int, audio: int, *, ranked: bool) -> tuple[str, str]:
         """Return what is seen, and what is heard, in words."""
+        facts = self.facts(ranked=ranked)
+        return _SEEN[video].format(**facts), _HEARD[audio].format(**facts)
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:
+        """Return the words of captions."""
         pitches = [PITCH_WORD[colour] for colour in self.colours]
-        bars = f"{with_ranks(self.colours, 'the ')} bar" if ranked else f"the {in_order(self.colours)} bars"
-        notes = f"{with_ranks(pitches, 'a ')} note" if ranked else f"{in_order(pitches)} notes"
-        return _SEEN[video].format(bars=bars, background=self.background), _HEARD[audio].format(notes=notes)
+        each = [f"{colour} bar" for colour in self.colours]
+        return {
+            "background": self.background,
+            "bars": f"{with_ranks(self.colours, 'the ')} bar" if ranked else f"the {in_order(self.colours)} bars",
+            "each_bar": with_ranks(each, "the ") if ranked else f"the {in_order(self.colours)} bars",
+            "notes": f"{with_ranks(pitches, 'a ')} note" if ranked else f"{in_order(pitches)} notes",
+        }
 
     def combinations(self) -> tuple[Combination, ...]:
         """Return each two successive colours."""

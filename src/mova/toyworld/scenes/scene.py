@@ -39,6 +39,8 @@ class Scene(ABC):
         words: words of free wordings, English and Chinese, that mean this kind, by how much they say.
         other_words: longer ones that contain some of those and mean something else.
         summary: the kind in a few words, for who asked for something else.
+        paraphrases: wordings 1 and up of the whole caption, with the names of `facts` in braces; which of them are kept
+            for measuring is said in `mova.toyworld.caption`.
 
     Attributes:
         seed: what the scene was drawn from; also chooses the caption's wording.
@@ -53,6 +55,7 @@ class Scene(ABC):
     words: ClassVar[Mapping[str, int]] = {}
     other_words: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = ""
+    paraphrases: ClassVar[tuple[str, ...]] = ()
 
     seed: int
     background: str
@@ -98,6 +101,14 @@ class Scene(ABC):
             video, audio: 0, 1 or 2, the wording of each half.
             ranked: say the place of each thing in a row instead of only its neighbours.
         """
+
+    def facts(self, *, ranked: bool) -> dict[str, str]:  # noqa: ARG002 (a scene without other wordings needs none)
+        """Return what captions say of the scene, by the names that its wordings have for it.
+
+        Args:
+            ranked: as for `describe`.
+        """
+        return {}
 
     @abstractmethod
     def combinations(self) -> tuple[Combination, ...]:

@@ -117,8 +117,9 @@ def prepare_clips(folder: Path, data: ToyDataConfig, split: Split, num_clips: in
 def _scenes(data: ToyDataConfig) -> str:
     """Return what tells apart clips of equal size whose recipes draw other scenes or describe them otherwise."""
     facts = (*data.kinds, data.combinations, data.ranked_captions, sorted(data.notes.items()))
-    # Clips that were rendered before recipes could choose skins keep their folders.
-    return digest(*facts, *((data.skins,) if data.skins else ()))[:8]
+    # Clips that were rendered before recipes could choose skins or wordings keep their folders.
+    later = (*((data.skins,) if data.skins else ()), *((data.paraphrases,) if data.paraphrases else ()))
+    return digest(*facts, *later)[:8]
 
 
 def _ensure_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:

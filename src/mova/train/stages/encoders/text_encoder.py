@@ -16,7 +16,7 @@ from torch.nn import functional
 from mova.codecs.prompt import clean_prompt
 from mova.models.presets import tiny_text_encoder
 from mova.toyworld import sample_scene, split_seed
-from mova.toyworld.caption import caption
+from mova.toyworld.caption import caption, draw_wording
 from mova.train.config import TextEncoderConfig
 from mova.train.loop.optimizer import ParameterGroup
 from mova.train.loop.trainer import choose_device, noise_generator, step_generator
@@ -94,6 +94,7 @@ class TextEncoderStage(SeededStage):
             caption(
                 sample_scene(split_seed(split, index), kinds=data.kinds, combinations=data.combinations),
                 ranked=data.ranked_captions,
+                wording=draw_wording(split_seed(split, index), data.paraphrases),
             )
             for index in range(count)
         ]
