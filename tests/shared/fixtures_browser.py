@@ -63,6 +63,8 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
 
     def opened(path: Path | str, size: tuple[int, int] = DESK, **options: Any) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        # A busy machine is no fault.
+        context.set_default_timeout(120_000)
         contexts.append(context)
         made = Visit(context.new_page())
         made.page.on("console", lambda message: made.complaints.append(message.text))

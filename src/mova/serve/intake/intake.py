@@ -135,8 +135,9 @@ class Intake:
         try:
             return await self._decoders.call(examine, staged, request, scope, self._bounds, folder)
         except MovaError as error:
-            found = fault_of(error, next(iter(staged)) if len(staged) == 1 else None)
-            raise found from None
+            # The text names the input, in place of its file.
+            about = [name for name in staged if len(staged) == 1 or f"got {name}" in str(error)]
+            raise fault_of(error, about[0] if about else None) from None
 
     def _keep(self, paths: Mapping[str, Path]) -> dict[str, str]:
         made: dict[str, str] = {}

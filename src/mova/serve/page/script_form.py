@@ -25,9 +25,9 @@ const fieldOf = (place) => get(`${place}-other`) && get(place).value === "" ? ge
 function showError(place, text, nearest = null) {
   const line = get(`${place}-error`), one = fieldOf(place);
   line.replaceChildren(text);
-  if (text && nearest && setNearest[place]) {
-    line.append(" ", make("button", {type: "button", textContent: t("use", {value: nearest}), on: {click: () => {
-      setNearest[place](nearest);
+  for (const value of text && nearest && setNearest[place] ? nearestOf(place, nearest) : []) {
+    line.append(" ", make("button", {type: "button", textContent: t("use", {value}), on: {click: () => {
+      setNearest[place](value);
       showError(place, "");
       fieldOf(place).focus();
       changed();
@@ -36,6 +36,16 @@ function showError(place, text, nearest = null) {
   show(line, Boolean(text));
   for (const each of [get(place), get(`${place}-other`)]) each?.removeAttribute("aria-invalid");
   if (text) one.setAttribute("aria-invalid", "true");
+}
+// The values that a button can put in: of a size both sides, of several lengths each.
+function nearestOf(place, nearest) {
+  if (place !== "size") return String(nearest).match(/\d+/g) ?? [];
+  const sides = get("size-other").value.match(/\d+/g);
+  if (sides?.length !== 2) return /^\d+x\d+$/.test(nearest) ? [nearest] : [];
+  const fit = (side, by) => Math.max(1, Math.round(side / by)) * by;
+  const [wide, high] = model.limits.size_multiple;
+  const found = `${fit(sides[0], wide)}x${fit(sides[1], high)}`;
+  return found === sides.join("x") ? [] : [found];
 }
 const setNearest = {
   seed: (value) => { get("seed").value = value; },

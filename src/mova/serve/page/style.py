@@ -65,6 +65,8 @@ button:disabled { color: var(--soft); cursor: default; border-style: dashed; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .75rem; align-items: start; }
 .act { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-top: 1.25rem; }
 .act p { margin: 0; flex: 1 1 10rem; font-size: .9375rem; }
+#media > .field:first-of-type { margin-top: .75rem; }
+.chosen { margin: 0; overflow-wrap: anywhere; } .chosen:empty { display: none; }
 #more { margin-bottom: 0; } #more > .pair, #more > .field:first-of-type { margin-top: .75rem; }
 #more label:has(input[type="checkbox"]) { display: flex; gap: .5rem; align-items: flex-start; }
 .drop { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; border: 1.5px dashed var(--line);
@@ -124,8 +126,8 @@ progress::-moz-progress-bar { background: var(--accent); }
   font-size: .875rem; }
 .card[aria-current="true"] { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 .thumb { display: grid; place-items: center; aspect-ratio: 16 / 10; background: var(--quiet); border-radius: 6px;
-  overflow: hidden; color: var(--soft); font-size: 1.25rem; }
-.thumb img { width: 100%; height: 100%; object-fit: contain; display: block; }
+  overflow: hidden; color: var(--soft); font-size: 1.25rem; position: relative; }
+.thumb img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
 .words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
   line-height: 1.35; }
 .small-text { font-size: .75rem; }
@@ -137,10 +139,11 @@ footer { padding-top: .5rem; }
   .studio > section { margin: 0; }
 }
 @media (max-width: 30rem) {
-  .top nav { order: 1; flex: 1; margin: 0; }
+  .top nav { order: 1; flex: 1 0 auto; max-width: 100%; margin: 0; }
   .top nav ul { gap: 0 .75rem; }
-  .top nav a { padding: .5rem 0; }
+  .top nav a { padding: .5rem 0; white-space: nowrap; font-size: .9375rem; }
   .top select { order: 1; font-size: .875rem; }
+  .pair { grid-template-columns: minmax(0, 1fr); }
   .between > input[type="search"] { width: 100%; }
   .gallery { grid-template-columns: 1fr 1fr; }
   .act .primary { width: 100%; }
