@@ -4,6 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from mova.codecs.video import encode_video
+from mova.errors import ConfigError, StateError
+from mova.pipeline.inputs.call import CallInputs
+from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+from mova.pipeline.loop.control import Control
+from mova.settings.sampling import GivenSettings
+from mova.types import LatentPair
+
 
 def assert_same(left, right):
     """Equal up to the order of sums, which kernels choose by the size of a batch."""
@@ -74,3 +82,154 @@ def test_each_text_of_a_batch_is_read_once_and_a_cut_is_named_for_every_clip(pip
         handle.remove()
     assert len(read) == 2
     assert [cut.index for cut in result.cut_prompts] == [1, 3]
+
+
+@pytest.fixture(scope="module")
+def scene(pipe, short):
+    """A clip of nine frames as its maker has it: 3 latent frames of video, 19 of audio."""
+    rng = np.random.default_rng(0)
+    film = rng.integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    seconds = np.arange(20_000) / pipe.audio_vae.sample_rate
+    return film, (0.3 * np.sin(2 * np.pi * 220 * seconds)).astype(np.float32)
+
+
+LONGER = {"num_frames": 9, "num_inference_steps": 3}
+
+
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+def test_what_is_kept_of_a_clip_comes_back_to_the_bit_and_the_rest_is_made_anew(pipe, short, scene, sampler):
+    film, sound = scene
+    keep = {"keep_video": [(0, 5 / 24)], "keep_audio": [(0.0, 0.105), (0.2, 0.375)]}
+    options = short | LONGER | {"seed": 0, "sampler": sampler, "video": film, "audio": sound, **keep}
+    latents, made = (pipe("a dog", **options, output_type=kind) for kind in ("latent", "np"))
+    encoded = encode_video(pipe.video_vae, torch.from_numpy(film).permute(3, 0, 1, 2)[None].float() / 127.5 - 1)
+    assert torch.equal(latents.frames[:, :, :2], encoded[:, :, :2])
+    assert not torch.isclose(latents.frames[:, :, 2:], encoded[:, :, 2:]).any()
+    assert np.array_equal(np.rint(made.frames[0, :5] * 255), film[:5])
+    assert not np.array_equal(np.rint(made.frames[0, 5:] * 255), film[5:])
+    rate, hop = made.sample_rate, pipe.audio_vae.hop_length
+    end = int(0.1 * rate / hop) * hop
+    again = -(-int(0.2 * rate) // hop) * hop
+    assert np.array_equal(made.audio[0, 0, :end], sound[:end])
+    assert np.array_equal(made.audio[0, 0, again : made.audio.shape[-1]], sound[again : made.audio.shape[-1]])
+    assert np.abs(made.audio[0, 0, end + 300 : again - 300] - sound[end + 300 : again - 300]).max() > 0.01
+    said = made.record.of(0, None)
+    assert said["keep_video"] == [[0.0, 5 / 24]]
+    assert [snap["what"] for snap in said["snaps"]] == ["kept audio, end"]
+    assert said["snaps"] == [snap.record() for snap in made.snaps]
+
+
+def test_one_modality_may_be_made_anew_in_a_span_while_the_other_stays_whole(pipe, short, scene):
+    film, sound = scene
+    options = short | LONGER | {"seed": 0, "video": film, "audio": sound, "output_type": "np"}
+    retaken = pipe("a dog", **options, keep_audio=[(0.0, 0.2)])
+    assert np.array_equal(np.rint(retaken.frames[0] * 255), film)
+    assert not np.array_equal(retaken.audio[0, 0, -2000:], sound[: retaken.audio.shape[-1]][-2000:])
+    seen = pipe("a dog", **options, keep_video=[(0.0, 0.2)])
+    assert np.array_equal(seen.audio[0, 0], sound[: seen.audio.shape[-1]])
+    with pytest.raises(ConfigError, match="nothing is left to generate"):
+        pipe("a dog", **options)
+
+
+def test_keyframes_change_the_clip_at_any_moment_and_ends_are_two_of_them(pipe, short):
+    options = short | LONGER | {"seed": 0, "output_type": "latent"}
+    plain = pipe("a dog", picture(1), **options)
+    between = pipe("a dog", picture(1), keyframes={0.16: picture(2)}, **options)
+    assert not torch.allclose(plain.frames, between.frames)
+    assert [snap.used_s for snap in between.snaps] == [4 / 24]
+    ends = pipe("a dog", picture(1), last_image=picture(2), **options)
+    assert torch.equal(ends.frames, pipe("a dog", keyframes={-1: picture(2), 0: picture(1)}, **options).frames)
+    assert between.record.of(0, None)["keyframes"][0]["frame"] == 4
+
+
+def test_the_modality_that_is_not_asked_for_is_not_decoded(pipe, short):
+    decoded = []
+    handles = [
+        pipe.video_vae.decoder.register_forward_hook(lambda *_: decoded.append("video")),
+        pipe.audio_vae.decoder.register_forward_hook(lambda *_: decoded.append("audio")),
+    ]
+    both = pipe("a dog", **short, seed=0, output_type="np")
+    try:
+        decoded.clear()
+        sound = pipe("a dog", **short, seed=0, output_type="np", outputs=["audio"])
+        assert set(decoded) == {"audio"}
+        decoded.clear()
+        film = pipe("a dog", **short, seed=0, output_type="np", outputs=["video"])
+        assert set(decoded) == {"video"}
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert sound.frames is None
+    assert film.audio is None
+    assert np.array_equal(sound.audio, both.audio)
+    assert np.array_equal(film.frames, both.frames)
+    assert film.record.of(0, None)["only"] == "video"
+
+
+def test_a_whole_modality_may_be_renoised_instead_of_held_clean(pipe, short, scene):
+    film, _ = scene
+    given = {"video": film[:5]}
+    clips = []
+    for hold in ("clean", "renoise"):
+        media = GivenMedia(**given, hold=hold)
+        settings = pipe.complete_settings(GivenSettings(**short), media=media)
+        clips.append(
+            pipe.run(settings, CallInputs(prompt="a dog", noise=GivenNoise(seed=0), media=media, output_type="np"))
+        )
+    for clip in clips:
+        assert np.array_equal(np.rint(clip.frames[0] * 255), film[:5])
+    assert not np.allclose(clips[0].audio, clips[1].audio)
+
+
+def test_known_latents_stay_without_being_decoded_and_encoded_again(pipe, short, scene):
+    settings = pipe.complete_settings(GivenSettings(**short | LONGER))
+    before = pipe.run(settings, CallInputs(prompt="a dog", noise=GivenNoise(seed=1), output_type="latent"))
+    pair = LatentPair(before.frames, before.audio)
+    media = GivenMedia(known_latents=pair, keep_video=[(0, 5 / 24)], keep_audio=[(0, 0.2)])
+    after = pipe.run(settings, CallInputs(prompt="a cat", noise=GivenNoise(seed=2), media=media, output_type="latent"))
+    assert torch.equal(after.frames[:, :, :2], before.frames[:, :, :2])
+    assert torch.equal(after.audio[..., :10], before.audio[..., :10])
+    assert not torch.isclose(after.frames[:, :, 2:], before.frames[:, :, 2:]).any()
+    # With its frames it is told the same as without, where what stays is the beginning.
+    frames = pipe.run(settings, CallInputs(prompt="a dog", noise=GivenNoise(seed=1), output_type="pt")).frames
+    shown = GivenMedia(video=frames, keep_video=[(0, 5 / 24)])
+    plan = pipe._plan_run(settings, CallInputs(prompt="a cat", media=shown))
+    by_frames = pipe.prepare_latents(plan, shown, GivenNoise(seed=2))
+    plan = pipe._plan_run(settings, CallInputs(prompt="a cat", media=media))
+    by_latents = pipe.prepare_latents(plan, media, GivenNoise(seed=2))
+    assert torch.equal(by_frames.condition[:, :4], by_latents.condition[:, :4])
+    assert by_frames.condition[0, 0, :, 0, 0].tolist() == [1, 1, 0]
+
+
+def test_a_run_with_kept_parts_goes_on_with_the_same_bits_and_only_with_the_same_parts(pipe, short, scene):
+    film, sound = scene
+    settings = pipe.complete_settings(GivenSettings(**short | LONGER | {"sampler": "unipc"}))
+
+    def run(control=None, **changes):
+        media = GivenMedia(
+            **{"video": film, "audio": sound, "keep_video": [(0, 0.2)], "keep_audio": [(0, 0.2)], **changes}
+        )
+        return pipe.run(
+            settings,
+            CallInputs(prompt="a dog", noise=GivenNoise(seed=3), media=media, output_type="latent", control=control),
+        )
+
+    kept = []
+    whole = run(Control(save_state=kept.append, every=1))
+    again = run(Control(resume_from=kept[0]))
+    assert torch.equal(again.frames, whole.frames)
+    assert torch.equal(again.audio, whole.audio)
+    with pytest.raises(StateError, match="keep_audio"):
+        run(Control(resume_from=kept[0]), keep_audio=[(0, 0.1)])
+
+
+def test_parts_of_a_batch_are_kept_clip_by_clip(pipe, short, scene):
+    film, sound = scene
+    films, sounds = np.stack([film, film[::-1]]), np.stack([sound, -sound])[:, None]
+    keep = {"keep_video": [(0, 5 / 24)], "keep_audio": [(0, 0.2)]}
+    options = short | LONGER | {"output_type": "np", **keep}
+    together = pipe(["a dog", "gulls"], **options, seed=[5, 9], video=films, audio=sounds)
+    for index, (prompt, seed) in enumerate((("a dog", 5), ("gulls", 9))):
+        alone = pipe(prompt, **options, seed=seed, video=films[index], audio=sounds[index])
+        assert_same((together.frames[index], together.audio[index]), (alone.frames[0], alone.audio[0]))
+        assert np.array_equal(np.rint(together.frames[index, :5] * 255), films[index, :5])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
     from mova.codecs.video_beginnings import Beginning
+    from mova.conditioning.spec import Held
     from mova.geometry import ClipGeometry
 
 # What stands in for the first frame where there is none: "white" is the paper's text-only task (fact sheet, section 6);
@@ -129,6 +130,54 @@ def known_images(
         frames[:, :, index] = image.to(frames)
         known[index] = True
     return known_frames(vae, frames, known)
+
+
+def known_parts(
+    vae: AutoencoderKLWan,
+    frames: torch.Tensor | None,
+    held: Held,
+    images: Mapping[int, torch.Tensor],
+    geometry: ClipGeometry,
+    *,
+    latents: torch.Tensor | None = None,
+    device: torch.device | str | None = None,
+) -> KnownFrames:
+    """Encode what is known of a clip of which parts are held: frames of those parts, and images between them.
+
+    Args:
+        vae: video autoencoder.
+        frames: (B, 3, F, H, W) in [-1, 1]; what lies outside of the parts is not read. None: only latents are known.
+        held: the parts.
+        images: as in `known_images`.
+        geometry: of the clip.
+        latents: (B, C, T, h, w) of the clip. Without `frames` they stand in the held parts of the condition, where
+            those of frames between grey ones stand otherwise: the same for a part at the beginning, since the
+            autoencoder looks back only.
+        device: to build on; None is the autoencoder's.
+
+    Raises:
+        GeometryError: an index outside the clip, or an image of another size.
+    """
+    device = vae.device if device is None else device
+    known = torch.zeros(geometry.num_frames, dtype=torch.bool)
+    placed = _place(images, geometry) if images else {}
+    count = max(len(part) for part in (frames, latents, *placed.values(), torch.zeros(1)) if part is not None)
+    shape = (count, 3, geometry.num_frames, geometry.height, geometry.width)
+    shown = torch.zeros(shape, device=device)
+    for first, end in held.media:
+        known[first:end] = True
+        if frames is not None:
+            shown[:, :, first:end] = frames[:, :, first:end].to(shown)
+    for index, image in placed.items():
+        shown[:, :, index] = image.to(shown)
+    visible = known.clone() if frames is not None else torch.zeros_like(known)
+    visible[list(placed)] = known[list(placed)] = True
+    encoded = known_frames(vae, shown, visible).latents
+    if frames is None and latents is not None:
+        for first, end in held.latents:
+            encoded[:, :, first:end] = latents[:, :, first:end].to(encoded)
+    mask = fold_mask(known[None], geometry.codec.temporal_stride)
+    return KnownFrames(mask.to(encoded).expand(count, -1, -1), encoded)
 
 
 def known_frames(

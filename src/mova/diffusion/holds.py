@@ -22,6 +22,7 @@ from mova.errors import ConfigError, GeometryError
 from mova.types import LatentPair, Velocities
 
 HoldMethod = Literal["clean", "renoise"]
+HOLD_METHODS: Final[tuple[HoldMethod, ...]] = get_args(HoldMethod)
 _NAMES: Final = ("video", "audio")
 _Pair = TypeVar("_Pair", bound=LatentPair)
 
@@ -77,10 +78,18 @@ class Holds:
     method: HoldMethod = "clean"
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(HoldMethod):
-            raise ConfigError(f"method of a hold must be one of {get_args(HoldMethod)}, got {self.method!r}")
+        if self.method not in HOLD_METHODS:
+            raise ConfigError(f"method of a hold must be one of {HOLD_METHODS}, got {self.method!r}")
         if all(hold is not None and hold.is_whole for hold in (self.video, self.audio)):
             raise ConfigError("video and audio are both held whole, so nothing is left to generate; free a part of one")
+
+    def to(self, device: torch.device | str) -> Holds:
+        """Return the holds with their latents on a device."""
+        video, audio = (
+            None if hold is None else Hold(hold.latents.to(device), hold.held.to(device))
+            for hold in (self.video, self.audio)
+        )
+        return Holds(video, audio, self.method)
 
     def is_clean(self, name: Literal["video", "audio"]) -> bool:
         """Say whether a modality has noise level 0 throughout: what `hold_video` or `hold_audio` of a schedule is."""

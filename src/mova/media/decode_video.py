@@ -13,7 +13,7 @@ from mova.errors import ReadError
 from mova.media import limits, media_file
 from mova.media.colour import colour_map, colour_tags
 from mova.media.deinterlace import TimedFrame, deinterlaced
-from mova.media.frames import display_size
+from mova.media.frames import Fit, display_size
 from mova.media.render import Renderer
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def decode_frames(
     crop: tuple[float, float],
     start_s: float,
     pad: bool,
+    fit: Fit = "crop",
 ) -> VideoSpan:
     """Decode the frames of a span; arguments and errors as in `read.read_clip`."""
     with media_file.open_media(path) as container:
@@ -91,7 +92,7 @@ def decode_frames(
         upright = display_size(first.height, first.width, pixel_aspect=aspect, quarter_turns=turns)
         limits.check_video_size(upright[1], upright[0], path)
         shown_aspect = 1.0 / aspect if turns % 2 else aspect
-        render = Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix)
+        render = Renderer(path, size or upright, crop, shown_aspect, turns, is_mirrored, colours, tags.matrix, fit=fit)
         times = _Times(start_s, Fraction(rate), num_frames, pad, 1.0 / float(source_rate or rate))
         shown, num_own, end_s = _place(beginning, sources, times, render)
         declared_s = media_file.declared_end_s(container, stream)

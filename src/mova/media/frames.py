@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import os
 
 _CENTRE = (0.5, 0.5)
+
+Fit = Literal["crop", "pad", "stretch"]
+"""What is done with media of another shape than the clip's: cut what sticks out, put black bars round it, or scale each
+direction by itself."""
+FITS: Final[tuple[Fit, ...]] = get_args(Fit)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -92,6 +97,38 @@ def cover(
     if image.shape[:2] == tuple(size) and pixel_aspect == 1.0:
         return np.ascontiguousarray(image)
     return scale_box(image, size, box)
+
+
+def fit_image(
+    image: np.ndarray,
+    size: tuple[int, int],
+    fit: Fit,
+    *,
+    crop: tuple[float, float] = _CENTRE,
+    pixel_aspect: float = 1.0,
+) -> np.ndarray:
+    """Scale an image (H, W, 3) uint8 to (height, width) `size`; other arguments, result and errors as of `cover`.
+
+    Args:
+        image: of any shape.
+        size: of the result.
+        fit: "crop" is `cover`; "pad" shows all of the image, in the middle of black; "stretch" keeps no proportions.
+        crop: for "crop".
+        pixel_aspect: width of one pixel of `image` divided by its height.
+    """
+    if fit == "crop":
+        return cover(image, size, crop=crop, pixel_aspect=pixel_aspect)
+    cover_box(image.shape[:2], size)  # refuses a size that is none
+    height, width = image.shape[:2]
+    whole = (0.0, 0.0, float(width), float(height))
+    if fit == "stretch":
+        return image if (height, width) == tuple(size) else scale_box(image, size, whole)
+    scale = min(size[0] / height, size[1] / (width * pixel_aspect))
+    inner = max(1, round(height * scale)), max(1, round(width * pixel_aspect * scale))
+    padded = np.zeros((*size, 3), dtype=np.uint8)
+    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    padded[top : top + inner[0], left : left + inner[1]] = scale_box(image, inner, whole)
+    return padded
 
 
 def scale_box(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:

@@ -11,6 +11,7 @@ from mova.geometry import num_samples
 from mova.media import media_file
 from mova.media.decode_audio import AudioSpan, decode_audio_span
 from mova.media.decode_video import VideoSpan, decode_frames
+from mova.media.frames import Fit
 from mova.media.probe import video_start_s
 from mova.types import Clip
 
@@ -149,11 +150,17 @@ def read_frames(
     num_frames: int,
     size: tuple[int, int] | None = None,
     start_s: float = 0.0,
+    fit: Fit = "crop",
+    pad: bool = False,
 ) -> np.ndarray:
     """Read the frames of a span and nothing of its audio, which may be one that cannot be decoded.
 
+    Args:
+        path, frame_rate, num_frames, size, start_s, pad: as in `read_clip`.
+        fit: what is done with frames of another shape than `size`, as in `frames.fit_image`.
+
     Returns:
-        (F, H, W, 3) uint8; arguments as in `read_clip`.
+        (F, H, W, 3) uint8.
 
     Raises:
         MovaError: as `read_clip`.
@@ -166,7 +173,8 @@ def read_frames(
         size=size,
         crop=(0.5, 0.5),
         start_s=start_s,
-        pad=False,
+        pad=pad,
+        fit=fit,
     ).frames
 
 

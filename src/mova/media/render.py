@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from mova.errors import ReadError
 from mova.media import limits, media_file
-from mova.media.frames import cover, cover_box, orient, scale_box
+from mova.media.frames import Fit, cover_box, fit_image, orient, scale_box
 from mova.media.images import over_white
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ class Renderer:
         quarter_turns, is_mirrored: what makes a stored frame upright, as in `frames.orient`.
         colours: maps what is not SDR; None where nothing is mapped.
         matrix: of the stream's YCbCr, for frames that do not say; a number of ITU-T H.273.
+        fit: what is done with frames of another shape, as in `frames.fit_image`.
     """
 
     path: str | os.PathLike[str]
@@ -155,6 +156,7 @@ class Renderer:
     # One for all frames: to prepare it takes as long as half a pass.
     _scaler: VideoReformatter = field(default_factory=VideoReformatter)
     _cutters: dict[tuple[object, ...], Cutter] = field(default_factory=dict)
+    fit: Fit = "crop"
 
     def __call__(self, frame: VideoFrame, time_s: float) -> np.ndarray:
         """Return (height, width, 3) uint8.
@@ -168,11 +170,16 @@ class Renderer:
         if axes := self._axes(frame):
             return orient(self._scaled(frame, *axes), self.quarter_turns, mirrored=self.is_mirrored)
         upright = orient(self._stored(frame), self.quarter_turns, mirrored=self.is_mirrored)
-        return cover(upright, self.size, crop=self.crop, pixel_aspect=self.aspect)
+        return fit_image(upright, self.size, self.fit, crop=self.crop, pixel_aspect=self.aspect)
 
     def _axes(self, frame: VideoFrame) -> tuple[_Axis, _Axis] | None:
         """Return how rows and columns are scaled while colours are turned; None where neither is."""
-        if self.colours is not None or not frame.format.name.startswith(_YCBCR) or has_alpha(frame.format):
+        if (
+            self.fit != "crop"
+            or self.colours is not None
+            or not frame.format.name.startswith(_YCBCR)
+            or has_alpha(frame.format)
+        ):
             return None
         height, width = frame.height, frame.width
         is_turned = self.quarter_turns % 2 == 1

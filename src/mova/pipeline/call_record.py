@@ -26,6 +26,7 @@ class CallRecord:
         folder: of the model; None where the pipeline was made of components.
         adapters: LoRAs that acted, with their scales.
         media: what was given, by the argument's name.
+        conditions: what else is to be said of it, as JSON values.
     """
 
     prompts: Sequence[str | None]
@@ -34,6 +35,7 @@ class CallRecord:
     folder: Path | None
     adapters: Mapping[str, float]
     media: Mapping[str, object] = field(default_factory=dict, repr=False)
+    conditions: Mapping[str, object] = field(default_factory=dict)
 
     def of(self, clip: int, seeds: Sequence[tuple[int, int]] | None) -> dict[str, object]:
         """Return the record of one clip, as JSON values; the keys are those that the command writes."""
@@ -51,6 +53,7 @@ class CallRecord:
             for name, value in self.media.items()
             if name in INPUTS and value is not None
         }
+        made |= self.conditions
         loras = [{"file": name, "scale": scale} for name, scale in self.adapters.items()]
         return made | ({"loras": loras} if loras else {})
 

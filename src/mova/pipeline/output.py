@@ -14,6 +14,7 @@ from PIL import Image
 
 from mova.codecs.prompt import CutPrompt
 from mova.codecs.video import tensor_to_frames
+from mova.conditioning.spec import Snap
 from mova.errors import ConfigError
 from mova.files.json_file import shorten
 from mova.pipeline.call_record import CallRecord
@@ -45,8 +46,9 @@ class MovaPipelineOutput(BaseOutput):
     Attributes:
         frames: "pil": B lists of F PIL images; "np": (B, F, H, W, 3) float32 in [0, 1]; "pt": (B, F, 3, H, W) in [0,
             1]; "latent": (B, C, T, h, w) normalised. Tensors are on the pipeline's device, decoded ones on the CPU
-            where the placement of the weights saves its memory.
+            where the placement of the weights saves its memory. None where video is not asked for.
         audio: (B, 1, S) float32 in [-1, 1], an array or (for "pt") a tensor; "latent": (B, C, A).
+            None where audio is not asked for.
         sample_rate: of `audio`, in Hz.
         frame_rate: of `frames`, in frames per second.
         seeds: (seed, sample index) of each clip: the noise that it was made from; None where the caller gave noise or a
@@ -54,6 +56,7 @@ class MovaPipelineOutput(BaseOutput):
         cut_prompts: prompts that were longer than the model reads, with the part that had no effect.
         calls: what was asked of the model.
         record: how the clips were made, for their files.
+        snaps: times of what was given that the grid of latents moved.
     """
 
     frames: Any
@@ -64,6 +67,7 @@ class MovaPipelineOutput(BaseOutput):
     cut_prompts: tuple[CutPrompt, ...] = ()
     calls: CallCount | None = None
     record: CallRecord | None = None
+    snaps: tuple[Snap, ...] = ()
 
     def save(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,12 +17,16 @@ import torch
 from mova.codecs.audio import decode_audio, encode_audio
 from mova.codecs.prompt import CutPrompt, encode_prompts
 from mova.codecs.video import decode_video, encode_video
-from mova.conditioning.frames import frame_condition
+from mova.conditioning.frames import frame_condition, known_parts
+from mova.conditioning.holds import Holds, hold_ranges
+from mova.conditioning.kept import FADE_S, keep_frames, keep_samples
+from mova.conditioning.spec import MODALITIES, NOTHING_HELD, Held, Modality, Placed
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
 from mova.names import Expert
 from mova.offload.placement import Placement
-from mova.pipeline.call_record import CallRecord
+from mova.pipeline.call_record import CallRecord, each_text
+from mova.pipeline.inputs.arguments import MAX_CLIPS, check_rest, check_texts
 from mova.pipeline.inputs.call import CallInputs
 from mova.pipeline.inputs.identity import identity_of
 from mova.pipeline.inputs.media import GivenMedia, GivenNoise
@@ -29,9 +34,12 @@ from mova.pipeline.loop.control import ControlledRun
 from mova.pipeline.loop.parallel import Spread
 from mova.pipeline.loop.sampling import CALLBACK_INPUTS, Course, StepCallback, sample, step_callback
 from mova.pipeline.loop.velocity import JointModel, TextConditions
-from mova.pipeline.output import CallCount, format_audio, format_frames
+from mova.pipeline.origin import INPUTS
+from mova.pipeline.output import CallCount, OutputType, format_audio, format_frames
 from mova.pipeline.precision import name_of
-from mova.pipeline.run_plan import RunPlan, Start
+from mova.pipeline.run_plan import RunPlan, Start, plan_run
+from mova.settings.sampling import SamplingSettings
+from mova.settings.seeds import whole_number
 from mova.types import LatentPair
 from mova.weights.locate import ModelDefaults
 
@@ -39,7 +47,9 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
     from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
+    from mova.diffusion.schedule import PairedFlowMatchScheduler
     from mova.models.audio_vae import AudioAutoencoder
+    from mova.models.tower import VideoTower
 
 
 class PhasesMixin:
@@ -50,6 +60,11 @@ class PhasesMixin:
     text_encoder: UMT5EncoderModel
     video_vae: AutoencoderKLWan
     audio_vae: AudioAutoencoder
+    video_dit: VideoTower
+    video_dit_2: VideoTower | None
+    scheduler: PairedFlowMatchScheduler
+    folder: Path | None
+    config: Any
     placement: Placement | None
     _interrupt: bool = False
     _use_bridge: bool = True
@@ -59,6 +74,8 @@ class PhasesMixin:
     _coding: Callable[[], Any]
     _denoising: Callable[[Iterable[Any], Sequence[Expert]], AbstractContextManager[Callable[[], None]]]
     _joint_models: Callable[[], Mapping[Expert, JointModel]]
+    _check_cache_room: Callable[[RunPlan], None]
+    get_active_adapters: Callable[[], dict[str, float]]
     if TYPE_CHECKING:
 
         @property
@@ -86,6 +103,57 @@ class PhasesMixin:
         """Let the towers meet again."""
         self._use_bridge = True
 
+    def _record(self, plan: RunPlan, inputs: CallInputs) -> CallRecord:
+        """Return how the clips were made, for their files."""
+        negative = self.defaults.negative_prompt if inputs.negative_prompt is None else inputs.negative_prompt
+        return CallRecord(
+            prompts=each_text(inputs.prompt, plan.num_prompts, plan.per_prompt),
+            negative_prompts=each_text(negative, plan.num_prompts, plan.per_prompt),
+            settings=plan.settings,
+            folder=self.folder,
+            adapters=self.get_active_adapters(),
+            media={name: getattr(inputs.media, name) for name in INPUTS},
+            conditions=inputs.media.record(plan.geometry),
+        )
+
+    def _plan_run(self, settings: SamplingSettings, inputs: CallInputs) -> RunPlan:
+        """Check all that a run is given, and settle what can be known beforehand."""
+        check_texts(inputs, self.video_dit.config.text_dim)
+        per_prompt = whole_number("num_videos_per_prompt", inputs.per_prompt, 1, MAX_CLIPS)
+        texts = inputs.prompt, inputs.prompt_embeds
+        plan = self.check_inputs(settings, inputs.media, inputs.noise, *texts, per_prompt, inputs.output_type)
+        check_rest(plan, inputs, CALLBACK_INPUTS)
+        self._check_cache_room(plan)
+        return plan
+
+    def check_inputs(
+        self,
+        settings: SamplingSettings,
+        given: GivenMedia,
+        noise: GivenNoise,
+        prompt: str | Sequence[str] | None,
+        prompt_embeds: torch.Tensor | None,
+        per_prompt: int,
+        output_type: OutputType,
+    ) -> RunPlan:
+        """Settle everything that can be known before the first computation; see `RunPlan`.
+
+        Raises:
+            ConfigError: arguments that contradict each other, or a value outside its range.
+        """
+        return plan_run(
+            settings,
+            self.scheduler,
+            given,
+            noise,
+            prompt=prompt,
+            prompt_embeds=prompt_embeds,
+            per_prompt=per_prompt,
+            output_type=output_type,
+            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
+            num_processes=self.parallel.world_size,
+        )
+
     def encode_prompt(
         self,
         plan: RunPlan,
@@ -105,28 +173,73 @@ class PhasesMixin:
         return TextConditions(positive=positive, negative=negative, cut=cut)
 
     def prepare_latents(self, plan: RunPlan, given: GivenMedia, noise: GivenNoise) -> Start:
-        """Draw the noise, encode the known frames, and put held modalities in place of their noise."""
-        geometry, device = plan.geometry, self._execution_device
+        """Draw the noise, encode what is known, and put modalities that are held whole in place of their noise."""
+        geometry, device, placed = plan.geometry, self._execution_device, plan.placed
         drawn, seeds = noise.draw(geometry, plan.batch_size)
-        video, audio = drawn.video.to(device), drawn.audio.to(device)
         frames, waveform = given.known_video(geometry, device), given.known_audio(geometry, device)
-        known = {0: frames[:, :, 0]} if frames is not None else given.known_images(geometry)
         with self._coding():
-            if frames is not None:
-                video = plan.expand(_one_by_one(lambda clip: encode_video(self.video_vae, clip), frames), "video")
-            if waveform is not None:
-                audio = plan.expand(_one_by_one(lambda clip: encode_audio(self.audio_vae, clip), waveform), "audio")
+            known = self._known_latents(given, placed, frames, waveform)
             conditions = [
-                frame_condition(self.video_vae, images, geometry, null_image=plan.null_image, device=device)
-                for images in _rows(known)
+                self._condition_of(row, plan, frames, known.get("video"), index)
+                for index, row in enumerate(_rows(given.known_images(geometry), frames, known.get("video")))
             ]
+        known = {name: plan.expand(latents.to(device), name) for name, latents in known.items()}
+        holds = {name: hold_ranges(latents, placed.held[name].latents) for name, latents in known.items()}
+        start: dict[Modality, torch.Tensor] = {"video": drawn.video.to(device), "audio": drawn.audio.to(device)}
+        for name, latents in known.items():
+            if placed.held[name].is_whole and plan.hold == "clean":
+                start[name] = latents
+        own = {
+            "frames": None if frames is None else plan.expand(frames, "video"),
+            "audio": None if waveform is None else plan.expand(waveform, "audio"),
+        }
+        is_whole = {"frames": placed.video.is_whole, "audio": placed.audio.is_whole}
         return Start(
-            latents=LatentPair(video=video, audio=audio),
+            latents=LatentPair(**start),
             condition=plan.expand(torch.cat(conditions), "image"),
-            given_frames=None if frames is None else plan.expand(frames, "video"),
-            given_audio=None if waveform is None else plan.expand(waveform, "audio"),
+            given_frames=own["frames"] if is_whole["frames"] else None,
+            given_audio=own["audio"] if is_whole["audio"] else None,
             seeds=seeds,
+            holds=Holds(**holds, method=plan.hold) if any(holds.values()) else None,
+            kept_frames=None if is_whole["frames"] else own["frames"],
+            kept_audio=None if is_whole["audio"] else own["audio"],
         )
+
+    def _known_latents(
+        self, given: GivenMedia, placed: Placed, frames: torch.Tensor | None, waveform: torch.Tensor | None
+    ) -> dict[Modality, torch.Tensor]:
+        """Return the clean latents of what stays: as given, else encoded clip by clip."""
+        known: dict[Modality, torch.Tensor] = {}
+        pair = given.known_latents
+        if placed.video.latents:
+            known["video"] = (
+                pair.video if pair else _one_by_one(lambda clip: encode_video(self.video_vae, clip), _there(frames))
+            )
+        if placed.audio.latents:
+            known["audio"] = (
+                pair.audio if pair else _one_by_one(lambda clip: encode_audio(self.audio_vae, clip), _there(waveform))
+            )
+        return known
+
+    def _condition_of(
+        self,
+        images: dict[int, torch.Tensor],
+        plan: RunPlan,
+        frames: torch.Tensor | None,
+        latents: torch.Tensor | None,
+        row: int,
+    ) -> torch.Tensor:
+        """Return what the video tower is told of one clip: (1, 4 + C, T, h, w)."""
+        geometry, device, held = plan.geometry, self._execution_device, plan.placed.video
+        own = None if frames is None else frames[row % len(frames)][None]
+        if own is not None and held.is_whole:
+            images, held = {0: own[:, :, 0]}, NOTHING_HELD
+        if not held.latents:
+            return frame_condition(self.video_vae, images, geometry, null_image=plan.null_image, device=device)
+        if held.is_whole:
+            held = Held(((0, 1),), ((0, 1),))
+        known = None if latents is None else latents[row % len(latents)][None]
+        return known_parts(self.video_vae, own, held, images, geometry, latents=known, device=device).joined()
 
     def control_run(self, plan: RunPlan, inputs: CallInputs, record: CallRecord) -> ControlledRun | None:
         """Return the control of a run, with what tells the run from others; None where nobody wants it."""
@@ -187,30 +300,44 @@ class PhasesMixin:
                 watch=None if controlled is None else controlled.watch,
                 is_stopped=lambda: (controlled is not None and controlled.is_stopped(device)) or self._interrupt,
                 resuming=None if controlled is None else controlled.resuming(),
+                holds=start.holds,
             )
         if controlled is not None:
             controlled.check_stopped(total)
         return made
 
     def decode(self, plan: RunPlan, latents: LatentPair, start: Start) -> tuple[object, object]:
-        """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched."""
+        """Turn latents into frames and sound in the form that was asked for; what was given is returned untouched.
+
+        A modality that is not asked for is None, and is not decoded.
+        """
         if plan.output_type == "latent":
             return latents.video, latents.audio
+        is_asked = {name: name in plan.outputs for name in MODALITIES}
+        frames, waveform = None, start.given_audio
         with self._coding():
             decode = decode_video if self.placement is None else self.placement.decode
-            frames = self._spread.decode_picture(self.video_vae, start, latents.video, decode)
-            waveform = start.given_audio
-            if frames is None:
+            if is_asked["video"]:
+                frames = self._spread.decode_picture(self.video_vae, start, latents.video, decode)
+            if not self.parallel.is_main:
                 return None, None
-            if waveform is None:
+            if is_asked["audio"] and waveform is None:
                 num_samples = plan.geometry.num_samples
                 waveform = _one_by_one(
                     lambda clip: decode_audio(self.audio_vae, clip, num_samples=num_samples), latents.audio
                 )
+        if frames is not None and start.kept_frames is not None:
+            frames = keep_frames(frames, start.kept_frames, plan.placed.video.media)
+        if is_asked["audio"] and waveform is not None and start.kept_audio is not None:
+            fade = round(FADE_S * plan.geometry.codec.sample_rate)
+            waveform = keep_samples(waveform, start.kept_audio, plan.placed.audio.media, fade)
         for name, decoded in (("video", frames), ("audio", waveform)):
-            if not decoded.isfinite().all():
+            if decoded is not None and not decoded.isfinite().all():
                 raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")
-        return format_frames(frames, plan.output_type), format_audio(waveform, plan.output_type)
+        return (
+            None if frames is None else format_frames(frames, plan.output_type),
+            format_audio(waveform, plan.output_type) if is_asked["audio"] and waveform is not None else None,
+        )
 
     def _embed(
         self, plan: RunPlan, texts: str | Sequence[str] | None, embeds: torch.Tensor | None, name: str
@@ -229,9 +356,14 @@ def _one_by_one(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.T
     return torch.cat([function(row) for row in batch.split(1)])
 
 
-def _rows(known: Mapping[int, torch.Tensor]) -> list[dict[int, torch.Tensor]]:
-    """Return the known images (by frame, 1 or B of each) of each clip."""
-    count = max((len(images) for images in known.values()), default=1)
+def _there(media: torch.Tensor | None) -> torch.Tensor:
+    assert media is not None, "what stays is given"
+    return media
+
+
+def _rows(known: Mapping[int, torch.Tensor], *videos: torch.Tensor | None) -> list[dict[int, torch.Tensor]]:
+    """Return the known images (by frame, 1 or B of each) of each clip, of which there may be 1 or B videos as well."""
+    count = max((len(rows) for rows in (*known.values(), *videos) if rows is not None), default=1)
     for images in known.values():
         if len(images) not in (1, count):
             raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -10,28 +10,28 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 from mova.conditioning.frames import NullImage
+from mova.conditioning.spec import ALL, Modality, Moment, Span
 from mova.diffusion.sampler import SamplerName
 from mova.diffusion.schedule import PairedFlowMatchScheduler, SigmaLookup
 from mova.errors import ConfigError
 from mova.geometry import CodecGeometry
+from mova.media.frames import Fit
 from mova.offload.placement import Placement
-from mova.pipeline.call_record import CallRecord, each_text
-from mova.pipeline.inputs.arguments import MAX_CLIPS, check_rest, check_text, check_texts, plain_settings
+from mova.pipeline.inputs.arguments import check_text, plain_settings
 from mova.pipeline.inputs.call import CallInputs
-from mova.pipeline.inputs.media import AudioInput, GivenMedia, GivenNoise, ImageInput, VideoInput
+from mova.pipeline.inputs.conversion import AudioInput, ImageInput, VideoInput
+from mova.pipeline.inputs.media import GivenMedia, GivenNoise
 from mova.pipeline.loading.storing import StoredMixin
 from mova.pipeline.loop.parallel import Spread, SpreadPipelineMixin
 from mova.pipeline.loop.sampling import CALLBACK_INPUTS, StepCallback
 from mova.pipeline.lora import LoraPipelineMixin
 from mova.pipeline.moving import MovingMixin
-from mova.pipeline.origin import INPUTS
 from mova.pipeline.output import MovaPipelineOutput, OutputType
 from mova.pipeline.phases import PhasesMixin
 from mova.pipeline.placed import PlacedPipelineMixin
-from mova.pipeline.run_plan import RunPlan, plan_run
 from mova.pipeline.sharing import Shared, SharingMixin
 from mova.settings.sampling import GivenSettings, SamplingSettings
-from mova.settings.seeds import WholeNumbers, whole_number
+from mova.settings.seeds import WholeNumbers
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -159,6 +159,11 @@ class MovaPipeline(
         *,
         video: VideoInput | None = None,
         audio: AudioInput | None = None,
+        keyframes: Mapping[Moment, ImageInput | Sequence[ImageInput]] | None = None,
+        keep_video: Sequence[Span] | None = None,
+        keep_audio: Sequence[Span] | None = None,
+        outputs: Collection[Modality] = ALL,
+        fit: Fit = "crop",
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
@@ -204,6 +209,11 @@ class MovaPipeline(
             negative_prompt: what guidance leads away from; None is the model's, else the empty text.
             video: frames, arrays, tensors or what a call returned, see `video_tensor`: audio is made for it.
             audio: (S,), (1, S) or (B, 1, S) at the model's rate, see `waveform_tensor`: a video is made for it.
+            keyframes: images by frame (int, negative from the end) or seconds (float); each is moved to where a latent
+                frame ends, and `snaps` of the result says so.
+            keep_video, keep_audio: spans (start, end) in seconds of `video` and `audio` that stay while the rest is
+                made anew; None: all of it. outputs: "video", "audio" or both.
+            fit: of media of another shape or length: "crop", "pad" or "stretch", see `GivenMedia`.
             height, width: in pixels; num_frames: 1 plus a multiple of the temporal stride; frame_rate: per second.
             num_inference_steps: 1 to 1000.
             guidance_scale: classifier-free guidance scale for the text prompt; 1 disables it.
@@ -264,7 +274,9 @@ class MovaPipeline(
             negative_prompt=negative_prompt,
             prompt_embeds=prompt_embeds,
             negative_prompt_embeds=negative_prompt_embeds,
-            media=GivenMedia(image, last_image, video, audio),
+            media=GivenMedia(
+                image, last_image, video, audio, keyframes or {}, keep_video, keep_audio, frozenset(outputs), fit
+            ),
             noise=GivenNoise(seed=seed, generator=generator, video=latents, audio=audio_latents, index=index),
             per_prompt=num_videos_per_prompt,
             batch_branches=batch_branches,
@@ -294,8 +306,8 @@ class MovaPipeline(
             self.codec_geometry,
             plain_settings(given),
             speed=speed,
-            hold_video=media.video is not None,
-            hold_audio=media.audio is not None,
+            hold_video=media.is_clean("video"),
+            hold_audio=media.is_clean("audio"),
         )
 
     @torch.no_grad()
@@ -347,54 +359,5 @@ class MovaPipeline(
             cut_prompts=text.cut,
             calls=calls,
             record=self._record(plan, inputs),
-        )
-
-    def _record(self, plan: RunPlan, inputs: CallInputs) -> CallRecord:
-        """Return how the clips were made, for their files."""
-        negative = self.defaults.negative_prompt if inputs.negative_prompt is None else inputs.negative_prompt
-        return CallRecord(
-            prompts=each_text(inputs.prompt, plan.num_prompts, plan.per_prompt),
-            negative_prompts=each_text(negative, plan.num_prompts, plan.per_prompt),
-            settings=plan.settings,
-            folder=self.folder,
-            adapters=self.get_active_adapters(),
-            media={name: getattr(inputs.media, name) for name in INPUTS},
-        )
-
-    def _plan_run(self, settings: SamplingSettings, inputs: CallInputs) -> RunPlan:
-        """Check all that a run is given, and settle what can be known beforehand."""
-        check_texts(inputs, self.video_dit.config.text_dim)
-        per_prompt = whole_number("num_videos_per_prompt", inputs.per_prompt, 1, MAX_CLIPS)
-        texts = inputs.prompt, inputs.prompt_embeds
-        plan = self.check_inputs(settings, inputs.media, inputs.noise, *texts, per_prompt, inputs.output_type)
-        check_rest(plan, inputs, CALLBACK_INPUTS)
-        self._check_cache_room(plan)
-        return plan
-
-    def check_inputs(
-        self,
-        settings: SamplingSettings,
-        given: GivenMedia,
-        noise: GivenNoise,
-        prompt: str | Sequence[str] | None,
-        prompt_embeds: torch.Tensor | None,
-        per_prompt: int,
-        output_type: OutputType,
-    ) -> RunPlan:
-        """Settle everything that can be known before the first computation; see `RunPlan`.
-
-        Raises:
-            ConfigError: arguments that contradict each other, or a value outside its range.
-        """
-        return plan_run(
-            settings,
-            self.scheduler,
-            given,
-            noise,
-            prompt=prompt,
-            prompt_embeds=prompt_embeds,
-            per_prompt=per_prompt,
-            output_type=output_type,
-            boundary_ratio=None if self.video_dit_2 is None else self.config.boundary_ratio,
-            num_processes=self.parallel.world_size,
+            snaps=plan.placed.snaps,
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 import torch
 
 from mova.conditioning.frames import NullImage
+from mova.conditioning.holds import HoldMethod, Holds
+from mova.conditioning.spec import ALL, Modality, Placed
 from mova.diffusion.denoise import StepPlan, plan_steps
 from mova.diffusion.guidance import Guidance
 from mova.diffusion.sampler import SamplerName
@@ -36,6 +38,9 @@ class RunPlan:
         num_prompts: texts, or rows of given embeddings.
         per_prompt: clips per prompt.
         output_type: form of the result.
+        placed: where what is given lies, and what of it stays.
+        outputs: modalities that are asked for.
+        hold: how a modality that is given whole is held.
     """
 
     settings: SamplingSettings
@@ -45,6 +50,9 @@ class RunPlan:
     num_prompts: int
     per_prompt: int
     output_type: OutputType
+    placed: Placed = field(default_factory=Placed)
+    outputs: frozenset[Modality] = ALL
+    hold: HoldMethod = "clean"
 
     @property
     def geometry(self) -> ClipGeometry:
@@ -112,18 +120,24 @@ def plan_run(
     check_output_type(output_type)
     if settings.step_cache and num_processes > 1:
         check_together({Technique.STEP_CACHE: settings.step_cache, Technique.BRANCH_PARALLEL: num_processes})
-    given.check(settings.geometry)
+    placed = given.check(settings.geometry)
     noise.check()
     if (prompt is None) == (prompt_embeds is None):
         raise ConfigError("exactly one of prompt and prompt_embeds must be given")
     if per_prompt < 1:
         raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
+    is_clean = {name: given.hold == "clean" and held.is_whole for name, held in placed.held.items()}
+    # Spans that keep all of it are found out here only; a shift that the model recommends says nothing then.
+    recommended: dict[Modality, float | None] = {"video": settings.video_shift, "audio": settings.audio_shift}
+    shifts = {
+        name: None if is_clean[name] and not given.is_clean(name) else shift for name, shift in recommended.items()
+    }
     schedule = scheduler.make_schedule(
         settings.num_inference_steps,
-        video_shift=settings.video_shift,
-        audio_shift=settings.audio_shift,
-        hold_video=given.video is not None,
-        hold_audio=given.audio is not None,
+        video_shift=shifts["video"],
+        audio_shift=shifts["audio"],
+        hold_video=is_clean["video"],
+        hold_audio=is_clean["audio"],
         sigma_lookup=cast("SigmaLookup", settings.sigma_lookup),
     )
     texts = prompt if prompt_embeds is None else prompt_embeds
@@ -138,6 +152,9 @@ def plan_run(
         num_prompts=num_prompts,
         per_prompt=per_prompt,
         output_type=output_type,
+        placed=placed,
+        outputs=frozenset(given.outputs),
+        hold=given.hold,
     )
 
 
@@ -151,6 +168,8 @@ class Start:
         given_frames: (B, 3, F, H, W) of a video that audio is made for; the result shows it untouched.
         given_audio: (B, 1, S) of audio that a video is made for.
         seeds: of the noise; None where the caller gave it.
+        holds: what of the latents is known and stays.
+        kept_frames, kept_audio: as `given_frames` and `given_audio`, of media of which parts stay.
     """
 
     latents: LatentPair
@@ -158,6 +177,9 @@ class Start:
     given_frames: torch.Tensor | None
     given_audio: torch.Tensor | None
     seeds: Seeds | None
+    holds: Holds | None = None
+    kept_frames: torch.Tensor | None = None
+    kept_audio: torch.Tensor | None = None
 
 
 def guidance_of(settings: SamplingSettings) -> Guidance:

@@ -1,75 +1,79 @@
+"""What a call is given besides texts: where it lies in the clip, what of it stays, and its noise."""
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from mova.errors import ConfigError, GeometryError
 from mova.geometry import ClipGeometry, CodecGeometry
-from mova.pipeline.inputs.media import (
-    draw_batch,
-    draw_from_generator,
-    expand_batch,
-    image_tensor,
-    video_tensor,
-    waveform_tensor,
-)
+from mova.pipeline.inputs.media import GivenMedia, draw_batch, draw_from_generator, expand_batch
+from mova.types import LatentPair
 
-GEOMETRY = ClipGeometry(32, 48, 5, 24.0, CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=4))
+GEOMETRY = ClipGeometry(32, 48, 9, 24.0, CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=4))
 
 
-def picture(height=32, width=48, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def picture(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (32, 48, 3), dtype=np.uint8)
 
 
-def test_pictures_of_the_right_size_keep_every_pixel():
-    pixels = picture()
-    expected = torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
-    for image in (pixels, Image.fromarray(pixels), expected, expected[None]):
-        torch.testing.assert_close(image_tensor(image, GEOMETRY), expected[None])
-    assert image_tensor([pixels, Image.fromarray(pixels)], GEOMETRY).shape == (2, 3, 32, 48)
+def test_first_and_last_frame_are_keyframes_at_the_ends():
+    one, other = picture(1), picture(2)
+    ends = GivenMedia(image=one, last_image=other)
+    same = GivenMedia(keyframes={0: one, 8: other})
+    for media in (ends, same):
+        images = media.known_images(GEOMETRY)
+        assert sorted(images) == [0, 8]
+    by_time = GivenMedia(image=one, keyframes={0.2: other})
+    placed = by_time.check(GEOMETRY)
+    assert placed.keyframes == (0, 4)
+    assert [str(snap) for snap in placed.snaps] == ["keyframe: 0.200 s became 0.167 s"]
 
 
-def test_other_pictures_are_scaled_and_cut_never_squeezed():
-    wide = np.zeros((64, 256, 3), dtype=np.uint8)
-    wide[:, :80] = 255
-    wide[:, -80:] = 255
-    fitted = image_tensor(wide, GEOMETRY)
-    assert fitted.shape == (1, 3, 32, 48)
-    assert (fitted < -0.9).float().mean() > 0.9, "the white edges lie outside the kept middle"
-    grey = Image.fromarray(np.full((10, 10), 255, np.uint8))
-    assert image_tensor(grey, GEOMETRY).min() == 1
-
-
-def test_films_and_sounds_are_cut_to_the_clip():
-    film = np.stack([picture(64, 96, seed) for seed in range(7)])
-    assert video_tensor(film, GEOMETRY).shape == (1, 3, 5, 32, 48)
-    tensor = torch.zeros(2, 3, 6, 32, 48)
-    assert video_tensor(tensor, GEOMETRY).shape == (2, 3, 5, 32, 48)
-    sound = np.linspace(-1, 1, 4000, dtype=np.float32)
-    for audio in (sound, sound[None], sound[None, None], torch.from_numpy(sound)):
-        cut = waveform_tensor(audio, GEOMETRY)
-        assert cut.shape == (1, 1, GEOMETRY.num_samples)
-        assert np.array_equal(cut[0, 0].numpy(), sound[:3333])
+def test_what_need_not_be_there_is_filled_and_what_stays_is_the_callers_own():
+    film, sound = np.stack([picture(seed) for seed in range(5)]), np.linspace(-0.5, 0.5, 3500)
+    media = GivenMedia(video=film, audio=sound, keep_video=[(0, 5 / 24)], keep_audio=[(0.0, 0.2)])
+    placed = media.check(GEOMETRY)
+    assert placed.video.latents == ((0, 2),)
+    assert placed.video.media == ((0, 5),)
+    assert placed.audio.latents == ((0, 10),)
+    assert placed.audio.media == ((0, 3200),)
+    video = media.known_video(GEOMETRY)
+    assert video.shape == (1, 3, 9, 32, 48)
+    assert torch.equal(video[0, :, 7], video[0, :, 4])
+    assert media.known_audio(GEOMETRY)[0, 0, 3500:].abs().max() == 0
 
 
 @pytest.mark.parametrize(
-    ("function", "value", "text"),
+    ("given", "text"),
     [
-        (image_tensor, picture().astype(np.float32), r"must lie in \[0, 1\] and hold finite numbers, got 0 to 255"),
-        (image_tensor, "photo.png", "got str"),
-        (image_tensor, torch.zeros(3, 32, 32), r"image must be \(\.\.\., 3, 32, 48\) where it is a floating"),
-        (video_tensor, np.zeros((4, 32, 48, 3), np.uint8), "video must be"),
-        (video_tensor, np.zeros((5, 32, 48, 3), int), r"video must be uint8, uint16 or .* got \(5, 32, 48, 3\) int64"),
-        (video_tensor, torch.zeros(1, 3, 5, 32, 32), "video must be"),
-        (waveform_tensor, np.zeros((2, 4000)), r"audio must be \(S,\), \(1, S\) or \(B, 1, S\), got \(2, 4000\)"),
-        (waveform_tensor, np.zeros(3000), "audio must last 3333 samples at 16000 Hz, got 3000"),
+        ({"keyframes": {"1": picture()}}, "keyframes must be images by frame"),
+        ({"keyframes": {True: picture()}}, "keyframes must be images by frame"),
+        (
+            {"image": picture(), "keyframes": {0: picture()}},
+            "frame 0 is given as image or last_image and as a keyframe",
+        ),
+        ({"image": picture(), "keyframes": {0.01: picture()}}, "keyframes must lie on latent frames of their own"),
+        ({"keep_video": [(0, 0.2)]}, "keep_video is for video that is given"),
+        (
+            {"video": np.zeros((9, 32, 48, 3), np.uint8), "keep_video": [1, 2]},
+            r"keep_video must be a list of \(start, end\)",
+        ),
+        ({"fit": "shrink"}, "fit must be one of crop, pad, stretch"),
+        ({"hold": "fast"}, "hold must be one of clean, renoise"),
+        ({"outputs": frozenset()}, "outputs must be one or both of video, audio"),
+        (
+            {"video": np.zeros((3, 32, 48, 3), np.uint8), "keep_video": [(0, 5 / 24)]},
+            "video must be 5 frames or longer",
+        ),
+        (
+            {"known_latents": LatentPair(torch.zeros(1, 16, 4, 4, 6), torch.zeros(1, 4, 19)), "keep_audio": ()},
+            "known video latents must be",
+        ),
     ],
 )
-def test_other_forms_are_errors(function, value, text):
-    with pytest.raises(GeometryError, match=text):
-        function(value, GEOMETRY)
-    with pytest.raises(ConfigError, match="empty list"):
-        image_tensor([], GEOMETRY)
+def test_media_that_contradict_themselves_are_refused(given, text):
+    with pytest.raises((ConfigError, GeometryError), match=text):
+        GivenMedia(**given).check(GEOMETRY)
 
 
 def test_rows_are_expanded_prompt_by_prompt():
@@ -87,8 +91,8 @@ def test_noise_of_a_sample_does_not_depend_on_its_batch():
         alone = draw_batch(GEOMETRY, (seed,))
         assert torch.equal(batch.video[row], alone.video[0])
         assert torch.equal(batch.audio[row], alone.audio[0])
-    assert batch.video.shape == (3, 16, 2, 4, 6)
-    assert batch.audio.shape == (3, 4, 11)
+    assert batch.video.shape == (3, 16, 3, 4, 6)
+    assert batch.audio.shape == (3, 4, 19)
 
 
 def test_generators_are_one_or_one_per_clip():

@@ -5,7 +5,8 @@ from PIL import Image
 
 from mova.errors import ConfigError, GeometryError
 from mova.geometry import ClipGeometry, CodecGeometry
-from mova.pipeline.inputs.media import GivenMedia, image_tensor, video_tensor, waveform_tensor
+from mova.pipeline.inputs.conversion import image_tensor, video_tensor, waveform_tensor
+from mova.pipeline.inputs.media import GivenMedia
 from mova.pipeline.output import format_audio, format_frames
 
 GEOMETRY = ClipGeometry(32, 48, 5, 24.0, CodecGeometry(sample_rate=16_000, hop_length=320, audio_channels=4))

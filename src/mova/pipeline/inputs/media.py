@@ -1,80 +1,195 @@
-"""Images, videos and audio as callers have them, to the tensors of the pipeline."""
+"""What a call is given besides texts: images, videos and audio with what of them stays, and noise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
-from mova.conditioning.spec import check_tasks
+from mova.checks import check_choice
+from mova.conditioning.holds import HOLD_METHODS, HoldMethod
+from mova.conditioning.spec import ALL, Conditions, Modality, Moment, Placed, Span
 from mova.diffusion.noise import draw_latents
 from mova.errors import ConfigError, GeometryError
+from mova.files.json_file import shorten
 from mova.geometry import ClipGeometry
-from mova.pipeline.inputs.pixels import array_to_float, audio_to_float, describe, pil_to_float, tensor_to_float
+from mova.media.frames import FITS, Fit
+from mova.pipeline.call_record import fingerprint
+from mova.pipeline.inputs.conversion import (
+    AudioInput,
+    ImageInput,
+    VideoInput,
+    image_tensor,
+    video_tensor,
+    waveform_tensor,
+)
 from mova.settings.seeds import Seeds, WholeNumbers, check_index, is_sequence, sample_seeds
 from mova.types import LatentPair
-
-ImageInput = Image.Image | np.ndarray | torch.Tensor
-# A list holds frames, or videos; see `video_tensor`.
-VideoInput = np.ndarray | torch.Tensor | Sequence[Any]
-AudioInput = np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class GivenMedia:
-    """Images, video and audio of a call, as the caller has them; see `image_tensor` and its neighbours."""
+    """Images, video and audio of a call, as the caller has them, what of them stays, and what is asked for.
+
+    Attributes:
+        image, last_image: first and last frame, see `image_tensor`.
+        video: see `video_tensor`; it begins with the clip.
+        audio: see `waveform_tensor`; likewise.
+        keyframes: further images by the moment at which they stand, see `mova.conditioning.spec.Moment`.
+        keep_video, keep_audio: spans in seconds that stay; None keeps all of what is given, an empty one nothing. Of a
+            video or an audio that is kept in spans nothing behind the last one need be there.
+        outputs: modalities that are asked for.
+        fit: what is done with media of another shape or length, one of `FITS`: "crop" cuts what sticks out and refuses
+            what is too short; "pad" puts black bars round frames, and holds the last frame and adds silence where media
+            are too short; "stretch" scales each direction of frames by itself, and is "crop" in time.
+        hold: how a modality that is given whole is held, see `Holds`.
+        known_latents: clean latents of the whole clip in place of encoded ones, for both modalities; what `keep_video`
+            and `keep_audio` name of them stays. Frames and samples of the result are then decoded, unless `video` or
+            `audio` gives them.
+    """
 
     image: ImageInput | Sequence[ImageInput] | None = None
     last_image: ImageInput | Sequence[ImageInput] | None = None
     video: VideoInput | None = None
     audio: AudioInput | None = None
+    keyframes: Mapping[Moment, ImageInput | Sequence[ImageInput]] = field(default_factory=dict)
+    keep_video: Sequence[Span] | None = None
+    keep_audio: Sequence[Span] | None = None
+    outputs: frozenset[Modality] = ALL
+    fit: Fit = "crop"
+    hold: HoldMethod = "clean"
+    known_latents: LatentPair | None = None
     _ready: dict[tuple[str, ClipGeometry], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
-    def check(self, geometry: ClipGeometry) -> None:
+    @property
+    def images(self) -> dict[Moment, ImageInput | Sequence[ImageInput]]:
+        """All images by their moments; first and last frame are frames 0 and -1."""
+        own = {0: self.image, -1: self.last_image}
+        found: dict[Moment, Any] = {moment: image for moment, image in own.items() if image is not None}
+        for moment, image in self.keyframes.items():
+            if moment in found:
+                raise ConfigError(f"frame {moment} is given as image or last_image and as a keyframe; give one of them")
+            found[moment] = image
+        return found
+
+    def conditions(self) -> Conditions:
+        """Return what is given, in the words of `mova.conditioning.spec`."""
+        has_latents = self.known_latents is not None
+        return Conditions(
+            keyframes=tuple(self.images),
+            has_video=self.video is not None or has_latents,
+            has_audio=self.audio is not None or has_latents,
+            keep_video=_spans("keep_video", self.keep_video),
+            keep_audio=_spans("keep_audio", self.keep_audio),
+            outputs=frozenset(self.outputs),
+        )
+
+    def is_clean(self, name: Modality) -> bool:
+        """Say whether a modality is given whole and held at noise level 0, so that no shift applies to it."""
+        is_given, kept = (self.video, self.keep_video) if name == "video" else (self.audio, self.keep_audio)
+        return (is_given is not None or self.known_latents is not None) and kept is None and self.hold == "clean"
+
+    def placed(self, geometry: ClipGeometry) -> Placed:
+        """Return where all of it lies in a clip; errors as of `Conditions.place`."""
+        return self.conditions().place(geometry)
+
+    def check(self, geometry: ClipGeometry) -> Placed:
         """Refuse what contradicts itself or cannot be used for a clip of this geometry, before anything is computed.
 
+        Returns:
+            Where all of it lies in the clip.
+
         Raises:
-            ConfigError, GeometryError, ReadError: see `image_tensor`, `video_tensor` and `waveform_tensor`.
+            ConfigError, GeometryError, ReadError: see `Conditions.place`, `image_tensor`, `video_tensor` and
+                `waveform_tensor`.
         """
-        check_tasks(
-            has_image=self.image is not None or self.last_image is not None,
-            has_video=self.video is not None,
-            has_audio=self.audio is not None,
-        )
+        check_choice("fit", self.fit, FITS)
+        check_choice("hold", self.hold, HOLD_METHODS)
+        for moment in self.keyframes:
+            if isinstance(moment, bool) or not isinstance(moment, int | float):
+                raise ConfigError(f"keyframes must be images by frame (int) or seconds (float), got {shorten(moment)}")
+        placed = self.placed(geometry)
         self.known_images(geometry)
         self.known_video(geometry)
         self.known_audio(geometry)
+        if self.known_latents is not None:
+            check_known(self.known_latents, geometry)
+        return placed
+
+    def record(self, geometry: ClipGeometry) -> dict[str, object]:
+        """Return what a clip says of them beside `INPUTS`, as JSON values; only what is not as usual."""
+        placed = self.placed(geometry)
+        found = self.conditions().record(geometry)
+        others = [
+            {"frame": frame, "sha256": fingerprint(image)}
+            for frame, (moment, image) in zip(placed.keyframes, self.images.items(), strict=True)
+            if moment in self.keyframes
+        ]
+        own = {"keyframes": others, "fit": "" if self.fit == "crop" else self.fit}
+        own["hold"] = "" if self.hold == "clean" else self.hold
+        if self.known_latents is not None:
+            own["known_latents"] = fingerprint([self.known_latents.video, self.known_latents.audio])
+        return found | {name: value for name, value in own.items() if value}
 
     def known_images(self, geometry: ClipGeometry) -> dict[int, torch.Tensor]:
-        """Return the images (B, 3, H, W) by the frame that they fix (-1 is the last)."""
-        found = {
-            0: self._once("image", image_tensor, geometry),
-            -1: self._once("last_image", image_tensor, geometry),
-        }
-        return {index: image for index, image in found.items() if image is not None}
+        """Return the images (B, 3, H, W) by the frame that they fix."""
+        found = {}
+        for frame, (moment, image) in zip(self.placed(geometry).keyframes, self.images.items(), strict=True):
+            key = (f"image {moment!r}", geometry)
+            if key not in self._ready:
+                self._ready[key] = image_tensor(image, geometry, self.fit)
+            found[frame] = self._ready[key]
+        return found
 
     def known_video(self, geometry: ClipGeometry, device: torch.device | str = "cpu") -> torch.Tensor | None:
-        """Return the video (B, 3, F, H, W)."""
-        video = self._once("video", video_tensor, geometry)
-        return None if video is None else video.to(device)
+        """Return the video (B, 3, F, H, W); behind what stays of it in spans its last frame is repeated."""
+        if self.video is None:
+            return None
+        key = ("video", geometry)
+        if key not in self._ready:
+            needed = self.placed(geometry).video.end
+            self._ready[key] = video_tensor(self.video, geometry, self.fit, needed=needed)
+        return self._ready[key].to(device)
 
     def known_audio(self, geometry: ClipGeometry, device: torch.device | str = "cpu") -> torch.Tensor | None:
-        """Return the audio (B, 1, S)."""
-        audio = self._once("audio", waveform_tensor, geometry)
-        return None if audio is None else audio.to(device)
-
-    def _once(self, name: str, convert: Callable[..., torch.Tensor], geometry: ClipGeometry) -> torch.Tensor | None:
-        """Convert what was given, once for all who ask."""
-        value = getattr(self, name)
-        if value is None:
+        """Return the audio (B, 1, S); behind what stays of it in spans there is silence where nothing is given."""
+        if self.audio is None:
             return None
-        if (name, geometry) not in self._ready:
-            self._ready[name, geometry] = convert(value, geometry)
-        return self._ready[name, geometry]
+        key = ("audio", geometry)
+        if key not in self._ready:
+            needed = self.placed(geometry).audio.end
+            self._ready[key] = waveform_tensor(self.audio, geometry, self.fit, needed=needed)
+        return self._ready[key].to(device)
+
+
+def _spans(name: str, spans: object) -> tuple[Span, ...] | None:
+    """Return spans as tuples of floats.
+
+    Raises:
+        ConfigError: something that is no list of pairs of numbers.
+    """
+    if spans is None:
+        return None
+    try:
+        return tuple((float(start), float(end)) for start, end in spans)  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} must be a list of (start, end) in seconds, got {shorten(spans)}") from error
+
+
+def check_known(latents: LatentPair, geometry: ClipGeometry) -> None:
+    """Refuse known latents of another clip.
+
+    Raises:
+        GeometryError: with the shape that they must have.
+    """
+    wanted = geometry.video_latent_shape, geometry.audio_latent_shape
+    for name, own, shape in zip(("video", "audio"), (latents.video, latents.audio), wanted, strict=True):
+        if tuple(own.shape[1:]) != shape:
+            raise GeometryError(
+                f"known {name} latents must be (B, {str(shape)[1:]} for this clip, got {tuple(own.shape)}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,134 +231,6 @@ class GivenNoise:
             else check_latents(audio, (batch_size, *geometry.audio_latent_shape), "audio_latents")
         )
         return LatentPair(video=video, audio=audio), seeds
-
-
-def image_tensor(image: ImageInput | Sequence[ImageInput], geometry: ClipGeometry) -> torch.Tensor:
-    """Bring images to the size of the clip; ranges follow from the type (`mova.pipeline.inputs.pixels`).
-
-    Args:
-        image: a PIL image; an array (H, W, 3), (H, W, 4), (H, W) or (B, H, W, 3); a tensor (3, H, W) or (B, 3, H, W);
-            or a list of them. Images of another size are scaled and cut at the edges; floating-point tensors must fit.
-        geometry: of the clip.
-
-    Returns:
-        (B, 3, H, W) in [-1, 1], float32.
-
-    Raises:
-        ConfigError: an empty list.
-        GeometryError: an array or tensor of another form, type, range or size.
-    """
-    size = (geometry.height, geometry.width)
-    if isinstance(image, (list, tuple)):
-        if not image:
-            raise ConfigError("image must be one image or a list of them, got an empty list")
-        return torch.cat([image_tensor(part, geometry) for part in image])
-    if isinstance(image, Image.Image):
-        return pil_to_float(image, size, "image").movedim(1, 0)
-    if isinstance(image, torch.Tensor):
-        pixels = image.unsqueeze(0) if image.ndim == 3 else image
-        if pixels.ndim != 4 or pixels.shape[1] != 3:
-            wanted = f"(B, 3, {geometry.height}, {geometry.width})"
-            raise GeometryError(f"an image tensor must be {wanted} in [-1, 1], got {describe(image)}")
-        return tensor_to_float(pixels, size, "image").movedim(1, 0)
-    if isinstance(image, np.ndarray):
-        grey = np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
-        images = grey[None] if grey.ndim == 3 else grey
-        if images.ndim == 4 and images.shape[-1] in (3, 4) and images.size:
-            return array_to_float(images, size, "image").movedim(1, 0)
-    raise GeometryError(f"an image must be a PIL image, a tensor or (H, W, 3) uint8, got {describe(image)}")
-
-
-def video_tensor(video: VideoInput, geometry: ClipGeometry) -> torch.Tensor:
-    """Bring videos to the size of the clip; ranges follow from the type (`mova.pipeline.inputs.pixels`).
-
-    Args:
-        video: a list of frames (PIL images, arrays or tensors, as in `image_tensor`); an array (F, H, W, 3) or
-            (B, F, H, W, 3); a tensor (F, 3, H, W), (B, F, 3, H, W), (3, F, H, W) or (B, 3, F, H, W); or a list of
-            such videos. What the pipeline returns as `frames`, or one clip of it, is one of these.
-        geometry: of the clip; frames after its end are left out.
-
-    Returns:
-        (B, 3, F, H, W) in [-1, 1], float32.
-
-    Raises:
-        GeometryError: another form, type, range or size, or fewer frames than the clip has.
-    """
-    if isinstance(video, (list, tuple)):
-        if not video:
-            raise GeometryError("video must hold at least one frame, got an empty list")
-        if not _is_frame(video[0]):
-            return torch.cat([video_tensor(part, geometry) for part in video])
-        _check_length(len(video), geometry, video)
-        return _frames_tensor(video[: geometry.num_frames], geometry)[None]
-    clips: np.ndarray | torch.Tensor
-    if isinstance(video, np.ndarray) and video.ndim in (4, 5) and video.shape[-1] in (3, 4):
-        clips = video[None] if video.ndim == 4 else video
-    elif isinstance(video, torch.Tensor) and video.ndim in (4, 5):
-        clips = _frames_first(video)
-    else:
-        raise GeometryError(
-            f"video must be (B, F, H, W, 3), (B, 3, F, H, W) or a list of frames, got {describe(video)}"
-        )
-    _check_length(clips.shape[1], geometry, video)
-    size, count = (geometry.height, geometry.width), geometry.num_frames
-    if isinstance(clips, torch.Tensor):
-        # Together, since the range of floating point is decided for all of them.
-        joined = tensor_to_float(clips[:, :count].flatten(0, 1), size, "video")
-        return joined.reshape(3, len(clips), count, *size).movedim(1, 0)
-    return torch.stack([array_to_float(clip[:count], size, "video") for clip in clips])
-
-
-def waveform_tensor(audio: AudioInput, geometry: ClipGeometry) -> torch.Tensor:
-    """Bring audio to the length of the clip; ranges follow from the type (`mova.pipeline.inputs.pixels`).
-
-    Args:
-        audio: (S,), (1, S) or (B, 1, S) at the model's sample rate; int16, int32, uint8, or in [-1, 1].
-        geometry: of the clip; samples after its end are left out.
-
-    Returns:
-        (B, 1, S) float32.
-
-    Raises:
-        GeometryError: another form, type or range, or fewer samples than the clip lasts.
-    """
-    waveform = audio_to_float(audio)
-    waveform = waveform.reshape(1, 1, -1) if waveform.ndim == 1 or waveform.shape[:-1] == (1,) else waveform
-    if waveform.ndim != 3 or waveform.shape[1] != 1:
-        raise GeometryError(f"audio must be (S,), (1, S) or (B, 1, S), got {describe(audio)}")
-    if waveform.shape[-1] < geometry.num_samples:
-        rate, needed = geometry.codec.sample_rate, geometry.num_samples
-        raise GeometryError(f"audio must last {needed} samples at {rate} Hz, got {waveform.shape[-1]}")
-    return waveform[..., : geometry.num_samples]
-
-
-def _is_frame(value: Any) -> bool:
-    return isinstance(value, Image.Image) or (isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim in (2, 3))
-
-
-def _frames_tensor(frames: Sequence[Any], geometry: ClipGeometry) -> torch.Tensor:
-    """Join single frames to (3, F, H, W)."""
-    if all(isinstance(frame, torch.Tensor) for frame in frames) and len({frame.shape for frame in frames}) == 1:
-        return video_tensor(torch.stack(list(frames)), geometry)[0]
-    return torch.cat([image_tensor(frame, geometry) for frame in frames]).movedim(1, 0)
-
-
-def _frames_first(video: torch.Tensor) -> torch.Tensor:
-    """Return a tensor of any admitted layout as (B, F, 3, H, W)."""
-    clips = video[None] if video.ndim == 4 else video
-    # Where both fit: a batch is in the model's own layout, a single clip in the pipeline's.
-    for channel_axis in (1, 2) if video.ndim == 5 else (2, 1):
-        if clips.shape[channel_axis] == 3:
-            return clips.movedim(2, 1) if channel_axis == 1 else clips
-    if clips.shape[-1] == 3 and clips.dtype == torch.uint8:
-        return clips.movedim(-1, 2)
-    raise GeometryError(f"video must be (B, 3, F, H, W) or (B, F, 3, H, W) as a tensor, got {describe(video)}")
-
-
-def _check_length(num_frames: int, geometry: ClipGeometry, video: Any) -> None:
-    if num_frames < geometry.num_frames:
-        got = f"a list of {num_frames}" if isinstance(video, (list, tuple)) else describe(video)
-        raise GeometryError(f"video must be {geometry.num_frames} frames or longer, got {got}")
 
 
 def expand_batch(value: torch.Tensor, num_prompts: int, per_prompt: int, name: str) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from mova.errors import GeometryError
-from mova.media.frames import cover, frames_to_float
+from mova.media.frames import Fit, fit_image, frames_to_float
 from mova.media.images import image_to_rgb, over_white
 
 # Rounding of a decoder's tanh and of halves; `mova.media.write` allows as much.
@@ -33,14 +33,15 @@ def describe(value: object) -> str:
     return type(value).__name__ if shape is None else f"{tuple(shape)} {getattr(value, 'dtype', '')}".strip()
 
 
-def array_to_float(array: np.ndarray, size: tuple[int, int], name: str) -> torch.Tensor:
+def array_to_float(array: np.ndarray, size: tuple[int, int], name: str, fit: Fit = "crop") -> torch.Tensor:
     """Bring frames in an array to the size and range of the models.
 
     Args:
         array: (F, H, W, 3) or, with transparency that is laid over white, (F, H, W, 4); uint8, uint16, or floating
             point in [0, 1].
-        size: (height, width) of the result; frames of another size are scaled and cut at the edges.
+        size: (height, width) of the result.
         name: of the argument, for errors.
+        fit: what is done with frames of another size, see `frames.fit_image`.
 
     Returns:
         (3, F, height, width) float32 in [-1, 1].
@@ -62,17 +63,18 @@ def array_to_float(array: np.ndarray, size: tuple[int, int], name: str) -> torch
         raise GeometryError(f"{name} must be uint8, uint16 or floating point in [0, 1], got {describe(array)}")
     if pixels.shape[-1] == 4:
         pixels = over_white(pixels)
-    return torch.from_numpy(frames_to_float(np.stack([cover(frame, size) for frame in pixels])))
+    return torch.from_numpy(frames_to_float(np.stack([fit_image(frame, size, fit) for frame in pixels])))
 
 
-def tensor_to_float(tensor: torch.Tensor, size: tuple[int, int], name: str) -> torch.Tensor:
+def tensor_to_float(tensor: torch.Tensor, size: tuple[int, int], name: str, fit: Fit = "crop") -> torch.Tensor:
     """Bring frames in a tensor to the size and range of the models.
 
     Args:
-        tensor: (F, 3, H, W): uint8, which is scaled and cut to `size`, or floating point of that size, in [-1, 1]
-            where any value is negative, else in [0, 1].
+        tensor: (F, 3, H, W): uint8, which is scaled to `size`, or floating point of that size, in [-1, 1] where any
+            value is negative, else in [0, 1].
         size: (height, width) of the result.
         name: of the argument, for errors.
+        fit: what is done with uint8 of another size, see `frames.fit_image`.
 
     Returns:
         (3, F, height, width) float32 in [-1, 1].
@@ -81,7 +83,7 @@ def tensor_to_float(tensor: torch.Tensor, size: tuple[int, int], name: str) -> t
         GeometryError: another type or size, or values outside their range.
     """
     if tensor.dtype == torch.uint8:
-        return array_to_float(tensor.movedim(1, -1).cpu().numpy(), size, name)
+        return array_to_float(tensor.movedim(1, -1).cpu().numpy(), size, name, fit)
     if tensor.dtype not in _TENSOR_TYPES:
         raise GeometryError(f"{name} must be a tensor of uint8 or floating point, got {describe(tensor)}")
     if tuple(tensor.shape[2:]) != size:
@@ -95,13 +97,13 @@ def tensor_to_float(tensor: torch.Tensor, size: tuple[int, int], name: str) -> t
     return pixels.clamp(-1.0, 1.0).movedim(1, 0)
 
 
-def pil_to_float(image: Image.Image, size: tuple[int, int], name: str) -> torch.Tensor:
+def pil_to_float(image: Image.Image, size: tuple[int, int], name: str, fit: Fit = "crop") -> torch.Tensor:
     """Bring a PIL image to the size and range of the models: (3, 1, height, width) float32 in [-1, 1].
 
     Raises:
         ReadError: too large or damaged.
     """
-    return array_to_float(image_to_rgb(image, f"the {name} given")[None], size, name)
+    return array_to_float(image_to_rgb(image, f"the {name} given")[None], size, name, fit)
 
 
 def audio_to_float(audio: object) -> torch.Tensor:

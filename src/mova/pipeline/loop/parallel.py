@@ -70,7 +70,8 @@ class Spread:
         def prepared() -> Prepared:
             text, start = make()
             own.append((text, start))
-            return _moved((text, replace(start, given_frames=None, given_audio=None)), torch.device("cpu"))
+            bare = replace(start, given_frames=None, given_audio=None, kept_frames=None, kept_audio=None)
+            return _moved((text, bare), torch.device("cpu"))
 
         sent = self.parallel.broadcast(prepared)
         return own[0] if own else _moved(sent, device)
@@ -227,5 +228,6 @@ def _moved(prepared: Prepared, device: torch.device) -> Prepared:
             start,
             latents=LatentPair(start.latents.video.to(device), start.latents.audio.to(device)),
             condition=start.condition.to(device),
+            holds=None if start.holds is None else start.holds.to(device),
         ),
     )
