@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mova.conditioning.spec import check_tasks
 from mova.generate.enhance.offline import enhance_offline
 from mova.geometry import ClipGeometry
 from mova.serve.page.words_server import CODES, SENTENCES, TERMS
@@ -101,5 +102,9 @@ def test_common_errors_are_known():
     for sizes in ((128, 100, 49), (128, 9999, 49), (128, 128, 48), (128, 128, 99_999)):
         with pytest.raises(MovaError) as error:
             ClipGeometry(*sizes)
+        found.append(str(error.value))
+    for given in ((True, True, False), (False, True, True)):
+        with pytest.raises(MovaError) as error:
+            check_tasks(**dict(zip(("has_image", "has_video", "has_audio"), given, strict=True)))
         found.append(str(error.value))
     assert [text for text in found if not is_known(text)] == []

@@ -77,10 +77,10 @@ SENTENCES: Final = (
     ("prompt must hold text{}", "提示词不能为空。"),
     # Media.
     (
-        "video and audio are both given, so nothing is left to generate; give one of them",
+        "video and audio are both given, so nothing is left to generate{}",
         "视频和声音不能同时提供：请只保留一个。",
     ),
-    ("video already holds the frames; leave out image and last_image", "已提供视频，请移除首帧和末帧图像。"),
+    ("video already holds the frames{}", "已提供视频，请移除首帧和末帧图像。"),
     (
         "audio must last as long as the clip ({} frames, {need} s){}, got {} of {have} s",
         "声音太短：需要 {need} 秒，只有 {have} 秒。",
