@@ -40,6 +40,7 @@ FLAGS = [
     "--seed",
     "--steps",
     "--guidance-scale",
+    "--retries",
     "--speed",
     "--modality-scale",
     "--audio-guidance-scale",

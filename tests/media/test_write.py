@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ from mova.errors import MuxError, ReadError
 from mova.geometry import num_samples
 from mova.media.probe import probe
 from mova.media.read import read_clip
-from mova.media.write import _check_complete, check_writable, read_metadata, write_clip
+from mova.media.write import check_complete, check_writable, read_metadata, write_clip
 from mova.types import Clip
 
 # The interpreter of this test must find the package in a child process too.
@@ -86,10 +87,10 @@ def test_both_streams_declare_the_length_of_the_clip(films, tmp_path, frame_rate
 def test_a_file_that_lost_its_end_does_not_pass_for_complete(tmp_path):
     path = tmp_path / "clip.mp4"
     write_clip(path, clip(num_frames=25))
-    _check_complete(path, clip(num_frames=25))
+    check_complete(path, 25, Fraction(16_666, 16_000))
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(OSError, match=r"only .* reached the file"):
-        _check_complete(path, clip(num_frames=25))
+        check_complete(path, 25, Fraction(16_666, 16_000))
 
 
 def test_same_clip_gives_same_bytes(tmp_path):

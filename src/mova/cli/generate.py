@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mova.cli.options import CompileOption
+from mova.cli.options import CompileOption, RetriesOption
 from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def generate(
     null_image: Annotated[
         str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
     ] = None,
+    retries: RetriesOption = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frame rate in frames per second.")] = None,
@@ -173,6 +174,7 @@ def generate(
         seed=seed,
         index=index,
         start_s=start,
+        retries=retries,
         files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
         settings=GivenSettings(
             height=height,

@@ -17,3 +17,9 @@ CompileOption = Annotated[
 PrecisionOption = Annotated[
     str, typer.Option(help="Precision: auto, float32 or bfloat16; auto is bfloat16 where that holds.")
 ]
+RetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How often a clip that came out flat, frozen or not finite is made again with another seed (default 2)."
+    ),
+]

@@ -13,7 +13,7 @@ import torch
 
 from mova.codecs.video_beginnings import Beginning
 from mova.codecs.video_repeats import encode_parts
-from mova.errors import GeometryError
+from mova.errors import ConfigError, GeometryError
 from mova.geometry import nearest_multiples
 
 if TYPE_CHECKING:
@@ -80,6 +80,60 @@ def encode_posterior(
     return mean, log_variance.clamp(-30.0, 20.0)
 
 
+class DecoderCache:
+    """What the decoder keeps of the frames before, for the piece that follows.
+
+    Args:
+        vae: the autoencoder.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self._vae = vae
+        self.frames: list[torch.Tensor | None] = [None] * _num_convolutions(vae, "decoder")
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the first latent frame of the video has been decoded."""
+        return any(one is not None for one in self.frames)
+
+    def copy(self) -> DecoderCache:
+        """Return the same place in the same video, from which another piece can follow."""
+        other = DecoderCache(self._vae)
+        # Layers put new tensors into the list, and never write into those that lie there.
+        other.frames[:] = self.frames
+        return other
+
+
+def check_streams(vae: AutoencoderKLWan) -> None:
+    """Refuse an autoencoder that cannot decode piece by piece.
+
+    Raises:
+        ConfigError: tiling, slicing or hooks of its own, which begin anew with every piece.
+    """
+    if needs_own_methods(vae):
+        raise ConfigError(
+            "a long clip is decoded piece by piece, got a video autoencoder with tiling, slicing or hooks of its own; "
+            "disable them (memory=phases needs less memory as well)"
+        )
+
+
+def decode_part(vae: AutoencoderKLWan, latents: torch.Tensor, cache: DecoderCache) -> torch.Tensor:
+    """Decode the next normalised latent frames of one video.
+
+    Args:
+        vae: the autoencoder, one that `check_streams` accepts.
+        latents: (B, C, n, h, w) normalised.
+        cache: of this video; filled.
+
+    Returns:
+        (B, 3, f, H, W) in [-1, 1], float32: the temporal stride times n frames, but one for the video's first latent.
+    """
+    hidden = vae.post_quant_conv(denormalise_latents(vae, latents).to(decoder_dtype(vae)))
+    return (
+        _from_patches(torch.cat(_decode_hidden(vae, hidden, cache), dim=2), vae.config.patch_size).float().clamp(-1, 1)
+    )
+
+
 def decode_unclamped(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
     """Decode latents (B, C, T, h, w), not normalised, to (B, 3, F, H, W) float32 that may leave [-1, 1].
 
@@ -89,13 +143,20 @@ def decode_unclamped(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tens
     if needs_own_methods(vae):
         decoded: torch.Tensor = vae.decode(latents, return_dict=False)[0]
         return decoded.float()
-    chunk = _latent_frames_per_chunk(vae, latents, vae.config.scale_factor_spatial)
-    hidden = vae.post_quant_conv(latents)
-    cache: list[torch.Tensor | None] = [None] * _num_convolutions(vae, "decoder")
-    parts = [vae.decoder(hidden[:, :, :1], feat_cache=cache, feat_idx=[0], first_chunk=True)]
-    if hidden.shape[2] > 1:
-        parts += [vae.decoder(part, feat_cache=cache, feat_idx=[0]) for part in hidden[:, :, 1:].split(chunk, dim=2)]
+    parts = _decode_hidden(vae, vae.post_quant_conv(latents), DecoderCache(vae))
     return _from_patches(torch.cat(parts, dim=2), vae.config.patch_size).float()
+
+
+def _decode_hidden(vae: AutoencoderKLWan, hidden: torch.Tensor, cache: DecoderCache) -> list[torch.Tensor]:
+    """Decode what `post_quant_conv` gives, in chunks; the first latent frame of a video goes alone."""
+    chunk = _latent_frames_per_chunk(vae, hidden, vae.config.scale_factor_spatial)
+    parts: list[torch.Tensor] = []
+    if not cache.is_begun:
+        parts.append(vae.decoder(hidden[:, :, :1], feat_cache=cache.frames, feat_idx=[0], first_chunk=True))
+        hidden = hidden[:, :, 1:]
+    if hidden.shape[2]:
+        parts += [vae.decoder(part, feat_cache=cache.frames, feat_idx=[0]) for part in hidden.split(chunk, dim=2)]
+    return parts
 
 
 def decoder_dtype(vae: AutoencoderKLWan) -> torch.dtype:

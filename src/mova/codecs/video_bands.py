@@ -79,7 +79,7 @@ def decode_band(vae: AutoencoderKLWan, latents: torch.Tensor, band: Band) -> tor
     size = latents.shape[band.dim]
     if not 0 <= band.start < band.stop <= size:
         raise GeometryError(f"a band must lie in the {size} cells of the latents, got {band.start} to {band.stop}")
-    with _cut_behind_the_middle(vae, band, size):
+    with cut_to_band(vae, band, size):
         return decode_video(vae, latents)
 
 
@@ -108,7 +108,7 @@ def decode_in_bands(
 
 
 @contextmanager
-def _cut_behind_the_middle(vae: AutoencoderKLWan, band: Band, size: int) -> Iterator[None]:
+def cut_to_band(vae: AutoencoderKLWan, band: Band, size: int) -> Iterator[None]:
     """Let every part of the decoder pass on what the parts after it look at."""
     decoder = vae.decoder
     blocks = list(decoder.up_blocks)

@@ -15,6 +15,9 @@ from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
 from mova.weights.lora.source import find_lora, refuse_pickle
 
+RETRIES: Final = 2
+MOST_RETRIES: Final = 100
+
 
 @dataclass(frozen=True)
 class LoraChoice:
@@ -65,7 +68,7 @@ class ClipOptions:
     """What is asked of one clip, as far as it is given: None is left to what stands behind it, in the end the model.
 
     Attributes:
-        prompt, negative_prompt, seed, index, start_s: see `GenerateRequest`.
+        prompt, negative_prompt, seed, index, start_s, retries: see `GenerateRequest`.
         files: that it is made from.
         settings: sampling settings.
         output: plain name of its file, beside that of the command.
@@ -77,6 +80,7 @@ class ClipOptions:
     seed: int | None = None
     index: int | None = None
     start_s: float | None = None
+    retries: int | None = None
     files: MediaFiles = NO_FILES
     settings: GivenSettings = NOTHING_GIVEN
     output: str | None = None
@@ -106,6 +110,7 @@ class GenerateRequest:
         seed: 0 or more.
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
         start_s: where in `video` or `audio` the clip begins, in seconds after the file's start.
+        retries: how often a clip that is flat, frozen or not finite is made again with another seed, 0 to 100.
         model: name of the model, for the record in the file.
         enhancement: how the prompt came from what the user wrote, for the record in the file.
 
@@ -124,6 +129,7 @@ class GenerateRequest:
     seed: int = 0
     index: int = 0
     start_s: float = 0.0
+    retries: int = RETRIES
     model: str = ""
     enhancement: EnhancementRecord | None = None
 
@@ -132,6 +138,9 @@ class GenerateRequest:
             raise ConfigError(f"prompt must hold text, got {self.prompt!r}")
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "index", check_index(self.index))
+        if isinstance(self.retries, bool) or not 0 <= self.retries <= MOST_RETRIES:
+            nearest = min(max(int(self.retries), 0), MOST_RETRIES)
+            raise ConfigError(f"retries must be 0 to {MOST_RETRIES}, got {self.retries}; nearest is {nearest}")
         for name in ("image", "last_image", "video", "audio"):
             path = getattr(self, name)
             if path is not None and not path.is_file():

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mova.errors import MuxError, ReadError
+from mova.generate.again import Attempt, make_until_sound
 from mova.generate.many import Job
 from mova.generate.processes import Processes
 from mova.generate.record import describe
-from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
+from mova.generate.request import RETRIES, ClipOptions, GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, Loading, OnProgress, Session
 from mova.pipeline.origin import INPUTS, is_same_clip, recorded_precision
 from mova.pipeline.runtime import Runtime
@@ -43,6 +44,7 @@ class GeneratedFile:
         duration_s: of the video.
         cut_prompts: what of the prompts had no effect.
         calls: what was asked of the model.
+        attempts: seeds that were tried before, and the one that is kept where it is flat or frozen as well.
         seconds: spent per stage.
     """
 
@@ -57,6 +59,7 @@ class GeneratedFile:
     cut_prompts: tuple[CutPrompt, ...]
     calls: CallCount
     seconds: Mapping[str, float]
+    attempts: tuple[Attempt, ...] = ()
 
     def to_json(self) -> str:
         """Return one line of JSON; of ASCII letters, which every encoding has."""
@@ -126,6 +129,7 @@ def make_request(
         seed=asked.seed or 0,
         index=asked.index or 0,
         start_s=asked.start_s or 0.0,
+        retries=RETRIES if asked.retries is None else asked.retries,
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
@@ -213,25 +217,32 @@ def generate_files(
         if is_kept:
             made.append(KeptFile(str(job.output), record))
         else:
-            made.append(_make(job, target, record, inputs.read(job.request), session, clock))
+            made.append(_make(job, target, record, inputs.read(job.request), session, clock, on_note))
             clock = Clock(on_progress)
         on_clip(made[-1])
     return made
 
 
 def _make(
-    job: Job, target: Path, record: dict[str, object], inputs: MediaArrays, session: Session, clock: Clock
+    job: Job,
+    target: Path,
+    record: dict[str, object],
+    inputs: MediaArrays,
+    session: Session,
+    clock: Clock,
+    on_note: Callable[[str], None],
 ) -> GeneratedFile:
     from mova.media.write import write_clip
 
-    pipeline, result = session.generate(job.request, inputs, clock)
+    made = make_until_sound(session, job.request, inputs, clock, on_note)
     clock.begin(WRITING)
-    metadata = record | session.circumstances()
+    metadata = record | made.record(job.request) | session.circumstances()
 
     def write() -> GeneratedFile:
-        clip = result.clip()
+        clip, calls = made.clip, made.result.calls
+        assert clip is not None, "rank 0 has the clip"
+        assert calls is not None, "the pipeline counts its calls"
         write_clip(target, clip, metadata=metadata)
-        assert result.calls is not None, "the pipeline counts its calls"
         return GeneratedFile(
             path=str(job.output),
             metadata=metadata,
@@ -241,12 +252,13 @@ def _make(
             width=clip.frames.shape[2],
             sample_rate=clip.sample_rate,
             duration_s=clip.duration_s,
-            cut_prompts=result.cut_prompts,
-            calls=result.calls,
+            cut_prompts=made.result.cut_prompts,
+            calls=calls,
             seconds=clock.end(),
+            attempts=made.attempts,
         )
 
-    written: GeneratedFile = pipeline.parallel.broadcast(write)
+    written: GeneratedFile = made.pipeline.parallel.broadcast(write)
     return written
 
 

@@ -8,7 +8,7 @@ import secrets
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -17,30 +17,21 @@ import numpy as np
 from mova.errors import MuxError
 from mova.files.unfinished import unfinished
 from mova.geometry import num_samples
-from mova.media.media_file import PRECISE, open_media
+from mova.media.media_file import open_media
+from mova.media.mp4.streams import LAYOUTS, Mp4Streams
 from mova.media.provenance import DigitalSourceType, append_source_type, read_xmp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-    from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
-
     from mova.types import Clip
 
 # Rates of MPEG-4 AAC, ISO/IEC 14496-3 table 1.18, without 7350 Hz.
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
-_LAYOUTS = {1: "mono", 2: "stereo"}
-_MAX_BIT_RATE = 160_000  # per channel
-AUDIO_CHUNK = 1024  # samples of a frame of AAC
 # Decoders end in tanh; more than rounding above full scale is a fault upstream, and clipping would hide it.
 _PEAK_LIMIT = 1.0 + 1e-3
 _PREFIX, _SUFFIX = ".mova-", ".part"
 _SURROGATES = range(0xD800, 0xE000)
-_BT709, _LIMITED_RANGE = 1, 1  # numbers of ITU-T H.273
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -130,12 +121,13 @@ def write_clip(
     target = check_writable(path)
     _check_video(clip, path, crf)
     _check_audio(clip, path, allow_silent=allow_silent)
-    tags = _tags(metadata or {}, path)
+    tags = metadata_tags(metadata or {}, path)
     try:
         with complete_file(target) as temporary:
             _encode(temporary, clip, tags, {"crf": f"{crf:g}", "preset": preset})
             append_source_type(temporary, source_type)
-            _check_complete(temporary, clip)
+            lasting = Fraction(0) if clip.waveform is None else Fraction(clip.waveform.shape[1], clip.sample_rate)
+            check_complete(temporary, len(clip.frames), lasting)
     except (OSError, ValueError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MuxError(f"a clip must be written whole, got stopped at {path}: {reason}; nothing was kept") from error
@@ -159,33 +151,45 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
 def _check_video(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
     if clip.frames.dtype != np.uint8 or not len(clip.frames):
         raise MuxError(f"frames must be at least one and uint8, got {len(clip.frames)} {clip.frames.dtype} for {path}")
-    for name, value in zip(("height", "width"), clip.frames.shape[1:3], strict=True):
+    check_format((clip.frames.shape[1], clip.frames.shape[2]), clip.frame_rate, clip.sample_rate, crf, 0)
+
+
+def check_format(size: tuple[int, int], frame_rate: float, sample_rate: int, crf: float, channels: int) -> None:
+    """Refuse a form of a clip that cannot be written.
+
+    Args:
+        size: (height, width).
+        frame_rate: frames per second.
+        sample_rate: of the audio, in Hz.
+        crf: quality of the video.
+        channels: of the audio; 0 for none.
+
+    Raises:
+        MuxError: rule, value and nearest valid value.
+    """
+    for name, value in zip(("height", "width"), size, strict=True):
         if value < 2 or value % 2:
             nearest = "nearest is 2" if value < 2 else f"nearest are {value - 1} and {value + 1}"
             raise MuxError(f"{name} must be even for H.264 with 4:2:0 colour, got {value}; {nearest}")
-    if not (np.isfinite(clip.frame_rate) and clip.frame_rate > 0):
-        raise MuxError(f"frame rate must be a positive number of frames per second, got {clip.frame_rate}")
+    if not (np.isfinite(frame_rate) and frame_rate > 0):
+        raise MuxError(f"frame rate must be a positive number of frames per second, got {frame_rate}")
     if not 0.0 <= crf <= 51.0:
         raise MuxError(f"crf must lie in [0, 51], got {crf}; nearest is {min(max(crf, 0.0), 51.0):g}")
-
-
-def _check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
-    waveform = clip.waveform
-    if waveform is None:
-        if not allow_silent:
-            raise MuxError(f"a clip must have audio, got none for {path}; allow_silent=True writes the video alone")
+    if not channels:
         return
-    if len(waveform) not in _LAYOUTS:
-        raise MuxError(f"audio must have 1 or 2 channels, got {len(waveform)}")
-    if clip.sample_rate not in AAC_RATES:
-        nearest = min(AAC_RATES, key=lambda rate: abs(rate - clip.sample_rate))
-        raise MuxError(f"sample rate must be one that AAC has, got {clip.sample_rate} Hz; nearest is {nearest} Hz")
-    expected = num_samples(len(clip.frames), clip.frame_rate, clip.sample_rate)
-    if waveform.shape[1] != expected:
-        raise MuxError(
-            f"audio must last as long as the video: {len(clip.frames)} frames at {clip.frame_rate:g} per second are "
-            f"{expected} samples at {clip.sample_rate} Hz, got {waveform.shape[1]}"
-        )
+    if channels not in LAYOUTS:
+        raise MuxError(f"audio must have 1 or 2 channels, got {channels}")
+    if sample_rate not in AAC_RATES:
+        closest = min(AAC_RATES, key=lambda rate: abs(rate - sample_rate))
+        raise MuxError(f"sample rate must be one that AAC has, got {sample_rate} Hz; nearest is {closest} Hz")
+
+
+def check_samples(waveform: np.ndarray) -> None:
+    """Refuse samples (channels, S) that are not finite or lie outside [-1, 1].
+
+    Raises:
+        MuxError: with how many, or how far.
+    """
     finite = np.isfinite(waveform)
     if not finite.all():
         raise MuxError(f"samples must be finite, got {int((~finite).sum())} that are not")
@@ -194,7 +198,29 @@ def _check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool
         raise MuxError(f"samples must lie in [-1, 1], got up to {loudest:g}; nearest is 1")
 
 
-def _tags(metadata: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, str]:
+def _check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
+    waveform = clip.waveform
+    if waveform is None:
+        if not allow_silent:
+            raise MuxError(f"a clip must have audio, got none for {path}; allow_silent=True writes the video alone")
+        return
+    size = (clip.frames.shape[1], clip.frames.shape[2])
+    check_format(size, clip.frame_rate, clip.sample_rate, 0.0, len(waveform))
+    expected = num_samples(len(clip.frames), clip.frame_rate, clip.sample_rate)
+    if waveform.shape[1] != expected:
+        raise MuxError(
+            f"audio must last as long as the video: {len(clip.frames)} frames at {clip.frame_rate:g} per second are "
+            f"{expected} samples at {clip.sample_rate} Hz, got {waveform.shape[1]}"
+        )
+    check_samples(waveform)
+
+
+def metadata_tags(metadata: Mapping[str, object], path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the tag of a file that `read_metadata` reads again; none for no metadata.
+
+    Raises:
+        MuxError: no JSON values by names.
+    """
     if not metadata:
         return {}
     try:
@@ -233,116 +259,47 @@ def _lock(number: int) -> bool:
 
 
 def _encode(path: Path, clip: Clip, tags: dict[str, str], options: dict[str, str]) -> None:
-    # The edit list counts in the movie's time scale; at the default of 1000 it would round to milliseconds.
-    muxer = {
-        "movflags": "+faststart",
-        "movie_timescale": str(clip.sample_rate if clip.waveform is not None else 90_000),
-    }
-    container = av.open(str(path), "w", format="mp4", options=muxer)
+    streams = Mp4Streams(
+        path,
+        (clip.frames.shape[1], clip.frames.shape[2]),
+        clip.frame_rate,
+        channels=0 if clip.waveform is None else len(clip.waveform),
+        sample_rate=clip.sample_rate,
+        tags=tags,
+        options=options,
+    )
     try:
-        container.metadata.update(tags)
-        rate = Fraction(clip.frame_rate).limit_denominator(1_000_000)
-        video = h264_stream(container, clip.frames.shape[1:3], rate, options)
-        waveform = clip.waveform
-        audio = None if waveform is None else aac_stream(container, len(waveform), clip.sample_rate)
-        sent = 0
-        for index, frame in enumerate(clip.frames):
-            shown = rgb_to_yuv(frame)
-            shown.pts, shown.time_base = index, 1 / rate
-            container.mux(video.encode(shown))
-            if audio is not None:
-                due = num_samples(index + 1, clip.frame_rate, clip.sample_rate)
-                sent = _encode_audio(container, audio, clip, sent, due)
-        container.mux(video.encode(None))
-        if audio is not None:
-            container.mux(audio.encode(None))
+        streams.add(clip.frames, clip.waveform)
+        streams.close()
     except BaseException:
-        with suppress(OSError, ValueError, av.error.FFmpegError):
-            container.close()
+        streams.abandon()
         raise
-    container.close()
 
 
-def h264_stream(
-    container: OutputContainer, size: tuple[int, int], rate: Fraction, options: dict[str, str]
-) -> VideoStream:
-    """Add the video's stream to a file: H.264, yuv420p, BT.709 in limited range.
+def check_complete(path: Path, num_frames: int, lasting_s: Fraction) -> None:
+    """Count the packets that arrived in a file: an encoder or a disk may have dropped some without a word.
 
     Args:
-        container: the file.
-        size: (height, width), even.
-        rate: frames per second.
-        options: of x264.
+        path: of a file with its source type at the end.
+        num_frames: that were written.
+        lasting_s: seconds of audio that were written.
+
+    Raises:
+        OSError: some are missing.
     """
-    stream = container.add_stream("libx264", rate=rate, options=options)
-    stream.height, stream.width = size
-    stream.pix_fmt = "yuv420p"
-    context = stream.codec_context
-    context.time_base = 1 / rate
-    context.color_primaries = context.color_trc = context.colorspace = _BT709
-    context.color_range = _LIMITED_RANGE
-    return stream
-
-
-def aac_stream(
-    container: OutputContainer, channels: int, sample_rate: int, bit_rate: int = _MAX_BIT_RATE
-) -> AudioStream:
-    """Add the audio's stream to a file: AAC of at most `bit_rate` bits per second and channel."""
-    stream = container.add_stream("aac", rate=sample_rate, layout=_LAYOUTS[channels])
-    # AAC holds at most 6144 bits per channel and 1024 samples.
-    stream.bit_rate = channels * min(bit_rate, 5 * sample_rate)
-    stream.codec_context.time_base = Fraction(1, sample_rate)
-    return stream
-
-
-def rgb_to_yuv(image: np.ndarray) -> VideoFrame:
-    """Return an image (H, W, 3) uint8 as a frame of `h264_stream`."""
-    frame: VideoFrame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    return frame.reformat(
-        format="yuv420p",
-        dst_colorspace="ITU709",
-        src_color_range="JPEG",
-        dst_color_range="MPEG",
-        interpolation=PRECISE,
-    )
-
-
-def audio_frame(samples: np.ndarray, sample_rate: int, first: int) -> AudioFrame:
-    """Return samples (1 or 2, n) float32 as a frame of `aac_stream`, the first of which is sample `first`."""
-    planes = np.ascontiguousarray(samples, dtype=np.float32)
-    frame: AudioFrame = av.AudioFrame.from_ndarray(
-        np.clip(planes, -1.0, 1.0), format="fltp", layout=_LAYOUTS[len(samples)]
-    )
-    frame.sample_rate, frame.pts, frame.time_base = sample_rate, first, Fraction(1, sample_rate)
-    return frame
-
-
-def _encode_audio(container: OutputContainer, stream: AudioStream, clip: Clip, sent: int, due: int) -> int:
-    """Encode whole chunks of audio up to sample `due`, and the rest at the end; return the samples sent so far."""
-    assert clip.waveform is not None
-    total = clip.waveform.shape[1]
-    while sent < total and (sent + AUDIO_CHUNK <= due or due == total):
-        samples = clip.waveform[:, sent : sent + AUDIO_CHUNK]
-        container.mux(stream.encode(audio_frame(samples, clip.sample_rate, sent)))
-        sent += samples.shape[1]
-    return sent
-
-
-def _check_complete(path: Path, clip: Clip) -> None:
-    """Count the packets that arrived in the file: an encoder or a disk may have dropped some without a word."""
     seconds = {"video": Fraction(0), "audio": Fraction(0)}
-    num_frames = 0
+    found = 0
     with av.open(str(path), "r", format="mp4") as container:
         for packet in container.demux():
             if packet.size and not packet.is_corrupt:
-                num_frames += packet.stream.type == "video"
+                found += packet.stream.type == "video"
                 seconds[packet.stream.type] += (packet.duration or 0) * packet.time_base
     if read_xmp(path) is None:
         raise OSError("only a part without its end reached the file")
-    expected = Fraction(0) if clip.waveform is None else Fraction(clip.waveform.shape[1], clip.sample_rate)
-    if num_frames != len(clip.frames) or seconds["audio"] < expected:
-        arrived = f"{num_frames} of {len(clip.frames)} frames and {float(seconds['audio']):g} s of audio"
-        raise OSError(f"only {arrived} reached the file")
+    if found != num_frames or seconds["audio"] < lasting_s:
+        raise OSError(
+            f"only {found} of {num_frames} frames and {float(seconds['audio']):g} s of audio reached the file"
+        )
 
 
 def _flush(path: Path) -> None:

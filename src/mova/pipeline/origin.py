@@ -18,7 +18,17 @@ from mova.weights.lora.source import find_lora
 
 INPUTS = ("image", "last_image", "video", "audio")
 # What of a record says where and with what versions a clip was made, not which clip it is.
-CIRCUMSTANCES = ("compiled", "device", "enhancement", "kernels", "precision", "mova", "versions")
+CIRCUMSTANCES = (
+    "asked_seed",
+    "collapse",
+    "compiled",
+    "device",
+    "enhancement",
+    "kernels",
+    "precision",
+    "mova",
+    "versions",
+)
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -100,7 +110,9 @@ def file_sha256(path: Path) -> str:
 
 def is_same_clip(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Say whether two records are of the same clip, wherever and with whatever versions it was made."""
-    kept = [{key: value for key, value in record.items() if key not in CIRCUMSTANCES} for record in (one, other)]
+    # A clip that was made again with another seed is the one that was asked for.
+    asked = [{**record, "seed": record["asked_seed"]} if "asked_seed" in record else record for record in (one, other)]
+    kept = [{key: value for key, value in record.items() if key not in CIRCUMSTANCES} for record in asked]
     return kept[0] == kept[1]
 
 

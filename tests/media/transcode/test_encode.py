@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mova.errors import MuxError
+from mova.media.mp4.streams import rgb_to_yuv
 from mova.media.transcode.encode import ClipFormat, clip_file
 from mova.media.transcode.verify import verify_clip
-from mova.media.write import rgb_to_yuv
 
 FORM = ClipFormat(9, Fraction(24), (96, 160), preset="ultrafast")
 

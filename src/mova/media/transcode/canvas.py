@@ -17,8 +17,8 @@ from mova.errors import ReadError
 from mova.media import limits, media_file
 from mova.media.colour import ColourMap, ColourTags, colour_map, colour_tags
 from mova.media.frames import orient
+from mova.media.mp4.streams import rgb_to_yuv
 from mova.media.render import ONE_THREAD, Cutter, Renderer, has_alpha, untagged_matrix
-from mova.media.write import rgb_to_yuv
 
 if TYPE_CHECKING:
     import os

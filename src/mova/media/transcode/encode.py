@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import av.error
 import numpy as np
 
 from mova.errors import MuxError
-from mova.media.write import AUDIO_CHUNK, aac_stream, audio_frame, h264_stream
+from mova.media.mp4.streams import AUDIO_CHUNK, aac_stream, audio_frame, h264_stream, steady_options
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -74,7 +73,7 @@ class ClipFile:
         # As in `write`: the edit list carries the priming of AAC, exactly only in this time scale.
         options = {"movflags": "+faststart", "movie_timescale": str(form.sample_rate)}
         self._container = av.open(str(path), "w", format="mp4", options=options)
-        tuning = {"preset": form.preset, "crf": f"{form.crf:g}", "threads": str(form.threads), **_steady()}
+        tuning = {"preset": form.preset, "crf": f"{form.crf:g}", "threads": str(form.threads), **steady_options()}
         self._video = h264_stream(self._container, size, form.frame_rate, tuning)
         self._audio = aac_stream(self._container, len(waveform), form.sample_rate, form.audio_bit_rate)
 
@@ -110,20 +109,6 @@ class ClipFile:
             samples = self._waveform[:, self._sent : self._sent + AUDIO_CHUNK]
             self._container.mux(self._audio.encode(audio_frame(samples, self._form.sample_rate, self._sent)))
             self._sent += samples.shape[1]
-
-
-@cache
-def _steady() -> dict[str, str]:
-    """Return options of x264 with which the same frames give the same bytes.
-
-    Its code for AVX-512 weighs blocks by what lies in memory beside them (macroblock tree; x264 core 165): one clip in
-    two differs from run to run. With AVX2 it costs the same time and gives what SSE4 gives.
-    """
-    try:
-        has_avx512 = " avx512" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        has_avx512 = False
-    return {"x264-params": "asm=avx2"} if has_avx512 else {}
 
 
 @contextmanager
