@@ -20,3 +20,9 @@ def test_each_field_has_a_place_for_what_is_wrong_with_it():
 
 def test_the_browser_leaves_the_checks_to_the_server():
     assert "novalidate" in FORM
+
+
+def test_no_field_hides_what_a_form_can_do():
+    """Elements of a form stand in place of its own properties of their names."""
+    names = set(re.findall(r'\bid="([^"]+)"', FORM))
+    assert not names & {"reset", "submit", "elements", "action", "method", "name", "target", "requestSubmit"}

@@ -227,7 +227,7 @@ def _more() -> Html:
             id="first-field",
         ),
         element("p", element("label", element("input", type="checkbox", id="hold"), said("span", "hold_it"))),
-        element("p", said("button", "reset", type="button", id="reset")),
+        element("p", said("button", "reset", type="button", id="reset-form")),
         id="more",
     )
 

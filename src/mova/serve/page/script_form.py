@@ -294,7 +294,7 @@ get("form").addEventListener("input", (event) => {
 get("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); submit(); }
 });
-get("reset").addEventListener("click", resetForm);
+get("reset-form").addEventListener("click", resetForm);
 
 // The settings of a clip, back in the form.
 function useSettings(video) {
