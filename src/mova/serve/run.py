@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
+from mova.kernels.cpu_memory import share_heaps
 from mova.serve.access.keys import Keys
 from mova.serve.api.app import PageFile, make_app
 from mova.serve.api.build import is_loopback, services_of
@@ -53,6 +54,7 @@ def serve(
         MovaError: what can be known to be wrong, before anything is loaded.
         MissingExtraError: a package of the extra `serve` is not installed.
     """
+    share_heaps()
     bell = _Bell()
     with services_of(settings, bell.ring) as services:
         supervisor = Supervisor(settings, services.store, generator, options)
