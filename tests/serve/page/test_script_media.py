@@ -41,7 +41,7 @@ def test_a_video_is_asked_for_to_a_sound_and_the_sound_comes_back(visit, quick):
     (clip,) = quick.clips()
     assert (clip["inputs"], clip["start_s"], clip["seed"]) == (["audio"], 1.5, 12)
     page.click("#reset")
-    assert not page.locator("#audio-file-name").inner_text()
+    until(page, lambda: not page.locator("#audio-file-name").inner_text(), "an empty form")
     page.click("#clip [data-w=use_settings]")
     until(page, says(page, "#audio-file-name", "125 KiB"), "the sound")
     until(page, lambda: page.locator("#start").input_value() == "1.5")
@@ -61,7 +61,7 @@ def test_images_of_both_ends_come_back_as_they_were(visit, quick):
     page.click("#send")
     until(page, has(page, "#clip .player"), "a clip")
     page.click("#reset")
-    assert page.locator("#last-image-shown canvas, #image-shown canvas").count() == 0
+    until(page, lambda: page.locator("#last-image-shown canvas, #image-shown canvas").count() == 0, "an empty form")
     page.click("#clip [data-w=use_settings]")
     until(page, has(page, "#last-image-shown canvas"), "the last image")
     shades = page.evaluate(
