@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,7 +130,8 @@ def _read_known(path: Path) -> Scored | None:
 
 def _score(values: Mapping[str, Any]) -> ClipScore:
     names = {field.name for field in fields(ClipScore)}
-    if names != set(values):
+    always = {field.name for field in fields(ClipScore) if field.default is MISSING}
+    if not always <= set(values) <= names:
         raise TypeError("measures of another version")
     read: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return ClipScore(**read)

@@ -62,10 +62,14 @@ ROWS: Final[dict[str, tuple[str, str]]] = {
     "size_kept": ("size of the object kept", "share"),
     "faithful": ("first frame kept", "share"),
     "background_kept": ("background kept", "share"),
+    "background_right": ("wall of the caption's colour", "share"),
+    "held_psnr": ("PSNR of the frames that were given", "dB"),
     "start_kept": ("object starts where the first frame shows it", "share"),
     "nothing_seen": ("clips without any visible event", "share"),
     "nothing_heard": ("clips without any sound", "share"),
 }
+# Rows of what only some clips are asked for; a table without any such figure leaves them out.
+OPTIONAL_ROWS: Final = ("background_right", "held_psnr")
 # Those rows that are the share of clips with a property of `ClipScore` of the same name.
 CLIP_MEASURES: Final = tuple(name for name in ROWS if hasattr(ClipScore, name) or name in ClipScore.__annotations__)
 
@@ -115,7 +119,9 @@ class ToyworldReport:
             columns["ceiling"] = self.ceiling
         lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
         for name, (words, unit) in ROWS.items():
-            cells = [_cell(summary.get(name), unit) for summary in columns.values()]
+            if name in OPTIONAL_ROWS and not self.overall[name].num_clips:
+                continue
+            cells = [_cell(summary.get(name), unit, summary.get("recall")) for summary in columns.values()]
             lines.append(f"| {words} | {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
 
@@ -205,10 +211,10 @@ def measure(
             continue
         asked = subject.asked(index)
         clip = subject.clip(index, asked)
-        first = first_frame(asked.clip)
+        first, frames = first_frame(asked.clip), subject.known(asked)
         best = subject.ceiling(asked)
-        ceiling = None if best is None else score_clip(asked.scene, best, first_frame=first)
-        scored.append(Scored(score_clip(asked.scene, clip, first_frame=first), ceiling))
+        ceiling = None if best is None else score_clip(asked.scene, best, first_frame=first, known=frames)
+        scored.append(Scored(score_clip(asked.scene, clip, first_frame=first, known=frames), ceiling))
         if on_clip is not None:
             on_clip(index, asked, clip, scored[-1])
     return report_on(
@@ -233,9 +239,11 @@ def _as_json(summary: Summary) -> dict[str, Any]:
     return {name: estimate.to_dict() for name, estimate in summary.items()}
 
 
-def _cell(estimate: Estimate | None, unit: str) -> str:
+def _cell(estimate: Estimate | None, unit: str, all_clips: Estimate | None) -> str:
+    """Return a figure with its interval, and how many clips it is of where that is not all of a column."""
     if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
         return "-"
     digits = 3 if unit == "share" else 1
     suffix = "" if unit == "share" else f" {unit}"
-    return f"{estimate.value:.{digits}f}{suffix} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    part = "" if all_clips is None or estimate.num_clips == all_clips.num_clips else f" of {estimate.num_clips}"
+    return f"{estimate.value:.{digits}f}{suffix} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]{part}"

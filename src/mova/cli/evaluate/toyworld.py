@@ -36,6 +36,9 @@ class Given(StrEnum):
     """What a model is given of each clip besides the caption."""
 
     FRAME = "frame"
+    TEXT = "text"
+    LAST = "last"
+    FIRST_LAST = "first_last"
     VIDEO = "video"
     AUDIO = "audio"
 
@@ -70,8 +73,21 @@ def toyworld(
     ] = False,
     given: Annotated[
         Given,
-        typer.Option(help="What is given besides the caption: the first frame, the whole video, or its audio."),
+        typer.Option(
+            help="What is given besides the caption: the first frame, nothing (text), the last frame, both, the whole "
+            "video, or the first frame and the audio."
+        ),
     ] = Given.FRAME,
+    shuffled: Annotated[
+        bool,
+        typer.Option("--shuffled", help="Control: give the video or audio of another clip of the same kind."),
+    ] = False,
+    wording: Annotated[
+        str,
+        typer.Option(
+            help="Wording of the captions: 0 (their own) to 7, training (one of 1 to 5 each) or held-out (6 or 7)."
+        ),
+    ] = "0",
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
     ] = None,
@@ -107,7 +123,18 @@ def toyworld(
             guidance_scale=guidance_scale,
             modality_scale=modality_scale,
         )
-        asked = _Asked(clips, seed, tuple(kind or ()), given, settings, speed, precision, with_bridge=not no_bridge)
+        asked = _Asked(
+            clips,
+            seed,
+            tuple(kind or ()),
+            given,
+            settings,
+            speed,
+            precision,
+            with_bridge=not no_bridge,
+            is_shuffled=shuffled,
+            wording=wording,
+        )
         task = _model_task(model, asked, loras=lora or (), by_combination=by_combination)
     if report is None:
         result = _measure(task, None)
@@ -150,6 +177,8 @@ class _Asked:
     speed: str
     precision: str
     with_bridge: bool
+    is_shuffled: bool
+    wording: str
 
 
 def _refuse_besides(context: typer.Context, allowed: Sequence[str]) -> None:
@@ -178,15 +207,19 @@ def _folder_task(folder: Path, seed: int, by_combination: bool) -> _Task:
 
 def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combination: bool) -> _Task:
     """Check all that can be checked before the weights are loaded."""
-    from mova.evaluate.subject import check_benchmark, of_model
+    from mova.evaluate.subject import check_benchmark, check_shuffled, of_model
     from mova.generate.request import ClipOptions, LoraChoice
     from mova.generate.run import make_request
+    from mova.toyworld.caption import parse_wording
     from mova.toyworld.scenes.registry import DEFAULT_KINDS
     from mova.weights.lora.source import parse_lora
 
     check_precision(asked.precision)
     kinds = asked.kinds or DEFAULT_KINDS
     check_benchmark(asked.num_clips, asked.seed, kinds)
+    wordings = parse_wording(asked.wording)
+    if asked.is_shuffled:
+        check_shuffled(asked.given.value, asked.num_clips, len(kinds))
     folder, request = make_request(
         model,
         ClipOptions(prompt="a clip of the toy world", settings=asked.settings),
@@ -209,6 +242,8 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
             given=asked.given.value,
             settings=asked.settings,
             speed=asked.speed,
+            wordings=wordings,
+            is_shuffled=asked.is_shuffled,
         )
 
     def describe() -> dict[str, object]:
@@ -224,6 +259,9 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
             "kinds": list(kinds),
             "given": asked.given.value,
             "bridge": asked.with_bridge,
+            # Left out where they are as ever, so that reports from before there were such go on.
+            **({"shuffled": True} if asked.is_shuffled else {}),
+            **({"wording": asked.wording} if asked.wording != "0" else {}),
             **where_and_when(),
         }
 
