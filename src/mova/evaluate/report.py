@@ -71,6 +71,7 @@ class ReportFolder:
             "caption": rendered.caption,
             "score": made.score.to_dict(),
             "ceiling": None if made.ceiling is None else made.ceiling.to_dict(),
+            **({"parts": [part.to_dict() for part in made.parts]} if made.parts else {}),
         }
         _write(path.with_suffix(".json"), json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
@@ -123,7 +124,8 @@ def _read_known(path: Path) -> Scored | None:
     try:
         document = read_object(path, error=ConfigError).values
         ceiling = document["ceiling"]
-        return Scored(_score(document["score"]), None if ceiling is None else _score(ceiling))
+        parts = tuple(_score(part) for part in document.get("parts", ()))
+        return Scored(_score(document["score"]), None if ceiling is None else _score(ceiling), parts)
     except (MovaError, KeyError, TypeError):
         return None
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mova.errors import ConfigError, ReadError
-from mova.evaluate.given import WHOLE, Given, known_frames, media_of, with_truth
+from mova.evaluate.given import WHOLE, Given, known_of, media_of, with_truth
 from mova.files.json_file import read_object, shorten
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings
 from mova.toyworld.caption import OWN_WORDING, caption, draw_wording
 from mova.toyworld.render import RenderedClip, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
 from mova.toyworld.scenes.registry import DEFAULT_KINDS, check_kinds
+from mova.toyworld.score import Known
 from mova.types import Clip
 
 if TYPE_CHECKING:
@@ -49,8 +47,8 @@ class Subject(Protocol):
     def ceiling(self, asked: RenderedClip) -> Clip | None:
         """Return the truth as it comes back from the autoencoders; None where there are none."""
 
-    def known(self, asked: RenderedClip) -> Mapping[int, NDArray[np.uint8]] | None:
-        """Return the frames that were given, by number, where it was not the first one alone; see `score_clip`."""
+    def known(self, asked: RenderedClip) -> Known | None:
+        """Return what was given where it was not the first frame alone; see `score_clip`."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,9 @@ class Generated:
         """See `Subject`."""
         return None if self.reencode is None else self.reencode(asked.clip)
 
-    def known(self, asked: RenderedClip) -> Mapping[int, NDArray[np.uint8]] | None:
+    def known(self, asked: RenderedClip) -> Known | None:
         """See `Subject`."""
-        return known_frames(asked.clip, self.given)
+        return known_of(asked.clip, self.given)
 
     def _seed(self, index: int) -> int:
         return self.seed * MAX_CLIPS + index
