@@ -14,6 +14,7 @@ COLUMN = 32
 
 # What cannot speak for itself. Folders here are listed without their files.
 PHRASES = {
+    ".dockerignore": "what the build of a container leaves out",
     ".ci": "what a change must pass, and the script behind this map",
     ".gitignore": "what git leaves out",
     "ARCHITECTURE.md": "journeys through the files, the import rule, dtypes, words, shapes",
@@ -40,6 +41,7 @@ PHRASES = {
     "src/mova/assets": "the shipped model, mova-tiny, with its card, training log and history; shipped recipes",
     "src/mova/py.typed": "says that the package is typed",
     "tools": "scripts that bring what does not come with the package",
+    "tools/serve": "the server as a service of the system, behind reverse proxies, in a container",
     "tests": "a folder for each folder of src/mova, a file for each file; besides:",
     "tests/journeys": "from a prompt to an mp4, from clips to weights",
     "tests/numerics": "recorded tensors and key lists of the published implementation, and the tests against them",

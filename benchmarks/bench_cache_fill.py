@@ -39,7 +39,7 @@ from mova.data.cache_plan import CachePlan
 from mova.data.cache_writer import CacheWriter
 from mova.data.config import MediaDataConfig
 from mova.data.encode import ClipEncoder, Encoding, sample_rate_of
-from mova.data.fill import FIELDS, fill_clips
+from mova.data.fill import FIELDS, CacheFiles, fill_clips
 from mova.data.sources.files import MediaSource
 from mova.kernels.calibration import processor_name
 from mova.media import media_file
@@ -158,7 +158,9 @@ def fill_in_turns(plan: CachePlan, encoder: ClipEncoder, at_once: int) -> Measur
 def fill_as_a_pipeline(plan: CachePlan, encoder: ClipEncoder, workers: int) -> tuple[Measured, float]:
     """Fill a cache as `mova train` does; return also the share of the time in which the encoder had no clip."""
     with Measured() as taken, CacheWriter(plan.cache) as writer:
-        report = fill_clips(plan.source, plan.clip_keys, range(len(plan.clip_keys)), encoder, writer, workers)
+        report = fill_clips(
+            plan.source, CacheFiles(plan.clip_keys), range(len(plan.clip_keys)), encoder, writer, workers
+        )
     assert not report.failed, report.failed
     return taken, report.waited_s / report.seconds
 

@@ -39,6 +39,21 @@ def test_everything_is_missing_before_and_nothing_after_it_is_filled(plan):
     assert written <= planned <= 1.5 * written
 
 
+def test_what_is_known_for_other_tasks_is_filled_beside_what_is_there(plan):
+    plan.fill(ENCODING, 1, None)
+    more = CachePlan.of(plan.source, MODEL, plan.cache, known=("last_frame", "prefix"))
+    missing = more.missing()
+    assert more.clip_keys == plan.clip_keys
+    assert (list(missing.clips), missing.whites, missing.texts) == ([0, 1, 2], [], [])
+    assert missing.there == set(plan.clip_keys)
+    there = sum(path.stat().st_size for path in plan.cache.folder.rglob("*.safetensors"))
+    planned = more.bytes_of(missing)
+    assert more.fill(ENCODING, 1, None) == {}
+    assert not more.missing()
+    written = sum(path.stat().st_size for path in plan.cache.folder.rglob("*.safetensors")) - there
+    assert written <= planned <= 2 * written
+
+
 def test_what_cannot_be_made_again_is_told_with_its_reason(plan, monkeypatch):
     plan.fill(ENCODING, 1, None)
     plan.cache.path(plan.clip_keys[1]).unlink()

@@ -18,6 +18,7 @@ import shared_sources
 from mova.data.cache import LatentCache, checksum
 from mova.data.config import MediaDataConfig
 from mova.data.encode import ClipEncoder
+from mova.data.known import FRAME_TASKS
 from mova.data.latents import CachedLatents, OnlineLatents, open_splits
 from mova.errors import DataError
 from mova.files.lock import lock_folder
@@ -64,6 +65,63 @@ def test_cached_clips_are_those_that_are_encoded_at_every_step(cache):
             torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(cached.null_prompt.float(), online.null_prompt, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(cached.white_condition(0), online.white_condition(0))
+
+
+TASKS = ("last_frame", "keyframes", None, "prefix", "first_and_last_frame")
+
+
+@pytest.fixture(scope="module")
+def known_cache(cache, tmp_path_factory):
+    """The cache of before, with what is known of its clips for other tasks beside them."""
+    folder = tmp_path_factory.mktemp("known") / "cache"
+    shutil.copytree(cache, folder)
+    opened(folder, known=FRAME_TASKS)
+    return folder
+
+
+def test_known_frames_of_a_task_are_those_that_are_encoded_at_every_step(known_cache):
+    cached, online = opened(known_cache, known=FRAME_TASKS), opened(known_cache, online=True)
+    indices = [3, 7, 0, 9, 1]
+    one, other = cached.batch(indices, 0, TASKS), online.batch(indices, 0, TASKS)
+    plain = cached.batch(indices)
+    for name in ("video", "condition", "mask", "audio"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=5e-3, atol=5e-3)
+    assert torch.equal(one.video, plain.video)
+    assert [torch.equal(mask, before) for mask, before in zip(one.mask[:3], plain.mask[:3], strict=True)] == [
+        False,
+        False,
+        True,
+    ]
+    assert torch.equal(one.condition[2], plain.condition[2])
+    # Nine frames are three latent frames.
+    assert one.mask[0].sum(0).tolist() == [0, 0, 1]
+    assert one.mask[3].sum(0).tolist() == [4, 4, 0]
+    assert one.mask[4].sum(0).tolist() == [4, 0, 1]
+
+
+def test_files_of_before_stay_valid_beside_known_frames(cache, known_cache):
+    before, after = contents_of(cache), contents_of(known_cache)
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + len(FRAME_TASKS) * DATA.num_clips
+
+
+def test_known_frames_that_are_damaged_are_made_again(known_cache, tmp_path):
+    shutil.copytree(known_cache, tmp_path / "copy")
+    source = opened(tmp_path / "copy", known=FRAME_TASKS)
+    whole = contents_of(tmp_path / "copy")
+    path = next(path for path in files_of(tmp_path / "copy") if load_file(path).keys() == {"condition", "mask"})
+    path.write_bytes(path.read_bytes()[:-8] + b"12345678")
+    again = opened(tmp_path / "copy", known=FRAME_TASKS)
+    assert contents_of(tmp_path / "copy") == whole
+    batches = (one.batch(range(5), 0, TASKS) for one in (source, again))
+    assert torch.equal(*(batch.condition for batch in batches))
+    # One that is found damaged while it is read.
+    again._held.clear()
+    again._checked.clear()
+    path.write_bytes(path.read_bytes()[:-8] + b"12345678")
+    for task in FRAME_TASKS:
+        again.batch(range(DATA.num_clips), 0, [task] * DATA.num_clips)
+    assert contents_of(tmp_path / "copy") == whole
 
 
 def test_a_full_cache_needs_no_encoder(cache, monkeypatch):

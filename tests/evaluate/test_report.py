@@ -9,7 +9,7 @@ from mova.evaluate.report import open_report
 from mova.evaluate.toyworld import Scored, report_on
 from mova.media.read import read_clip
 from mova.toyworld import render, sample_scene
-from mova.toyworld.score import score_clip
+from mova.toyworld.score import Known, score_clip
 
 RUN = {"model": "some", "weights_sha256": "ab", "seed": 3, "num_clips": 2, "command": "mova evaluate toyworld"}
 
@@ -88,3 +88,20 @@ def test_a_folder_that_is_in_use_is_refused(tmp_path):
         open_report(tmp_path, RUN),
     ):
         pass
+
+
+def test_measures_from_before_there_were_some_are_known(tmp_path, scored):
+    keep(tmp_path, scored)
+    stored = (tmp_path / "clips" / "0000_ball.json").read_text()
+    assert "held_psnr" not in stored, "as before there was such a measure"
+    assert "frame_given" not in stored
+    with open_report(tmp_path, RUN) as report:
+        assert report.known(1) == {0: scored[0][1]}
+
+
+def test_measures_of_clips_without_a_first_frame_are_known_again(tmp_path):
+    rendered = render(sample_scene(0, kind="ball"), size=64, num_frames=9)
+    score = score_clip(rendered.scene, rendered.clip, known=Known({8: rendered.clip.frames[8]}))
+    keep(tmp_path, [(rendered, Scored(score, None))])
+    with open_report(tmp_path, RUN) as report:
+        assert report.known(1) == {0: Scored(score, None)}

@@ -5,8 +5,9 @@ import pytest
 
 from mova.errors import ConfigError
 from mova.evaluate.subject import Generated, Shape
-from mova.evaluate.toyworld import CLIP_MEASURES, ROWS, measure, report_on
+from mova.evaluate.toyworld import CLIP_MEASURES, OPTIONAL_ROWS, ROWS, measure, report_on
 from mova.toyworld import render, sample_scene, split_seed
+from mova.toyworld.caption import caption
 from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS
 from mova.toyworld.score import score_clip
 from mova.types import Clip
@@ -38,7 +39,7 @@ def test_perfect_clips_reach_one_and_chance_stays_far_below():
     assert list(report.overall) == list(ROWS)
     for name, estimate in report.overall.items():
         if name in ("recall", "precision", *CLIP_MEASURES) and not name.startswith("nothing"):
-            assert estimate.value == (None if name in ("vowel_right", "speaker_right") else 1.0)
+            assert estimate.value == (None if name in ("vowel_right", "speaker_right", *OPTIONAL_ROWS) else 1.0)
     assert report.overall["nothing_seen"].value == report.overall["nothing_heard"].value == 0
     assert report.overall["offset_p95_abs_ms"].value < 3
     assert report.overall["landing_right"].num_clips == 12
@@ -164,7 +165,7 @@ def test_report_becomes_json_and_a_table():
     assert known["num_clips"] == len(known["clips"]) == 4
     assert known["overall"]["recall"] == {"value": 1.0, "low": 1.0, "high": 1.0, "num_clips": 4}
     lines = report.to_markdown().splitlines()
-    assert len(lines) == 2 + len(ROWS)
+    assert len(lines) == 2 + len(ROWS) - len(OPTIONAL_ROWS)
     assert len({line.count("|") for line in lines}) == 1
     assert "1.000 [1.000, 1.000]" in lines[2]
 
@@ -180,3 +181,69 @@ def test_a_single_clip_has_no_chance_level():
 def test_number_of_clips_out_of_range_is_refused(num_clips, nearest):
     with pytest.raises(ConfigError, match=f"got {num_clips}; nearest is {nearest}"):
         measured(_truth(), num_clips=num_clips, seed=0)
+
+
+def test_a_caption_alone_is_measured_by_what_it_says():
+    report = measured(_truth(), num_clips=6, seed=3, kinds=BASIC_KINDS, given="text")
+    assert report.overall["background_right"].value == report.overall["colour_right"].value == 1
+    for name in ("faithful", "background_kept", "start_kept", "place_right", "landing_right", "held_psnr"):
+        assert report.overall[name].value is None
+    assert "| wall of the caption's colour | 1.000 [1.000, 1.000] |" in report.to_markdown()
+
+
+def test_frames_that_are_given_are_compared_beside_those_of_the_ceiling():
+    def worse(clip):
+        return Clip(np.clip(clip.frames.astype(int) + 8, 0, 255).astype(np.uint8), clip.waveform, 24.0, 16_000)
+
+    report = measured(
+        _truth(), num_clips=4, seed=3, kinds=BASIC_KINDS, given="first_last", reencode=worse, wordings=(0,)
+    )
+    assert report.overall["held_psnr"].value == 100
+    assert 29 < report.ceiling["held_psnr"].value < 32
+    assert "| PSNR of the frames that were given | 100.0 dB [100.0, 100.0] |" in report.to_markdown()
+
+
+def test_a_figure_of_some_clips_says_of_how_many():
+    table = measured(_truth(), num_clips=4, seed=3, kinds=BASIC_KINDS).to_markdown()
+    (row,) = [line for line in table.splitlines() if line.startswith("| first landing")]
+    assert row.split(" | ")[1] == "1.000 [1.000, 1.000] of 2"
+    (row,) = [line for line in table.splitlines() if line.startswith("| colours right")]
+    assert row.split(" | ")[1] == "1.000 [1.000, 1.000]"
+
+
+def test_other_wordings_reach_the_caption_and_leave_the_clips():
+    subjects = [
+        Generated(lambda *_: pytest.fail("a clip was made"), 8, 3, BASIC_KINDS, Shape(size=64), wordings=wordings)
+        for wordings in ((0,), (4,), (6, 7))
+    ]
+    own, fourth, held_out = ([subject.asked(index) for index in range(8)] for subject in subjects)
+    for index, made in enumerate(own):
+        assert fourth[index].caption == caption(made.scene, wording=4)
+        assert held_out[index].caption in {caption(made.scene, wording=wording) for wording in (6, 7)}
+        assert np.array_equal(made.clip.frames, held_out[index].clip.frames)
+    assert len({one.caption == caption(one.scene, wording=6) for one in held_out}) == 2
+
+
+def test_what_was_given_of_another_clip_is_measured_against_the_own_one():
+    def follows(asked, _seed):
+        return asked.clip
+
+    options = {"num_clips": 8, "seed": 3, "kinds": BASIC_KINDS}
+    for given in ("video", "audio"):
+        own = measured(follows, given=given, **options)
+        shuffled = measured(follows, given=given, is_shuffled=True, **options)
+        assert own.overall["recall"].value == 1
+        assert shuffled.overall["recall"].value < 0.6
+        assert (own.overall["faithful"].value, shuffled.overall["faithful"].value) == (1, given == "video")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"given": "frame", "num_clips": 4}, "shuffled exchanges the given video or audio, got given frame"),
+        ({"given": "video", "num_clips": 3}, "two clips of each kind, got 3 clips of 2 kinds; nearest is 4 clips"),
+    ],
+)
+def test_what_cannot_be_shuffled_is_refused(options, text):
+    with pytest.raises(ConfigError, match=text):
+        measured(_truth(), seed=0, kinds=BASIC_KINDS, is_shuffled=True, **options)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from mova.errors import ConfigError
+from mova.serve.access.keys import Keys
 from mova.serve.run import pages_of, says_public, serve
 from mova.serve.settings import load_settings
 from mova.serve.worker.process import STAND_IN
@@ -82,6 +84,30 @@ def test_a_clip_is_made_and_one_that_is_begun_goes_on_after_the_next_start(tmp_p
         assert len(client.get("/v1/videos").json()["data"]) == 2
 
 
+def test_two_servers_on_one_folder_make_each_clip_once_and_one_goes_on_where_the_other_was_killed(tmp_path):
+    options = {"step_s": 0.1, "steps": 6}
+    with started(tmp_path, **options) as (first, one), started(tmp_path, **options) as (_, two):
+        # Another program holds the database for longer than anybody waits for it.
+        holder = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
+        running = one.post("/v1/videos", json={"prompt": "a", "seed": 0}).json()["id"]
+        wait_for(one, running, "in_progress")
+        holder.execute("BEGIN IMMEDIATE")
+        refused = two.post("/v1/videos", json={"prompt": "a"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert two.get(f"/v1/videos/{running}").json()["status"] == "in_progress"
+        holder.execute("ROLLBACK")
+        holder.close()
+        clients = [one, two]
+        names = [clients[n % 2].post("/v1/videos", json={"prompt": "a", "seed": n}).json()["id"] for n in range(1, 7)]
+        wait_for(two, names[1], "completed")
+        # Its worker ends by itself, and gives back what it was at.
+        first.kill()
+        said = [wait_for(two, name, "completed", "failed") for name in [running, *names]]
+        assert [(one["status"], one["seed"]) for one in said] == [("completed", seed) for seed in range(7)]
+        assert len(two.get("/v1/videos").json()["data"]) == 7
+    assert len(list((tmp_path / "artifacts").rglob("*.mp4"))) == 7
+
+
 def test_an_address_that_is_taken_is_said_without_a_worker(tmp_path):
     with started(tmp_path / "one") as (_, client):
         port = client.base_url.port
@@ -89,10 +115,18 @@ def test_an_address_that_is_taken_is_said_without_a_worker(tmp_path):
             serve(load_settings(None, {"data": tmp_path / "two", "port": port, "limits.decoders": 1}))
 
 
-def test_whoever_is_open_to_all_is_warned():
-    assert says_public(load_settings()) is None
-    assert says_public(load_settings(None, {"public_without_keys": True})) is None
-    assert "no API keys" in says_public(load_settings(None, {"host": "0.0.0.0", "public_without_keys": True}))
+def test_whoever_is_open_to_all_is_warned(tmp_path):
+    def warned(**options):
+        return says_public(load_settings(None, {"data": tmp_path, **options}))
+
+    assert warned() is None
+    assert warned(public_without_keys=True, hosts=["localhost"]) is None
+    assert "reaches this address may make clips" in warned(host="0.0.0.0", public_without_keys=True)
+    # Behind a reverse proxy it listens to this machine alone, and is reached all the same.
+    assert "reaches this server as clips.example.org may" in warned(hosts=["clips.example.org"])
+    Keys(tmp_path / "keys.json").create("a")
+    assert warned(hosts=["clips.example.org"]) is None
+    assert warned(host="0.0.0.0", public_without_keys=True) is None
 
 
 def test_a_server_may_do_without_the_page():

@@ -105,7 +105,7 @@ class Bench:
             assert not thread.is_alive()
             self.errors = errors
 
-    def until(self, is_so, most_s=60.0):
+    def until(self, is_so, most_s=600.0):
         """Wait until something is so."""
         deadline = time.monotonic() + most_s
         while not is_so():
@@ -113,7 +113,7 @@ class Bench:
                 pytest.fail(f"it did not become so: {self.store.counts()}")
             time.sleep(0.01)
 
-    def ended(self, *names, most_s=60.0):
+    def ended(self, *names, most_s=600.0):
         """Wait for jobs to end; return them."""
         self.until(lambda: all(self.store.get(name).state.is_final for name in names), most_s)
         return [self.store.get(name) for name in names]

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mova.errors import GeometryError
-from mova.toyworld import render, score_clip
-from mova.toyworld.scenes.registry import BASIC_KINDS
-from mova.toyworld.score import match_events
-from mova.toyworld.vocabulary import COLOURS, FLOOR_RGB
+from mova.toyworld import render, sample_scene, score_clip
+from mova.toyworld.scenes.registry import BASIC_KINDS, DEFAULT_KINDS
+from mova.toyworld.score import EventCounts, Known, count_events, match_events
+from mova.toyworld.vocabulary import BACKGROUND_RGB, COLOURS, FLOOR_RGB
 from mova.types import Clip
 
 PASSED = ("material_right", "pitch_right", "place_right", "colour_right", "size_kept", "background_kept", "start_kept")
@@ -140,8 +140,86 @@ def test_score_is_json_even_without_any_object(rendered):
 
 def test_first_frame_of_another_size_is_refused(rendered):
     clip = rendered(0)
-    with pytest.raises(GeometryError, match="first frame must have the clip's shape"):
+    with pytest.raises(GeometryError, match="given frame must have the clip's shape"):
         score_clip(clip.scene, clip.clip, first_frame=np.zeros((32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", DEFAULT_KINDS)
+def test_with_a_caption_alone_only_what_it_says_is_measured(rendered, kind):
+    clip = rendered(0, kind)
+    score = score_clip(clip.scene, clip.clip, known=Known())
+    absent = (score.place_right, score.landing_right, score.start_kept, score.background_kept, score.faithful)
+    assert absent == (None,) * 5
+    assert score.held_psnr is None
+    assert score.background_right
+    whole = score_clip(clip.scene, clip.clip)
+    for name in ("seen_s", "offsets_ms", "pitch_right", "order_right", "vowel_right", "speaker_right", "colour_right"):
+        assert getattr(score, name) == getattr(whole, name)
+    assert score.size_kept == whole.size_kept
+    assert json.loads(json.dumps(score.to_dict(), allow_nan=False))["frame_given"] is False
+
+
+def test_another_wall_than_the_captions_is_wrong(rendered):
+    clip = rendered(0, "keys")
+    other = next(name for name in BACKGROUND_RGB if name != clip.scene.background)
+    shown = render(replace(clip.scene, background=other), size=64).clip
+    assert score_clip(clip.scene, shown, known=Known()).background_right is False
+
+
+def test_a_ball_that_a_caption_alone_asked_for_may_start_anywhere_and_has_its_size(rendered):
+    clip = rendered(0, "ball")
+    elsewhere = render(replace(clip.scene, start_x=1 - clip.scene.start_x, drop=0.45), size=64).clip
+    score = score_clip(clip.scene, elsewhere, known=Known())
+    assert _failed(score) == set()
+    sizes = {"small": "large", "medium": "large", "large": "small"}
+    other = render(replace(clip.scene, size=sizes[clip.scene.size]), size=64).clip
+    assert score_clip(clip.scene, other, known=Known()).size_kept is False
+
+
+def test_given_frames_are_compared_and_a_first_one_that_is_absent_asks_for_nothing(rendered):
+    clip = rendered(0, "ball")
+    frames = clip.clip.frames
+    last = score_clip(clip.scene, clip.clip, known=Known({48: frames[48]}))
+    assert (last.held_psnr, last.background_kept, last.size_kept) == (100.0, True, True)
+    assert (last.faithful, last.start_kept, last.landing_right, last.background_right) == (None,) * 4
+    both = score_clip(clip.scene, clip.clip, known=Known({0: frames[0], 48: frames[48]}))
+    assert both.faithful
+    assert both.landing_right
+    noisy = frames.copy()
+    noisy[48] = np.clip(noisy[48].astype(int) + np.where(np.indices(noisy[48].shape).sum(0) % 2, 5, -5), 0, 255)
+    worse = score_clip(clip.scene, _with(clip.clip, noisy), known=Known({0: frames[0], 48: frames[48]}))
+    assert 65 < worse.held_psnr < 70, "the mean of 100 dB and of 20 log10(255 / 5) dB"
+
+
+def test_of_a_clip_that_goes_on_only_what_was_not_given_is_counted(rendered):
+    clip = rendered(0, "ball")
+    whole = score_clip(clip.scene, clip.clip)
+    known = Known(dict(enumerate(clip.clip.frames[:25])), until_s=25 / 24, seams_s=(25 / 24,))
+    score = score_clip(clip.scene, clip.clip, known=known)
+    later = sum(25 / 24 <= time_s < score.until_s for time_s in whole.seen_s)
+    assert 0 < later < len(whole.seen_s)
+    assert count_events(score) == EventCounts(later, later, later, later)
+    assert score.seams_quiet in (True, None)
+    # Silence after what was given is a miss, and not before.
+    heard = clip.clip.waveform.copy()
+    heard[:, 16_700:] = 0
+    silent = count_events(score_clip(clip.scene, _with(clip.clip, waveform=heard), known=known))
+    assert (silent.seen_matched, silent.seen, silent.heard) == (0, later, 0)
+
+
+def test_a_clip_after_whose_given_part_nothing_is_due_counts_nothing():
+    scene = sample_scene(0, kind="keys")
+    clip = render(scene, size=64).clip
+    known = Known({0: clip.frames[0]}, until_s=1.85)
+    assert count_events(score_clip(scene, clip, known=known)) == EventCounts(0, 0, 0, 0)
+
+
+def test_given_frames_that_a_clip_lacks_are_refused(rendered):
+    clip = rendered(0)
+    with pytest.raises(GeometryError, match="of the clip's 49 frames, got frame 49; nearest is 48"):
+        score_clip(clip.scene, clip.clip, known=Known({49: clip.clip.frames[0]}))
+    with pytest.raises(GeometryError, match="given frame must have the clip's shape"):
+        score_clip(clip.scene, clip.clip, known=Known({48: np.zeros((32, 32, 3), np.uint8)}))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,6 @@
-"""How often somebody may do something."""
+"""How often somebody may do something, and how much all may do at a time."""
 
-from mova.web.limits import Window
+from mova.web.limits import Room, Window
 
 
 def test_each_key_has_its_own_window():
@@ -18,3 +18,17 @@ def test_strangers_do_not_fill_the_memory():
         window.take(number, 0.0)
     assert window.take(20_099, 1.0) > 0
     assert len(window._times) <= 10_000
+
+
+def test_requests_have_so_many_bytes_together_until_they_give_them_back():
+    room = Room(100)
+    one, other = room.share(), room.share()
+    assert one.take(60)
+    assert not other.take(41)
+    assert other.take(40)
+    assert not one.take(1)
+    one.give_back()
+    one.give_back()
+    assert other.take(60)
+    other.give_back()
+    assert one.take(100)

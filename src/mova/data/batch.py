@@ -8,6 +8,8 @@ from typing import Protocol
 
 import torch
 
+from mova.data.known import FrameTask
+
 
 @dataclass(frozen=True)
 class LatentBatch:
@@ -75,12 +77,13 @@ class LatentSource(Protocol):
     frame_rate: float
     null_prompt: torch.Tensor
 
-    def batch(self, indices: Sequence[int], step: int = 0) -> LatentBatch:
+    def batch(self, indices: Sequence[int], step: int = 0, tasks: Sequence[FrameTask | None] = ()) -> LatentBatch:
         """Return clips of one bucket, float32.
 
         Args:
             indices: indices of the clips.
             step: optimiser steps done; a source that encodes when asked draws new random starts from it.
+            tasks: of each clip, for which task its frames are known; None, or nothing for all, is the ordinary one.
 
         Raises:
             DataError: a clip that cannot be read, or too many of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ from mova.data.cache import LatentCache
 from mova.data.cache_size import EncodedSizes, sizes_from_directory
 from mova.data.cache_writer import CacheWriter
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, ClipEncoder, Encoding, TextEncoder, fingerprint
-from mova.data.fill import OnProgress, fill_clips
+from mova.data.fill import CacheFiles, OnProgress, fill_clips
+from mova.data.known import FrameTask
 from mova.data.sources.base import ClipEntry, ClipSource, Split, digest
 from mova.device import Resolved, usual_precision, warn_of_slow_bfloat16
 from mova.errors import CheckpointError, DataError
@@ -32,14 +33,16 @@ class Missing:
     """What is to be encoded.
 
     Attributes:
-        clips: one index of the source for each file that is missing.
+        clips: one index of the source for each clip of which a file is missing.
         whites: indices of sizes whose white first frame is missing.
         texts: captions.
+        there: keys of files of these clips that are not missing.
     """
 
     clips: Sequence[int]
     whites: Sequence[int]
     texts: Sequence[str]
+    there: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.clips or self.whites or self.texts)
@@ -56,6 +59,7 @@ class CachePlan:
         clip_keys: keys of the source's entries.
         text_keys: cache keys by caption.
         white_keys: keys of a white first frame, by size.
+        known_keys: by task, keys of what is known of the source's entries for it.
         sizes: how much what is encoded takes; None where the model does not say.
         precision: what the clips are encoded in. Captions and white first frames are encoded in float32 always.
     """
@@ -68,10 +72,25 @@ class CachePlan:
     white_keys: tuple[str, ...]
     sizes: EncodedSizes | None
     precision: Resolved = "float32"
+    known_keys: Mapping[FrameTask, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: ClipSource, model: Path, cache: LatentCache, precision: Resolved = "float32") -> CachePlan:
+    def of(
+        cls,
+        source: ClipSource,
+        model: Path,
+        cache: LatentCache,
+        precision: Resolved = "float32",
+        known: Sequence[FrameTask] = (),
+    ) -> CachePlan:
         """Return the plan for the encoders of a model, in one precision.
+
+        Args:
+            source: source of the clips.
+            model: directory of the encoders.
+            cache: folder of encoded clips.
+            precision: what the clips are encoded in.
+            known: tasks for which it is kept what is known of each clip, in files of their own.
 
         Raises:
             DataError: the model lacks an encoder.
@@ -91,15 +110,17 @@ class CachePlan:
             )
         captions = {entry.caption for entry in source.entries} | {""}
         shape = (source.num_frames, source.frame_rate)
+        clip_keys = tuple(_clip_key(entry, weights, precision) for entry in source.entries)
         return cls(
             source=source,
             cache=cache,
             settings=settings,
-            clip_keys=tuple(_clip_key(entry, weights, precision) for entry in source.entries),
+            clip_keys=clip_keys,
             text_keys={text: digest("text", text, texts) for text in captions},
             white_keys=tuple(digest("white", size, *shape, weights) for size in source.sizes),
             sizes=_sizes(model),
             precision=precision,
+            known_keys={task: tuple(digest("known", task, key) for key in clip_keys) for task in known},
         )
 
     def num_there(self) -> int:
@@ -110,17 +131,30 @@ class CachePlan:
         """Return what is not in the cache, or damaged in it (large caches are not read for this)."""
         firsts = {key: index for index, key in reversed(list(enumerate(self.clip_keys)))}
         whites = [index for index, key in enumerate(self.white_keys) if not self.cache.is_sound(key)]
-        sound = self._sound(list(firsts)) | self._sound(list(self.text_keys.values()))
-        clips = sorted(index for key, index in firsts.items() if key not in sound)
-        return Missing(clips, whites, [text for text, key in self.text_keys.items() if key not in sound])
+        files = CacheFiles(self.clip_keys, self.known_keys)
+        keys = {index: files.of(index) for index in firsts.values()}
+        sound = self._sound([key for own in keys.values() for key in own]) | self._sound(list(self.text_keys.values()))
+        clips = sorted(index for index, own in keys.items() if not sound.issuperset(own))
+        there = frozenset(key for index in clips for key in keys[index] if key in sound)
+        return Missing(clips, whites, [text for text, key in self.text_keys.items() if key not in sound], there)
 
     def bytes_of(self, missing: Missing) -> int:
         """Return what the files of something missing will take on disk; 0 where that is not known."""
         if self.sizes is None:
             return 0
-        clips = [self._clip_bytes(self.source.entries[index].bucket) for index in missing.clips]
+        clips = [
+            self._clip_bytes(self.source.entries[index].bucket)
+            for index in missing.clips
+            if self.clip_keys[index] not in missing.there
+        ]
+        known = [
+            self._clip_bytes(self.source.entries[index].bucket) // 2
+            for index in missing.clips
+            for keys in self.known_keys.values()
+            if keys[index] not in missing.there
+        ]
         whites = [self._clip_bytes(index) // 2 for index in missing.whites]
-        return self.sizes.files_bytes([*clips, *whites], len(missing.texts))
+        return self.sizes.files_bytes([*clips, *known, *whites], len(missing.texts))
 
     def check_space(self, missing: Missing) -> None:
         """Refuse to begin what the disk cannot take.
@@ -168,10 +202,13 @@ class CachePlan:
             DataError: it cannot be made again; the text says why.
         """
         logger.warning("%s is damaged or gone, and made again", self.cache.path(key))
+        files = CacheFiles(self.clip_keys, self.known_keys)
+        index = next((keys.index(key) for keys in (files.clips, *files.known.values()) if key in keys), None)
         missing = Missing(
-            [self.clip_keys.index(key)] if key in self.clip_keys else [],
+            [] if index is None else [index],
             [index for index, white in enumerate(self.white_keys) if white == key],
             [text for text, own in self.text_keys.items() if own == key],
+            frozenset() if index is None else frozenset(files.of(index)) - {key},
         )
         try:
             failed = self._encode_clips(missing, encoding, 1, None)
@@ -212,7 +249,8 @@ class CachePlan:
                 length = self.source.num_frames, self.source.frame_rate
                 condition = encoder.white_condition(self.source.sizes[index], *length)
                 writer.put(self.white_keys[index], {"condition": condition}, "a white first frame")
-            report = fill_clips(self.source, self.clip_keys, missing.clips, encoder, writer, workers, on_progress)
+            files = CacheFiles(self.clip_keys, self.known_keys, missing.there)
+            report = fill_clips(self.source, files, missing.clips, encoder, writer, workers, on_progress)
         if report.seconds > _WORTH_SAYING_S:
             logger.info("%s", report)
         return {self.clip_keys[index]: reason for index, reason in report.failed.items()}
@@ -243,8 +281,10 @@ class CachePlan:
         return self.sizes.clip_bytes(self.source.sizes[bucket], self.source.num_frames, self.source.frame_rate)
 
 
-def plan_splits(sources: Mapping[Split, ClipSource], encoding: Encoding, cache: LatentCache) -> dict[Split, CachePlan]:
-    """Return the plans of some splits, all of them in one precision.
+def plan_splits(
+    sources: Mapping[Split, ClipSource], encoding: Encoding, cache: LatentCache, known: Sequence[FrameTask] = ()
+) -> dict[Split, CachePlan]:
+    """Return the plans of some splits, all of them in one precision; `known` tasks are for those that are learned from.
 
     Where nobody names it, a cache is filled on in the precision in which it has more of the clips: it is not filled
     anew on a machine, or by a version, that would begin it in another.
@@ -256,7 +296,10 @@ def plan_splits(sources: Mapping[Split, ClipSource], encoding: Encoding, cache: 
     own = encoding.resolve()
     is_open = encoding.compute == "auto" and (encoding.device.type != "cpu" or usual_precision() == "auto")
     plans = [
-        {split: CachePlan.of(source, encoding.model, cache, precision) for split, source in sources.items()}
+        {
+            split: CachePlan.of(source, encoding.model, cache, precision, known if split == "train" else ())
+            for split, source in sources.items()
+        }
         for precision in ((own, _OTHER[own]) if is_open else (own,))
     ]
     return max(plans, key=lambda one: sum(plan.num_there() for plan in one.values()))

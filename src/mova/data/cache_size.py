@@ -52,10 +52,13 @@ class EncodedSizes:
         return sum(clips) + num_texts * self.text_bytes + _HEADER * (len(clips) + num_texts)
 
 
-def held_bytes(clips: int, texts: int) -> int:
-    """Return how much of a split's clips and captions, in bytes, is kept in host memory: both, one of them, or none."""
-    held = clips if clips <= cache.IN_MEMORY else 0
-    return held + (texts if held + texts <= cache.IN_MEMORY else 0)
+def held_bytes(clips: int, texts: int, known: int = 0) -> int:
+    """Return how much of a split's clips, captions and other known frames, in bytes, is kept in host memory: all of
+    each kind, or none."""
+    held = 0
+    for kind in (clips, texts, known):
+        held += kind if held + kind <= cache.IN_MEMORY else 0
+    return held
 
 
 def sizes_from_configs(

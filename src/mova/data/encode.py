@@ -20,6 +20,7 @@ from mova.codecs.video import encode_video, to_unit
 from mova.codecs.video_beginnings import Beginning
 from mova.conditioning.frames import KnownFrames, known_frames, known_images
 from mova.data.cache import checksum
+from mova.data.known import FrameTask, task_frames
 from mova.data.sources.base import RawClip, fraction
 from mova.device import Compute, Resolved, autocast, resolve_compute
 from mova.errors import CheckpointError
@@ -178,15 +179,11 @@ class ClipEncoder:
         return self.encode_placed(self.place(clips, at_once), contents)
 
     @torch.no_grad()
-    def encode_placed(self, clips: PlacedClips, contents: Sequence[str]) -> list[ClipTensors]:
-        """Encode clips that are on the device; see `encode`."""
-        if clips.ready is not None:
-            stream = torch.cuda.current_stream(self.device)
-            stream.wait_event(clips.ready)
-            # The allocator would give the memory away while this stream still reads it.
-            clips.frames.record_stream(stream)
-        count = len(clips.own)
-        frames = to_unit(clips.frames)
+    def encode_placed(
+        self, clips: PlacedClips, contents: Sequence[str], beginning: Beginning | None = None
+    ) -> list[ClipTensors]:
+        """Encode clips that are on the device; see `encode`. A `beginning` is for what is encoded of them besides."""
+        frames, count = self._frames(clips), len(clips.own)
         known = torch.zeros(frames.shape[0], frames.shape[2], dtype=torch.bool)
         known[:count, 0] = torch.tensor([own_frames > 0 for own_frames, _ in clips.own])
         known[:count, -1] = torch.tensor(
@@ -195,10 +192,7 @@ class ClipEncoder:
                 for (own_frames, _), content in zip(clips.own, contents, strict=True)
             ]
         )
-        # Nobody looks at what these give: grey, they begin as their conditions do.
-        for row in (~known[:, 0]).nonzero()[:, 0].tolist():
-            frames[row] = 0.0
-        beginning = Beginning()
+        beginning = Beginning() if beginning is None else beginning
         with autocast(self.device, self.precision):
             video = encode_video(self.video_vae, frames, beginning=beginning)
             condition = known_frames(self.video_vae, frames, known, beginning=beginning)
@@ -206,6 +200,48 @@ class ClipEncoder:
         return self._on_host(
             clips, _half(video), KnownFrames(_half(condition.mask), _half(condition.latents)), _half(audio)
         )
+
+    @torch.no_grad()
+    def encode_known(
+        self, clips: PlacedClips, contents: Sequence[str], tasks: Sequence[FrameTask], beginning: Beginning
+    ) -> list[dict[FrameTask, dict[str, torch.Tensor]]]:
+        """Encode what is known of clips on the device for other tasks than the ordinary one.
+
+        Args:
+            clips: B clips.
+            contents: hashes of the entries; which frames are known follows from them.
+            tasks: what is asked for.
+            beginning: with which the clips themselves were encoded, or an empty one.
+
+        Returns:
+            Of each clip `condition` (C, T, h, w) and `mask` (4, T), float16 on the CPU, by task.
+        """
+        frames, stride = self._frames(clips), int(self.video_vae.config.scale_factor_temporal)
+        made: list[dict[FrameTask, dict[str, torch.Tensor]]] = [{} for _ in clips.own]
+        for task in tasks:
+            known = torch.zeros(frames.shape[0], frames.shape[2], dtype=torch.bool)
+            for row, ((own_frames, _), content) in enumerate(zip(clips.own, contents, strict=True)):
+                known[row] = task_frames(task, frames.shape[2], own_frames, stride, content)
+            with autocast(self.device, self.precision):
+                condition = known_frames(self.video_vae, frames, known, beginning=beginning)
+            latents, mask = _half(condition.latents), _half(condition.mask)
+            for row, tensors in enumerate(made):
+                tensors[task] = {"condition": latents[row].clone(), "mask": mask[row].clone()}
+        return made
+
+    def _frames(self, clips: PlacedClips) -> torch.Tensor:
+        """Return (N, 3, F, H, W) float32 in [-1, 1], grey where a clip has no video."""
+        if clips.ready is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(clips.ready)
+            # The allocator would give the memory away while this stream still reads it.
+            clips.frames.record_stream(stream)
+        frames = to_unit(clips.frames)
+        # Nobody looks at what these give: grey, they begin as their conditions do.
+        for row in range(frames.shape[0]):
+            if row >= len(clips.own) or not clips.own[row][0]:
+                frames[row] = 0.0
+        return frames
 
     def _on_host(
         self, clips: PlacedClips, video: torch.Tensor, condition: KnownFrames, audio: torch.Tensor

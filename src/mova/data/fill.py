@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import torch
+
+from mova.codecs.video_beginnings import Beginning
 from mova.data.cache import is_finite
 from mova.data.cache_writer import CacheWriter
 from mova.data.decoding import Decoded, DecodedClips
-from mova.data.encode import ClipEncoder, PlacedClips
+from mova.data.encode import ClipEncoder, ClipTensors, PlacedClips
+from mova.data.known import FrameTask
 from mova.data.sources.base import ClipSource
 
 # Called with (clips done, clips in all).
@@ -49,6 +53,29 @@ class FillReport:
 
 
 @dataclass(frozen=True)
+class CacheFiles:
+    """The keys of a cache under which clips are kept.
+
+    Attributes:
+        clips: of each entry of a source.
+        known: by task, of what is known of each entry for that task.
+        there: those that are there already.
+    """
+
+    clips: Sequence[str]
+    known: Mapping[FrameTask, Sequence[str]] = field(default_factory=dict)
+    there: frozenset[str] = frozenset()
+
+    def of(self, index: int) -> list[str]:
+        """Return the keys of an entry."""
+        return [self.clips[index], *(keys[index] for keys in self.known.values())]
+
+    def missing(self, index: int) -> list[str]:
+        """Return those of an entry that are not there."""
+        return [key for key in self.of(index) if key not in self.there]
+
+
+@dataclass(frozen=True)
 class _Batch:
     indices: Sequence[int]
     clips: PlacedClips | None
@@ -57,7 +84,7 @@ class _Batch:
 
 def fill_clips(
     source: ClipSource,
-    keys: Sequence[str],
+    files: CacheFiles,
     indices: Sequence[int],
     encoder: ClipEncoder,
     writer: CacheWriter,
@@ -68,7 +95,7 @@ def fill_clips(
 
     Args:
         source: source of the clips.
-        keys: cache keys of its entries.
+        files: cache keys of its entries.
         indices: entries that are to be encoded.
         encoder: encodes them.
         writer: writes them.
@@ -94,7 +121,7 @@ def fill_clips(
                 now_s = time.perf_counter()
                 waited_s += now_s - asked_s if begun_s else 0.0
                 begun_s = begun_s or now_s
-                failed |= batch.problems | _encode(source, keys, batch, encoder, writer)
+                failed |= batch.problems | _encode(source, files, batch, encoder, writer)
                 done += len(batch.indices) + len(batch.problems)
                 if on_progress:
                     on_progress(done, total)
@@ -103,20 +130,42 @@ def fill_clips(
 
 
 def _encode(
-    source: ClipSource, keys: Sequence[str], batch: _Batch, encoder: ClipEncoder, writer: CacheWriter
+    source: ClipSource, files: CacheFiles, batch: _Batch, encoder: ClipEncoder, writer: CacheWriter
 ) -> dict[int, str]:
     if batch.clips is None:
         return {}
     failed = {}
-    entries = [source.entries[index] for index in batch.indices]
-    encoded = encoder.encode_placed(batch.clips, [entry.content for entry in entries])
-    for index, entry, made in zip(batch.indices, entries, encoded, strict=True):
-        tensors = {name: getattr(made, name) for name in FIELDS}
-        if is_finite(tensors):
-            writer.put(keys[index], tensors, entry.key)
+    encoded = _encoded(source, files, batch.indices, batch.clips, encoder)
+    for index, made in zip(batch.indices, encoded, strict=True):
+        name = source.entries[index].key
+        if all(map(is_finite, made.values())):
+            for key in files.missing(index):
+                writer.put(key, made[key], name)
         else:
-            failed[index] = f"{entry.key} gives latents that are not finite numbers"
+            failed[index] = f"{name} gives latents that are not finite numbers"
     return failed
+
+
+def _encoded(
+    source: ClipSource, files: CacheFiles, indices: Sequence[int], clips: PlacedClips, encoder: ClipEncoder
+) -> list[dict[str, dict[str, torch.Tensor]]]:
+    """Return what is made of each clip by its keys: all that one of them lacks, for all of them."""
+    contents = [source.entries[index].content for index in indices]
+    missing = {key for index in indices for key in files.missing(index)}
+    tasks = [task for task, keys in files.known.items() if any(keys[index] in missing for index in indices)]
+    made: list[dict[str, dict[str, torch.Tensor]]] = [{} for _ in indices]
+    beginning = Beginning()
+    if any(files.clips[index] in missing for index in indices):
+        shared = (beginning,) if tasks else ()
+        encoded: list[ClipTensors] = encoder.encode_placed(clips, contents, *shared)
+        for index, tensors, clip in zip(indices, made, encoded, strict=True):
+            tensors[files.clips[index]] = {name: getattr(clip, name) for name in FIELDS}
+    if tasks:
+        for index, tensors, known in zip(
+            indices, made, encoder.encode_known(clips, contents, tasks, beginning), strict=True
+        ):
+            tensors |= {files.known[task][index]: known[task] for task in tasks}
+    return made
 
 
 class _Placed:

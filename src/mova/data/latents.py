@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
+from mova.codecs.video_beginnings import Beginning
 from mova.data.batch import ClipFacts, LatentBatch
 from mova.data.cache import LatentCache
 from mova.data.cache_plan import CachePlan, plan_splits
 from mova.data.config import DataConfig, ToyDataConfig
 from mova.data.encode import ClipEncoder, Encoding, TextEncoder, sample_rate_of
 from mova.data.fill import FIELDS, OnProgress
+from mova.data.known import FrameTask
 from mova.data.sources.base import ClipEntry, ClipSource, RawClip, Split, fraction
 from mova.data.sources.files import MediaSource
 from mova.data.sources.scan import ScannedClips, check_share, scan_clips
@@ -51,6 +53,7 @@ def open_splits(
     compute: Compute = "auto",
     on_progress: Callable[[Split], OnProgress | None] = lambda _: None,
     parallel: Parallel = ALONE,
+    known: Sequence[FrameTask] = (),
 ) -> Mapping[Split, CachedLatents | OnlineLatents]:
     """Return the encoded clips of some splits; what the cache lacks is encoded first, and the encoders are let go.
 
@@ -68,6 +71,7 @@ def open_splits(
         on_progress: gives for a split what is called while its part of the cache is filled.
         parallel: this process among the others. The main one looks at the files and fills the cache; the others wait,
             are told what it found, and meet the errors that it meets.
+        known: tasks for which clips to learn from may be asked for.
 
     Raises:
         DataError: clips that cannot be used, a cache of other weights or sizes that cannot be filled, or one that
@@ -84,7 +88,7 @@ def open_splits(
 
     def fill() -> dict[Split, tuple[CachePlan, dict[int, str]]]:
         clips, sources = scan()
-        plans = plan_splits(sources, encoding, LatentCache(cache))
+        plans = plan_splits(sources, encoding, LatentCache(cache), known)
         filled = {}
         for split, plan in plans.items():
             filled[split] = plan, plan.fill(encoding, data.workers, on_progress(split))
@@ -127,7 +131,9 @@ class CachedLatents:
         self._held: dict[str, dict[str, torch.Tensor]] = {}
         self.null_prompt = self._place(self._read(plan.text_keys[""])["prompt"])
         self._white = [self._place(self._read(key)["condition"]) for key in plan.white_keys]
-        for keys in (set(self._keys), set(self._text_keys)):
+        self._known = {task: [keys[index] for index in kept] for task, keys in plan.known_keys.items()}
+        known = {key for keys in self._known.values() for key in keys}
+        for keys in (set(self._keys), set(self._text_keys), known):
             if self.cache.fit_in_memory(keys, self.host_bytes):
                 self._held |= {key: self._read(key) for key in keys}
 
@@ -136,9 +142,17 @@ class CachedLatents:
         """See above."""
         return sum(tensor.nbytes for tensors in self._held.values() for tensor in tensors.values())
 
-    def batch(self, indices: Sequence[int], step: int = 0) -> LatentBatch:  # noqa: ARG002 (what is stored is stored)
+    def batch(
+        self,
+        indices: Sequence[int],
+        step: int = 0,  # noqa: ARG002 (what is stored is stored)
+        tasks: Sequence[FrameTask | None] = (),
+    ) -> LatentBatch:
         """Return clips of one bucket, float32 on the device; see `LatentSource`."""
         clips = [self._read(self._keys[index]) for index in indices]
+        for row, (index, task) in enumerate(zip(indices, tasks, strict=False)):
+            if task is not None:
+                clips[row] = clips[row] | self._read(self._known[task][index])
         fields = {name: self._place(torch.stack([clip[name] for clip in clips])).float() for name in FIELDS}
         texts = [self._read(self._text_keys[index])["prompt"] for index in indices]
         keys = tuple(self.facts[index].key for index in indices)
@@ -186,14 +200,22 @@ class OnlineLatents:
             for size in source.sizes
         ]
 
-    def batch(self, indices: Sequence[int], step: int = 0) -> LatentBatch:
+    def batch(self, indices: Sequence[int], step: int = 0, tasks: Sequence[FrameTask | None] = ()) -> LatentBatch:
         """Return clips of one bucket, float32 on the device; see `LatentSource`."""
         loaded = [self._load(index, step) for index in indices]
         entries = [self.source.entries[index] for index, _ in loaded]
-        encoded = self.clips.encode([clip for _, clip in loaded], [entry.content for entry in entries])
-        fields = {
-            name: torch.stack([getattr(clip, name) for clip in encoded]).to(self.device).float() for name in FIELDS
-        }
+        placed, contents = self.clips.place([clip for _, clip in loaded]), [entry.content for entry in entries]
+        beginning = Beginning()
+        encoded = [
+            {name: getattr(clip, name) for name in FIELDS}
+            for clip in self.clips.encode_placed(placed, contents, beginning)
+        ]
+        wanted = [task for task in dict.fromkeys(tasks) if task is not None]
+        known = self.clips.encode_known(placed, contents, wanted, beginning) if wanted else []
+        for row, task in enumerate(tasks):
+            if task is not None:
+                encoded[row] |= known[row][task]
+        fields = {name: torch.stack([clip[name] for clip in encoded]).to(self.device).float() for name in FIELDS}
         prompts = torch.stack(self.text.encode([entry.caption for entry in entries])).to(self.device).float()
         return LatentBatch(tuple(entry.key for entry in entries), entries[0].bucket, prompts=prompts, **fields)
 

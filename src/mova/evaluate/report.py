@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +71,7 @@ class ReportFolder:
             "caption": rendered.caption,
             "score": made.score.to_dict(),
             "ceiling": None if made.ceiling is None else made.ceiling.to_dict(),
+            **({"parts": [part.to_dict() for part in made.parts]} if made.parts else {}),
         }
         _write(path.with_suffix(".json"), json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
@@ -123,14 +124,16 @@ def _read_known(path: Path) -> Scored | None:
     try:
         document = read_object(path, error=ConfigError).values
         ceiling = document["ceiling"]
-        return Scored(_score(document["score"]), None if ceiling is None else _score(ceiling))
+        parts = tuple(_score(part) for part in document.get("parts", ()))
+        return Scored(_score(document["score"]), None if ceiling is None else _score(ceiling), parts)
     except (MovaError, KeyError, TypeError):
         return None
 
 
 def _score(values: Mapping[str, Any]) -> ClipScore:
     names = {field.name for field in fields(ClipScore)}
-    if names != set(values):
+    always = {field.name for field in fields(ClipScore) if field.default is MISSING}
+    if not always <= set(values) <= names:
         raise TypeError("measures of another version")
     read: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return ClipScore(**read)

@@ -6,14 +6,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mova.errors import ConfigError, ReadError
+from mova.evaluate.given import WHOLE, Given, known_of, media_of, with_truth
 from mova.files.json_file import read_object, shorten
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings
-from mova.toyworld.render import RenderedClip, first_frame, render
+from mova.toyworld.caption import OWN_WORDING, caption, draw_wording
+from mova.toyworld.render import RenderedClip, render
 from mova.toyworld.sample import SEEDS_PER_SPLIT, sample_scene, split_seed
 from mova.toyworld.scenes.registry import DEFAULT_KINDS, check_kinds
+from mova.toyworld.score import Known
 from mova.types import Clip
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 MAX_CLIPS: Final = 10_000
 MAX_SEED: Final = SEEDS_PER_SPLIT // MAX_CLIPS - 1
 Generate = Callable[[RenderedClip, int], Clip]
-Given = Literal["frame", "video", "audio"]
-"""What a model is given of each clip besides the caption."""
 
 
 class Subject(Protocol):
@@ -45,6 +46,9 @@ class Subject(Protocol):
 
     def ceiling(self, asked: RenderedClip) -> Clip | None:
         """Return the truth as it comes back from the autoencoders; None where there are none."""
+
+    def known(self, asked: RenderedClip) -> Known | None:
+        """Return what was given where it was not the first frame alone; see `score_clip`."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,13 @@ class Generated:
         kinds: of scenes; by default those that the shipped model was trained on.
         shape: of the rendered clips.
         reencode: sends a clip through the autoencoders and back; gives the ceiling.
+        given: what the clips are made from besides the caption, and so what can be measured.
+        wordings: of the captions; of several each scene has one, by its seed. See `mova.toyworld.caption`.
+        is_shuffled: a control: the video or the audio that is given is that of the next clip of the same kind, and
+            what comes back is measured against the clip's own. What agrees then has another reason than what was given.
 
     Raises:
-        ConfigError: number of clips or seed out of range, no kind or an unknown one.
+        ConfigError: number of clips or seed out of range, no kind or an unknown one, or nothing to shuffle.
     """
 
     generate: Generate
@@ -87,22 +95,37 @@ class Generated:
     kinds: Sequence[str] = DEFAULT_KINDS
     shape: Shape = field(default_factory=Shape)
     reencode: Callable[[Clip], Clip] | None = None
+    given: Given = "frame"
+    wordings: Sequence[int] = (OWN_WORDING,)
+    is_shuffled: bool = False
 
     def __post_init__(self) -> None:
         check_benchmark(self.num_clips, self.seed, self.kinds)
+        if self.is_shuffled:
+            check_shuffled(self.given, self.num_clips, len(self.kinds))
 
     def asked(self, index: int) -> RenderedClip:
         """See `Subject`."""
         scene = sample_scene(split_seed("heldout", self._seed(index)), kind=self.kinds[index % len(self.kinds)])
-        return render(scene, **vars(self.shape))
+        wording = draw_wording(scene.seed, 1.0, self.wordings)
+        return replace(render(scene, **vars(self.shape)), caption=caption(scene, wording=wording))
 
     def clip(self, index: int, asked: RenderedClip) -> Clip:
         """See `Subject`."""
-        return self.generate(asked, self._seed(index))
+        if not self.is_shuffled:
+            return self.generate(asked, self._seed(index))
+        following = index + len(self.kinds)
+        other = self.asked(following if following < self.num_clips else index % len(self.kinds))
+        made = self.generate(replace(asked, clip=other.clip), self._seed(index))
+        return with_truth(made, asked.clip, self.given)
 
     def ceiling(self, asked: RenderedClip) -> Clip | None:
         """See `Subject`."""
         return None if self.reencode is None else self.reencode(asked.clip)
+
+    def known(self, asked: RenderedClip) -> Known | None:
+        """See `Subject`."""
+        return known_of(asked.clip, self.given)
 
     def _seed(self, index: int) -> int:
         return self.seed * MAX_CLIPS + index
@@ -123,6 +146,21 @@ def check_benchmark(num_clips: int, seed: int, kinds: Sequence[str]) -> None:
     check_kinds(kinds)
 
 
+def check_shuffled(given: Given, num_clips: int, num_kinds: int) -> None:
+    """Refuse a control in which no clip could be given another one's video or audio.
+
+    Raises:
+        ConfigError: neither is given, or a kind of scene has one clip.
+    """
+    if given not in WHOLE:
+        raise ConfigError(f"shuffled exchanges the given video or audio, got given {given}; nearest is given video")
+    if num_clips < 2 * num_kinds:
+        raise ConfigError(
+            f"shuffled needs two clips of each kind, got {num_clips} clips of {num_kinds} kinds; nearest is "
+            f"{2 * num_kinds} clips"
+        )
+
+
 def of_model(
     pipeline: MovaPipeline,
     *,
@@ -132,12 +170,14 @@ def of_model(
     given: Given = "frame",
     settings: GivenSettings = NOTHING_GIVEN,
     speed: str = "exact",
+    wordings: Sequence[int] = (OWN_WORDING,),
+    is_shuffled: bool = False,
 ) -> Generated:
     """Return the clips of a model, as it makes them for `mova evaluate toyworld`.
 
     Args:
         pipeline: the model.
-        num_clips, seed, kinds: see `Generated`.
+        num_clips, seed, kinds, wordings, is_shuffled: see `Generated`.
         given: what it is given of each clip besides the caption.
         settings: what is given of the sampling settings; their height is that of the square clips.
         speed: speed preset.
@@ -159,6 +199,9 @@ def of_model(
         kinds,
         shape,
         lambda clip: reencode(pipeline, clip),
+        given,
+        wordings,
+        is_shuffled,
     )
 
 
@@ -167,13 +210,9 @@ def generate(
 ) -> Clip:
     """Ask a model for a clip with the caption of a rendered one and what is given of it."""
     from mova.pipeline.inputs.call import CallInputs
-    from mova.pipeline.inputs.media import GivenMedia, GivenNoise
+    from mova.pipeline.inputs.media import GivenNoise
 
-    media = GivenMedia(
-        image=None if given == "video" else first_frame(rendered.clip),
-        video=rendered.clip.frames if given == "video" else None,
-        audio=rendered.clip.waveform if given == "audio" else None,
-    )
+    media = media_of(rendered.clip, given)
     height, width = rendered.clip.frames.shape[1:3]
     complete = pipeline.complete_settings(replace(settings, height=height, width=width), speed=speed, media=media)
     inputs = CallInputs(prompt=rendered.caption, media=media, noise=GivenNoise(seed=seed), output_type="np")
@@ -281,3 +320,6 @@ class ClipFolder:
 
     def ceiling(self, _asked: RenderedClip) -> None:
         """See `Subject`: files have no autoencoders."""
+
+    def known(self, _asked: RenderedClip) -> None:
+        """See `Subject`: files are of clips that were given their first frame."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mova.evaluate.parts import score_parts
 from mova.evaluate.stats import Estimate, mean, of_pooled, ratio
 from mova.evaluate.subject import Subject
 from mova.toyworld.render import RenderedClip, first_frame
@@ -37,10 +38,12 @@ class Scored:
     Attributes:
         score: score of the generated clip.
         ceiling: score of the rendered clip sent through the autoencoders; None where there are none.
+        parts: scores of equal parts of the generated clip, one after another; none where they are not asked for.
     """
 
     score: ClipScore
     ceiling: ClipScore | None = None
+    parts: tuple[ClipScore, ...] = ()
 
 
 # One row of the report each: the words that it is printed with, and how it is written.
@@ -62,10 +65,15 @@ ROWS: Final[dict[str, tuple[str, str]]] = {
     "size_kept": ("size of the object kept", "share"),
     "faithful": ("first frame kept", "share"),
     "background_kept": ("background kept", "share"),
+    "background_right": ("wall of the caption's colour", "share"),
+    "held_psnr": ("PSNR of the frames that were given", "dB"),
+    "seams_quiet": ("no click where parts were joined", "share"),
     "start_kept": ("object starts where the first frame shows it", "share"),
     "nothing_seen": ("clips without any visible event", "share"),
     "nothing_heard": ("clips without any sound", "share"),
 }
+# Rows of what only some clips are asked for; a table without any such figure leaves them out.
+OPTIONAL_ROWS: Final = ("background_right", "held_psnr", "seams_quiet")
 # Those rows that are the share of clips with a property of `ClipScore` of the same name.
 CLIP_MEASURES: Final = tuple(name for name in ROWS if hasattr(ClipScore, name) or name in ClipScore.__annotations__)
 
@@ -81,6 +89,7 @@ class ToyworldReport:
         chance: recall and precision with the sound of other clips; empty where no kind has two clips.
         ceiling: the figures of re-encoded rendered clips, None where there was no autoencoder.
         scores: every clip's own measures.
+        by_part: the same for each of the equal parts of the clips, "part 1 of 4" and so on; empty where not asked for.
     """
 
     overall: Summary
@@ -89,6 +98,7 @@ class ToyworldReport:
     chance: Summary
     ceiling: Summary | None
     scores: tuple[ClipScore, ...]
+    by_part: dict[str, Summary] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return everything, each clip's measures included, as JSON text."""
@@ -97,6 +107,9 @@ class ToyworldReport:
             "overall": _as_json(self.overall),
             "by_kind": {kind: _as_json(summary) for kind, summary in self.by_kind.items()},
             "by_combination": {name: _as_json(summary) for name, summary in self.by_combination.items()},
+            **(
+                {"by_part": {name: _as_json(summary) for name, summary in self.by_part.items()}} if self.by_part else {}
+            ),
             "chance": _as_json(self.chance),
             "ceiling": None if self.ceiling is None else _as_json(self.ceiling),
             "clips": [score.to_dict() for score in self.scores],
@@ -110,12 +123,15 @@ class ToyworldReport:
             columns[f"{kind} ({sum(score.kind == kind for score in self.scores)})"] = summary
         for name, summary in self.by_combination.items():
             columns[f"{name} ({summary['recall'].num_clips})"] = summary
+        columns |= self.by_part
         columns["chance"] = self.chance
         if self.ceiling is not None:
             columns["ceiling"] = self.ceiling
         lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
         for name, (words, unit) in ROWS.items():
-            cells = [_cell(summary.get(name), unit) for summary in columns.values()]
+            if name in OPTIONAL_ROWS and not self.overall[name].num_clips:
+                continue
+            cells = [_cell(summary.get(name), unit, summary.get("recall")) for summary in columns.values()]
             lines.append(f"| {words} | {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
 
@@ -157,7 +173,12 @@ def chance_level(scores: Sequence[ClipScore], *, seed: int = 0) -> Summary:
 
 
 def report_on(
-    scores: Sequence[ClipScore], *, ceiling: Sequence[ClipScore] = (), seed: int = 0, by_combination: bool = False
+    scores: Sequence[ClipScore],
+    *,
+    ceiling: Sequence[ClipScore] = (),
+    seed: int = 0,
+    by_combination: bool = False,
+    parts: Sequence[Sequence[ClipScore]] = (),
 ) -> ToyworldReport:
     """Return the report of clips that were scored already.
 
@@ -167,19 +188,23 @@ def report_on(
         seed: seed of the reassignment of sounds for the chance level.
         by_combination: whether scenes with held-out combinations are also reported apart, which says something only of
             a model that was trained without them.
+        parts: scores of the parts of each clip, where there are any.
     """
     kinds = [kind for kind in SCENES if any(score.kind == kind for score in scores)]
-    parts = {
+    combinations = {
         words: [score for score in scores if score.held_out_combination == is_held_out]
         for words, is_held_out in ((HELD_OUT_WORDS, True), (TRAINED_WORDS, False))
     }
     return ToyworldReport(
         overall=summarise(scores),
         by_kind={kind: summarise([score for score in scores if score.kind == kind]) for kind in kinds},
-        by_combination={words: summarise(part) for words, part in parts.items() if part} if by_combination else {},
+        by_combination={words: summarise(part) for words, part in combinations.items() if part and by_combination},
         chance=chance_level(scores, seed=seed),
         ceiling=summarise(ceiling) if ceiling else None,
         scores=tuple(scores),
+        by_part={
+            f"part {at} of {len(parts[0])}": summarise(part) for at, part in enumerate(zip(*parts, strict=True), 1)
+        },
     )
 
 
@@ -189,6 +214,7 @@ def measure(
     by_combination: bool = False,
     on_clip: OnClip | None = None,
     known: Mapping[int, Scored] | None = None,
+    parts: int = 0,
 ) -> ToyworldReport:
     """Measure clips against the scenes that they were asked for.
 
@@ -197,6 +223,7 @@ def measure(
         by_combination: whether scenes with combinations that training can be kept from are also reported apart.
         on_clip: called after each clip with its number, the rendered clip, the measured clip and the measures.
         known: measures of clips that need not be made again, by number; `on_clip` is not called for them.
+        parts: into how many parts each clip is also cut that are measured by themselves; 0 for none.
     """
     scored: list[Scored] = []
     for index in range(subject.num_clips):
@@ -205,10 +232,12 @@ def measure(
             continue
         asked = subject.asked(index)
         clip = subject.clip(index, asked)
-        first = first_frame(asked.clip)
+        first, known_part = first_frame(asked.clip), subject.known(asked)
         best = subject.ceiling(asked)
-        ceiling = None if best is None else score_clip(asked.scene, best, first_frame=first)
-        scored.append(Scored(score_clip(asked.scene, clip, first_frame=first), ceiling))
+        ceiling = None if best is None else score_clip(asked.scene, best, first_frame=first, known=known_part)
+        score = score_clip(asked.scene, clip, first_frame=first, known=known_part)
+        each = score_parts(asked.scene, clip, parts, first) if parts else ()
+        scored.append(Scored(score, ceiling, each))
         if on_clip is not None:
             on_clip(index, asked, clip, scored[-1])
     return report_on(
@@ -216,6 +245,7 @@ def measure(
         ceiling=[made.ceiling for made in scored if made.ceiling is not None],
         seed=subject.seed,
         by_combination=by_combination,
+        parts=[made.parts for made in scored] if parts else (),
     )
 
 
@@ -233,9 +263,11 @@ def _as_json(summary: Summary) -> dict[str, Any]:
     return {name: estimate.to_dict() for name, estimate in summary.items()}
 
 
-def _cell(estimate: Estimate | None, unit: str) -> str:
+def _cell(estimate: Estimate | None, unit: str, all_clips: Estimate | None) -> str:
+    """Return a figure with its interval, and how many clips it is of where that is not all of a column."""
     if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
         return "-"
     digits = 3 if unit == "share" else 1
     suffix = "" if unit == "share" else f" {unit}"
-    return f"{estimate.value:.{digits}f}{suffix} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    part = "" if all_clips is None or estimate.num_clips == all_clips.num_clips else f" of {estimate.num_clips}"
+    return f"{estimate.value:.{digits}f}{suffix} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]{part}"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
+from mova.kernels.cpu_memory import share_heaps
+from mova.serve.access.keys import Keys
 from mova.serve.api.app import PageFile, make_app
 from mova.serve.api.build import is_loopback, services_of
 from mova.serve.page.page import page_files
@@ -52,6 +54,7 @@ def serve(
         MovaError: what can be known to be wrong, before anything is loaded.
         MissingExtraError: a package of the extra `serve` is not installed.
     """
+    share_heaps()
     bell = _Bell()
     with services_of(settings, bell.ring) as services:
         supervisor = Supervisor(settings, services.store, generator, options)
@@ -80,7 +83,15 @@ def pages_of(settings: ServeSettings) -> Mapping[str, PageFile]:
 
 
 def says_public(settings: ServeSettings) -> str | None:
-    """Return a warning where others than this machine reach a server without keys; None elsewhere."""
-    if is_loopback(settings.host) or not settings.public_without_keys:
+    """Return a warning where others than this machine reach a server without keys; None elsewhere.
+
+    Raises:
+        ConfigError: the file of keys is damaged.
+    """
+    is_public = not is_loopback(settings.host) and settings.public_without_keys
+    # Who gives it names has a proxy before it, as a rule.
+    is_named = any(name != "localhost" for name in settings.hosts)
+    if not (is_public or is_named) or Keys(settings.keys_path()).all():
         return None
-    return "warning: whoever reaches this address may make clips and see all of them: there are no API keys"
+    where = "this address" if is_public else f"this server as {settings.hosts[0]}"
+    return f"warning: whoever reaches {where} may make clips and see all of them: there are no API keys"

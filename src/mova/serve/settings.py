@@ -63,6 +63,9 @@ class LimitsSection(Strict):
     """What one request may ask for, and what each owner of a key may have."""
 
     upload_bytes: int = Field(default=256 * _MB, ge=1024, le=2**36, description="Bytes of one request at most")
+    incoming_bytes: int = Field(
+        default=1024 * _MB, ge=1024, le=2**40, description="Bytes of all requests at a time; of one at least"
+    )
     upload_s: float = Field(default=300.0, ge=1, le=86_400, description="Seconds for a whole request with files")
     least_bytes_per_s: int = Field(default=1024, ge=0, le=10**9, description="Slower uploads are ended; 0 for any")
     image_pixels: int = Field(default=40_000_000, ge=1024, le=110_000_000, description="Pixels of an image at most")

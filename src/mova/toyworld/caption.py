@@ -6,12 +6,14 @@ every scene has others that say the same, to learn from and to measure with.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from mova.errors import ConfigError
+from mova.files.json_file import shorten
 from mova.toyworld.scenes.scene import Scene
 
 NUM_WORDINGS: Final = 3  # of each half, in every scene's own caption
@@ -63,3 +65,21 @@ def draw_wording(seed: int, share: float, wordings: Sequence[int] = TRAINING_WOR
     rng = np.random.default_rng([seed, _WORDING_STREAM])
     at, other = float(rng.random()), wordings[int(rng.integers(len(wordings)))]
     return other if at < share else OWN_WORDING
+
+
+def parse_wording(text: str) -> tuple[int, ...]:
+    """Return the wordings that a name stands for: a number, "training" or "held-out".
+
+    Raises:
+        ConfigError: it names none.
+    """
+    named = {"training": TRAINING_WORDINGS, "held-out": HELD_OUT_WORDINGS}
+    numbers = {str(number): (number,) for number in (OWN_WORDING, *TRAINING_WORDINGS, *HELD_OUT_WORDINGS)}
+    known = {**numbers, **named}
+    if text not in known:
+        nearest = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            f"wording must be 0 to {max(HELD_OUT_WORDINGS)}, training or held-out, got {shorten(text)}; nearest is "
+            f"{nearest}"
+        )
+    return known[text]

@@ -8,8 +8,8 @@ compared with the scene's, except for a ball's first landing, which the first fr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Final
 
 import numpy as np
@@ -19,14 +19,31 @@ from mova.errors import GeometryError
 from mova.toyworld.draw import Viewport
 from mova.toyworld.event import countable_until
 from mova.toyworld.held_out import has_held_out_combination
-from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error
+from mova.toyworld.reading.background import MAX_BACKGROUND_ERROR, background_error, wall_colour
 from mova.toyworld.reading.measures import size_deviation, start_distance
 from mova.toyworld.reading.observation import Observation
+from mova.toyworld.reading.seams import seams_are_quiet
 from mova.toyworld.scenes.scene import Scene
 from mova.types import Clip
 
 MAX_START_DISTANCE: Final = 0.03
 MAX_SIZE_DEVIATION: Final = 0.15
+MAX_HELD_PSNR: Final = 100.0  # of frames that are alike to the bit
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a model was given of a clip besides the caption, where it was not the first frame alone.
+
+    Attributes:
+        frames: (H, W, 3) uint8 by their number in the clip; none for a caption alone.
+        until_s: how far video and audio were both given.
+        seams_s: where parts of a clip were joined, that one included.
+    """
+
+    frames: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    until_s: float = 0.0
+    seams_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,12 @@ class ClipScore:
         size_deviation: 90th percentile over frames of the relative error of the radius; 1 where not visible; None
             without a disc.
         start_distance: in units of the frame size; infinite where not visible; None without a disc.
+        frame_given: whether the first frame was given; without it, nothing that it alone can say is measured.
+        background_right: the wall has the colour that the caption says; None where a frame was given that shows it.
+        held_psnr: mean PSNR in dB of the frames that were given, against them; None unless asked for.
+        from_s: only events after it are counted; what was before was given.
+        seams_quiet: the sound rises no more where parts were joined than true clips do away from onsets; None without
+            a seam that can be judged.
     """
 
     kind: str
@@ -85,16 +108,21 @@ class ClipScore:
     landing_right: bool | None
     colour_right: bool | None
     size_kept: bool | None
-    background_kept: bool
+    background_kept: bool | None
     start_kept: bool | None
-    background_error: float
+    background_error: float | None
     size_deviation: float | None
     start_distance: float | None
+    frame_given: bool = True
+    background_right: bool | None = None
+    held_psnr: float | None = None
+    from_s: float = 0.0
+    seams_quiet: bool | None = None
 
     @property
-    def faithful(self) -> bool:
-        """Whether background and object begin and stay as in the first frame."""
-        return self.background_kept and self.start_kept is not False
+    def faithful(self) -> bool | None:
+        """Whether background and object begin and stay as in the first frame; None where it was not given."""
+        return self.background_kept is not False and self.start_kept is not False if self.frame_given else None
 
     @property
     def nothing_seen(self) -> bool:
@@ -111,7 +139,12 @@ class ClipScore:
         values = asdict(self)
         distance = self.start_distance
         values["start_distance"] = distance if distance is not None and np.isfinite(distance) else None
-        return values
+        # Left out where they say nothing, so that what was stored before there were such measures stays readable.
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+
+
+# Fields that came later, and what they are where nobody asks for them.
+_LATER: Final = {item.name: item.default for item in fields(ClipScore) if item.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -132,19 +165,25 @@ class EventCounts:
 def count_events(score: ClipScore, heard_s: Sequence[float] | None = None) -> EventCounts:
     """Count what recall and precision are made of, everywhere: events before the clip's uncounted end.
 
-    A clip in which nothing is seen counts as one visible event that is missed, and likewise of what is heard.
+    A clip in which nothing is seen counts as one visible event that is missed, and likewise of what is heard; but not
+    where its beginning was given, after which nothing more may be due.
 
     Args:
         score: score of the clip.
         heard_s: ascending times of another audio that is laid under it; its own by default.
     """
     heard_s = score.heard_s if heard_s is None else heard_s
-    found = count_pairs(score.seen_s, heard_s, score.tolerance_s, score.until_s)
-    return replace(found, seen=max(1, found.seen), heard=max(1, found.heard))
+    found = count_pairs(score.seen_s, heard_s, score.tolerance_s, score.until_s, score.from_s)
+    least = 0 if score.from_s else 1
+    return replace(found, seen=max(least, found.seen), heard=max(least, found.heard))
 
 
 def count_pairs(
-    seen_s: Sequence[float], heard_s: Sequence[float], tolerance_s: float, until_s: float = math.inf
+    seen_s: Sequence[float],
+    heard_s: Sequence[float],
+    tolerance_s: float,
+    until_s: float = math.inf,
+    from_s: float = 0.0,
 ) -> EventCounts:
     """Count events and those that belong together: the one way to count them.
 
@@ -152,10 +191,11 @@ def count_pairs(
         seen_s, heard_s: ascending times in seconds.
         tolerance_s: how far the two of a pair may be apart.
         until_s: only events before it are counted; later ones may still be partners of those.
+        from_s: likewise, only events from it on.
     """
     pairs = match_events(seen_s, heard_s, tolerance_s)
-    seen = [time_s < until_s for time_s in seen_s]
-    heard = [time_s < until_s for time_s in heard_s]
+    seen = [from_s <= time_s < until_s for time_s in seen_s]
+    heard = [from_s <= time_s < until_s for time_s in heard_s]
     return EventCounts(sum(seen[i] for i, _ in pairs), sum(seen), sum(heard[j] for _, j in pairs), sum(heard))
 
 
@@ -181,21 +221,64 @@ def match_events(first_s: Sequence[float], second_s: Sequence[float], tolerance_
     return pairs
 
 
-def score_clip(scene: Scene, clip: Clip, *, first_frame: NDArray[np.uint8] | None = None) -> ClipScore:
+def score_clip(
+    scene: Scene,
+    clip: Clip,
+    *,
+    first_frame: NDArray[np.uint8] | None = None,
+    known: Known | None = None,
+) -> ClipScore:
     """Measure one clip against the scene whose caption and first frame it was made from.
 
     Args:
         scene: what was asked for.
         clip: what came; a clip without audio counts as silent.
         first_frame: (H, W, 3) uint8 that was given; by default the scene's own.
+        known: what was given where it was not the first frame alone. What only a frame that was not given can say is
+            left out; how well the given ones are kept, and how the sound goes on, is measured beside.
 
     Raises:
-        GeometryError: the first frame has another size than the clip.
+        GeometryError: a frame has another size than the clip, or is none of it.
     """
+    if known is None:
+        return _score_by_frame(scene, clip, first_frame)
+    frames = known.frames
+    absent = [index for index in frames if not 0 <= index < len(clip.frames)]
+    if absent:
+        raise GeometryError(
+            f"given frames must be of the clip's {len(clip.frames)} frames, got frame {absent[0]}; nearest is "
+            f"{min(max(absent[0], 0), len(clip.frames) - 1)}"
+        )
+    # The earliest one shows most of what a first frame would.
+    score = _score_by_frame(scene, clip, frames[min(frames)] if frames else None)
+    seams = seams_are_quiet(clip.waveform, clip.sample_rate, known.seams_s, score.heard_s, scene.quiet_rise)
+    score = replace(score, held_psnr=held_psnr(clip.frames, frames), from_s=known.until_s, seams_quiet=seams)
+    if 0 in frames:
+        return score
+    score = replace(score, frame_given=False, start_kept=None, start_distance=None)
+    if scene.first_frame_sets_landing:
+        score = replace(score, place_right=None, landing_right=None)
+    if frames:
+        return score
+    is_right = wall_colour(clip.frames) == scene.background
+    return replace(score, background_kept=None, background_error=None, background_right=is_right)
+
+
+def held_psnr(frames: NDArray[np.uint8], known: Mapping[int, NDArray[np.uint8]]) -> float | None:
+    """Return the mean PSNR in dB of given frames in a clip (F, H, W, 3), at most 100; None where none is given."""
+    values = []
+    for index, frame in known.items():
+        error = float(np.mean((frames[index].astype(np.float64) - frame) ** 2))
+        values.append(MAX_HELD_PSNR if error == 0 else min(MAX_HELD_PSNR, 10 * math.log10(255**2 / error)))
+    return float(np.mean(values)) if values else None
+
+
+def _score_by_frame(scene: Scene, clip: Clip, first_frame: NDArray[np.uint8] | None) -> ClipScore:
+    """Measure a clip by its caption and one frame, by default the scene's first one."""
     if first_frame is None:
         first_frame = scene.draw(Viewport(*clip.frames.shape[1:3]), np.zeros(1))[0]
     if first_frame.shape != clip.frames.shape[1:]:
-        raise GeometryError(f"first frame must have the clip's shape {clip.frames.shape[1:]}, got {first_frame.shape}")
+        raise GeometryError(f"given frame must have the clip's shape {clip.frames.shape[1:]}, got {first_frame.shape}")
     reading = scene.read(clip.frames, clip.frame_rate)
     heard = scene.hear(clip.waveform, clip.sample_rate)
     seen_s = tuple(event.time_s for event in reading.events)

@@ -11,11 +11,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from mova.cli.app import main
-from mova.cli.evaluate.toyworld import _load
+from mova.cli.evaluate.toyworld import Given, _load
 from mova.evaluate import subject
+from mova.evaluate.given import GIVEN
 from mova.media.read import read_clip
 from mova.settings.sampling import GivenSettings
 from mova.toyworld import render, sample_scene
+from mova.toyworld.caption import caption
 from mova.weights.locate import ModelDefaults, write_defaults
 
 CHECKPOINT = Path(__file__).parents[2] / "numerics" / "records" / "pipeline_checkpoint"
@@ -122,7 +124,7 @@ def test_a_kind_that_the_model_was_not_trained_for_is_named_once(model, tmp_path
     assert "| board (1) |" in printed.out
 
 
-@pytest.mark.parametrize("given", ["frame", "video", "audio"])
+@pytest.mark.parametrize("given", GIVEN)
 def test_what_a_model_is_given_comes_back_as_it_was(model, given):
     pipeline = _load(model, with_bridge=True)
     geometry = pipeline.codec_geometry
@@ -130,6 +132,29 @@ def test_what_a_model_is_given_comes_back_as_it_was(model, given):
     clip = subject.generate(pipeline, rendered, given, 1, GivenSettings(num_inference_steps=1), "exact")
     kept = [np.array_equal(clip.frames, rendered.clip.frames), np.allclose(clip.waveform, rendered.clip.waveform)]
     assert kept == [given == "video", given == "audio"]
+
+
+def test_the_command_names_all_that_can_be_given():
+    assert [given.value for given in Given] == list(GIVEN)
+
+
+def test_a_caption_alone_in_other_words_is_measured(model, tmp_path, capsys):
+    report = tmp_path / "report"
+    options = ["--model", model, "--clips", "1", "--seed", "0", "--given", "text", "--wording", "held-out"]
+    assert main(["evaluate", "toyworld", *options, "--report", str(report)]) == 0
+    assert "| wall of the caption's colour | " in capsys.readouterr().out
+    run = json.loads((report / "run.json").read_text())
+    assert (run["given"], run["wording"]) == ("text", "held-out")
+    told = json.loads(next((report / "clips").glob("*.json")).read_text())["caption"]
+    scene = sample_scene(2_000_000_000, kind="ball")
+    assert told in {caption(scene, wording=wording) for wording in (6, 7)}
+
+
+def test_the_video_of_another_clip_is_given_as_a_control(model, capsys):
+    options = ["--model", model, "--clips", "2", "--seed", "0", "--kind", "ball", "--given", "video", "--shuffled"]
+    assert main(["evaluate", "toyworld", *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["overall"]["faithful"]["value"] == 1
 
 
 def test_the_sound_of_given_films_is_measured(model, capsys):
@@ -201,6 +226,13 @@ def test_something_must_be_measured(capsys):
         (["--size", "64x48"], "size must be square, as the toy world is, got 64x48; nearest is 48x48"),
         (["--speed", "quick"], "speed must be one of"),
         (["--lora", "none.safetensors"], "lora must be a file that exists"),
+        (
+            ["--wording", "held_out"],
+            "wording must be 0 to 7, training or held-out, got 'held_out'; nearest is held-out",
+        ),
+        (["--wording", "9"], "wording must be 0 to 7"),
+        (["--shuffled"], "shuffled exchanges the given video or audio, got given frame; nearest is given video"),
+        (["--shuffled", "--given", "audio"], "shuffled needs two clips of each kind, got 1 clips of 6 kinds"),
     ],
 )
 def test_wrong_input_is_exit_code_2(model, capsys, options, text):

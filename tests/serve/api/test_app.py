@@ -14,7 +14,8 @@ from serve_site import PROMPT, served
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     pages = {"/": PageFile("<p>page</p>", headers={"Content-Security-Policy": "default-src 'self'"})}
-    with served(tmp_path_factory.mktemp("site"), pages, **{"limits.upload_bytes": 100_000}) as made:
+    limits = {"limits.upload_bytes": 100_000, "limits.incoming_bytes": 150_000}
+    with served(tmp_path_factory.mktemp("site"), pages, **limits) as made:
         yield made
 
 
@@ -108,3 +109,21 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_nothing_and_no_job(site):
         time.sleep(0.05)
     assert site.files() == []
     assert site.ask("GET", "/v1/videos")["data"] == []
+
+
+def test_requests_that_come_at_a_time_have_so_many_bytes_together(site):
+    head = b"POST /v1/videos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    sent = {"prompt": PROMPT, "image": "data:image/png;base64," + "A" * 80_000}
+    with socket.create_connection(("127.0.0.1", site.port)) as slow:
+        slow.sendall(head + b"Content-Length: 90000\r\n\r\n" + b" " * 80_000)
+        deadline = time.monotonic() + 10
+        while (reply := site.client.post("/v1/videos", json=sent)).status_code != 503 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "busy")
+        assert int(reply.headers["retry-after"]) > 0
+        # Small ones still come in.
+        site.post(json={"prompt": PROMPT})
+    deadline = time.monotonic() + 10
+    while (reply := site.client.post("/v1/videos", json=sent)).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert reply.status_code == 400

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import numpy as np
@@ -25,6 +26,8 @@ def secrets(folder):
     return {
         "small": keys.create("small", quota=small)[1],
         "usual": keys.create("usual")[1],
+        "many": keys.create("many", quota=QuotaSection(queued=3, posts_per_minute=None))[1],
+        "short": keys.create("few seconds", quota=QuotaSection(seconds_per_day=5.0))[1],
         "admin": keys.create("admin", is_admin=True)[1],
     }
 
@@ -128,6 +131,35 @@ def test_quotas_end_requests_and_leave_nothing_of_them(site, as_key):
         slow = small.post("/v1/videos", json={"prompt": PROMPT})
     assert (slow.status_code, slow.json()["error"]["code"]) == (429, "rate_limit_exceeded")
     assert int(slow.headers["retry-after"]) > 0
+
+
+def test_requests_at_a_time_do_not_go_over_a_quota_together(site, as_key):
+    many = as_key("many")
+    sent = [{"prompt": PROMPT, "seed": seed} for seed in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        replies = list(pool.map(lambda one: many.post("/v1/videos", json=one), sent))
+    assert sorted(reply.status_code for reply in replies) == [200] * 3 + [429] * 9
+    made = next(reply.json()["id"] for reply in replies if reply.status_code == 200)
+    many.delete(f"/v1/videos/{made}")
+    with ThreadPoolExecutor(6) as pool:
+        again = list(pool.map(lambda _: many.post(f"/v1/videos/{made[:-1]}x/duplicate"), range(2)))
+        assert {reply.status_code for reply in again} == {404}
+        left = many.get("/v1/videos").json()["data"][0]["id"]
+        again = list(pool.map(lambda _: many.post(f"/v1/videos/{left}/duplicate"), range(6)))
+    assert sorted(reply.status_code for reply in again) == [200] + [429] * 5
+
+
+def test_a_clip_that_is_made_longer_before_its_start_is_counted(site, as_key):
+    short = as_key("short")
+    made = short.post("/v1/videos", json={"prompt": PROMPT, "num_frames": 49}).json()["id"]
+    reply = short.patch(f"/v1/videos/{made}", json={"num_frames": 193})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (429, "too_many_seconds")
+    assert short.get(f"/v1/videos/{made}").json()["num_frames"] == 49
+    assert short.patch(f"/v1/videos/{made}", json={"num_frames": 97}).json()["num_frames"] == 97
+    # 4.04 of 5 seconds are used; what is made shorter is not given back.
+    assert short.patch(f"/v1/videos/{made}", json={"num_frames": 49}).status_code == 200
+    reply = short.post("/v1/videos", json={"prompt": PROMPT, "num_frames": 25})
+    assert reply.json()["error"]["code"] == "too_many_seconds"
 
 
 def test_a_key_of_the_page_is_kept_in_a_cookie_that_only_its_own_page_may_use(site, secrets):

@@ -113,3 +113,8 @@ def test_an_empty_body_may_be_an_empty_object():
     assert asyncio.run(read_object(request(b"", None), LIMITS, may_be_empty=True)) == {}
     with pytest.raises(RefusedError):
         asyncio.run(read_object(request(b"{}", "text/plain"), LIMITS, may_be_empty=True))
+
+
+def test_an_object_has_as_many_fields_as_a_form():
+    many = json.dumps({f"k{number}": 1 for number in range(101)}).encode()
+    assert "at most 100 fields, got 101" in refused(request(many, JSON)).text

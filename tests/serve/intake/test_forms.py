@@ -27,6 +27,13 @@ def refused(**values):
     return found.value
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 def test_openais_fields_are_read_as_its_client_sends_them():
     file = upload()
     asked = read(
@@ -73,6 +80,7 @@ def test_sglangs_and_our_fields_are_read_from_texts():
         "guidance_interval": [0.1, 0.9],
     }
     assert (asked.seed, asked.num_variants, asked.speed, asked.is_held) == (7, 2, "fast", True)
+    assert read(enhancement=nested(19)).enhancement == nested(19)
     assert (asked.start_s, asked.enhancement, asked.negative_prompt) == (0.5, {"original": "Ball"}, None)
 
 
@@ -143,6 +151,9 @@ def test_an_unknown_field_is_refused_with_the_one_that_is_meant():
         ({"enhancement": [1]}, "enhancement"),
         ({"enhancement": {"x": float("inf")}}, "enhancement"),
         ({"enhancement": {"x": "y" * 200_000}}, "enhancement"),
+        ({"enhancement": nested(900)}, "enhancement"),
+        ({"enhancement": {"x": [[[nested(19)]]]}}, "enhancement"),
+        ({"extra_body": dict.fromkeys(map(str, range(101)), 1)}, "extra_body"),
         ({"extra_body": "{"}, "extra_body"),
         ({"extra_body": [1]}, "extra_body"),
         ({"image": 5}, "image"),

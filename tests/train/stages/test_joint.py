@@ -1,13 +1,15 @@
 """Both towers and the bridge: draws, dropouts, experts, exact resuming."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
 
 from mova.data.latents import open_splits
-from mova.train.loop.trainer import Trainer
+from mova.train.loop.trainer import Trainer, step_generator
 from mova.train.stages.joint import JointStage
+from mova.train.steps.draws import draw_step
 from mova.weights.components import load_component
 from shared_training import JOINT
 
@@ -21,12 +23,20 @@ def make_joint(make_config, ladder_run):
     """Return a function that makes the joint stage on the ladder's latents."""
     folder, _ = ladder_run
 
-    def make(*changes):
+    def make(*changes, cache=folder / "latents"):
         small = () if any(text.startswith("start") for text in changes) else SMALL
         changes = (*small, *changes)
-        return JointStage(make_config("tiny_joint", folder / "model", *changes), folder / "latents")
+        return JointStage(make_config("tiny_joint", folder / "model", *changes), cache)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def more_cache(ladder_run, tmp_path_factory):
+    """The ladder's latents in a folder that may get more."""
+    folder = tmp_path_factory.mktemp("more") / "latents"
+    copytree(ladder_run[0] / "latents", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +142,64 @@ def test_each_step_trains_the_expert_whose_turn_it_is_in_its_own_range(make_join
     assert gradients == {"video_dit": True, "video_dit_2": False}
 
 
+def test_other_known_frames_than_the_first_are_learned_with_their_shares(make_joint, more_cache):
+    changes = ("image_dropout=0.2", "conditions={last_frame: 0.4, prefix: 0.4}", "run.batch_size=64")
+    seen = Watch(make_joint(*changes, cache=more_cache)).step()
+    kinds = []
+    for condition, mask in zip(seen.condition, seen.mask[..., 0, 0], strict=True):
+        assert bool(condition.any()) == bool(mask.any())
+        whole = mask.sum(0) == 4
+        kinds.append("last" if not whole[0] and mask[-1, -1] else "prefix" if whole[1] else "none or white")
+        assert mask.sum() == {"last": 1, "prefix": 4 * int(whole.sum())}.get(kinds[-1], 4 * int(whole[0]))
+    assert {kind: kinds.count(kind) / 64 for kind in set(kinds)} == pytest.approx(
+        {"last": 0.4, "prefix": 0.4, "none or white": 0.2}, abs=0.15
+    )
+
+
+def test_a_held_modality_is_clean_and_has_no_loss_and_no_gradient_of_its_own(make_joint):
+    changes = ("conditions.{}_held=1.0", "bridge_dropout=0", "expert_cycle=[high_noise, low_noise]", "text_dropout=0")
+    for held, other in (("audio", "video"), ("video", "audio")):
+        stage = make_joint(changes[0].format(held), *changes[1:])
+        seen = Watch(stage)
+        # The turn of the expert that owns low noise: the only one that a video is held by.
+        parts = next(iter(stage.losses(1, 0.0)))
+        losses = {"audio": parts["audio"], "video": parts["video_low_noise"]}
+        assert losses[held].item() == 0.0
+        assert losses[other].item() > 0.0
+        assert getattr(seen, f"{held}_time").eq(0).all()
+        assert getattr(seen, f"{other}_time").gt(0).all()
+        clean = stage.data.train.batch(stage.data.parts.sampler.indices(1))
+        given = {"video": seen.video[:, :16], "audio": seen.audio}
+        assert torch.equal(given[held], getattr(clean, held))
+        losses[held].backward(retain_graph=True)
+        assert all(not p.grad.any() for one in stage.modules.values() for p in one.parameters() if p.grad is not None)
+        parts["loss"].backward()
+        learned = stage.components[{"audio": "audio_dit", "video": "video_dit_2"}[other]]
+        assert any(p.grad is not None and p.grad.any() for p in learned.parameters())
+
+
+def test_a_video_is_not_held_where_it_is_the_high_noise_experts_turn(make_joint):
+    seen = Watch(make_joint("conditions.video_held=1.0", "expert_cycle=[high_noise, low_noise]")).step(0)
+    assert seen.video_time.min() >= 900
+    assert float(seen.parts["video_high_noise"]) > 0
+
+
+def test_an_audio_alone_is_learned_beside_noise(make_joint):
+    seen = Watch(make_joint("conditions.audio_only=1.0", "bridge_dropout=0")).step(0)
+    assert seen.expert == "high_noise"
+    assert seen.video_time.eq(1000).all()
+    assert float(seen.parts["video_high_noise"]) == 0.0
+    assert float(seen.parts["audio"]) > 0
+
+
+def test_means_are_of_the_samples_that_are_learned_from(make_joint):
+    stage = make_joint("conditions.audio_held=0.5", "run.batch_size=16")
+    draws = draw_step(stage.settings, 16, step_generator(stage.config.run.seed, 1))
+    counts = stage.data.parts.counts(1, draws)
+    assert counts.video == 16
+    assert 0 < counts.audio == int(draws.audio_learned.sum()) < 16
+
+
 def test_picture_and_sound_have_noise_levels_of_their_own(make_joint):
     seen = Watch(make_joint("run.batch_size=128", "expert_cycle=[low_noise, high_noise]")).step()
     together = torch.corrcoef(torch.stack((seen.video_time, seen.audio_time)))[0, 1]
@@ -185,11 +253,14 @@ def test_the_loss_follows_from_seed_and_step(make_joint):
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_resumed_joint_run_ends_as_the_uninterrupted_one(make_joint, tmp_path):
+@pytest.mark.parametrize("conditions", ["{}", "{keyframes: 0.5, video_held: 0.4, audio_held: 0.4}"])
+def test_a_resumed_joint_run_ends_as_the_uninterrupted_one(make_joint, tmp_path, more_cache, conditions):
     """The states after the first step are lost, as in a power cut; the steps are done again."""
     stages = []
+    more = (f"conditions={conditions}", "image_dropout=0.2")
     for folder in ("straight", "resumed"):
-        stage = make_joint("run.max_steps=3", "run.checkpoint_every_s=1e-9", "run.keep_checkpoints=5")
+        states = ("run.max_steps=3", "run.checkpoint_every_s=1e-9", "run.keep_checkpoints=5")
+        stage = make_joint(*states, *more, cache=more_cache)
         stage.export = lambda: None
         stages.append(stage)
         trainer = Trainer(stage, stage.config.run, stage.config.optimizer, tmp_path / folder)

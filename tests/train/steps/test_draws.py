@@ -1,5 +1,7 @@
 """The random part of a step."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -72,3 +74,44 @@ def test_noise_is_standard_normal():
     noise = sample_noise((4000,), seed=0, step=0, places=range(10), stream="audio", device=CPU)
     assert abs(float(noise.mean())) < 0.02
     assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_draws_that_nothing_new_is_asked_of_are_the_numbers_that_they_always_were():
+    settings = DrawSettings(text_dropout=0.5, image_dropout=0.4, bridge_dropout=0.3)
+    draws = draw_step(settings, 3, generator(5), expert_ranges(0.9)["low_noise"])
+    assert draws.tasks == ()
+    assert draws.video_learned is draws.audio_learned is None
+    draw = generator(5)
+    numbers = [torch.rand(3, generator=draw), torch.rand(3, generator=draw), torch.rand((), generator=draw)]
+    assert torch.equal(draws.no_text, numbers[0] < 0.5)
+    assert torch.equal(draws.no_image, numbers[1] < 0.2)
+    assert torch.equal(draws.white_image, (numbers[1] >= 0.2) & (numbers[1] < 0.4))
+    both = draw_step(
+        replace(settings, frames={"prefix": 0.5}, audio_held=0.5), 3, generator(5), expert_ranges(0.9)["low_noise"]
+    )
+    assert torch.equal(both.video_sigma, draws.video_sigma)
+    assert torch.equal(both.no_image, draws.no_image)
+    assert torch.equal(both.audio_sigma[both.audio_learned], draws.audio_sigma[both.audio_learned])
+
+
+def test_known_frames_are_drawn_with_their_shares_and_never_beside_a_missing_first_frame():
+    settings = DrawSettings(image_dropout=0.3, frames={"last_frame": 0.2, "keyframes": 0.1, "prefix": 0.25})
+    draws = draw_step(settings, 4000, generator())
+    shares = {task: draws.tasks.count(task) / 4000 for task in (None, *settings.frames)}
+    assert shares == pytest.approx({None: 0.45, "last_frame": 0.2, "keyframes": 0.1, "prefix": 0.25}, abs=0.03)
+    dropped = draws.no_image | draws.white_image
+    assert all(task is None for task, gone in zip(draws.tasks, dropped.tolist(), strict=True) if gone)
+    assert draws.part(slice(3, 9)).tasks == draws.tasks[3:9]
+
+
+def test_held_modalities_are_clean_and_not_learned_and_a_video_is_held_by_the_low_noise_expert():
+    settings = DrawSettings(audio_held=0.3, video_held=0.2, audio_only=0.25)
+    low, high = (draw_step(settings, 4000, generator(), one) for one in reversed(expert_ranges(0.9).values()))
+    for draws, video_sigma, share in ((low, 0.0, 0.2), (high, 1.0, 0.25)):
+        assert torch.equal(draws.audio_sigma == 0, ~draws.audio_learned)
+        assert float((~draws.audio_learned).float().mean()) == pytest.approx(0.3, abs=0.03)
+        assert torch.equal(draws.video_sigma == video_sigma, ~draws.video_learned)
+        assert float((~draws.video_learned).float().mean()) == pytest.approx(share, abs=0.03)
+        assert (draws.video_learned | draws.audio_learned).all()
+        part = draws.part(slice(3, 9))
+        assert torch.equal(part.video_learned, draws.video_learned[3:9])

@@ -36,6 +36,11 @@ class Given(StrEnum):
     """What a model is given of each clip besides the caption."""
 
     FRAME = "frame"
+    TEXT = "text"
+    LAST = "last"
+    FIRST_LAST = "first_last"
+    KEYFRAMES = "keyframes"
+    PREFIX = "prefix"
     VIDEO = "video"
     AUDIO = "audio"
 
@@ -68,10 +73,27 @@ def toyworld(
         bool,
         typer.Option("--by-combination", help="Also report apart the scenes whose combinations training left out."),
     ] = False,
+    parts: Annotated[
+        int,
+        typer.Option(help="Also measure each of this many equal parts of every clip by itself, for long clips."),
+    ] = 0,
     given: Annotated[
         Given,
-        typer.Option(help="What is given besides the caption: the first frame, the whole video, or its audio."),
+        typer.Option(
+            help="What is given besides the caption: the first frame, nothing (text), the last frame, both, four "
+            "keyframes, the first half of video and audio (prefix), the whole video, or the first frame and the audio."
+        ),
     ] = Given.FRAME,
+    shuffled: Annotated[
+        bool,
+        typer.Option("--shuffled", help="Control: give the video or audio of another clip of the same kind."),
+    ] = False,
+    wording: Annotated[
+        str,
+        typer.Option(
+            help="Wording of the captions: 0 (their own) to 7, training (one of 1 to 5 each) or held-out (6 or 7)."
+        ),
+    ] = "0",
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
     ] = None,
@@ -91,11 +113,13 @@ def toyworld(
     Beside the figures stand the ceiling (rendered clips sent through the autoencoders) and chance (audio exchanged
     between clips).
     """
+    from mova.evaluate.parts import check_parts
     from mova.settings.sampling import GivenSettings
 
+    check_parts(parts)
     if clips_from is not None:
-        _refuse_besides(context, ("clips_from", "seed", "by_combination", "report", "as_json"))
-        task = _folder_task(clips_from, seed or 0, by_combination)
+        _refuse_besides(context, ("clips_from", "seed", "by_combination", "parts", "report", "as_json"))
+        task = _folder_task(clips_from, seed or 0, by_combination, parts)
     else:
         if model is None or clips is None or seed is None:
             raise ConfigError("evaluate toyworld needs --model, --clips and --seed, or --clips-from with a folder")
@@ -107,8 +131,19 @@ def toyworld(
             guidance_scale=guidance_scale,
             modality_scale=modality_scale,
         )
-        asked = _Asked(clips, seed, tuple(kind or ()), given, settings, speed, precision, with_bridge=not no_bridge)
-        task = _model_task(model, asked, loras=lora or (), by_combination=by_combination)
+        asked = _Asked(
+            clips,
+            seed,
+            tuple(kind or ()),
+            given,
+            settings,
+            speed,
+            precision,
+            with_bridge=not no_bridge,
+            is_shuffled=shuffled,
+            wording=wording,
+        )
+        task = _model_task(model, asked, loras=lora or (), by_combination=by_combination, parts=parts)
     if report is None:
         result = _measure(task, None)
     else:
@@ -129,11 +164,13 @@ class _Task:
         num_clips: of it.
         by_combination: whether combinations are reported apart.
         open: makes the clips ready to be measured.
+        parts: into how many parts each is cut as well.
         describe: what a report says of how they were made.
     """
 
     num_clips: int
     by_combination: bool
+    parts: int
     open: Callable[[], Subject]
     describe: Callable[[], dict[str, object]]
 
@@ -150,6 +187,8 @@ class _Asked:
     speed: str
     precision: str
     with_bridge: bool
+    is_shuffled: bool
+    wording: str
 
 
 def _refuse_besides(context: typer.Context, allowed: Sequence[str]) -> None:
@@ -164,29 +203,33 @@ def _refuse_besides(context: typer.Context, allowed: Sequence[str]) -> None:
         raise ConfigError(f"--clips-from measures clips that exist already, got {options} besides; leave that out")
 
 
-def _folder_task(folder: Path, seed: int, by_combination: bool) -> _Task:
+def _folder_task(folder: Path, seed: int, by_combination: bool, parts: int) -> _Task:
     from mova.evaluate.subject import ClipFolder
 
     subject = ClipFolder(folder, seed)
 
     def describe() -> dict[str, object]:
         told = {"clips_from": str(folder.resolve()), "num_clips": subject.num_clips, "seed": seed}
-        return told | where_and_when()
+        return told | ({"parts": parts} if parts else {}) | where_and_when()
 
-    return _Task(subject.num_clips, by_combination, lambda: subject, describe)
+    return _Task(subject.num_clips, by_combination, parts, lambda: subject, describe)
 
 
-def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combination: bool) -> _Task:
+def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combination: bool, parts: int) -> _Task:
     """Check all that can be checked before the weights are loaded."""
-    from mova.evaluate.subject import check_benchmark, of_model
+    from mova.evaluate.subject import check_benchmark, check_shuffled, of_model
     from mova.generate.request import ClipOptions, LoraChoice
     from mova.generate.run import make_request
+    from mova.toyworld.caption import parse_wording
     from mova.toyworld.scenes.registry import DEFAULT_KINDS
     from mova.weights.lora.source import parse_lora
 
     check_precision(asked.precision)
     kinds = asked.kinds or DEFAULT_KINDS
     check_benchmark(asked.num_clips, asked.seed, kinds)
+    wordings = parse_wording(asked.wording)
+    if asked.is_shuffled:
+        check_shuffled(asked.given.value, asked.num_clips, len(kinds))
     folder, request = make_request(
         model,
         ClipOptions(prompt="a clip of the toy world", settings=asked.settings),
@@ -209,6 +252,8 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
             given=asked.given.value,
             settings=asked.settings,
             speed=asked.speed,
+            wordings=wordings,
+            is_shuffled=asked.is_shuffled,
         )
 
     def describe() -> dict[str, object]:
@@ -224,10 +269,14 @@ def _model_task(model: str, asked: _Asked, *, loras: Sequence[str], by_combinati
             "kinds": list(kinds),
             "given": asked.given.value,
             "bridge": asked.with_bridge,
+            # Left out where they are as ever, so that reports from before there were such go on.
+            **({"shuffled": True} if asked.is_shuffled else {}),
+            **({"wording": asked.wording} if asked.wording != "0" else {}),
+            **({"parts": parts} if parts else {}),
             **where_and_when(),
         }
 
-    return _Task(asked.num_clips, by_combination, open_model, describe)
+    return _Task(asked.num_clips, by_combination, parts, open_model, describe)
 
 
 def _warn(folder: Path, request: GenerateRequest, kinds: Sequence[str]) -> None:
@@ -259,7 +308,7 @@ def _measure(task: _Task, kept: ReportFolder | None) -> ToyworldReport:
                 kept.add(index, rendered, clip, scored)
             advance()
 
-        return measure(subject, by_combination=task.by_combination, on_clip=on_clip, known=known)
+        return measure(subject, by_combination=task.by_combination, on_clip=on_clip, known=known, parts=task.parts)
 
 
 def _side(size: str | None) -> int | None:

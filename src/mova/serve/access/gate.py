@@ -21,7 +21,7 @@ from mova.serve.access.keys import Keys
 from mova.serve.faults import error_body
 from mova.serve.settings import QuotaSection, ServeSettings
 from mova.web.calls import json_reply
-from mova.web.limits import Window
+from mova.web.limits import Room, Window
 from mova.web.refusals import RefusedError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ COOKIE: Final = "mova_key"
 REQUEST_ID: Final = "X-Request-Id"
 ROUTE: Final = "mova.route"
 """Where a call notes the path of its route."""
+SHARE: Final = "mova.share"
+"""Where a call finds what it has of the bytes that all requests may have at a time."""
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _WRONG_KEYS_PER_MINUTE: Final = 30
 _BEARER: Final = "bearer "
@@ -61,6 +63,11 @@ class Caller:
         """Whose jobs are seen; None for all."""
         return None if self.is_admin else self.owner
 
+    @property
+    def most_open(self) -> int | None:
+        """How many clips may wait or be made; None without a limit."""
+        return None if self.quota is None else self.quota.queued
+
 
 NOBODY: Final = Caller("", "", is_admin=True)
 """Whoever asks where no keys are needed."""
@@ -72,12 +79,16 @@ class Gate:
     Args:
         settings: host names, limits of keys.
         keys: None where none are needed.
+
+    Attributes:
+        room: bytes that all requests may have at a time.
     """
 
     def __init__(self, settings: ServeSettings, keys: Keys | None) -> None:
         self._settings, self._keys = settings, keys
         self._names = {"localhost", settings.host.lower(), *settings.hosts}
         self._wrong = Window(_WRONG_KEYS_PER_MINUTE, 60.0)
+        self.room = Room(max(settings.limits.incoming_bytes, settings.limits.upload_bytes))
 
     @property
     def needs_key(self) -> bool:
@@ -176,6 +187,7 @@ class GateMiddleware:
             return
         name, status, begun_s = f"req_{secrets.token_hex(8)}", 500, time.monotonic()
         token = _request_id.set(name)
+        share = scope[SHARE] = self._gate.room.share()
 
         async def send_with(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -187,6 +199,7 @@ class GateMiddleware:
         try:
             await self._answer(scope, receive, send_with)
         finally:
+            share.give_back()
             spent_s = time.monotonic() - begun_s
             route = str(scope.get(ROUTE, ""))
             self._on_done(scope["method"], route, status, spent_s)

@@ -62,6 +62,7 @@ class Quotas:
         quota = caller.quota
         if quota is None:
             return
+        # Said before files are looked at; whoever adds the jobs counts them once more.
         if quota.queued is not None:
             counts = self._store.counts(caller.owner)
             is_open = sum(counts[state] for state in (JobState.QUEUED, JobState.HELD, JobState.RUNNING))

@@ -23,7 +23,7 @@ Call = Callable[["Request"], Awaitable["Response"]]
 _LOG = logging.getLogger(__name__)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _FULL_S: Final = 30.0
-_CUT_OFF: Final = (408, 413)
+_CUT_OFF: Final = (408, 413, 503)
 
 
 def answered(call: Call, route: str) -> Call:
@@ -66,7 +66,7 @@ def answered(call: Call, route: str) -> Call:
             fault = RefusedError(500, "internal_error", "the server has failed at this; its log says why")
             response = json_reply(error_body(fault), fault.status)
         if response.status_code in _CUT_OFF:
-            # The rest of the body is not read.
+            # The rest of the body may not have been read.
             response.headers["Connection"] = "close"
         return response
 

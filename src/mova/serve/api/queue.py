@@ -14,8 +14,8 @@ from mova.serve.api.videos import VIDEO_ID, Videos
 from mova.serve.faults import FieldError, not_found, unknown_field
 from mova.serve.intake.bodies import read_object, read_request
 from mova.serve.intake.fields import text_of
-from mova.serve.intake.forms import read_asked
-from mova.serve.intake.intake import orders_of
+from mova.serve.intake.forms import Asked, read_asked
+from mova.serve.intake.intake import Taken, orders_of
 from mova.serve.jobs.records import Job, JobState
 from mova.web.calls import aside, json_reply
 from mova.web.refusals import RefusedError
@@ -53,12 +53,7 @@ class QueueCalls:
                 raise FieldError(f"n must be 1 for a video that is there, got {asked.num_variants}; nearest is 1", "n")
             await check_content(self._services, asked)
             taken = await self._services.intake.take(asked, caller.sees, job.order.inputs)
-            try:
-                order = orders_of(taken, asked, self._services.offer.name)[0]
-                await aside(self._services.store.edit, job.id, order)
-            except BaseException:
-                await aside(self._services.intake.discard, taken)
-                raise
+            await aside(self._change, caller, job, asked, taken)
         finally:
             body.close()
         return await self._again(job.id, list(taken.warnings) or None)
@@ -142,6 +137,20 @@ class QueueCalls:
         seen = [one.state for one in self._services.store.workers() if one.seen_s > time.time() - most_s]
         return next((state for state in ("idle", "busy", "loading", "failed") if state in seen), "none")
 
+    def _change(self, caller: Caller, job: Job, asked: Asked, taken: Taken) -> None:
+        quotas, before = self._services.quotas, self._services.replies.settings(job)
+        spent = ""
+        try:
+            longer_s = taken.completed.request.settings.geometry.duration_s
+            longer_s -= 0.0 if before is None else before.geometry.duration_s
+            # What is made shorter is not given back, like what is cancelled.
+            spent = quotas.spend(caller, longer_s) if longer_s > 0 else ""
+            self._services.store.edit(job.id, orders_of(taken, asked, self._services.offer.name)[0])
+        except BaseException:
+            quotas.refund(spent)
+            self._services.intake.discard(taken)
+            raise
+
     def _duplicate(self, caller: Caller, job: Job) -> Job:
         quotas, settings = self._services.quotas, self._services.replies.settings(job)
         if settings is None:
@@ -149,7 +158,7 @@ class QueueCalls:
         quotas.check_room(caller, 1)
         spent = quotas.spend(caller, settings.geometry.duration_s)
         try:
-            return self._services.store.duplicate(job.id, caller.owner)
+            return self._services.store.duplicate(job.id, caller.owner, caller.most_open)
         except BaseException:
             quotas.refund(spent)
             raise

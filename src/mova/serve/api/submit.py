@@ -113,6 +113,8 @@ def _add(services: Services, caller: Caller, asked: Asked, origin: Origin, taken
             body_sha256=origin.digest,
             remixed_from=origin.remixed_from,
             is_held=asked.is_held,
+            # Counted again with the row: others of this key may have come in between.
+            most_own=caller.most_open,
         )
     except BaseException:
         quotas.refund(spent)

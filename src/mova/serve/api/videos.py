@@ -144,11 +144,13 @@ class Videos:
 
     async def _submit(self, caller: Caller, body: Body, key: str, job: Job | None = None) -> Response:
         asked = read_asked(body, self._services.settings.limits)
+        # Aside: an image inside of JSON is read once more.
+        digest = await aside(lambda: body.digest)
         if job is None:
-            origin = Origin(key, body.digest)
+            origin = Origin(key, digest)
         else:
             asked = over(asked, job.order)
-            origin = Origin(key, f"{body.digest} {job.id}", job.id, job.order.inputs)
+            origin = Origin(key, f"{digest} {job.id}", job.id, job.order.inputs)
         jobs, warnings = await submit(self._services, caller, asked, origin)
         more = {"variants": [one.id for one in jobs]} if len(jobs) > 1 else None
         return await self.reply(jobs[0], warnings or None, more)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from mova.errors import ConfigError
 from mova.files.json_file import as_fields, parse_json, shorten
+from mova.serve.access.gate import SHARE
 from mova.serve.faults import FieldError
 from mova.serve.settings import LimitsSection
 from mova.web.calls import aside
@@ -18,6 +19,8 @@ from mova.web.refusals import RefusedError
 
 if TYPE_CHECKING:
     from fastapi import Request
+
+    from mova.web.limits import Share
 
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
@@ -27,6 +30,7 @@ _MOST_TEXT_BYTES: Final = 64 * 2**20
 _SMALL_BYTES: Final = 2**20
 _GRACE_S: Final = 5.0
 _IDLE_S: Final = 15.0
+_BUSY_S: Final = 5.0
 _CHUNK: Final = 2**20
 
 
@@ -83,7 +87,10 @@ async def read_request(request: Request, limits: LimitsSection) -> Body:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
-        return Body(await read_object(request, limits))
+        values = await read_object(request, limits)
+        if len(values) > _MOST_FIELDS:
+            raise FieldError(f"a request must have at most {_MOST_FIELDS} fields, got {len(values)}")
+        return Body(values)
     if kind == MULTIPART:
         return await _read_form(request, limits)
     raise FieldError(
@@ -168,8 +175,9 @@ async def _bounded(request: Request, most_bytes: int, limits: LimitsSection) -> 
     """Yield the parts of a body.
 
     Raises:
-        RefusedError: it is too large, also by what it says of itself, or comes too slowly.
+        RefusedError: it is too large, also by what it says of itself, or comes too slowly; or others have the room.
     """
+    share: Share | None = request.scope.get(SHARE)
     _check_length(request.headers, most_bytes)
     now = asyncio.get_running_loop().time
     begun, read = now(), 0
@@ -185,6 +193,8 @@ async def _bounded(request: Request, most_bytes: int, limits: LimitsSection) -> 
         read += len(part)
         if read > most_bytes:
             raise _too_large(most_bytes)
+        if share is not None and not share.take(len(part)):
+            raise RefusedError(503, "busy", "too much is being sent at once; please try again in a moment", _BUSY_S)
         spent_s = now() - begun
         if spent_s > _GRACE_S and read < limits.least_bytes_per_s * spent_s:
             raise _too_slow()

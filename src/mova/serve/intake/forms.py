@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ _INSIDE: Final = re.compile(r"([a-z_]{1,40})\[([a-z_]{1,40})\]")
 _DATA: Final = "data:"
 _MOST_NAME: Final = 300
 _MOST_ENHANCEMENT: Final = 100_000
+_MOST_DEPTH: Final = 20
+_MOST_NESTED: Final = 100
 _MOST_S: Final = 3600.0
 
 
@@ -179,6 +181,8 @@ def _take_nested(values: dict[str, Any]) -> tuple[str, ...]:
                 raise FieldError(str(error), name) from None
         if not isinstance(nested, dict):
             raise FieldError(f"{name} must be an object, got {shorten(nested)}", name)
+        if len(nested) > _MOST_NESTED:
+            raise FieldError(f"{name} must have at most {_MOST_NESTED} fields, got {len(nested)}", name)
         for key, value in nested.items():
             if key in FIELDS:
                 values.setdefault(key, value)
@@ -296,14 +300,23 @@ def _enhancement(value: object) -> dict[str, Any]:
 
 
 def _check_plain(value: dict[str, Any]) -> None:
-    """Refuse what cannot be kept: too much of it, numbers that are none, halves of characters."""
+    """Refuse what cannot be kept: too much of it, numbers that are none, halves of characters, depths."""
     import json
 
+    level: list[Any] = [value]
+    for _ in range(_MOST_DEPTH):
+        level = [inner for one in level for inner in _inner(one)]
+    if level:
+        raise FieldError(f"enhancement must be at most {_MOST_DEPTH} levels deep, got more", "enhancement")
     try:
         written = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
         raise FieldError(f"enhancement must be plain JSON: {shorten(str(error))}", "enhancement") from None
     text_of("enhancement", written, most=_MOST_ENHANCEMENT)
+
+
+def _inner(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _text(values: Mapping[str, Any], name: str, most: int) -> str | None:

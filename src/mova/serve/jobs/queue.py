@@ -88,12 +88,13 @@ class Queue(Claims):
             run.run("DELETE FROM inputs WHERE job = :id", id=name)
             add_inputs(run, name, order.inputs.values())
 
-    def duplicate(self, name: str, owner: str) -> Job:
+    def duplicate(self, name: str, owner: str, most_own: int | None = None) -> Job:
         """Add a job that asks for the same as another, whatever became of that.
 
         Args:
             name: of the other.
             owner: of the new one.
+            most_own: open jobs that this owner may have; None where the limit of the store is its own.
 
         Raises:
             ConfigError: there is no such job.
@@ -105,7 +106,7 @@ class Queue(Claims):
             if not run.run("UPDATE jobs SET number = number WHERE id = :id AND NOT is_gone", id=name):
                 raise ConfigError("a job that is duplicated must be there, and is not")
             (row,) = run.rows("SELECT * FROM jobs WHERE id = :id", id=name)
-            return self._insert(run, [job_of(row).order], owner)[0]
+            return self._insert(run, [job_of(row).order], owner, most_own=most_own)[0]
 
     def pause(self) -> None:
         """Begin no further jobs; what runs goes on."""
@@ -122,10 +123,18 @@ class Queue(Claims):
             return self._is_paused(run)
 
     def _insert(
-        self, run: Transaction, orders: list[ClipOrder], owner: str, remixed_from: str = "", *, is_held: bool = False
+        self,
+        run: Transaction,
+        orders: list[ClipOrder],
+        owner: str,
+        remixed_from: str = "",
+        *,
+        is_held: bool = False,
+        most_own: int | None = None,
     ) -> list[Job]:
         """Insert the variants of one request at the end of the queue, where there is room."""
-        for is_own, most in ((False, self._limits.of_all), (True, self._limits.of_owner)):
+        of_owner = self._limits.of_owner if most_own is None else min(most_own, self._limits.of_owner)
+        for is_own, most in ((False, self._limits.of_all), (True, of_owner)):
             where, values = ("owner = :owner AND", {"owner": owner}) if is_own else ("", {})
             found = run.rows(f"SELECT COUNT(*) AS n FROM jobs WHERE {where} state IN {OPEN} AND NOT is_gone", **values)
             if int(found[0]["n"] or 0) + len(orders) > most:

@@ -27,6 +27,7 @@ class JobStore(Retention):
         body_sha256: str = "",
         remixed_from: str = "",
         is_held: bool = False,
+        most_own: int | None = None,
     ) -> list[Job]:
         """Add the variants of one request. When this returns they are on the disk, and are done sooner or later.
 
@@ -37,6 +38,7 @@ class JobStore(Retention):
             body_sha256: what tells whether it is the same request.
             remixed_from: id of the job that is changed.
             is_held: whether they wait until they are let go.
+            most_own: open jobs that this owner may have; None where the limit of the store is its own.
 
         Returns:
             The jobs, in the order of the variants; those of before where the request came before.
@@ -53,7 +55,7 @@ class JobStore(Retention):
             self._take_turn(run)
             if key and (known := self._with_key(run, owner, key, body_sha256)) is not None:
                 return known
-            jobs = self._insert(run, list(orders), owner, remixed_from, is_held=is_held)
+            jobs = self._insert(run, list(orders), owner, remixed_from, is_held=is_held, most_own=most_own)
             if key:
                 run.run(
                     "INSERT INTO request_keys (owner, name, body_sha256, group_id, created_s) "

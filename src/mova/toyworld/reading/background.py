@@ -1,4 +1,4 @@
-"""How far a clip's background is from its first frame, where nothing passes."""
+"""How far a clip's background is from its first frame, where nothing passes, and which wall it shows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 from mova.toyworld.draw import Box, Viewport
 from mova.toyworld.reading.track import DiscTrack
+from mova.toyworld.vocabulary import BACKGROUND_RGB
 
 FloatArray = NDArray[np.float64]
 
 MAX_BACKGROUND_ERROR: Final = 6.0  # levels of 255, mean over the pixels that nothing passes
 BACKGROUND_QUANTILE: Final = 0.95  # of the frames have to be below it
+# A stripe of the wall near the upper edge, above everything that all kinds of scene show.
+WALL: Final = (0.01, 0.06)
+MAX_WALL_ERROR: Final = 10.0  # levels of 255 between a wall and one of the world's; those are 16 and more apart
+MIN_WALL_SHARE: Final = 0.9  # of the frames
+WALL_LIGHTER: Final = 7.5  # how much lighter than its colour a wall is there
 MARGIN: Final = 0.04  # around moving things that is not counted as background
 
 
@@ -69,6 +75,21 @@ def background_error(
                 _hide(counted, x, y, changing.stick, (track.x[at], track.y[at], track.radius[at]))
         errors.append(float(error[counted].mean()) / 3)
     return float(np.quantile(errors, BACKGROUND_QUANTILE))
+
+
+def wall_colour(frames: NDArray[np.uint8]) -> str | None:
+    """Return the name of the wall that 90 % of frames (F, H, W, 3) show, a key of `BACKGROUND_RGB`, or None."""
+    viewport = Viewport(*frames.shape[1:3])
+    top = int(viewport.y(WALL[0]))
+    rows = slice(top, max(top + 1, int(viewport.y(WALL[1]))))
+    seen = np.median(frames[:, rows].reshape(len(frames), -1, 3).astype(np.float64), axis=1) - WALL_LIGHTER
+    walls = np.asarray(list(BACKGROUND_RGB.values()), np.float64)
+    distances = np.sqrt(np.mean((seen[:, None] - walls) ** 2, axis=2))
+    nearest = np.where(distances.min(axis=1) <= MAX_WALL_ERROR, distances.argmin(axis=1), -1)
+    for index, name in enumerate(BACKGROUND_RGB):
+        if float(np.mean(nearest == index)) >= MIN_WALL_SHARE:
+            return name
+    return None
 
 
 def _hide(

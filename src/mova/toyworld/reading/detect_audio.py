@@ -111,8 +111,8 @@ def mono(waveform: NDArray[np.floating] | None, sample_rate: int) -> FloatArray 
     return np.asarray(samples)
 
 
-def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
-    """Return rough onset times in seconds: the local maxima of the mean positive rise of the log spectrum."""
+def spectral_rise(samples: FloatArray, sample_rate: int) -> tuple[FloatArray, FloatArray]:
+    """Return times in seconds and the mean positive rise of the log spectrum (spectral flux) at each: (N,) both."""
     window, hop = round(WINDOW_S * sample_rate), round(HOP_S * sample_rate)
     padded = np.pad(samples, (window, 0), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
@@ -122,6 +122,13 @@ def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
     floor = max(MAGNITUDE_FLOOR[0], MAGNITUDE_FLOOR[1] * float(magnitude.max()))
     log_magnitude = np.log1p(magnitude / floor)
     rise = np.maximum(log_magnitude[LAG:] - log_magnitude[:-LAG], 0).mean(axis=1)
+    # The middle of the interval between the centres of the two windows that are compared.
+    return (np.arange(len(rise)) + LAG / 2) * hop / sample_rate - WINDOW_S / 2, rise
+
+
+def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
+    """Return rough onset times in seconds: the local maxima of the spectral rise."""
+    times_s, rise = spectral_rise(samples, sample_rate)
     gap = round(MIN_GAP_S / HOP_S)
     peaks: list[int] = []
     for index in np.argsort(-rise, kind="stable").tolist():
@@ -129,8 +136,7 @@ def _rises(samples: FloatArray, sample_rate: int) -> list[float]:
             break
         if all(abs(index - peak) >= gap for peak in peaks):
             peaks.append(index)
-    # The middle of the interval between the centres of the two windows that are compared.
-    return sorted((peak + LAG / 2) * hop / sample_rate - WINDOW_S / 2 for peak in peaks)
+    return sorted(times_s[peaks].tolist())
 
 
 def refined_onset(samples: FloatArray, sample_rate: int, coarse_s: float) -> float:

@@ -121,6 +121,7 @@ class BallScene(Scene):
 
     kind: ClassVar[str] = "ball"
     held_out: ClassVar[frozenset[Combination]] = frozenset(_WHOLE_PAIRS | _SINGLE_SIZES)
+    first_frame_sets_landing: ClassVar[bool] = True
     # With more, the ball takes the colour that the model knows beside that floor: enhance_mova-tiny_202611.md.
     held_out_guidance_scale: ClassVar[float | None] = 2.0
     words: ClassVar[Mapping[str, int]] = BALL_WORDS

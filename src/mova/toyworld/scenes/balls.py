@@ -99,6 +99,7 @@ class BallsScene(Scene):
 
     kind: ClassVar[str] = "balls"
     held_out: ClassVar[frozenset[Combination]] = BallScene.held_out
+    first_frame_sets_landing: ClassVar[bool] = True
     held_out_guidance_scale: ClassVar[float | None] = BallScene.held_out_guidance_scale
     words: ClassVar[Mapping[str, int]] = BallScene.words
     other_words: ClassVar[tuple[str, ...]] = BallScene.other_words

@@ -201,6 +201,7 @@ class BoardScene(Scene):
     held_out: ClassVar[frozenset[Combination]] = frozenset(
         (digit, DIGITS[(at + 3) % len(DIGITS)]) for at, digit in enumerate(DIGITS)
     )
+    quiet_rise: ClassVar[float] = 0.3  # the vowels of a digit follow each other without a pause
     changing: ClassVar[Changing] = Changing(boxes=tuple(place_box(place) for place in range(NUM_PLACES)))
 
     colour: str

@@ -87,6 +87,7 @@ class DuetScene(Scene):
 
     kind: ClassVar[str] = "duet"
     held_out: ClassVar[frozenset[Combination]] = frozenset({("left", "low", "i"), ("right", "low", "u")})
+    quiet_rise: ClassVar[float] = 0.08
     changing: ClassVar[Changing] = Changing(boxes=tuple(mouth_box(place) for place in DUET_PLACES))
     words: ClassVar[Mapping[str, int]] = {**FACE_WORDS, **_TALK}
     other_words: ClassVar[tuple[str, ...]] = NO_FACE

@@ -105,6 +105,7 @@ class FaceScene(Scene):
     held_out: ClassVar[frozenset[Combination]] = frozenset(
         {("low", "a", "u"), ("low", "e", "o"), ("high", "i", "a"), ("high", "u", "e")}
     )
+    quiet_rise: ClassVar[float] = 0.08
     changing: ClassVar[Changing] = Changing(boxes=tuple(mouth_box(place) for place in FACE_PLACES))
     words: ClassVar[Mapping[str, int]] = FACE_WORDS
     other_words: ClassVar[tuple[str, ...]] = NO_FACE

@@ -36,6 +36,8 @@ class Scene(ABC):
         held_out: combinations that training can be kept from.
         held_out_guidance_scale: with which a model that never saw them draws them best, as measured; None is its own.
         changing: what of the frames is no background.
+        first_frame_sets_landing: whether nothing but a first frame says where and when something lands.
+        quiet_rise: spectral rise (flux) that true clips of the kind, also re-encoded ones, never pass away from onsets.
         words: words of free wordings, English and Chinese, that mean this kind, by how much they say.
         other_words: longer ones that contain some of those and mean something else.
         summary: the kind in a few words, for who asked for something else.
@@ -52,6 +54,8 @@ class Scene(ABC):
     held_out: ClassVar[frozenset[Combination]] = frozenset()
     held_out_guidance_scale: ClassVar[float | None] = None
     changing: ClassVar[Changing] = Changing()
+    first_frame_sets_landing: ClassVar[bool] = False
+    quiet_rise: ClassVar[float] = 0.04
     words: ClassVar[Mapping[str, int]] = {}
     other_words: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = ""

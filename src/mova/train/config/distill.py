@@ -15,6 +15,7 @@ _SETTLED: Final = (
     "expert_cycle",
     "independent_timesteps",
     "bridge_dropout",
+    "conditions",
     "distribution",
     "weighting",
     "min_snr_gamma",

@@ -13,6 +13,7 @@ from mova.files.json_file import shorten, shorten_text
 from mova.kernels.techniques import Technique, refusal
 from mova.names import AUDIO_TOWER, BRIDGE, COMPONENTS, EXPERTS, Component, Expert
 from mova.recipe.base import MOST_SCALE, Strict
+from mova.train.config.conditions import ConditionsConfig
 from mova.train.config.run import MemoryConfig, OptimizerConfig, ParallelConfig, RunConfig
 
 _LARGEST_CHANGE: Final = 65_536
@@ -158,6 +159,7 @@ class JointObjectiveConfig(LatentStageBase):
     audio_weight: float = Field(0.2, ge=0, le=MOST_SCALE, description="Weight of the audio loss (paper, table 7: 0.2).")
     text_dropout: float = Field(0.5, ge=0, lt=1)
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Share of samples without a first frame.")
+    conditions: ConditionsConfig = ConditionsConfig()
     bridge_dropout: float = Field(0.0, ge=0, le=1, description="Share of steps in which the towers run apart.")
     bridge_lr_scale: float = Field(
         2.0,
@@ -174,6 +176,11 @@ class JointObjectiveConfig(LatentStageBase):
     )
     validation: ValidationConfig = ValidationConfig()
     independent_timesteps: bool = Field(True, description="Draw the noise levels of video and audio independently.")
+
+    @model_validator(mode="after")
+    def _check_conditions(self) -> Self:
+        self.conditions.check(self.image_dropout)
+        return self
 
 
 class JointConfig(JointObjectiveConfig):

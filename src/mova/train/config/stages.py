@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mova.data.config import DataConfig, ToyDataConfig
+from mova.data.known import FRAME_TASKS, FrameTask
 from mova.device import Compute
 from mova.files.json_file import field_kinds, shorten, shorten_text
 from mova.recipe.base import MOST_SAMPLES, MOST_SCALE, NumFrames, Size, Strict, nearest_name
@@ -101,6 +102,9 @@ class LatentsConfig(Strict):
     stage: Literal["latents"]
     data: DataConfig
     model: Path
+    known: tuple[FrameTask, ...] = Field(
+        (), max_length=len(FRAME_TASKS), description="Conditions of a later recipe, whose known frames are encoded too."
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute: Compute = Field(
         "auto",

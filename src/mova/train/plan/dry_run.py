@@ -14,6 +14,7 @@ from mova.data.cache_plan import CachePlan, Missing, plan_splits
 from mova.data.cache_size import EncodedSizes, held_bytes, sizes_from_configs, sizes_from_directory
 from mova.data.config import MediaDataConfig, ToyDataConfig
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, Encoding, sample_rate_of
+from mova.data.known import FrameTask
 from mova.data.latents import FILES_MEMORY, SPLITS
 from mova.data.sources.base import Split
 from mova.data.sources.files import MediaSource
@@ -23,7 +24,7 @@ from mova.device import choose_device
 from mova.errors import CheckpointError, DataError
 from mova.plan.published import find_configs
 from mova.train.config import LatentsConfig, StepConfig
-from mova.train.config.joint import AdapterStageConfig, LatentStageBase
+from mova.train.config.joint import AdapterStageConfig, JointObjectiveConfig, LatentStageBase
 from mova.weights.locate import local_model
 
 _USUAL_RATE = 48_000
@@ -59,9 +60,9 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
         return None
     encoders = _encoders(config)
     model = _on_this_disk(encoders)
-    sizes = _sizes(encoders, model)
+    sizes, known = _sizes(encoders, model), _known(config)
     if isinstance(config.data, ToyDataConfig):
-        return _check_toy(config.data, sizes)
+        return _check_toy(config.data, sizes, len(known))
     clips = scan_clips(config.data, cache / FILES_MEMORY, remember=False)
     rate = _USUAL_RATE if model is None else sample_rate_of(model)
     sources = {split: MediaSource(config.data, split, rate, clips=clips) for split in SPLITS}
@@ -69,9 +70,19 @@ def check_data(config: StepConfig, cache: Path) -> DataCheck | None:
     if model is None:
         lines.append(f"encoders: {encoders} has none on this disk yet; lengths of captions and cache are not checked")
     elif not (isinstance(config, LatentStageBase) and config.online):
-        plans = plan_splits(sources, _encoding(config, model), LatentCache(cache))
+        plans = plan_splits(sources, _encoding(config, model), LatentCache(cache), known)
         lines.append(_cache(list(plans.values())))
-    return DataCheck(lines, 0 if sizes is None else sum(_held(source, sizes) for source in sources.values()))
+    held = 0
+    if sizes is not None:
+        held = _held(sources["train"], sizes, len(known)) + _held(sources["validation"], sizes, 0)
+    return DataCheck(lines, held)
+
+
+def _known(config: LatentStageBase | LatentsConfig) -> Sequence[FrameTask]:
+    """Return the tasks for which known frames are encoded beside the clips to learn from."""
+    if isinstance(config, LatentsConfig):
+        return config.known
+    return tuple(config.conditions.frames()) if isinstance(config, JointObjectiveConfig) else ()
 
 
 def _encoders(config: LatentStageBase | LatentsConfig) -> str:
@@ -106,15 +117,19 @@ def _sizes(encoders: str, model: Path | None) -> EncodedSizes | None:
         return None
 
 
-def _check_toy(data: ToyDataConfig, sizes: EncodedSizes | None) -> DataCheck:
+def _check_toy(data: ToyDataConfig, sizes: EncodedSizes | None, num_known: int) -> DataCheck:
     counts = (data.num_clips, data.validation_clips)
     line = f"clips: {counts[0]} scenes to learn from, {counts[1]} for validation, of {data.size}x{data.size}"
     if sizes is None:
         return DataCheck([line], 0)
     clip = sizes.clip_bytes((data.size, data.size), data.num_frames, FRAME_RATE)
-    encoded = sizes.files_bytes([clip] * sum(counts), sum(counts))
+    known = [clip // 2] * (num_known * data.num_clips)
+    encoded = sizes.files_bytes([clip] * sum(counts) + known, sum(counts))
     # Captions that are the same count once; how many are is not looked at.
-    held = sum(held_bytes(count * clip, count * sizes.text_bytes) for count in counts)
+    held = sum(
+        held_bytes(count * clip, count * sizes.text_bytes, beside)
+        for count, beside in zip(counts, (sum(known), 0), strict=True)
+    )
     return DataCheck([line, f"cache: at most {_gb(encoded)} when it is full"], held)
 
 
@@ -171,10 +186,11 @@ def _cache(plans: Sequence[CachePlan]) -> str:
     )
 
 
-def _held(source: MediaSource, sizes: EncodedSizes) -> int:
+def _held(source: MediaSource, sizes: EncodedSizes, num_known: int) -> int:
     shape = (source.num_frames, source.frame_rate)
     clips = {entry.identity: sizes.clip_bytes(source.sizes[entry.bucket], *shape) for entry in source.entries}
-    return held_bytes(sum(clips.values()), len({entry.caption for entry in source.entries}) * sizes.text_bytes)
+    captions = len({entry.caption for entry in source.entries}) * sizes.text_bytes
+    return held_bytes(sum(clips.values()), captions, num_known * sum(one // 2 for one in clips.values()))
 
 
 def _gb(count: int) -> str:

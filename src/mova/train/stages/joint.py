@@ -64,6 +64,10 @@ class JointObjective:
             text_dropout=config.text_dropout,
             image_dropout=config.image_dropout,
             bridge_dropout=config.bridge_dropout,
+            frames=config.conditions.frames(),
+            video_held=config.conditions.video_held,
+            audio_held=config.conditions.audio_held,
+            audio_only=config.conditions.audio_only,
         )
         if config.run.compile and device.type == "cuda":
             for component in components.values():
@@ -81,9 +85,9 @@ class JointObjective:
         config, seed = self.objective, self.objective.run.seed
         expert = self.expert(step)
         draws = draw_step(self.settings, config.run.batch_size, step_generator(seed, step), self.ranges[expert])
-        counts = self.data.parts.counts(step)
+        counts = self.data.parts.counts(step, draws)
         audio = "audio" if draws.use_bridge else "audio_apart"
-        for part in self.data.parts.of(step):
+        for part in self.data.parts.of(step, draws.tasks):
             chosen = draws.part(part.places)
             noise = noise_of(part, seed=seed, step=step, device=self.device)
             batch = self._batch(part.batch, chosen, self.data.train)
@@ -171,8 +175,8 @@ class JointObjective:
             clean=LatentPair(batch.video, batch.audio),
             condition=condition_of(batch, draws, source.white_condition(batch.bucket)),
             prompt_embeds=prompts_of(batch, draws, source.null_prompt),
-            video_counted=batch.video_counted,
-            audio_counted=batch.audio_counted,
+            video_counted=_learned(batch.video_counted, draws.video_learned),
+            audio_counted=_learned(batch.audio_counted, draws.audio_learned),
         )
 
     def _draws(self, draws: StepDraws, noise: LatentPair) -> Draws:
@@ -187,6 +191,11 @@ class JointObjective:
             for sigma, shift in ((draws.video_sigma, config.video_shift), (draws.audio_sigma, config.audio_shift))
         )
         return JointLoss(video, audio)
+
+
+def _learned(counted: torch.Tensor, learned: torch.Tensor | None) -> torch.Tensor:
+    """Return (B, N) what counts of samples of which some are not learned from at all."""
+    return counted if learned is None else counted * learned.to(counted)[:, None]
 
 
 class JointStage(JointObjective):
@@ -206,7 +215,7 @@ class JointStage(JointObjective):
     ) -> None:
         self.config = config
         device = choose_device(config.run.device)
-        data = OpenSplits(config, cache, device, parallel, on_progress)
+        data = OpenSplits(config, cache, device, parallel, on_progress, tuple(config.conditions.frames()))
         torch.manual_seed(config.run.seed)
         own = ShardedInit.of(parallel, device)
         components = build_components(config.start, COMPONENTS, config.model, own)

@@ -14,6 +14,7 @@ from mova.conditioning.frames import KnownFrames
 from mova.data.batch import LatentBatch, LatentSource
 from mova.data.clip_record import check_same_clips, joined, record_of
 from mova.data.encode import CLIP_PARTS, TEXT_PARTS, fingerprint
+from mova.data.known import FrameTask
 from mova.data.latents import FILES_MEMORY, open_source, open_splits
 from mova.data.sources.base import ClipSource, Split
 from mova.distributed.mesh import Parallel
@@ -67,21 +68,26 @@ class StepParts:
         self.source, self.first = source, parallel.data_rank * self.share
         self.sampler = StepSampler(source.facts, run.batch_size, run.seed)
 
-    def counts(self, step: int) -> SampleCounts:
-        """Return how many samples of a step have video and how many have audio, over all processes."""
+    def counts(self, step: int, draws: StepDraws | None = None) -> SampleCounts:
+        """Return how many samples of a step have a video and how many an audio that counts, over all processes."""
         facts = [self.source.facts[index] for index in self.sampler.indices(step)]
-        return SampleCounts(sum(fact.has_video for fact in facts), sum(fact.has_audio for fact in facts))
+        video, audio = ([fact.has_video for fact in facts], [fact.has_audio for fact in facts])
+        if draws is not None and draws.video_learned is not None and draws.audio_learned is not None:
+            video = [has and learned for has, learned in zip(video, draws.video_learned.tolist(), strict=True)]
+            audio = [has and learned for has, learned in zip(audio, draws.audio_learned.tolist(), strict=True)]
+        return SampleCounts(sum(video), sum(audio))
 
     def keys(self, step: int) -> list[str]:
         """Return the names of a step's clips."""
         return [self.source.facts[index].key for index in self.sampler.indices(step)]
 
-    def of(self, step: int) -> Iterator[Part]:
-        """Yield this process's parts of a step."""
+    def of(self, step: int, tasks: Sequence[FrameTask | None] = ()) -> Iterator[Part]:
+        """Yield this process's parts of a step; `tasks` say which frames of all its samples are known."""
         indices = self.sampler.indices(step)
         for start in range(self.first, self.first + self.share, self.micro):
             places = slice(start, start + self.micro)
-            yield Part(places, self.source.batch(indices[places], step))
+            asked = (tasks[places],) if tasks else ()
+            yield Part(places, self.source.batch(indices[places], step, *asked))
 
 
 def noise_of(part: Part, *, seed: int, step: int, device: torch.device) -> LatentPair:
@@ -121,6 +127,7 @@ class OpenSplits:
         device: device that trains.
         parallel: this process among the others; rank 0 scans and encodes the clips while the others wait.
         on_progress: called while clips are encoded.
+        known: tasks for which clips may be asked for.
     """
 
     def __init__(
@@ -130,6 +137,7 @@ class OpenSplits:
         device: torch.device,
         parallel: Parallel,
         on_progress: OnProgress | None = None,
+        known: Sequence[FrameTask] = (),
     ) -> None:
         model = find_model(config.encoders) if config.encoders else config.model
         self._data, self._model, self._files = config.data, model, cache / FILES_MEMORY
@@ -142,6 +150,7 @@ class OpenSplits:
             online=config.online,
             on_progress=lambda split: show_encoding(on_progress, split),
             parallel=parallel,
+            known=known,
         )
         self.train: LatentSource = opened["train"]
         self.validation: LatentSource = opened["validation"]

@@ -30,4 +30,5 @@ class LatentsStage:
             device=choose_device(self.config.device),
             compute=self.config.compute,
             on_progress=lambda split: show_encoding(on_progress, split),
+            known=self.config.known,
         )

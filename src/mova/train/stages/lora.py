@@ -75,7 +75,8 @@ class LoraStage(JointObjective):
             check_targets(base / name, name, adapter)
         # The base's own encoders, unless the recipe names others.
         config_of_data = config.model_copy(update={"encoders": config.encoders or config.base})
-        data = OpenSplits(config_of_data, cache, device, parallel, on_progress)
+        known = tuple(config.conditions.frames())
+        data = OpenSplits(config_of_data, cache, device, parallel, on_progress, known)
         torch.manual_seed(config.run.seed)
         self.quantization_errors: dict[str, dict[str, float]] = {}
         own = ShardedInit.of(parallel, device)

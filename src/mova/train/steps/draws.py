@@ -8,12 +8,13 @@ micro-batches, and the processes that share a sample need no broadcast.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 
+from mova.data.known import FrameTask
 from mova.diffusion.flow import shift_sigma
 from mova.diffusion.timesteps import Distribution, ExpertRange, sample_sigmas
 from mova.names import Expert
@@ -30,6 +31,9 @@ class DrawSettings:
         text_dropout: share of samples without text.
         image_dropout: share of samples without their first frame; half of them get none, half a plain white one.
         bridge_dropout: share of steps without the bridge.
+        frames: shares of samples of which other frames than the first are known, by task.
+        video_held, audio_held: shares of samples whose video, whose audio is held clean.
+        audio_only: share of samples whose video is noise alone.
     """
 
     video_shift: float = 5.0
@@ -39,6 +43,10 @@ class DrawSettings:
     text_dropout: float = 0.0
     image_dropout: float = 0.0
     bridge_dropout: float = 0.0
+    frames: Mapping[FrameTask, float] = field(default_factory=dict)
+    video_held: float = 0.0
+    audio_held: float = 0.0
+    audio_only: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,11 @@ class StepDraws:
     """The choices of a step for B samples, on the CPU.
 
     Attributes:
-        video_sigma, audio_sigma: (B,) float32 in (0, 1).
+        video_sigma, audio_sigma: (B,) float32 in (0, 1); 0 where the modality is held, 1 where it is noise alone.
         no_text, no_image, white_image: (B,) bool; the last two are never true together.
         use_bridge: for the whole step.
+        tasks: of each sample, for which task its frames are known; None is the ordinary one. Nothing is that for all.
+        video_learned, audio_learned: (B,) bool, whether the modality has a loss; None where it always has.
     """
 
     video_sigma: torch.Tensor
@@ -57,11 +67,18 @@ class StepDraws:
     no_image: torch.Tensor
     white_image: torch.Tensor
     use_bridge: bool
+    tasks: tuple[FrameTask | None, ...] = ()
+    video_learned: torch.Tensor | None = None
+    audio_learned: torch.Tensor | None = None
 
     def part(self, places: slice) -> StepDraws:
         """Return the choices for some of the samples."""
-        fields = ("video_sigma", "audio_sigma", "no_text", "no_image", "white_image")
-        return replace(self, **{name: getattr(self, name)[places] for name in fields})
+        fields = ("video_sigma", "audio_sigma", "no_text", "no_image", "white_image", "tasks")
+        chosen = {name: getattr(self, name)[places] for name in fields}
+        for name in ("video_learned", "audio_learned"):
+            learned = getattr(self, name)
+            chosen[name] = None if learned is None else learned[places]
+        return replace(self, **chosen)
 
 
 def draw_step(
@@ -75,6 +92,7 @@ def draw_step(
         generator: CPU generator of the step.
         within: video noise levels of the expert whose turn it is; the audio's are not restricted (the paper does not
             say how they are drawn in such a step; free draws keep the audio's distribution whichever expert trains).
+            A video is held in steps that reach sigma 0 only, and noise alone in those that reach 1.
     """
     no_text = torch.rand(batch_size, generator=generator) < settings.text_dropout
     image = torch.rand(batch_size, generator=generator)
@@ -95,7 +113,40 @@ def draw_step(
         audio_sigma = shift_sigma(shift_sigma(video_sigma, 1 / settings.video_shift), settings.audio_shift)
     half = settings.image_dropout / 2
     white = (image >= half) & (image < settings.image_dropout)
-    return StepDraws(video_sigma, audio_sigma, no_text, image < half, white, use_bridge)
+    draws = StepDraws(video_sigma, audio_sigma, no_text, image < half, white, use_bridge, _tasks(image, settings))
+    # Drawn last, and only where it is asked for: other recipes keep their numbers.
+    if settings.video_held or settings.audio_held or settings.audio_only:
+        return _with_held(draws, torch.rand(batch_size, generator=generator), settings, within)
+    return draws
+
+
+def _tasks(image: torch.Tensor, settings: DrawSettings) -> tuple[FrameTask | None, ...]:
+    """Return the task of each sample by the draw that also decides which have no first frame."""
+    if not settings.frames:
+        return ()
+    tasks: list[FrameTask | None] = [None] * len(image)
+    end = settings.image_dropout
+    for task, share in settings.frames.items():
+        begin, end = end, end + share
+        for row in ((image >= begin) & (image < end)).nonzero()[:, 0].tolist():
+            tasks[row] = task
+    return tuple(tasks)
+
+
+def _with_held(draws: StepDraws, draw: torch.Tensor, settings: DrawSettings, within: ExpertRange | None) -> StepDraws:
+    """Hold the audio, the video, or neither of each sample, or leave its video noise; `draw` is (B,) in [0, 1)."""
+    audio_held = draw < settings.audio_held
+    draw = draw - settings.audio_held
+    video_held = (draw >= 0) & (draw < settings.video_held) & (within is None or within.low == 0)
+    draw = draw - settings.video_held
+    noise_alone = (draw >= 0) & (draw < settings.audio_only) & (within is None or within.high == 1)
+    return replace(
+        draws,
+        video_sigma=draws.video_sigma.masked_fill(video_held, 0.0).masked_fill(noise_alone, 1.0),
+        audio_sigma=draws.audio_sigma.masked_fill(audio_held, 0.0),
+        video_learned=~(video_held | noise_alone),
+        audio_learned=~audio_held,
+    )
 
 
 def draw_expert(cycle: Sequence[Expert] | Literal["by_noise"], step: int, boundary: float, seed: int) -> Expert:
