@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mova.cli.options import CompileOption, RetriesOption
+from mova.cli.options import (
+    CompileOption,
+    ExtendOption,
+    LengthOption,
+    OverlapOption,
+    PromptAtOption,
+    RetriesOption,
+    WindowsOption,
+)
 from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
@@ -97,6 +105,11 @@ def generate(
         str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
     ] = None,
     retries: RetriesOption = None,
+    extend: ExtendOption = None,
+    length: LengthOption = None,
+    overlap: OverlapOption = None,
+    windows: WindowsOption = None,
+    prompt_at: PromptAtOption = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frame rate in frames per second.")] = None,
@@ -160,6 +173,7 @@ def generate(
     """
     from mova.cli.clips import plan_clips
     from mova.cli.terminal.log import place_in_torchrun
+    from mova.generate.long.choice import read_choice
     from mova.generate.processes import read_processes
     from mova.generate.request import ClipOptions, MediaFiles
     from mova.pipeline.runtime import Runtime
@@ -175,6 +189,7 @@ def generate(
         index=index,
         start_s=start,
         retries=retries,
+        long=read_choice(length=length, extend=extend, overlap=overlap, windows=windows, prompts_at=prompt_at),
         files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
         settings=GivenSettings(
             height=height,
