@@ -226,13 +226,11 @@ def generate(
         enhancing=_enhancing(enhance, enhance_settings, is_launched=place is not None),
         on_note=_note if rank == 0 else _say_nothing,
     )
-    if rank == 0:
-        _warn(clips)
     runtime = Runtime(memory, clips.quantization, attention, compile_blocks, precision=clips.precision, **clips.kernels)
     made = _make_all(clips, processes, runtime, rank)
     if rank == 0:
         _close(made, speed)
-        _print(made, are_several=clips.are_several, as_json=as_json)
+        _print(made, clips, as_json=as_json)
 
 
 def _enhancing(is_wanted: bool, path: Path | None, *, is_launched: bool) -> EnhanceSettings | None:
@@ -271,6 +269,8 @@ def _warn(clips: Clips) -> None:
 def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
     from mova.distributed.launch import launch
 
+    if rank == 0:
+        _warn(clips)
     if processes is None or processes.launched:
         return _make(clips, processes, runtime, rank)
     try:
@@ -356,10 +356,10 @@ def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:
         _note(_closing_line(one) if isinstance(one, GeneratedFile) else f"{one.path} is there already, kept")
 
 
-def _print(made: list[GeneratedFile | KeptFile], *, are_several: bool, as_json: bool) -> None:
+def _print(made: list[GeneratedFile | KeptFile], clips: Clips, *, as_json: bool) -> None:
     if as_json:
         records = [json.loads(one.to_json()) for one in made]
-        typer.echo(json.dumps(records if are_several else records[0]))
+        typer.echo(json.dumps(records if clips.are_several else records[0]))
     else:
         typer.echo("\n".join(one.path for one in made))
     if is_stdout_broken():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mova.conditioning.windows import WindowMethod
+from mova.conditioning.windows import Window, WindowMethod, WindowPlan
 from mova.errors import ConfigError
 from mova.geometry import ClipGeometry, num_samples
 from mova.pipeline.inputs.media import GivenMedia
@@ -72,6 +72,14 @@ class LongInputs:
         rate, sample_rate = clip.frame_rate, clip.codec.sample_rate
         return num_samples(self.before + num_frames, rate, sample_rate) - num_samples(self.before, rate, sample_rate)
 
+    def report(
+        self, plan: WindowPlan, window: Window, prompt: str, seed: int, attempts: tuple[WindowAttempt, ...]
+    ) -> WindowReport:
+        """Return what is said of a window, with its times in the file."""
+        offset = self.offset_s(plan.clip)
+        begin, end = offset + plan.begin_s(window), offset + plan.end_s(window)
+        return WindowReport(window.index, begin, end, prompt, seed, attempts)
+
     @property
     def media(self) -> GivenMedia:
         """Of the first window."""
@@ -99,7 +107,7 @@ class WindowReport:
 
     Attributes:
         index: of the window.
-        begin_s, end_s: of what it made, in seconds of this clip.
+        begin_s, end_s: of what it made, in seconds of the file.
         prompt: that it was given.
         seed: of its noise.
         attempts: seeds that were tried before.

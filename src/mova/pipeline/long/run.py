@@ -182,7 +182,7 @@ class LongRun:
             latents.video[:, :, first : window.kept - window.start].cpu(),
             latents.audio[:, :, heard:].cpu(),
             window.audio_kept - window.audio_start - heard,
-            WindowReport(window.index, plan.begin_s(window), plan.end_s(window), prompt, seed, attempts),
+            self._inputs.report(plan, window, prompt, seed, attempts),
         )
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:

@@ -74,7 +74,7 @@ def make_together(
                 raise
             continue
         made = [
-            _stored(window, plan, latents, prompt, seed, tuple(attempts))
+            _stored(window, latents, inputs.report(plan, window, prompt, seed, tuple(attempts)))
             for window, prompt, seed in zip(plan.windows, prompts, seeds, strict=True)
         ]
         return made, calls, text.cut
@@ -129,18 +129,11 @@ def _control(inputs: LongInputs, store: WindowStore | None, attempt: int) -> Con
     )
 
 
-def _stored(
-    window: Window,
-    plan: WindowPlan,
-    latents: LatentPair,
-    prompt: str,
-    seed: int,
-    attempts: tuple[WindowAttempt, ...],
-) -> StoredWindow:
+def _stored(window: Window, latents: LatentPair, report: WindowReport) -> StoredWindow:
     row = slice(window.index, window.index + 1)
     return StoredWindow(
         latents.video[row, :, window.known : window.kept - window.start].cpu(),
         latents.audio[row, :, window.known_audio : window.audio_kept - window.audio_start].cpu(),
         window.audio_kept - window.audio_start - window.known_audio,
-        WindowReport(window.index, plan.begin_s(window), plan.end_s(window), prompt, seed, attempts),
+        report,
     )
