@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from mova.codecs.video import tensor_to_frames
 from mova.conditioning.windows import plan_windows
@@ -103,25 +102,6 @@ def test_an_interrupted_clip_goes_on_with_the_same_bits(make, pipe, settings, tm
         assert (0, 1) not in again
 
 
-def test_windows_of_another_clip_are_removed_and_said(tmp_path, make):
-    notes = []
-    make(store=WindowStore(tmp_path / "w", {"prompt": "1", "seed": "1"}, notes.append), num_frames=WINDOW)
-    store = WindowStore(tmp_path / "w", {"prompt": "2", "seed": "1"}, notes.append)
-    assert store.load(0) is None
-    assert notes == ["w holds windows of another clip (it differs in prompt); it begins anew"]
-
-
-def test_a_damaged_window_is_made_again(tmp_path, make):
-    store = WindowStore(tmp_path / "w", {}, pytest.fail)
-    _, frames, _ = make(store=store, num_frames=WINDOW)
-    path = tmp_path / "w" / "window-00000.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 255
-    path.write_bytes(content)
-    assert store.load(0) is None
-    assert np.array_equal(make(store=store, num_frames=WINDOW)[1], frames)
-
-
 @pytest.fixture(scope="module")
 def known(settings):
     rng = np.random.default_rng(0)
@@ -194,31 +174,7 @@ def fail_for(pipe, monkeypatch, seeds):
     monkeypatch.setattr(type(pipe), "denoise", denoise)
 
 
-def test_joint_windows_make_one_clip(make):
-    made, frames, samples = make(method="joint")
-    assert frames.shape == (CLIP, 32, 32, 3)
-    assert np.isfinite(samples).all()
-    assert len(made.reports) == 4
-    assert made.calls.predictions == 4 * 2
-    # The jump at a seam is none beside those elsewhere.
-    changes = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean((1, 2, 3))
-    seams = [round(report.begin_s * 24) - 1 for report in made.reports[1:]]
-    assert changes[seams].max() < 3 * np.median(changes)
-
-
-def test_joint_windows_refuse_what_they_cannot_go_on_from():
-    with pytest.raises(ConfigError, match="made jointly begin with nothing but an image"):
-        LongInputs(prompts=PromptTrack.of("a"), method="joint", known_audio=np.zeros((1, 5), np.float32))
-
-
 def test_prompts_are_checked_before_anything_is_made(pipe, settings):
     inputs = LongInputs(prompts=PromptTrack.of("a", [(99.0, "b")]))
     with pytest.raises(ConfigError, match="prompt-at must lie in what is made"):
         LongRun(pipe, settings, plan_of(settings), inputs)
-
-
-def test_seeds_of_windows_differ():
-    seeds = {window_seed(1, window, attempt) for window in range(5) for attempt in range(3)}
-    assert len(seeds) == 15
-    assert all(0 <= seed < 2**53 for seed in seeds)
-    assert torch.tensor(list(seeds)).dtype == torch.int64

@@ -28,6 +28,7 @@ STATE_EVERY = 2
 """Steps between two states on disk: a step of all windows is long."""
 
 
+@torch.no_grad()
 def make_together(
     pipeline: MovaPipeline,
     settings: SamplingSettings,
