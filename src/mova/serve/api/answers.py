@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Call = Callable[["Request"], Awaitable["Response"]]
 _LOG = logging.getLogger(__name__)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+# Storage that cannot be written now, or is not reached.
+_AWAY: Final = (errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 _FULL_S: Final = 30.0
 _CUT_OFF: Final = (408, 413, 503)
 
@@ -53,6 +55,9 @@ def answered(call: Call, route: str) -> Call:
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise _no_room() from error
+            if error.errno in _AWAY:
+                _LOG.exception("the storage has failed")
+                raise RefusedError(503, "unavailable", "files cannot be kept or read right now", _FULL_S) from error
             raise
 
     outer = guarded(refusing, is_failure, error_body)
