@@ -5,12 +5,13 @@
     .venv/bin/python benchmarks/bench_serve.py --latency 100
     .venv/bin/python benchmarks/bench_serve.py --latency 30 --model mova-tiny
     .venv/bin/python benchmarks/bench_serve.py --kills 50
+    .venv/bin/python benchmarks/bench_serve.py --flood 2000
 
 Under load each client asks for the status of a clip once a second, posts every ten seconds, and downloads each clip
 that is done. With `--latency` single posts come to an idle server: until the worker has claimed the clip, and with a
 model, and an image in each post, until its first call. With `--kills` server, worker and decoders are killed with -9 at
-random moments while clients post, and every clip that was accepted is looked for. Prints one JSON object; what the load
-costs shares the machine.
+random moments while clients post, and every clip that was accepted is looked for. With `--flood` clients post as fast
+as they can, and the memory of the server is noted. Prints one JSON object; what the load costs shares the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from serve.running import Running
 
 from mova.serve.worker.process import MOVA, STAND_IN
-from serve import kills, latency, load
+from serve import flood, kills, latency, load
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--model", default="", help="make real clips with this model instead")
     parser.add_argument("--latency", type=int, metavar="POSTS", help="posts to an idle server")
     parser.add_argument("--kills", type=int, metavar="KILLS", help="kills under load")
+    parser.add_argument("--flood", type=int, metavar="POSTS", help="posts as fast as they go")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     given = parser.parse_args()
     options = {"step_s": given.step, "steps": 10}
@@ -44,6 +46,8 @@ def main() -> None:
     generator = MOVA if given.model else STAND_IN
     if given.latency:
         options, generator = {"step_s": 0.001, "steps": 1}, latency.TIMED if given.model else STAND_IN
+    if given.flood:
+        options = {"step_s": 0.001, "steps": 1}
     if given.kills:
         settings |= {"checkpoint_every": 1, "worker": {"crashes": 5, "lease_s": 5.0}, "quota": {}}
     with tempfile.TemporaryDirectory() as folder:
@@ -53,6 +57,8 @@ def main() -> None:
                 found = latency.measure(server, given.latency, with_image=bool(given.model))
             elif given.kills:
                 found = kills.measure(server, given.kills, given.clients or 8, given.seed)
+            elif given.flood:
+                found = flood.measure(server, given.flood, given.clients or 12)
             else:
                 found = load.measure(server, given.clients or 50, given.seconds)
         finally:

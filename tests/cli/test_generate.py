@@ -41,6 +41,11 @@ FLAGS = [
     "--steps",
     "--guidance-scale",
     "--retries",
+    "--extend",
+    "--length",
+    "--overlap",
+    "--windows",
+    "--prompt-at",
     "--speed",
     "--modality-scale",
     "--audio-guidance-scale",
@@ -397,3 +402,29 @@ def test_processes_of_torchrun_are_used(tmp_path, options, code):
     else:
         assert "gpus must be the number of processes that torchrun started, 2; got 3" in log
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_clip_is_made_again_from_its_file(checkpoint, tmp_path, capsys):
+    options = ["--size", "48x32", "--frames", "13", "--steps", "2", "--guidance-scale", "1", "--retries", "0"]
+    common = ["generate", "--model", str(checkpoint), "--output"]
+    first, second = str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")
+    long = ["--length", "1", "--overlap", "0.2", "--prompt-at", "0.7=a cat"]
+    assert main([*common, first, "--prompt", "a dog", *options, *long]) == 0
+    assert main([*common, second, "--from", first]) == 0
+    assert Path(first).read_bytes() == Path(second).read_bytes()
+    assert "3 windows of 13 frames that overlap by 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--overlap", "1"], "overlap, windows and prompt-at are for a clip of several windows"),
+        (["--length", "5", "--windows", "slide"], "windows must be one of continue, joint, got 'slide'"),
+        (["--length", "5", "--gpus", "2"], "a long clip is made by one process, got 2; leave out --gpus"),
+        (["--extend", "none.mp4"], "extend must be a file that exists, got none.mp4"),
+    ],
+)
+def test_long_clips_that_cannot_be_are_explained_with_exit_code_2(checkpoint, tmp_path, capsys, options, text):
+    output = str(tmp_path / "a.mp4")
+    assert main(["generate", "--model", str(checkpoint), "--prompt", "a dog", "--output", output, *options]) == 2
+    assert text in capsys.readouterr().err

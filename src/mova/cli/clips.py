@@ -13,6 +13,7 @@ from mova.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:
     from mova.generate.enhance.enhanced import EnhancementRecord
     from mova.generate.enhance.settings import EnhanceSettings
+    from mova.generate.long.choice import LongChoice
     from mova.generate.many import Job
     from mova.generate.request import ClipOptions, GenerateRequest, LoraChoice
     from mova.kernels.linear_choice import LinearChoice
@@ -217,6 +218,7 @@ def _beside_origin(
         files=MediaFiles(**recorded),
         settings=origin.settings if speed is None else origin.settings.without_speed(),
         enhancement=_enhancement_of(origin) if options.prompt in (None, origin.prompt) else None,
+        long=_long_of(origin, near),
     )
     adapters = [
         LoraChoice(find_recorded("lora", file, origin, [*near, folder]), file.scale)
@@ -224,6 +226,17 @@ def _beside_origin(
         if not has_loras and not (speed is not None and file.file == FEW_STEPS_FILE)
     ]
     return options.over(before), adapters
+
+
+def _long_of(origin: Origin, near: Sequence[Path]) -> LongChoice | None:
+    """Return how the clip became longer than a window."""
+    from mova.generate.long.choice import LongChoice
+    from mova.pipeline.origin import find_recorded
+
+    if origin.long is None:
+        return None
+    extend = None if origin.extend is None else find_recorded("extend", origin.extend, origin, near)
+    return LongChoice.read(origin.long, extend)
 
 
 def _enhancement_of(origin: Origin) -> EnhancementRecord | None:

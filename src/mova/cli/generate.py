@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mova.cli.options import CompileOption, RetriesOption
+from mova.cli.options import (
+    CompileOption,
+    ExtendOption,
+    LengthOption,
+    OverlapOption,
+    PromptAtOption,
+    RetriesOption,
+    WindowsOption,
+)
 from mova.cli.terminal.streams import is_stdout_broken
 
 if TYPE_CHECKING:
@@ -97,6 +105,11 @@ def generate(
         str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
     ] = None,
     retries: RetriesOption = None,
+    extend: ExtendOption = None,
+    length: LengthOption = None,
+    overlap: OverlapOption = None,
+    windows: WindowsOption = None,
+    prompt_at: PromptAtOption = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames, 1 plus a multiple of 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Size of the video in pixels, WIDTHxHEIGHT.")] = None,
     fps: Annotated[NumberOption, typer.Option(help="Frame rate in frames per second.")] = None,
@@ -160,6 +173,7 @@ def generate(
     """
     from mova.cli.clips import plan_clips
     from mova.cli.terminal.log import place_in_torchrun
+    from mova.generate.long.choice import read_choice
     from mova.generate.processes import read_processes
     from mova.generate.request import ClipOptions, MediaFiles
     from mova.pipeline.runtime import Runtime
@@ -175,6 +189,7 @@ def generate(
         index=index,
         start_s=start,
         retries=retries,
+        long=read_choice(length=length, extend=extend, overlap=overlap, windows=windows, prompts_at=prompt_at),
         files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
         settings=GivenSettings(
             height=height,
@@ -211,13 +226,11 @@ def generate(
         enhancing=_enhancing(enhance, enhance_settings, is_launched=place is not None),
         on_note=_note if rank == 0 else _say_nothing,
     )
-    if rank == 0:
-        _warn(clips)
     runtime = Runtime(memory, clips.quantization, attention, compile_blocks, precision=clips.precision, **clips.kernels)
     made = _make_all(clips, processes, runtime, rank)
     if rank == 0:
         _close(made, speed)
-        _print(made, are_several=clips.are_several, as_json=as_json)
+        _print(made, clips, as_json=as_json)
 
 
 def _enhancing(is_wanted: bool, path: Path | None, *, is_launched: bool) -> EnhanceSettings | None:
@@ -256,6 +269,8 @@ def _warn(clips: Clips) -> None:
 def _make_all(clips: Clips, processes: Processes | None, runtime: Runtime, rank: int) -> list[GeneratedFile | KeptFile]:
     from mova.distributed.launch import launch
 
+    if rank == 0:
+        _warn(clips)
     if processes is None or processes.launched:
         return _make(clips, processes, runtime, rank)
     try:
@@ -341,10 +356,10 @@ def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:
         _note(_closing_line(one) if isinstance(one, GeneratedFile) else f"{one.path} is there already, kept")
 
 
-def _print(made: list[GeneratedFile | KeptFile], *, are_several: bool, as_json: bool) -> None:
+def _print(made: list[GeneratedFile | KeptFile], clips: Clips, *, as_json: bool) -> None:
     if as_json:
         records = [json.loads(one.to_json()) for one in made]
-        typer.echo(json.dumps(records if are_several else records[0]))
+        typer.echo(json.dumps(records if clips.are_several else records[0]))
     else:
         typer.echo("\n".join(one.path for one in made))
     if is_stdout_broken():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,4 +23,24 @@ RetriesOption = Annotated[
     typer.Option(
         help="How often a clip that came out flat, frozen or not finite is made again with another seed (default 2)."
     ),
+]
+ExtendOption = Annotated[
+    Path | None,
+    typer.Option(metavar="CLIP", help="Clip to go on from, in video and audio; the new file begins with it."),
+]
+LengthOption = Annotated[
+    float | None,
+    typer.Option(help="Length of the whole file in seconds; a clip that is longer than --frames is made in windows."),
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds that each window takes over from the one before (default: a quarter of a window)."),
+]
+WindowsOption = Annotated[
+    str | None,
+    typer.Option(help="How a long clip is made: continue (default; window after window) or joint (all together)."),
+]
+PromptAtOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TIME=TEXT", help="Prompt from this second of a long clip on; may be repeated."),
 ]

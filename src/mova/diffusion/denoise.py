@@ -28,6 +28,9 @@ from mova.types import LatentPair, Velocities
 OnStep = Callable[[int, int, LatentPair], LatentPair | None]
 """Called after each step with (steps done, steps in all, latents); latents that it returns replace the current ones."""
 
+Couple = Callable[[Velocities], Velocities]
+"""From the guided velocities (B, ...) of clips that have something in common to those that they agree on."""
+
 
 class VelocityFunction(Protocol):
     """Predicts velocities; decides itself whether the branches share a call or take turns."""
@@ -108,6 +111,7 @@ def denoise(
     is_stopped: Callable[[], bool] = lambda: False,
     resuming: Resuming | None = None,
     holds: Holds | None = None,
+    couple: Couple | None = None,
 ) -> LatentPair:
     """Follow the schedule from its first noise level to its last.
 
@@ -128,6 +132,7 @@ def denoise(
         resuming: where to go on, and who is given states to go on from; a run that goes on ends with the same bits.
         holds: what is known of the clips and comes back as the same bits, see `mova.diffusion.holds`. Of a modality
             that is held in part, `latents` are noise all over. None holds nothing but what the schedule does.
+        couple: lets the clips agree on their velocities at each step; None leaves each to itself.
 
     Returns:
         Latents at the last noise level, float32, on the device of `latents`.
@@ -163,7 +168,7 @@ def denoise(
         times = video_timesteps[index], audio_timesteps[index]
         pieces = zip(parts, _pieces(current, len(parts)), strict=True)
         predicted = _joined([part.predict(index, step.expert, piece, times) for part, piece in pieces])
-        velocities = regions.velocities(predicted)
+        velocities = regions.velocities(predicted if couple is None else couple(predicted))
         # A multistep solver keeps its history where guidance ends: by then guided and unguided velocities are close.
         before, current = current, regions.put(index + 1, solver.step(index, current, velocities))
         check.note(current, f"after step {index + 1} of {len(plan)} ({step.expert} expert)")

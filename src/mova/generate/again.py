@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mova.errors import NumericalError
+from mova.settings.seeds import derived_seed
 
 if TYPE_CHECKING:
     from mova.generate.media_files import MediaArrays
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from mova.types import Clip
 
 NOT_FINITE: Final = "not finite"
-_MOST_SEED: Final = 2**53
-"""Other programs read numbers of JSON as floating point, which holds whole numbers up to here."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,7 @@ class Made:
 
 def another_seed(seed: int, attempt: int) -> int:
     """Return the seed of an attempt: that one at first, then others that follow from it."""
-    if not attempt:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}/again/{attempt}".encode()).digest()[:8]) % _MOST_SEED
+    return derived_seed(seed, "again", attempt) if attempt else seed
 
 
 def record_of(attempts: Sequence[Attempt], asked_seed: int, seed: int) -> dict[str, object]:

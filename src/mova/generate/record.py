@@ -39,6 +39,11 @@ def describe(
         **origin_of_versions(),
     }
     own |= {name: {"file": path.name, "sha256": file_sha256(path)} for name, path in files.items() if path is not None}
+    if request.long is not None:
+        own["long"] = request.long.record()
+        if request.long.extend is not None:
+            path = request.long.extend
+            own["extend"] = {"file": path.name, "sha256": file_sha256(path)}
     kernels = {} if runtime is None else {"quantization": runtime.quantization, "attention": runtime.attention}
     enhancement = request.enhancement and request.enhancement.to_dict()
     further = {"loras": loras, "start_s": request.start_s, "enhancement": enhancement, **kernels}

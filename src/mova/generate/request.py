@@ -10,6 +10,7 @@ from typing import Any, Final
 from mova.conditioning.spec import check_tasks
 from mova.errors import ConfigError, ReadError
 from mova.generate.enhance.enhanced import EnhancementRecord
+from mova.generate.long.choice import LongChoice
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings, SamplingSettings
 from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
@@ -68,7 +69,7 @@ class ClipOptions:
     """What is asked of one clip, as far as it is given: None is left to what stands behind it, in the end the model.
 
     Attributes:
-        prompt, negative_prompt, seed, index, start_s, retries: see `GenerateRequest`.
+        prompt, negative_prompt, seed, index, start_s, retries, long: see `GenerateRequest`.
         files: that it is made from.
         settings: sampling settings.
         output: plain name of its file, beside that of the command.
@@ -81,6 +82,7 @@ class ClipOptions:
     index: int | None = None
     start_s: float | None = None
     retries: int | None = None
+    long: LongChoice | None = None
     files: MediaFiles = NO_FILES
     settings: GivenSettings = NOTHING_GIVEN
     output: str | None = None
@@ -111,6 +113,7 @@ class GenerateRequest:
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
         start_s: where in `video` or `audio` the clip begins, in seconds after the file's start.
         retries: how often a clip that is flat, frozen or not finite is made again with another seed, 0 to 100.
+        long: how the clip becomes longer than the settings say, which are then those of a window; None: it does not.
         model: name of the model, for the record in the file.
         enhancement: how the prompt came from what the user wrote, for the record in the file.
 
@@ -130,6 +133,7 @@ class GenerateRequest:
     index: int = 0
     start_s: float = 0.0
     retries: int = RETRIES
+    long: LongChoice | None = None
     model: str = ""
     enhancement: EnhancementRecord | None = None
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mova.errors import MuxError, ReadError
+from mova.errors import ConfigError, MuxError, ReadError
 from mova.generate.again import Attempt, make_until_sound
 from mova.generate.many import Job
 from mova.generate.processes import Processes
@@ -27,6 +27,7 @@ from mova.weights.locate import find_model, read_defaults
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
+    from mova.generate.long.plan import LongPlan
     from mova.generate.media_files import MediaArrays
     from mova.pipeline.output import CallCount
 
@@ -45,6 +46,8 @@ class GeneratedFile:
         cut_prompts: what of the prompts had no effect.
         calls: what was asked of the model.
         attempts: seeds that were tried before, and the one that is kept where it is flat or frozen as well.
+        windows: of a long clip, how each was made.
+        ended: of a long clip, why it ends before its time; None where it does not.
         seconds: spent per stage.
     """
 
@@ -60,6 +63,8 @@ class GeneratedFile:
     calls: CallCount
     seconds: Mapping[str, float]
     attempts: tuple[Attempt, ...] = ()
+    windows: tuple[Mapping[str, object], ...] = ()
+    ended: str | None = None
 
     def to_json(self) -> str:
         """Return one line of JSON; of ASCII letters, which every encoding has."""
@@ -130,6 +135,7 @@ def make_request(
         index=asked.index or 0,
         start_s=asked.start_s or 0.0,
         retries=RETRIES if asked.retries is None else asked.retries,
+        long=asked.long,
         settings=settings,
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
@@ -206,6 +212,7 @@ def generate_files(
     from mova.weights.fingerprint import weights_hash
 
     fingerprint = weights_hash(folder)
+    plans = [_plan(job.request, fingerprint, processes, on_note) for job in jobs]
     records = [describe(job.request, folder, runtime=runtime, weights_sha256=fingerprint) for job in jobs]
     kept = [keeps and _is_there(job, record, runtime.precision) for job, record in zip(jobs, records, strict=True)]
     largest = max(jobs, key=lambda job: job.request.settings.geometry.num_video_tokens)
@@ -213,9 +220,12 @@ def generate_files(
     runtime = replace(runtime, token_forwards=work)
     session = Session(folder, largest.request.settings.geometry, processes, runtime, loading)
     made: list[GeneratedFile | KeptFile] = []
-    for job, target, record, is_kept in zip(jobs, targets, records, kept, strict=True):
+    for job, plan, target, record, is_kept in zip(jobs, plans, targets, records, kept, strict=True):
         if is_kept:
             made.append(KeptFile(str(job.output), record))
+        elif plan is not None:
+            made.append(_make_long(job, plan, target, record, inputs.read(job.request), session, clock, on_note))
+            clock = Clock(on_progress)
         else:
             made.append(_make(job, target, record, inputs.read(job.request), session, clock, on_note))
             clock = Clock(on_progress)
@@ -260,6 +270,50 @@ def _make(
 
     written: GeneratedFile = made.pipeline.parallel.broadcast(write)
     return written
+
+
+def _plan(
+    request: GenerateRequest, weights_sha256: str, processes: Processes | None, on_note: Callable[[str], None]
+) -> LongPlan | None:
+    """Check a long clip and plan its windows; None for a clip that is none."""
+    if request.long is None:
+        return None
+    from mova.generate.long.plan import plan_long
+
+    if processes is not None:
+        raise ConfigError(f"a long clip is made by one process, got {processes.number}; leave out --gpus")
+    return plan_long(request, request.model, weights_sha256, on_note)
+
+
+def _make_long(
+    job: Job,
+    plan: LongPlan,
+    target: Path,
+    record: dict[str, object],
+    inputs: MediaArrays,
+    session: Session,
+    clock: Clock,
+    on_note: Callable[[str], None],
+) -> GeneratedFile:
+    from mova.generate.long.make import make_long
+
+    made = make_long(job.request, plan, record, target, inputs, session, clock, on_note)
+    clip = plan.windows.clip
+    return GeneratedFile(
+        path=str(job.output),
+        metadata=made.metadata,
+        num_frames=made.num_frames,
+        frame_rate=clip.frame_rate,
+        height=clip.height,
+        width=clip.width,
+        sample_rate=clip.codec.sample_rate,
+        duration_s=made.num_frames / clip.frame_rate,
+        cut_prompts=made.cut_prompts,
+        calls=made.calls,
+        seconds=clock.end(),
+        windows=made.windows,
+        ended=made.ended,
+    )
 
 
 def _targets(jobs: Sequence[Job]) -> list[Path]:
@@ -313,6 +367,9 @@ class _Inputs:
     def read(self, request: GenerateRequest) -> MediaArrays:
         """Return the media of a request."""
         from mova.generate.media_files import UsedPart, read_inputs
+
+        if request.long is not None:  # whose audio is read with its windows
+            request = replace(request, audio=None, start_s=0.0)
 
         files = tuple(getattr(request, name) for name in INPUTS)
         key = (files, request.start_s, request.settings.geometry)

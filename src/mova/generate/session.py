@@ -101,6 +101,13 @@ class Session:
         """
         return self._generate([request], [inputs], clock, control)
 
+    def ready(self, request: GenerateRequest, clock: Clock) -> MovaPipeline:
+        """Return the pipeline, loaded for a request like this one."""
+        if self.pipeline is None:
+            with self._loading():
+                self.pipeline = self._load(request, clock)
+        return self.pipeline
+
     def most_clips(self, request: GenerateRequest, *, together: bool = False) -> int:
         """Return how many clips like a request one call may make, 1 to `MOST_CLIPS`; 1 before the model is loaded.
 

@@ -23,11 +23,13 @@ CIRCUMSTANCES = (
     "collapse",
     "compiled",
     "device",
+    "ended",
     "enhancement",
     "kernels",
     "precision",
     "mova",
     "versions",
+    "windows",
 )
 _PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
@@ -62,6 +64,8 @@ class Origin:
         kernels: of linear layers on a CPU, auto or plain; clips of earlier releases were made with plain ones.
         linears: what auto took there; None with plain.
         enhancement: how the prompt came from what the user wrote, as the clip says; None where it was not enhanced.
+        long: how it became longer than a window, as the clip says; None where it is none.
+        extend: the clip that it goes on from, or None.
         precision: that was computed in; None where the clip does not say and was not made on a CPU.
     """
 
@@ -81,6 +85,8 @@ class Origin:
     kernels: str = PLAIN
     linears: LinearChoice | None = None
     enhancement: Fields | None = None
+    long: Fields | None = None
+    extend: RecordedFile | None = None
 
 
 def origin_of_versions() -> dict[str, object]:
@@ -150,6 +156,8 @@ def read_origin(path: Path) -> Origin:
         quantization=record.text("quantization") if "quantization" in record else None,
         precision=recorded_precision(record.values, record.where),
         enhancement=record.fields("enhancement") if "enhancement" in record else None,
+        long=record.fields("long") if "long" in record else None,
+        extend=_recorded(record, "extend") if "extend" in record else None,
         **_kernels(record),
     )
 

@@ -21,6 +21,7 @@ from mova.conditioning.frames import frame_condition, known_parts
 from mova.conditioning.holds import Holds, hold_ranges
 from mova.conditioning.kept import FADE_S, keep_frames, keep_samples
 from mova.conditioning.spec import MODALITIES, NOTHING_HELD, Held, Modality, Placed
+from mova.diffusion.denoise import Couple
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
 from mova.names import Expert
@@ -266,6 +267,7 @@ class PhasesMixin:
         on_step_end: StepCallback | None = None,
         callback_inputs: Sequence[str] = CALLBACK_INPUTS,
         controlled: ControlledRun | None = None,
+        couple: Couple | None = None,
     ) -> tuple[LatentPair, CallCount]:
         """Follow the schedule from noise to clean latents; also count what was asked of the model.
 
@@ -301,6 +303,7 @@ class PhasesMixin:
                 is_stopped=lambda: (controlled is not None and controlled.is_stopped(device)) or self._interrupt,
                 resuming=None if controlled is None else controlled.resuming(),
                 holds=start.holds,
+                couple=couple,
             )
         if controlled is not None:
             controlled.check_stopped(total)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from mova.models.tower import VideoTower
 from mova.names import Expert
 from mova.offload.placement import Placement
 from mova.pipeline.cache_room import check_cache_room
-from mova.pipeline.run_plan import RunPlan
+from mova.pipeline.loop.parallel import Spread
+from mova.pipeline.loop.velocity import TextConditions
+from mova.pipeline.run_plan import RunPlan, Start
 from mova.pipeline.sharing import WeightState
 from mova.plan.free import room_of
 from mova.plan.memory import check_memory
@@ -28,6 +30,8 @@ class PlacedPipelineMixin:
     video_dit: VideoTower
     dual_tower_bridge: CrossModalBridge
     _state: WeightState
+    _spread: Spread
+    _interrupt: bool = False
 
     @property
     def placement_name(self) -> str:
@@ -55,6 +59,28 @@ class PlacedPipelineMixin:
         if plan.settings.step_cache:
             placed = None if self.placement is None else self.placement.plan
             check_cache_room(plan, self.video_dit, self.dual_tower_bridge, room_of(self._execution_device), placed)
+
+    @property
+    def run_device(self) -> torch.device:
+        """Device that a run computes on."""
+        return self._execution_device
+
+    def prepare(self, make: Callable[[], tuple[TextConditions, Start]]) -> tuple[TextConditions, Start]:
+        """Return what `make` gives on rank 0, on every process and on the device that computes."""
+        return self._spread.prepare(make, self.run_device)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the pipeline for the time of the block, as a call does: its weights stay as they are."""
+        with self._state.turns.call():
+            self._interrupt = False
+            yield
+
+    @contextmanager
+    def coding(self) -> Iterator[torch.device]:
+        """Onload the autoencoders for the time of the block, and give the device that they compute on."""
+        with self._coding():
+            yield self.run_device
 
     def _reading_text(self) -> Any:
         return nullcontext() if self.placement is None else self.placement.reading_text()

@@ -13,6 +13,9 @@ from mova.serve.jobs.store import JobStore
 
 _LOG = logging.getLogger(__name__)
 _SELDOM_S: Final = 300.0
+# By how much the time of day may run ahead of the time that passes, and for how long workers then have time to renew.
+_LEAP_S: Final = 2.0
+_PATIENCE_S: Final = 5.0
 
 
 class Sweeper:
@@ -24,6 +27,7 @@ class Sweeper:
         orphan_s: seconds after which files of no job are removed.
         every_s: seconds between two looks.
         on_queued: called when jobs are in the queue again.
+        clock: gives seconds since 1970, as the store's.
     """
 
     def __init__(
@@ -34,9 +38,11 @@ class Sweeper:
         orphan_s: float = 3600.0,
         every_s: float = 5.0,
         on_queued: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._artifacts, self._orphan_s, self._every_s = store, artifacts, orphan_s, every_s
-        self._on_queued = on_queued
+        self._on_queued, self._clock = on_queued, clock
+        self._looked_s, self._patient_s = clock() - time.monotonic(), 0.0
         self._is_over = threading.Event()
         self._seldom_s = -_SELDOM_S
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -56,7 +62,7 @@ class Sweeper:
         Raises:
             Exception: the database or the storage fails; the next look goes on.
         """
-        if self._store.expire():
+        if not self._has_leapt() and self._store.expire():
             self._on_queued()
         self._store.doom_expired()
         self._store.remove_doomed(self._artifacts)
@@ -68,6 +74,18 @@ class Sweeper:
             removed = self._artifacts.sweep(*self._store.known_files(), before_s)
             if removed:
                 _LOG.info("%d files of no job were removed", removed)
+
+    def _has_leapt(self) -> bool:
+        """Say whether the time of day has just leapt: the machine was asleep, or its clock was set.
+
+        All leases have run out then, also those of workers that are alive and renew theirs in a moment.
+        """
+        now = time.monotonic()
+        ahead_s = self._clock() - now
+        if ahead_s - self._looked_s > _LEAP_S:
+            self._patient_s = now + _PATIENCE_S
+        self._looked_s = ahead_s
+        return now < self._patient_s
 
     def _run(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import secrets
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,15 @@ def check_seed(seed: object, name: str = "seed") -> int:
         ConfigError: something else.
     """
     return whole_number(name, seed, 0, MAX_SEED)
+
+
+def derived_seed(seed: int, *parts: object) -> int:
+    """Return another seed that follows from a seed and from what it is for: the same on every machine.
+
+    Other programs read numbers of JSON as floating point, which holds whole numbers up to 2**53: it is below.
+    """
+    text = "/".join(str(part) for part in (seed, *parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 2**53
 
 
 def check_index(index: object, name: str = "index") -> int:

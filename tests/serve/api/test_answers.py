@@ -37,6 +37,7 @@ def answer_to(error):
         (FullError("at most 3", is_own=False), 429, b"too_many_queued"),
         (DiskFullError("no room"), 507, b"disk_full"),
         (OSError(errno.ENOSPC, "No space left on device", "/secret/path"), 507, b"disk_full"),
+        (OSError(errno.EROFS, "Read-only file system", "/secret/path"), 503, b"unavailable"),
         (ClientDisconnect(), 400, b"gone"),
         (RuntimeError("secret"), 500, b"internal_error"),
         (OSError(errno.EACCES, "Permission denied", "/secret/path"), 500, b"internal_error"),

@@ -199,6 +199,10 @@ def test_a_clip_is_made_of_a_part_of_another(site, tmp_path):
         sent = {"prompt": PROMPT, "num_frames": 21, field: {"video_id": made, "part": part}}
         assert site.post(json=sent)["inputs"] == [field]
     assert site.post(json={"prompt": PROMPT, "image": {"video_id": "video_" + "0" * 32}}, status=404)
+    # Somebody has removed its file.
+    site.artifacts.delete(site.store.get(made).artifacts["video"])
+    gone = site.post(json={"prompt": PROMPT, "image": {"video_id": made}}, status=400)["error"]
+    assert (gone["code"], gone["param"]) == ("input_gone", "image")
 
 
 def test_a_clip_that_runs_is_stopped_when_it_is_removed(site):

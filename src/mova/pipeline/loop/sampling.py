@@ -11,7 +11,7 @@ import torch
 
 from mova.conditioning.holds import Holds
 from mova.diffusion.adaptive_guidance import BroadcastFlag
-from mova.diffusion.denoise import OnStep, VelocityFunction, denoise, num_model_calls, plan_steps
+from mova.diffusion.denoise import Couple, OnStep, VelocityFunction, denoise, num_model_calls, plan_steps
 from mova.diffusion.guidance import Branch, Guidance
 from mova.diffusion.loop_state import PartState, Resuming, SamplingStep, Stateful
 from mova.diffusion.sampler import SamplerName
@@ -86,6 +86,7 @@ def sample(
     is_stopped: Callable[[], bool] = lambda: False,
     resuming: Resuming | None = None,
     holds: Holds | None = None,
+    couple: Couple | None = None,
 ) -> tuple[LatentPair, CallCount]:
     """Follow the schedule from noise to clean latents.
 
@@ -106,6 +107,7 @@ def sample(
         broadcast_flag: gives every process rank 0's decision on whether adaptive guidance ends.
         watch, is_stopped, resuming: see `denoise`; a state holds the step cache as well.
         holds: what is known of the clips and comes back as the same bits, see `denoise`.
+        couple: lets the clips agree on their velocities, see `denoise`; they are computed clip by clip.
 
     Raises:
         NumericalError: latents that are not finite.
@@ -159,6 +161,7 @@ def sample(
             is_stopped=is_stopped,
             resuming=resuming,
             holds=holds,
+            couple=couple,
         )
     predictions = sum(one.predictions for one in counted)
     planned = count * num_model_calls(plan_steps(course.schedule, guidance, course.boundary_ratio))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Call = Callable[["Request"], Awaitable["Response"]]
 _LOG = logging.getLogger(__name__)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+# Storage that cannot be written now, or is not reached.
+_AWAY: Final = (errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 _FULL_S: Final = 30.0
 _CUT_OFF: Final = (408, 413, 503)
 
@@ -51,9 +53,9 @@ def answered(call: Call, route: str) -> Call:
         except MovaError as error:
             raise fault_of(error) from error
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise _no_room() from error
-            raise
+            if (refusal := _of_storage(error)) is None:
+                raise
+            raise refusal from error
 
     outer = guarded(refusing, is_failure, error_body)
 
@@ -71,6 +73,16 @@ def answered(call: Call, route: str) -> Call:
         return response
 
     return answer
+
+
+def _of_storage(error: OSError) -> RefusedError | None:
+    """Return the refusal that an error of the disk means; None where it is a fault of ours."""
+    if error.errno in _NO_ROOM:
+        return _no_room()
+    if error.errno in _AWAY:
+        _LOG.error("the storage has failed", exc_info=error)
+        return RefusedError(503, "unavailable", "files cannot be kept or read right now", _FULL_S)
+    return None
 
 
 def _no_room() -> RefusedError:

@@ -171,7 +171,7 @@ class Intake:
                 try:
                     staged[name] = Staged(held.enter_context(self._artifacts.local(file)))
                 except FileNotFoundError:
-                    raise FieldError(f"{name} must still be there, and is not", name, code="input_gone") from None
+                    raise _gone(name) from None
             yield folder, staged
 
     def _stage(self, name: str, source: Source, target: Path, sees: str | None) -> Kind:
@@ -188,8 +188,11 @@ class Intake:
                 except FieldError as error:
                     raise FieldError(error.text, name, code=error.code, status=error.status) from None
             case OfClip():
-                with self._artifacts.local(self._find_clip(source, sees)) as path:
-                    shutil.copyfile(path, target)
+                try:
+                    with self._artifacts.local(self._find_clip(source, sees)) as path:
+                        shutil.copyfile(path, target)
+                except FileNotFoundError:
+                    raise _gone(name) from None
                 return _KINDS.get(source.part, "file")
         return "file"
 
@@ -234,6 +237,10 @@ def decode_data_url(name: str, text: str, most_bytes: int) -> bytes:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise FieldError(f"{name} must be a data URL in base64, got one that is damaged", name) from None
+
+
+def _gone(name: str) -> FieldError:
+    return FieldError(f"{name} must still be there, and is not", name, code="input_gone")
 
 
 def _copy(file: IO[bytes], target: Path) -> None:
