@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from mova.errors import ReadError
+from mova.generate.given import parse_retake
 from mova.generate.media_files import read_inputs, read_sound
 from mova.generate.request import GenerateRequest
 from mova.geometry import ClipGeometry, CodecGeometry, num_samples
@@ -96,3 +97,26 @@ def test_the_part_of_a_longer_file_is_chosen_and_told(tmp_path):
     assert len(parts) == 2, "nothing is left out of a file of the clip's length"
     with pytest.raises(ReadError, match=r"from 0\.9 s on, got .*a\.wav of 1\.000 s"):
         read_inputs(request(audio=sound), start_s=0.9)
+
+
+def test_media_of_another_shape_or_length_are_fitted_by_name(tmp_path):
+    short, wide = make_film(tmp_path / "short.mp4", num_frames=4), make_film(tmp_path / "wide.mp4", size=(32, 128))
+    held = read_inputs(request(video=short, fit="pad"))["video"]
+    assert len(held) == 9
+    assert np.array_equal(held[8], held[3])
+    framed = read_inputs(request(video=wide, fit="pad"))["video"]
+    assert framed.shape == (9, 32, 48, 3)
+    assert framed[8, :8].max() < 20 < framed[8, 16].min()
+    stretched = read_inputs(request(video=wide, fit="stretch"))["video"]
+    assert stretched[8].min() > 100
+    silence = read_inputs(request(audio=make_wav(tmp_path / "short.wav", 0.2), fit="pad"))["audio"]
+    assert silence.shape == (1, 6000)
+    assert np.abs(silence[0, 3300:]).max() == 0
+
+
+def test_of_a_clip_that_is_made_anew_in_spans_nothing_behind_the_last_part_that_stays_is_read(tmp_path):
+    short = make_film(tmp_path / "short.mp4", num_frames=5)
+    inputs = read_inputs(request(video=short, audio=short, retakes=(parse_retake("0.21-0.375"),)))
+    assert len(inputs["video"]) == 5
+    with pytest.raises(ReadError, match="too short"):
+        read_inputs(request(video=short, audio=short, retakes=(parse_retake("0.05-0.2"),)))

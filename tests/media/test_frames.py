@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mova.errors import GeometryError, ReadError
-from mova.media.frames import cover, display_size, frames_to_float, read_image
+from mova.errors import ConfigError, GeometryError, ReadError
+from mova.media.frames import check_fit, cover, display_size, fit_image, frames_to_float, read_image
 
 
 def test_reads_plain_pictures_in_common_formats(tmp_path):
@@ -124,3 +124,26 @@ def test_frames_come_in_the_range_and_layout_of_the_models():
 def test_other_layouts_are_refused():
     with pytest.raises(GeometryError, match=r"must be \(F, H, W, 3\) uint8, got \(1, 4, 4, 3\) float32"):
         frames_to_float(np.zeros((1, 4, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_shape_is_cut_framed_or_stretched_by_name(fit):
+    wide = np.full((50, 200, 3), 200, dtype=np.uint8)
+    fitted = fit_image(wide, (100, 100), fit)
+    assert fitted.shape == (100, 100, 3)
+    rows = (fitted == 200).all((1, 2))
+    assert rows.sum() == (25 if fit == "pad" else 100)
+    if fit == "pad":
+        assert (fitted[:37] == 0).all()
+        # Pixels twice as wide as high: the same image is half as high again.
+        assert (fit_image(wide, (100, 100), fit, pixel_aspect=2.0) == 200).all((1, 2)).sum() == 12
+    assert check_fit(fit) == fit
+    same = fit_image(fitted, (100, 100), fit)
+    assert np.array_equal(same, fitted)
+
+
+def test_fits_that_there_are_not_are_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="fit must be one of crop, pad, stretch; got 'strech'; nearest is stretch"):
+        check_fit("strech")
+    with pytest.raises(GeometryError, match="at least 1x1"):
+        fit_image(np.zeros((4, 4, 3), np.uint8), (0, 4), "pad")

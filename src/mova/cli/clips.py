@@ -196,6 +196,7 @@ def _beside_origin(
     options: ClipOptions, origin: Origin, folder: Path, *, has_loras: bool, speed: str | None
 ) -> tuple[ClipOptions, list[LoraChoice]]:
     """Return what a clip was made with, where nothing else is given, and its LoRAs."""
+    from mova.generate.given import KeyframeFile, parse_retake
     from mova.generate.request import ClipOptions, LoraChoice, MediaFiles
     from mova.names import FEW_STEPS_FILE
     from mova.pipeline.origin import find_recorded
@@ -203,6 +204,8 @@ def _beside_origin(
     near = [origin.path.parent, Path()]
     given = options.files.given()
     ruled_out = {contrary for name in given for contrary in _CONTRARY[name]}
+    if options.keyframes and not origin.retakes:
+        ruled_out.add("video")
     recorded = {
         name: find_recorded(name, file, origin, near)
         for name, file in origin.inputs.items()
@@ -216,6 +219,14 @@ def _beside_origin(
         index=origin.index,
         start_s=origin.start_s if has_start else None,
         files=MediaFiles(**recorded),
+        keyframes=tuple(
+            KeyframeFile(time_s, find_recorded("keyframe", file, origin, near)) for time_s, file in origin.keyframes
+        )
+        if options.keyframes is None and not given.keys() & {"video"}
+        else None,
+        retakes=tuple(map(parse_retake, origin.retakes)) if not given.keys() & {"video", "audio"} else None,
+        only=origin.only,
+        fit=origin.fit,
         settings=origin.settings if speed is None else origin.settings.without_speed(),
         enhancement=_enhancement_of(origin) if options.prompt in (None, origin.prompt) else None,
         long=_long_of(origin, near),

@@ -52,6 +52,24 @@ def generate(
     start: Annotated[
         NumberOption, typer.Option(help="Where in the given video or audio the clip begins, in seconds.")
     ] = None,
+    keyframe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TIME=IMAGE", help="Image that stands at a moment, in seconds; may be repeated."),
+    ] = None,
+    retake: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A-B[:video|audio]",
+            help="Span of the given video, in seconds, made anew in both or one; the rest is kept. May be repeated.",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only video (a file without audio) or only audio (.m4a, .mp4 or .wav).")
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(help="Fit of given media of another shape or length: crop (default), pad or stretch."),
+    ] = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
     ] = None,
@@ -172,12 +190,10 @@ def generate(
     so that the same command goes on where it was interrupted.
     """
     from mova.cli.clips import plan_clips
-    from mova.cli.terminal.log import place_in_torchrun
+    from mova.generate.given import parse_keyframe, parse_retake
     from mova.generate.long.choice import read_choice
-    from mova.generate.processes import read_processes
     from mova.generate.request import ClipOptions, MediaFiles
     from mova.pipeline.runtime import Runtime
-    from mova.plan.memory import check_memory
     from mova.settings.sampling import GivenSettings
     from mova.settings.size import parse_size
 
@@ -191,6 +207,10 @@ def generate(
         retries=retries,
         long=read_choice(length=length, extend=extend, overlap=overlap, windows=windows, prompts_at=prompt_at),
         files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
+        keyframes=None if keyframe is None else tuple(map(parse_keyframe, keyframe)),
+        retakes=None if retake is None else tuple(map(parse_retake, retake)),
+        only=only,
+        fit=fit,
         settings=GivenSettings(
             height=height,
             width=width,
@@ -207,10 +227,7 @@ def generate(
             audio_shift=audio_shift,
         ),
     )
-    place = place_in_torchrun()
-    rank = place[0] if place else 0
-    processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
-    check_memory(memory, processes.number if processes else 1)
+    processes, rank, is_launched = _processes(gpus, layout, shard_weights, memory)
     clips = plan_clips(
         options,
         output,
@@ -223,7 +240,7 @@ def generate(
         quantize=quantize,
         kernels=kernels,
         precision=precision,
-        enhancing=_enhancing(enhance, enhance_settings, is_launched=place is not None),
+        enhancing=_enhancing(enhance, enhance_settings, is_launched=is_launched),
         on_note=_note if rank == 0 else _say_nothing,
     )
     runtime = Runtime(memory, clips.quantization, attention, compile_blocks, precision=clips.precision, **clips.kernels)
@@ -231,6 +248,20 @@ def generate(
     if rank == 0:
         _close(made, speed)
         _print(made, clips, as_json=as_json)
+
+
+def _processes(
+    gpus: int | None, layout: str | None, shard_weights: bool, memory: str
+) -> tuple[Processes | None, int, bool]:
+    """Return the processes that generate together, the rank of this one, and whether torchrun started it."""
+    from mova.cli.terminal.log import place_in_torchrun
+    from mova.generate.processes import read_processes
+    from mova.plan.memory import check_memory
+
+    place = place_in_torchrun()
+    processes = read_processes(gpus, layout, shard_weights, started=place and place[1])
+    check_memory(memory, processes.number if processes else 1)
+    return processes, place[0] if place else 0, place is not None
 
 
 def _enhancing(is_wanted: bool, path: Path | None, *, is_launched: bool) -> EnhanceSettings | None:
@@ -353,7 +384,7 @@ def _close(made: list[GeneratedFile | KeptFile], speed: str | None) -> None:
     if speed is not None and speed != "exact":
         _note(f"{speed}: {SPEEDS[speed].words}")
     for one in made:
-        _note(_closing_line(one) if isinstance(one, GeneratedFile) else f"{one.path} is there already, kept")
+        _note(one.summary() if isinstance(one, GeneratedFile) else f"{one.path} is there already, kept")
 
 
 def _print(made: list[GeneratedFile | KeptFile], clips: Clips, *, as_json: bool) -> None:
@@ -365,15 +396,3 @@ def _print(made: list[GeneratedFile | KeptFile], clips: Clips, *, as_json: bool)
     if is_stdout_broken():
         complete = f"{made[0].path} is complete" if len(made) == 1 else f"{len(made)} clips are complete"
         _note(f"stdout was closed; {complete}")
-
-
-def _closing_line(made: GeneratedFile) -> str:
-    parts = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in made.seconds.items())
-    calls = made.calls
-    spared = f" of {calls.planned} planned" if calls.predictions < calls.planned else ""
-    repeated = f", {calls.repeated} of them mostly repeated" if calls.repeated else ""
-    return (
-        f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with audio in "
-        f"{sum(made.seconds.values()):.1f} s ({parts}); "
-        f"{calls.predictions} predictions{spared}{repeated}"
-    )

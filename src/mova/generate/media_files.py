@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,19 +15,21 @@ from mova.geometry import ClipGeometry
 from mova.media.frames import read_image
 from mova.media.probe import probe_audio, probe_video
 from mova.media.read import read_audio, read_frames
+from mova.pipeline.origin import INPUTS
 
 
 class MediaArrays(TypedDict, total=False):
     """What a clip is made from, as arrays; only what was named.
 
     `image` and `last_image`: (H, W, 3) uint8; `video`: (F, H, W, 3) uint8 at the clip's size and rate; `audio`: (1, S)
-    float32 at the model's rate.
+    float32 at the model's rate; `keyframes`: images by their seconds.
     """
 
     image: np.ndarray
     last_image: np.ndarray
     video: np.ndarray
     audio: np.ndarray
+    keyframes: dict[float, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -70,30 +72,44 @@ def read_inputs(
         ConfigError: a start below 0.
         ReadError: a file that cannot be decoded or is too short.
     """
-    geometry = request.settings.geometry
+    geometry, placed = request.settings.geometry, request.placed()
     inputs: MediaArrays = {}
     if request.image:
         inputs["image"] = read_image(request.image)
     if request.last_image:
         inputs["last_image"] = read_image(request.last_image)
+    if request.keyframes:
+        inputs["keyframes"] = {one.time_s: read_image(one.path) for one in request.keyframes}
     if request.video:
-        size = (geometry.height, geometry.width)
-        rate, count = geometry.frame_rate, geometry.num_frames
-        inputs["video"] = read_frames(request.video, frame_rate=rate, num_frames=count, size=size, start_s=start_s)
+        # Of a clip that is made anew in spans nothing behind the last part that stays is read.
+        inputs["video"] = read_frames(
+            request.video,
+            frame_rate=geometry.frame_rate,
+            num_frames=max(1, placed.video.end),
+            size=(geometry.height, geometry.width),
+            start_s=start_s,
+            fit=request.fit,
+            pad=request.fit == "pad",
+        )
         _tell("video", request.video, start_s, geometry, probe_video(request.video).duration_s, on_part)
     if request.audio:
-        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s)
+        needed = placed.audio.end if placed.audio.latents else 0
+        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s, needed=needed, pad=request.fit == "pad")
         _tell("audio", request.audio, start_s, geometry, probe_audio(request.audio).duration_s, on_part)
     return inputs
 
 
-def read_sound(path: Path, geometry: ClipGeometry, *, start_s: float = 0.0) -> np.ndarray:
+def read_sound(
+    path: Path, geometry: ClipGeometry, *, start_s: float = 0.0, needed: int | None = None, pad: bool = False
+) -> np.ndarray:
     """Read the audio of a clip's length from a file.
 
     Args:
         path: an audio file, or a video file with audio.
         geometry: of the clip.
         start_s: seconds after the video's first frame; of a file without video, after its first sample.
+        needed: samples that must be there; None: all of the clip. There may be silence behind them.
+        pad: whether silence may stand for what is missing.
 
     Returns:
         (1, S) float32 in [-1, 1] at the model's sample rate.
@@ -103,11 +119,14 @@ def read_sound(path: Path, geometry: ClipGeometry, *, start_s: float = 0.0) -> n
         ReadError: no audio, damaged, or too short for the clip.
     """
     audio = read_audio(path, sample_rate=geometry.codec.sample_rate, length=geometry.num_samples, start_s=start_s)
-    if audio.end_s is not None and audio.end_s < start_s + geometry.duration_s - 1 / geometry.frame_rate:
+    duration_s = geometry.duration_s if needed is None else needed / geometry.codec.sample_rate
+    if pad or audio.end_s is None:
+        return audio.waveform
+    if audio.end_s < start_s + duration_s - 1 / geometry.frame_rate:
         start = f" from {start_s:g} s on" if start_s else ""
         raise ReadError(
             f"audio must last as long as the clip ({geometry.num_frames} frames, {geometry.duration_s:.3f} s){start}, "
-            f"got {path} of {audio.end_s:.3f} s"
+            f"got {path} of {audio.end_s:.3f} s; --fit pad adds silence"
         )
     return audio.waveform
 
@@ -123,3 +142,38 @@ def _tell(
     end_s = start_s + geometry.duration_s
     if file_s is not None and (start_s > 0.0 or file_s > end_s + 1 / geometry.frame_rate):
         on_part(UsedPart(name, path, start_s, min(end_s, file_s), file_s))
+
+
+class InputReader:
+    """Reads media files, those of one request after the other; the last ones are kept for the next request.
+
+    Args:
+        on_note: told what of a file is used, once for each.
+    """
+
+    def __init__(self, on_note: Callable[[str], None]) -> None:
+        self._on_note = on_note
+        self._said: set[str] = set()
+        self._key: tuple[object, ...] | None = None
+        self._read: MediaArrays = {}
+
+    def read(self, request: GenerateRequest) -> MediaArrays:
+        """Return the media of a request."""
+        if request.long is not None:  # whose audio is read with its windows
+            request = replace(request, audio=None, start_s=0.0)
+
+        files = tuple(getattr(request, name) for name in INPUTS)
+        others = request.keyframes, request.retakes, request.outputs, request.fit
+        key = (files, others, request.start_s, request.settings.geometry)
+        if key == self._key:
+            return self._read
+
+        def say(part: UsedPart) -> None:
+            if str(part) not in self._said:
+                self._said.add(str(part))
+                self._on_note(str(part))
+
+        self._key, self._read = None, {}
+        self._read = read_inputs(request, start_s=request.start_s, on_part=say)
+        self._key = key
+        return self._read

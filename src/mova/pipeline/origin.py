@@ -26,6 +26,7 @@ CIRCUMSTANCES = (
     "ended",
     "enhancement",
     "kernels",
+    "kept_streams",
     "precision",
     "mova",
     "versions",
@@ -66,6 +67,9 @@ class Origin:
         enhancement: how the prompt came from what the user wrote, as the clip says; None where it was not enhanced.
         long: how it became longer than a window, as the clip says; None where it is none.
         extend: the clip that it goes on from, or None.
+        keyframes: images by their seconds.
+        retakes: spans that were made anew, as the command writes them.
+        only, fit: as the command takes them; None where the clip does not say.
         precision: that was computed in; None where the clip does not say and was not made on a CPU.
     """
 
@@ -87,6 +91,10 @@ class Origin:
     enhancement: Fields | None = None
     long: Fields | None = None
     extend: RecordedFile | None = None
+    keyframes: tuple[tuple[float, RecordedFile], ...] = ()
+    retakes: tuple[str, ...] = ()
+    only: str | None = None
+    fit: str | None = None
 
 
 def origin_of_versions() -> dict[str, object]:
@@ -158,6 +166,16 @@ def read_origin(path: Path) -> Origin:
         enhancement=record.fields("enhancement") if "enhancement" in record else None,
         long=record.fields("long") if "long" in record else None,
         extend=_recorded(record, "extend") if "extend" in record else None,
+        keyframes=tuple(
+            (one.number("time_s"), RecordedFile(_plain_name(one, "file"), one.text("sha256")))
+            for one in (
+                as_fields(found, f"{record.where}: keyframes", error=ConfigError)
+                for found in record.list("keyframes", [])
+            )
+        ),
+        retakes=tuple(record.texts("retake", [])),
+        only=record.text("only") if "only" in record else None,
+        fit=record.text("fit") if "fit" in record else None,
         **_kernels(record),
     )
 

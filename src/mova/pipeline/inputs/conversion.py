@@ -125,7 +125,7 @@ def waveform_tensor(
     if waveform.ndim != 3 or waveform.shape[1] != 1:
         raise GeometryError(f"audio must be (S,), (1, S) or (B, 1, S), got {describe(audio)}")
     needed = geometry.num_samples if needed is None else needed
-    if waveform.shape[-1] < (1 if fit == "pad" else needed):
+    if waveform.shape[-1] < (1 if fit == "pad" else max(1, needed)):
         rate = geometry.codec.sample_rate
         raise GeometryError(
             f"audio must last {needed} samples at {rate} Hz, got {waveform.shape[-1]}; fit='pad' adds silence"
@@ -166,6 +166,8 @@ def _frames_first(video: torch.Tensor) -> torch.Tensor:
 
 def _check_length(num_frames: int, geometry: ClipGeometry, video: Any, fit: Fit, needed: int | None) -> None:
     needed = geometry.num_frames if needed is None else needed
-    if num_frames < (1 if fit == "pad" else needed):
+    if num_frames < (1 if fit == "pad" else max(1, needed)):
         got = f"a list of {num_frames}" if isinstance(video, (list, tuple)) else describe(video)
-        raise GeometryError(f"video must be {needed} frames or longer, got {got}; fit='pad' holds its last frame")
+        raise GeometryError(
+            f"video must be {max(1, needed)} frames or longer, got {got}; fit='pad' holds its last frame"
+        )
