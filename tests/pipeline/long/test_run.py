@@ -112,7 +112,9 @@ def known(settings):
 def test_a_clip_that_is_gone_on_from_comes_back_to_the_bit(make, known):
     made, frames, samples = make(known=known[0], known_audio=known[1], before=7)
     assert np.array_equal(frames[:5], known[0])
-    assert np.array_equal(samples[:, :10_000], known[1])
+    # But for the last two latents, and the 30 ms in which it passes over into what is made.
+    kept = (10_000 // 960 - 2) * 960 - 1440
+    assert np.array_equal(samples[:, :kept], known[1][:, :kept])
     assert np.abs(samples[:, 10_000:]).max() > 0
     assert made.reports[0].begin_s == pytest.approx((7 + 5) / 24.0)
 
@@ -121,7 +123,7 @@ def test_a_clip_that_is_gone_on_from_comes_back_to_the_bit(make, known):
 def test_own_audio_is_kept_to_the_sample_and_what_follows_it_is_made(make, length):
     own = (np.random.default_rng(1).random((1, length)) - 0.5).astype(np.float32)
     _, _, samples = make(num_frames=25, known_audio=own[:, :50_000])
-    kept = min(length, 50_000)
+    kept = 50_000 if length > 50_000 else (length // 960 - 2) * 960 - 1440
     assert samples.shape == (1, 50_000)
     assert np.array_equal(samples[:, :kept], own[:, :kept])
 

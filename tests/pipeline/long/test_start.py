@@ -36,8 +36,9 @@ def starter(pipe, settings, plan):
 
 
 @torch.no_grad()
-def test_a_window_holds_the_latents_of_the_one_before_as_they_are(starter, plan):
-    made = starter()
+@pytest.mark.parametrize("told", ["first", "all"])
+def test_a_window_holds_the_latents_of_the_one_before_as_they_are(starter, plan, told):
+    made = starter(told=told)
     first, second = plan.windows[:2]
     generator = torch.Generator().manual_seed(0)
     channels = plan.clip.codec
@@ -51,12 +52,12 @@ def test_a_window_holds_the_latents_of_the_one_before_as_they_are(starter, plan)
     assert held.audio.held.sum() == second.known_audio
     assert torch.equal(held.video.latents[:, :, 1 : second.known], video[:, :, first.kept - second.known + 1 :])
     assert torch.equal(held.audio.latents[:, :, : second.known_audio], audio[:, :, -second.known_audio :])
-    # The mask says the same to the model, and so do the latents beside it.
+    # The condition names what is told, as an image of the first frame does or to the last known frame.
     stride = channels.temporal_stride
-    assert start.condition[0, :stride, :, 0, 0].mean(0).tolist() == [
-        1.0 if index < second.known else 0.0 for index in range(4)
-    ]
-    assert torch.equal(start.condition[:, stride:, 1 : second.known], held.video.latents[:, :, 1 : second.known])
+    count = 1 if told == "first" else second.known
+    assert start.condition[0, :stride, :, 0, 0].mean(0).tolist() == [float(index < count) for index in range(4)]
+    shown = start.condition[:, stride:, 1 : second.known]
+    assert torch.equal(shown, held.video.latents[:, :, 1 : second.known]) == (told == "all")
     assert run.schedule.audio_sigmas.any()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -11,11 +11,14 @@ from mova.codecs.audio_stream import AudioStream
 from mova.codecs.video import frames_to_tensor, tensor_to_frames
 from mova.codecs.video_bands import can_decode_bands
 from mova.codecs.video_stream import StreamMark, VideoStream
-from mova.conditioning.kept import FADE_S
+from mova.conditioning.windows import AUDIO_MARGIN
 from mova.errors import NumericalError
 
 if TYPE_CHECKING:
     from mova.pipeline.pipeline import MovaPipeline
+
+FADE_S: Final = 0.03
+"""How long audio that was given takes to pass over into what is made, before its end."""
 
 
 class LongDecoder:
@@ -40,7 +43,9 @@ class LongDecoder:
         self._video = VideoStream(pipeline.video_vae, bands=bands, output_device="cpu")
         self._audio = AudioStream(pipeline.audio_vae)
         self._own_frames = known_frames
-        self._own = OwnSamples(known_audio, round(FADE_S * pipeline.audio_vae.sample_rate))
+        hop, length = pipeline.audio_vae.hop_length, 0 if known_audio is None else known_audio.shape[-1]
+        end = None if length >= num_samples else (length // hop - AUDIO_MARGIN) * hop
+        self._own = OwnSamples(known_audio, end, round(FADE_S * pipeline.audio_vae.sample_rate))
         self._wanted, self._shown, self._sent = num_samples, 0, 0
 
     def mark(self) -> tuple[StreamMark, int]:
@@ -94,36 +99,38 @@ class LongDecoder:
 class OwnSamples:
     """Puts samples that were given in the place of decoded ones, in a stream.
 
+    Towards their end they pass over into the decoded ones, where latents of them are still held: there the two differ
+    by what the autoencoder loses, so nothing is heard of it. A cut, or a short fade, would be a click to a pure tone.
+
     Args:
         own: (1, S) float32 from the beginning on, or None.
-        fade: samples in which the difference between both fades behind the end of what was given.
+        end: samples from which on the decoded ones stand alone, at most S; None keeps all S.
+        fade: samples before `end` in which one passes over into the other.
     """
 
-    def __init__(self, own: np.ndarray | None, fade: int) -> None:
+    def __init__(self, own: np.ndarray | None, end: int | None, fade: int) -> None:
         self._own = None if own is None else torch.from_numpy(np.ascontiguousarray(own, dtype=np.float32))[None]
-        self._fade, self._at = fade, 0
-        self._tail = torch.zeros(1, 1, 0)
+        self._at = 0
+        length = 0 if own is None else own.shape[-1]
+        weight = torch.ones(length)
+        if end is not None and own is not None:
+            fade = min(fade, max(0, end))
+            weight[max(0, end) :] = 0.0
+            rise = torch.arange(1, fade + 1) / (fade + 1)
+            weight[max(0, end) - fade : max(0, end)] = (1 + torch.cos(torch.pi * rise)) / 2
+        self._weight = weight
 
     def put(self, decoded: torch.Tensor) -> torch.Tensor:
         """Return the next decoded samples (1, 1, s), with those that were given in their place."""
         first, self._at = self._at, self._at + decoded.shape[-1]
-        if self._own is None or first >= self._own.shape[-1] + self._fade or not decoded.shape[-1]:
+        if self._own is None or first >= self._own.shape[-1]:
             return decoded
-        length = self._own.shape[-1]
-        joined = torch.cat([self._tail, decoded], dim=-1)
-        begin = first - self._tail.shape[-1]
-        self._tail = joined[..., -2 * self._fade :]
-        made = decoded.clone()
-        kept = self._own[..., first : self._at]
-        made[..., : kept.shape[-1]] = kept
-        since = max(first, length)
-        behind = torch.arange(since, max(since, min(self._at, length + self._fade)))
-        mirrored = 2 * length - 1 - behind
-        is_there = (mirrored >= 0) & (mirrored >= begin)
-        behind, mirrored = behind[is_there], mirrored[is_there]
-        weight = (1 + torch.cos(torch.pi * (behind - length + 1) / (self._fade + 1))) / 2
-        made[..., behind - first] += weight * (self._own[..., mirrored] - joined[..., mirrored - begin])
-        return made.clamp(-1.0, 1.0)
+        own, weight = self._own[..., first : self._at], self._weight[first : self._at]
+        made, length = decoded.clone(), own.shape[-1]
+        mixed = own * weight + made[..., :length] * (1 - weight)
+        # To the bit where it is theirs alone.
+        made[..., :length] = torch.where(weight == 1, own, mixed)
+        return made
 
 
 def to_uint8(frames: torch.Tensor) -> np.ndarray:

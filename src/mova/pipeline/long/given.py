@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mova.conditioning.windows import Window, WindowMethod, WindowPlan
 from mova.errors import ConfigError
@@ -33,12 +33,15 @@ class LongInputs:
         image: first frame, as the pipeline takes it.
         known_frames: (O, H, W, 3) uint8, the end of a clip that is gone on from: the first frames of this one.
         known_audio: (1, S) float32 at the model's rate, known from the beginning on: of that clip, or own audio, or
-            both one behind the other. It is kept to the sample; where it ends the audio is made.
+            both one behind the other. It is kept to the sample, but for the last 70 ms before the made audio.
         before: frames that stand before these windows in the file; times of prompts are of the file.
         seed, index: of the noise of the first window, as of a call; those of later windows follow from the seed.
         method: "continue" or "joint".
         retries: how often a window that is flat, frozen or not finite is made again with another seed; 0 takes every
             window as it is, but for numbers that are not finite.
+        told: what of the frames that a window takes over its condition names, beside the latents that are held:
+            "first", the published case, on which any weights were trained, or "all", for weights that were trained on
+            beginnings of clips. With others "all" lets colours drift from window to window.
         control: watches the steps and stops the run; states are kept by the store.
     """
 
@@ -52,6 +55,7 @@ class LongInputs:
     index: int = 0
     method: WindowMethod = "continue"
     retries: int = 2
+    told: Literal["first", "all"] = "first"
     control: Control | None = None
 
     def __post_init__(self) -> None:

@@ -139,11 +139,15 @@ class WindowStarter:
         frames[:, :, : known.shape[2]] = known.to(device)
         is_known = torch.zeros(geometry.num_frames, dtype=torch.bool)
         is_known[: known.shape[2]] = True
-        found = known_frames(self._pipeline.video_vae, frames, is_known)
+        vae = self._pipeline.video_vae
+        found = known_frames(vae, frames, is_known)
         if window.index:
             # As they are, and not decoded and encoded again; the first one alone stands for a single frame here.
             found.latents[:, :, 1 : window.known] = self._latents.video.to(found.latents)
-        return found.joined(), found.latents.clone()
+        if self._inputs.told == "all":
+            return found.joined(), found.latents.clone()
+        is_known[1:] = False
+        return known_frames(vae, frames, is_known).joined(), found.latents
 
     def _num_own(self, window: Window) -> int:
         """Return how many audio latents at the beginning of a window are of audio that was given."""
