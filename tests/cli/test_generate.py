@@ -23,6 +23,10 @@ from mova.toyworld import render, sample_scene
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
 SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
 FLAGS = [
+    "--keyframe",
+    "--retake",
+    "--only",
+    "--fit",
     "--prompt",
     "--enhance",
     "--enhance-settings",
@@ -162,6 +166,12 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
         (["--seed", "-4"], "seed must be a whole number of 0 or more, got -4; nearest is 0"),
         (["--prompt", " "], "prompt must hold text"),
         (["--image", "missing.png"], "image must be a file that exists, got missing.png"),
+        (["--keyframe", "middle.png"], "keyframe must be TIME=IMAGE, seconds and a file, got 'middle.png'; such as"),
+        (["--keyframe", "0.2=missing.png"], "keyframe at 0.2 s must be a file that exists, got missing.png"),
+        (["--retake", "0.1:0.2"], "retake must be A-B, A-B:video or A-B:audio in seconds, got '0.1:0.2'; such as"),
+        (["--retake", "0.1-0.2"], "retake is for a clip that is given, got 0.1-0.2 without video"),
+        (["--only", "smell"], "only must be one of video, audio, got 'smell'"),
+        (["--fit", "shrink"], "fit must be one of crop, pad, stretch; got 'shrink'; nearest is"),
         (["--lora", "none.safetensors:0.5"], "lora must be a file that exists, got none.safetensors; write FILE"),
         (["--lora", "/dev/stdin:nan"], "got"),
         (["--lora", ":0.5"], "a LoRA must read FILE or FILE:SCALE"),

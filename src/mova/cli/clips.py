@@ -195,6 +195,7 @@ def _beside_origin(
     options: ClipOptions, origin: Origin, folder: Path, *, has_loras: bool, speed: str | None
 ) -> tuple[ClipOptions, list[LoraChoice]]:
     """Return what a clip was made with, where nothing else is given, and its LoRAs."""
+    from mova.generate.given import KeyframeFile, parse_retake
     from mova.generate.request import ClipOptions, LoraChoice, MediaFiles
     from mova.names import FEW_STEPS_FILE
     from mova.pipeline.origin import find_recorded
@@ -215,6 +216,14 @@ def _beside_origin(
         index=origin.index,
         start_s=origin.start_s if has_start else None,
         files=MediaFiles(**recorded),
+        keyframes=tuple(
+            KeyframeFile(time_s, find_recorded("keyframe", file, origin, near)) for time_s, file in origin.keyframes
+        )
+        if options.keyframes is None and not given.keys() & {"video"}
+        else None,
+        retakes=tuple(map(parse_retake, origin.retakes)) if not given.keys() & {"video", "audio"} else None,
+        only=origin.only,
+        fit=origin.fit,
         settings=origin.settings if speed is None else origin.settings.without_speed(),
         enhancement=_enhancement_of(origin) if options.prompt in (None, origin.prompt) else None,
     )

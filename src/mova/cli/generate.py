@@ -44,6 +44,24 @@ def generate(
     start: Annotated[
         NumberOption, typer.Option(help="Where in the given video or audio the clip begins, in seconds.")
     ] = None,
+    keyframe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TIME=IMAGE", help="Image that stands at a moment, in seconds; may be repeated."),
+    ] = None,
+    retake: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A-B[:video|audio]",
+            help="Span of the given video, in seconds, made anew in both or one; the rest is kept. May be repeated.",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only video (a file without audio) or only audio (.m4a, .mp4 or .wav).")
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(help="Fit of given media of another shape or length: crop (default), pad or stretch."),
+    ] = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA and its scale (default 1); may be repeated.")
     ] = None,
@@ -160,6 +178,7 @@ def generate(
     """
     from mova.cli.clips import plan_clips
     from mova.cli.terminal.log import place_in_torchrun
+    from mova.generate.given import parse_keyframe, parse_retake
     from mova.generate.processes import read_processes
     from mova.generate.request import ClipOptions, MediaFiles
     from mova.pipeline.runtime import Runtime
@@ -176,6 +195,10 @@ def generate(
         start_s=start,
         retries=retries,
         files=MediaFiles(image=image, last_image=last_image, video=video, audio=audio),
+        keyframes=None if keyframe is None else tuple(map(parse_keyframe, keyframe)),
+        retakes=None if retake is None else tuple(map(parse_retake, retake)),
+        only=only,
+        fit=fit,
         settings=GivenSettings(
             height=height,
             width=width,
@@ -357,8 +380,11 @@ def _closing_line(made: GeneratedFile) -> str:
     calls = made.calls
     spared = f" of {calls.planned} planned" if calls.predictions < calls.planned else ""
     repeated = f", {calls.repeated} of them mostly repeated" if calls.repeated else ""
-    return (
-        f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s) with audio in "
-        f"{sum(made.seconds.values()):.1f} s ({parts}); "
-        f"{calls.predictions} predictions{spared}{repeated}"
-    )
+    if made.num_frames:
+        what = f"{made.num_frames} frames of {made.width}x{made.height} ({made.duration_s:.2f} s)"
+        what += f" with{'' if made.sample_rate else 'out'} audio"
+    else:
+        what = f"audio of {made.duration_s:.2f} s"
+    kept = "".join(f"; the {name} given was {how}" for name, how in made.kept.items())
+    seconds = f"{sum(made.seconds.values()):.1f} s ({parts})"
+    return f"{what} in {seconds}; {calls.predictions} predictions{spared}{repeated}{kept}"

@@ -45,7 +45,7 @@ class Made:
     Attributes:
         pipeline: that made it.
         result: of the call.
-        clip: the clip as media, on rank 0; None on the others.
+        clip: the clip as media, on rank 0; None on the others, and where audio alone was asked for.
         seed: that it was made with.
         attempts: seeds that were tried before, and this one where it is kept although something is wrong.
     """
@@ -106,7 +106,7 @@ def make_until_sound(
                 raise
             on_note(f"seed {seed} gave numbers that are not finite; made again with another")
             continue
-        clip = result.clip() if pipeline.parallel.is_main else None
+        clip = result.clip() if pipeline.parallel.is_main and "video" in request.outputs else None
         collapse = pipeline.parallel.broadcast(partial(_look, clip, request, seed))
         if collapse is not None:
             attempts.append(collapse)

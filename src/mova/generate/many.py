@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from mova.errors import ConfigError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
 from mova.files.numbered import numbered
 from mova.files.text_file import read_text
+from mova.generate.given import parse_keyframe, parse_retake
 from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
 from mova.settings.sampling import GivenSettings
 from mova.settings.size import parse_size
 
+_Parsed = TypeVar("_Parsed")
 MAX_CLIPS = 10_000
 _MAX_BYTES = 64 * 2**20
 # Options whose names differ from those of the settings; height and width are one option.
 OPTION_NAMES: Final = {"num_inference_steps": "steps", "num_frames": "frames", "frame_rate": "fps"}
-_OWN: Final = ("prompt", "negative_prompt", "seed", "index", "start", "output")
+_OWN: Final = (
+    *("prompt", "negative_prompt", "seed", "index", "start", "output"),
+    *("keyframes", "retake", "only", "fit"),
+)
 _FILES: Final = tuple(item.name for item in fields(MediaFiles))
 _SETTINGS: Final = (
     "size",
@@ -126,9 +131,17 @@ def _read_line(line: str, where: str, folder: Path) -> ClipOptions:
         index=record.integer("index") if "index" in record else None,
         start_s=record.number("start") if "start" in record else None,
         files=MediaFiles(**{name: folder / record.text(name) for name in _FILES if name in record}),
+        keyframes=_each(record, "keyframes", lambda text: parse_keyframe(text, folder)),
+        retakes=_each(record, "retake", parse_retake),
+        only=record.text("only") if "only" in record else None,
+        fit=record.text("fit") if "fit" in record else None,
         settings=_read_settings(record),
         output=_plain_output(record.text("output"), where) if "output" in record else None,
     )
+
+
+def _each(record: Fields, key: str, parse: Callable[[str], _Parsed]) -> tuple[_Parsed, ...] | None:
+    return tuple(parse(text) for text in record.texts(key, [])) if key in record else None
 
 
 def _read_settings(record: Fields) -> GivenSettings:

@@ -21,13 +21,14 @@ class MediaArrays(TypedDict, total=False):
     """What a clip is made from, as arrays; only what was named.
 
     `image` and `last_image`: (H, W, 3) uint8; `video`: (F, H, W, 3) uint8 at the clip's size and rate; `audio`: (1, S)
-    float32 at the model's rate.
+    float32 at the model's rate; `keyframes`: images by their seconds.
     """
 
     image: np.ndarray
     last_image: np.ndarray
     video: np.ndarray
     audio: np.ndarray
+    keyframes: dict[float, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -70,30 +71,44 @@ def read_inputs(
         ConfigError: a start below 0.
         ReadError: a file that cannot be decoded or is too short.
     """
-    geometry = request.settings.geometry
+    geometry, placed = request.settings.geometry, request.placed()
     inputs: MediaArrays = {}
     if request.image:
         inputs["image"] = read_image(request.image)
     if request.last_image:
         inputs["last_image"] = read_image(request.last_image)
+    if request.keyframes:
+        inputs["keyframes"] = {one.time_s: read_image(one.path) for one in request.keyframes}
     if request.video:
-        size = (geometry.height, geometry.width)
-        rate, count = geometry.frame_rate, geometry.num_frames
-        inputs["video"] = read_frames(request.video, frame_rate=rate, num_frames=count, size=size, start_s=start_s)
+        # Of a clip that is made anew in spans nothing behind the last part that stays is read.
+        inputs["video"] = read_frames(
+            request.video,
+            frame_rate=geometry.frame_rate,
+            num_frames=max(1, placed.video.end),
+            size=(geometry.height, geometry.width),
+            start_s=start_s,
+            fit=request.fit,
+            pad=request.fit == "pad",
+        )
         _tell("video", request.video, start_s, geometry, probe_video(request.video).duration_s, on_part)
     if request.audio:
-        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s)
+        needed = placed.audio.end if placed.audio.latents else 0
+        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s, needed=needed, pad=request.fit == "pad")
         _tell("audio", request.audio, start_s, geometry, probe_audio(request.audio).duration_s, on_part)
     return inputs
 
 
-def read_sound(path: Path, geometry: ClipGeometry, *, start_s: float = 0.0) -> np.ndarray:
+def read_sound(
+    path: Path, geometry: ClipGeometry, *, start_s: float = 0.0, needed: int | None = None, pad: bool = False
+) -> np.ndarray:
     """Read the audio of a clip's length from a file.
 
     Args:
         path: an audio file, or a video file with audio.
         geometry: of the clip.
         start_s: seconds after the video's first frame; of a file without video, after its first sample.
+        needed: samples that must be there; None: all of the clip. There may be silence behind them.
+        pad: whether silence may stand for what is missing.
 
     Returns:
         (1, S) float32 in [-1, 1] at the model's sample rate.
@@ -103,11 +118,14 @@ def read_sound(path: Path, geometry: ClipGeometry, *, start_s: float = 0.0) -> n
         ReadError: no audio, damaged, or too short for the clip.
     """
     audio = read_audio(path, sample_rate=geometry.codec.sample_rate, length=geometry.num_samples, start_s=start_s)
-    if audio.end_s is not None and audio.end_s < start_s + geometry.duration_s - 1 / geometry.frame_rate:
+    duration_s = geometry.duration_s if needed is None else needed / geometry.codec.sample_rate
+    if pad or audio.end_s is None:
+        return audio.waveform
+    if audio.end_s < start_s + duration_s - 1 / geometry.frame_rate:
         start = f" from {start_s:g} s on" if start_s else ""
         raise ReadError(
             f"audio must last as long as the clip ({geometry.num_frames} frames, {geometry.duration_s:.3f} s){start}, "
-            f"got {path} of {audio.end_s:.3f} s"
+            f"got {path} of {audio.end_s:.3f} s; --fit pad adds silence"
         )
     return audio.waveform
 

@@ -118,13 +118,11 @@ def divisible(request: GenerateRequest, folder: Path) -> Divisible:
     """Return what of a request the processes can share, from configurations alone."""
     towers = {name: checked_fields(folder, name) for name in TOWERS}
     bridge = checked_fields(folder, BRIDGE)
-    geometry = request.settings.geometry
+    geometry, placed = request.settings.geometry, request.placed()
     return Divisible(
         heads={name: config.integer("num_heads") for name, config in towers.items()},
         tokens={"video": geometry.num_video_tokens, "audio": geometry.num_audio_latents},
-        num_branches=num_branches(
-            request.settings, hold_video=request.video is not None, hold_audio=request.audio is not None
-        ),
+        num_branches=num_branches(request.settings, hold_video=placed.video.is_whole, hold_audio=placed.audio.is_whole),
         shares_tokens=not bridge.flag("pooled_adaln", False),
     )
 

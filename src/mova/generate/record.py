@@ -41,5 +41,19 @@ def describe(
     own |= {name: {"file": path.name, "sha256": file_sha256(path)} for name, path in files.items() if path is not None}
     kernels = {} if runtime is None else {"quantization": runtime.quantization, "attention": runtime.attention}
     enhancement = request.enhancement and request.enhancement.to_dict()
+    keyframes = [
+        {"time_s": one.time_s, "file": one.path.name, "sha256": file_sha256(one.path)} for one in request.keyframes
+    ]
+    said = request.conditions().record(request.settings.geometry)
+    own |= {name: said[name] for name in ("only", "snaps") if name in said}
+    own |= {
+        name: value
+        for name, value in (
+            ("keyframes", keyframes),
+            ("retake", [str(one) for one in request.retakes]),
+            ("fit", "" if request.fit == "crop" else request.fit),
+        )
+        if value
+    }
     further = {"loras": loras, "start_s": request.start_s, "enhancement": enhancement, **kernels}
     return own | {name: value for name, value in further.items() if value}

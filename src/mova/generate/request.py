@@ -7,9 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from mova.conditioning.spec import check_tasks
+from mova.checks import check_choice
+from mova.conditioning.spec import ALL, Conditions, Modality, Placed
 from mova.errors import ConfigError, ReadError
 from mova.generate.enhance.enhanced import EnhancementRecord
+from mova.generate.given import KeyframeFile, Retake, check_keyframe_files, kept_spans
+from mova.media.frames import FITS, Fit
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings, SamplingSettings
 from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
@@ -70,6 +73,10 @@ class ClipOptions:
     Attributes:
         prompt, negative_prompt, seed, index, start_s, retries: see `GenerateRequest`.
         files: that it is made from.
+        keyframes: images at moments.
+        retakes: spans of the given video, and of its audio, that are made anew.
+        only: the one modality that is asked for.
+        fit: what is done with media of another shape or length.
         settings: sampling settings.
         output: plain name of its file, beside that of the command.
         enhancement: how the prompt came from what the user wrote.
@@ -82,6 +89,10 @@ class ClipOptions:
     start_s: float | None = None
     retries: int | None = None
     files: MediaFiles = NO_FILES
+    keyframes: tuple[KeyframeFile, ...] | None = None
+    retakes: tuple[Retake, ...] | None = None
+    only: str | None = None
+    fit: str | None = None
     settings: GivenSettings = NOTHING_GIVEN
     output: str | None = None
     enhancement: EnhancementRecord | None = None
@@ -104,8 +115,13 @@ class GenerateRequest:
         negative_prompt: what guidance leads away from; empty is the null text.
         image: first frame, an image file.
         last_image: last frame, an image file.
-        video: video file to generate the audio for; it is kept.
-        audio: audio file, or video file with audio, to generate the video for; its audio is kept.
+        video: video file to generate the audio for; it is kept. With `retakes` a clip that is made anew in spans.
+        audio: audio file, or video file with audio, to generate the video for; its audio is kept. With `retakes` that
+            of the clip.
+        keyframes: images at moments between the ends.
+        retakes: spans of `video` and `audio` that are made anew.
+        outputs: modalities that are asked for.
+        fit: what is done with media of another shape or length, one of `FITS`.
         loras: what the model is adapted with.
         seed: 0 or more.
         index: number of the clip among those of its seed: in Python, clip i of a batch made with one seed is number i.
@@ -125,6 +141,10 @@ class GenerateRequest:
     last_image: Path | None = None
     video: Path | None = None
     audio: Path | None = None
+    keyframes: tuple[KeyframeFile, ...] = ()
+    retakes: tuple[Retake, ...] = ()
+    outputs: frozenset[Modality] = ALL
+    fit: Fit = "crop"
     loras: tuple[LoraChoice, ...] = ()
     seed: int = 0
     index: int = 0
@@ -149,11 +169,36 @@ class GenerateRequest:
             raise ConfigError(f"start must be finite and 0 or more seconds, got {self.start_s}; nearest is 0")
         if self.start_s and self.video is None and self.audio is None:
             raise ConfigError(f"start is for a video or audio that is given, got {self.start_s} without; nearest is 0")
-        check_tasks(
-            has_image=self.image is not None or self.last_image is not None,
+        check_choice("fit", self.fit, FITS)
+        check_keyframe_files(self.keyframes)
+        if self.retakes and (self.video is None or self.audio is None):
+            missing = "video" if self.video is None else "audio"
+            raise ConfigError(f"retake is for a clip that is given, got {self.retakes[0]} without {missing}")
+        self.placed()
+
+    def conditions(self) -> Conditions:
+        """Return what is given, what of it stays, and what is asked for."""
+        kept = kept_spans(self.retakes, self.settings.geometry.duration_s) if self.retakes else {}
+        ends = ((0, self.image), (-1, self.last_image))
+        return Conditions(
+            keyframes=(
+                *(frame for frame, path in ends if path is not None),
+                *(keyframe.time_s for keyframe in self.keyframes),
+            ),
             has_video=self.video is not None,
             has_audio=self.audio is not None,
+            keep_video=kept.get("video"),
+            keep_audio=kept.get("audio"),
+            outputs=self.outputs,
         )
+
+    def placed(self) -> Placed:
+        """Return where all of it lies in the clip.
+
+        Raises:
+            ConfigError: see `Conditions.place`.
+        """
+        return self.conditions().place(self.settings.geometry)
 
 
 def warn_outside(request: GenerateRequest, scope: Scope) -> str | None:

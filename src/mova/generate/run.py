@@ -6,17 +6,20 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mova.conditioning.spec import MODALITIES
 from mova.errors import MuxError, ReadError
 from mova.generate.again import Attempt, make_until_sound
+from mova.generate.given import parse_only
 from mova.generate.many import Job
 from mova.generate.processes import Processes
 from mova.generate.record import describe
 from mova.generate.request import RETRIES, ClipOptions, GenerateRequest, LoraChoice
 from mova.generate.session import LOADING, WRITING, Clock, Loading, OnProgress, Session
+from mova.media.frames import check_fit
 from mova.pipeline.origin import INPUTS, is_same_clip, recorded_precision
 from mova.pipeline.runtime import Runtime
 from mova.plan.cost import token_forwards
@@ -46,6 +49,8 @@ class GeneratedFile:
         calls: what was asked of the model.
         attempts: seeds that were tried before, and the one that is kept where it is flat or frozen as well.
         seconds: spent per stage.
+        kept: of each modality that was given whole, how it got into the file: copied, or encoded and why.
+        snaps: times of what was given that the grid of latents moved.
     """
 
     path: str
@@ -60,6 +65,8 @@ class GeneratedFile:
     calls: CallCount
     seconds: Mapping[str, float]
     attempts: tuple[Attempt, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    snaps: Sequence[Mapping[str, object]] = ()
 
     def to_json(self) -> str:
         """Return one line of JSON; of ASCII letters, which every encoding has."""
@@ -114,14 +121,17 @@ def make_request(
         few_steps = find_few_steps(model, folder)
         defaults = with_recommended(defaults, read_recommended(few_steps), few_steps.name)
         loras = (LoraChoice(few_steps), *loras)
-    files = asked.files
+    files, retakes = asked.files, asked.retakes or ()
+    if retakes and files.audio is None:
+        files = replace(files, audio=files.video)
+    retaken = {name for retake in retakes for name in MODALITIES if retake.modality in (None, name)}
     settings = SamplingSettings.for_model(
         defaults,
         dims_from_directory(folder).codec,
         asked.settings,
         speed=speed,
-        hold_video=files.video is not None,
-        hold_audio=files.audio is not None,
+        hold_video=files.video is not None and "video" not in retaken,
+        hold_audio=files.audio is not None and "audio" not in retaken,
     )
     return folder, GenerateRequest(
         prompt=asked.prompt or "",
@@ -134,6 +144,10 @@ def make_request(
         # A path says nothing on another machine; a name does.
         model=folder.resolve().name if Path(model).is_dir() else model,
         loras=tuple(loras),
+        keyframes=asked.keyframes or (),
+        retakes=retakes,
+        outputs=parse_only(asked.only),
+        fit=check_fit(asked.fit or "crop"),
         enhancement=asked.enhancement,
         **files.given(),
     )
@@ -203,6 +217,8 @@ def generate_files(
     for job in jobs:
         if not (keeps and job.output.exists()):
             inputs.read(job.request)
+    for line in dict.fromkeys(str(snap) for job in jobs for snap in job.request.placed().snaps):
+        on_note(line)
     from mova.weights.fingerprint import weights_hash
 
     fingerprint = weights_hash(folder)
@@ -232,41 +248,43 @@ def _make(
     clock: Clock,
     on_note: Callable[[str], None],
 ) -> GeneratedFile:
-    from mova.media.write import write_clip
+    from mova.generate.written import write_result
 
     made = make_until_sound(session, job.request, inputs, clock, on_note)
     clock.begin(WRITING)
     metadata = record | made.record(job.request) | session.circumstances()
 
     def write() -> GeneratedFile:
-        clip, calls = made.clip, made.result.calls
-        assert clip is not None, "rank 0 has the clip"
+        calls = made.result.calls
         assert calls is not None, "the pipeline counts its calls"
-        write_clip(target, clip, metadata=metadata)
+        written = write_result(target, job.request, made.result, metadata, clip=made.clip)
         return GeneratedFile(
             path=str(job.output),
-            metadata=metadata,
-            num_frames=len(clip.frames),
-            frame_rate=clip.frame_rate,
-            height=clip.frames.shape[1],
-            width=clip.frames.shape[2],
-            sample_rate=clip.sample_rate,
-            duration_s=clip.duration_s,
+            metadata=written.metadata,
+            num_frames=written.num_frames,
+            frame_rate=written.frame_rate,
+            height=written.height,
+            width=written.width,
+            sample_rate=written.sample_rate,
+            duration_s=written.duration_s,
             cut_prompts=made.result.cut_prompts,
             calls=calls,
             seconds=clock.end(),
             attempts=made.attempts,
+            kept=written.kept,
+            snaps=[snap.record() for snap in made.result.snaps],
         )
 
-    written: GeneratedFile = made.pipeline.parallel.broadcast(write)
-    return written
+    file: GeneratedFile = made.pipeline.parallel.broadcast(write)
+    return file
 
 
 def _targets(jobs: Sequence[Job]) -> list[Path]:
     """Check that every file can be written; return them as absolute paths."""
+    from mova.generate.written import suffixes_for
     from mova.media.write import check_writable, remove_stale
 
-    targets = [check_writable(job.output) for job in jobs]
+    targets = [check_writable(job.output, suffixes_for(job.request.outputs)) for job in jobs]
     for directory in {target.parent for target in targets}:
         remove_stale(directory)
     return targets
@@ -315,7 +333,8 @@ class _Inputs:
         from mova.generate.media_files import UsedPart, read_inputs
 
         files = tuple(getattr(request, name) for name in INPUTS)
-        key = (files, request.start_s, request.settings.geometry)
+        others = request.keyframes, request.retakes, request.outputs, request.fit
+        key = (files, others, request.start_s, request.settings.geometry)
         if key == self._key:
             return self._read
 

@@ -268,7 +268,11 @@ def _check_alike(requests: Sequence[GenerateRequest], inputs: Sequence[MediaArra
         )
     first = requests[0]
     for request, media in zip(requests, inputs, strict=True):
-        if request.settings != first.settings or request.loras != first.loras or set(media) != set(inputs[0]):
+        own, wanted = (
+            (one.settings, one.loras, one.conditions(), one.fit, set(given))
+            for one, given in ((request, media), (first, inputs[0]))
+        )
+        if own != wanted:
             raise ConfigError(
                 "clips of a batch must have the same settings, LoRAs and kinds of media, got "
                 f"{shorten(request.prompt)} with others than {shorten(first.prompt)}; make it in another call"
@@ -285,10 +289,18 @@ def _asked(requests: Sequence[GenerateRequest], inputs: Sequence[MediaArrays], c
     each: dict[str, Any] = {name: [dict(media)[name] for media in inputs] for name in INPUTS if name in inputs[0]}
     if "audio" in each:
         each["audio"] = np.stack(each["audio"])
+    if "keyframes" in inputs[0]:
+        each["keyframes"] = {
+            time_s: [media["keyframes"][time_s] for media in inputs] for time_s in inputs[0]["keyframes"]
+        }
+    said = requests[0].conditions()
+    media = GivenMedia(
+        **each, keep_video=said.keep_video, keep_audio=said.keep_audio, outputs=said.outputs, fit=requests[0].fit
+    )
     return CallInputs(
         prompt=[request.prompt for request in requests],
         negative_prompt=[request.negative_prompt for request in requests],
-        media=GivenMedia(**each),
+        media=media,
         noise=GivenNoise(seed=[one.seed for one in requests], index=[one.index for one in requests]),
         on_step_end=lambda _, step, *__: clock.step(step + 1),
     )

@@ -105,7 +105,7 @@ def decode_audio_span(
         stream = media_file.audio_stream(container, path)
         if stream is None:
             return None
-        origin_s = _first_sample_s(path) if origin_s is None else origin_s
+        origin_s = first_sample_s(path) if origin_s is None else origin_s
         frames = _frames(container, stream, path, origin_s, start_s - 2 * _MARGIN_S)
         first = next(frames, None)
         # Some AAC streams decode to another rate and layout than they declare.
@@ -177,7 +177,7 @@ class _Window:
         return AudioSpan(self._waveform, self._speakers, self._rate, shift_s, parts, end_s, declared_end_s)
 
 
-def _first_sample_s(path: PathArgument) -> float:
+def first_sample_s(path: PathArgument) -> float:
     """Return when the first sample that is heard lies on the file's clock, after what the codec needs as a run-up."""
     with media_file.open_media(path) as container:
         stream = media_file.audio_stream(container, path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mova.checks import check_choice
 from mova.errors import GeometryError, MovaError, ReadError
 from mova.media import limits
 from mova.media.images import image_to_rgb
@@ -23,6 +24,16 @@ Fit = Literal["crop", "pad", "stretch"]
 """What is done with media of another shape than the clip's: cut what sticks out, put black bars round it, or scale each
 direction by itself."""
 FITS: Final[tuple[Fit, ...]] = get_args(Fit)
+
+
+def check_fit(name: str) -> Fit:
+    """Return one of `FITS`.
+
+    Raises:
+        ConfigError: another name.
+    """
+    check_choice("fit", name, FITS)
+    return next(fit for fit in FITS if fit == name)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:

@@ -22,7 +22,7 @@ from mova.media.mp4.streams import LAYOUTS, Mp4Streams
 from mova.media.provenance import DigitalSourceType, append_source_type, read_xmp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mova.types import Clip
 
@@ -34,20 +34,26 @@ _PREFIX, _SUFFIX = ".mova-", ".part"
 _SURROGATES = range(0xD800, 0xE000)
 
 
-def check_writable(path: str | os.PathLike[str]) -> Path:
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = (".mp4",)) -> Path:
     """Find out whether `write_clip` can write `path`, before the work that leads there, by creating a file beside it.
+
+    Args:
+        path: of the file.
+        suffixes: that its name may have.
 
     Returns:
         The file that will be written: absolute, links followed.
 
     Raises:
-        MuxError: not an .mp4 name, a directory in its place, a missing directory, or no permission to write there.
+        MuxError: a name that ends in something else, a directory in its place, a missing directory, or no permission to
+            write there.
     """
     target = Path(path).resolve()
     if target.is_dir():
         raise MuxError(f"output must be a file name, got the directory {path}")
-    if target.suffix.lower() != ".mp4":
-        raise MuxError(f"output must end in .mp4, got {path}; nearest is {Path(path).with_suffix('.mp4')}")
+    if target.suffix.lower() not in suffixes:
+        nearest = Path(path).with_suffix(suffixes[0])
+        raise MuxError(f"output must end in {' or '.join(suffixes)}, got {path}; nearest is {nearest}")
     if target.exists() and not (target.is_file() and os.access(target, os.W_OK)):
         raise MuxError(f"output must be a regular file that may be replaced, got {path}")
     if not target.parent.is_dir():
@@ -119,8 +125,8 @@ def write_clip(
         MuxError: a clip or path that cannot be written (before encoding), or a failure on the way, such as a full disk.
     """
     target = check_writable(path)
-    _check_video(clip, path, crf)
-    _check_audio(clip, path, allow_silent=allow_silent)
+    check_video(clip, path, crf)
+    check_audio(clip, path, allow_silent=allow_silent)
     tags = metadata_tags(metadata or {}, path)
     try:
         with complete_file(target) as temporary:
@@ -148,7 +154,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
     return record if isinstance(record, dict) else {}
 
 
-def _check_video(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
+def check_video(clip: Clip, path: str | os.PathLike[str], crf: float) -> None:
+    """Refuse frames, a frame rate or a quality that H.264 cannot have.
+
+    Raises:
+        MuxError: with the nearest valid value.
+    """
     if clip.frames.dtype != np.uint8 or not len(clip.frames):
         raise MuxError(f"frames must be at least one and uint8, got {len(clip.frames)} {clip.frames.dtype} for {path}")
     check_format((clip.frames.shape[1], clip.frames.shape[2]), clip.frame_rate, clip.sample_rate, crf, 0)
@@ -198,7 +209,12 @@ def check_samples(waveform: np.ndarray) -> None:
         raise MuxError(f"samples must lie in [-1, 1], got up to {loudest:g}; nearest is 1")
 
 
-def _check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
+def check_audio(clip: Clip, path: str | os.PathLike[str], *, allow_silent: bool) -> None:
+    """Refuse a waveform that AAC cannot hold, or of another length than the frames.
+
+    Raises:
+        MuxError: with the nearest valid value.
+    """
     waveform = clip.waveform
     if waveform is None:
         if not allow_silent:

@@ -25,6 +25,7 @@ CIRCUMSTANCES = (
     "device",
     "enhancement",
     "kernels",
+    "kept_streams",
     "precision",
     "mova",
     "versions",
@@ -62,6 +63,9 @@ class Origin:
         kernels: of linear layers on a CPU, auto or plain; clips of earlier releases were made with plain ones.
         linears: what auto took there; None with plain.
         enhancement: how the prompt came from what the user wrote, as the clip says; None where it was not enhanced.
+        keyframes: images by their seconds.
+        retakes: spans that were made anew, as the command writes them.
+        only, fit: as the command takes them; None where the clip does not say.
         precision: that was computed in; None where the clip does not say and was not made on a CPU.
     """
 
@@ -81,6 +85,10 @@ class Origin:
     kernels: str = PLAIN
     linears: LinearChoice | None = None
     enhancement: Fields | None = None
+    keyframes: tuple[tuple[float, RecordedFile], ...] = ()
+    retakes: tuple[str, ...] = ()
+    only: str | None = None
+    fit: str | None = None
 
 
 def origin_of_versions() -> dict[str, object]:
@@ -150,6 +158,16 @@ def read_origin(path: Path) -> Origin:
         quantization=record.text("quantization") if "quantization" in record else None,
         precision=recorded_precision(record.values, record.where),
         enhancement=record.fields("enhancement") if "enhancement" in record else None,
+        keyframes=tuple(
+            (one.number("time_s"), RecordedFile(_plain_name(one, "file"), one.text("sha256")))
+            for one in (
+                as_fields(found, f"{record.where}: keyframes", error=ConfigError)
+                for found in record.list("keyframes", [])
+            )
+        ),
+        retakes=tuple(record.texts("retake", [])),
+        only=record.text("only") if "only" in record else None,
+        fit=record.text("fit") if "fit" in record else None,
         **_kernels(record),
     )
 

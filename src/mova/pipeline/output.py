@@ -77,10 +77,11 @@ class MovaPipelineOutput(BaseOutput):
         metadata: Mapping[str, object] | None = None,
         crf: float = 18.0,
     ) -> tuple[Path, ...]:
-        """Write clips as mp4 files that say how they were made, as the command does.
+        """Write clips as files that say how they were made, as the command does.
 
         Args:
-            path: ends in .mp4. Several clips get numbers: where `%03d` stands in the name, or at its end.
+            path: ends in .mp4; of audio alone in .m4a, .mp4 or .wav. Several clips get numbers: where `%03d` stands in
+                the name, or at its end.
             index: of the one clip to write; None writes all.
             metadata: further entries of the record in the file.
             crf: quality of the video, 0 (lossless) to 51 (worst).
@@ -93,18 +94,24 @@ class MovaPipelineOutput(BaseOutput):
             MuxError: a file that cannot be written.
         """
         from mova.files.numbered import numbered
+        from mova.media.transcode.sound_file import SOUND_SUFFIXES, write_sound
         from mova.media.write import check_writable, write_clip
 
-        count = len(self.frames)
+        count = len(self.audio if self.frames is None else self.frames)
         chosen = range(count) if index is None else [whole_number("index", index, 0, count - 1)]
-        clips = {number: self.clip(number) for number in chosen}
+        suffixes = SOUND_SUFFIXES if self.frames is None else (".mp4",)
+        clips = {number: self.sound(number) if self.frames is None else self.clip(number) for number in chosen}
         target = Path(path)
         targets = {number: target if len(clips) == 1 else numbered(target, number, count) for number in clips}
         for file in targets.values():
-            check_writable(file)
+            check_writable(file, suffixes)
         for number, clip in clips.items():
             own = {} if self.record is None else self.record.of(number, self.seeds)
-            write_clip(targets[number], clip, metadata=own | dict(metadata or {}), crf=crf)
+            said = own | dict(metadata or {})
+            if isinstance(clip, Clip):
+                write_clip(targets[number], clip, metadata=said, crf=crf, allow_silent=self.audio is None)
+            else:
+                write_sound(targets[number], clip, self.sample_rate, metadata=said)
         return tuple(targets.values())
 
     def clip(self, index: int = 0) -> Clip:
@@ -113,6 +120,8 @@ class MovaPipelineOutput(BaseOutput):
         Raises:
             ConfigError: the output holds latents.
         """
+        if self.frames is None:
+            raise ConfigError("a clip must have video, got a result of audio alone; sound() returns it")
         frames = self.frames[index]
         if isinstance(frames, list):
             pixels = np.stack([np.asarray(frame) for frame in frames])
@@ -122,9 +131,21 @@ class MovaPipelineOutput(BaseOutput):
             pixels = np.rint(frames * 255).clip(0, 255).astype(np.uint8)
         else:
             raise ConfigError("latents are not a clip; ask for output_type 'pil', 'np' or 'pt'")
-        waveform = self.audio[index]
-        waveform = waveform.cpu().numpy() if isinstance(waveform, torch.Tensor) else waveform
+        waveform = None if self.audio is None else self.sound(index)
         return Clip(pixels, waveform, self.frame_rate, self.sample_rate)
+
+    def sound(self, index: int = 0) -> np.ndarray:
+        """Return the waveform of one clip: (1, S) float32 in [-1, 1].
+
+        Raises:
+            ConfigError: the output holds latents, or video alone.
+        """
+        waveform = None if self.audio is None else self.audio[index]
+        waveform = waveform.cpu().numpy() if isinstance(waveform, torch.Tensor) else waveform
+        if waveform is None or len(waveform) != 1:
+            found = "video alone" if waveform is None else "latents"
+            raise ConfigError(f"audio must be a waveform, got {found}; ask for output_type 'pil', 'np' or 'pt'")
+        return np.asarray(waveform)
 
 
 def check_output_type(output_type: str) -> None:

@@ -16,7 +16,7 @@ from mova.errors import ConfigError, GeometryError
 from mova.files.json_file import shorten
 from mova.geometry import ClipGeometry
 from mova.media.frames import FITS, Fit
-from mova.pipeline.call_record import fingerprint
+from mova.pipeline.call_record import IN_PYTHON, fingerprint
 from mova.pipeline.inputs.conversion import (
     AudioInput,
     ImageInput,
@@ -123,7 +123,7 @@ class GivenMedia:
         placed = self.placed(geometry)
         found = self.conditions().record(geometry)
         others = [
-            {"frame": frame, "sha256": fingerprint(image)}
+            {"time_s": round(frame / geometry.frame_rate, 6), "file": IN_PYTHON, "sha256": fingerprint(image)}
             for frame, (moment, image) in zip(placed.keyframes, self.images.items(), strict=True)
             if moment in self.keyframes
         ]

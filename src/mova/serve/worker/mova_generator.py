@@ -87,20 +87,20 @@ class MovaGenerator:
         return [replace(one, facts={**one.facts, **facts, "stages_s": clock.end()}) for one in made]
 
     def _write(self, result: MovaPipelineOutput, place: int, request: GenerateRequest, task: Task) -> Made:
-        from mova.media.write import write_clip
+        from mova.generate.written import write_result
 
         record = describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
         metadata = record | self._loaded().circumstances()
         clip = result.clip(place)
-        write_clip(task.output, clip, metadata=metadata)
+        written = write_result(task.output, request, result, metadata, place=place)
         facts: dict[str, object] = {
-            "metadata": metadata,
+            "metadata": dict(written.metadata),
             "seed": request.seed,
-            "num_frames": len(clip.frames),
-            "frame_rate": clip.frame_rate,
-            "height": clip.frames.shape[1],
-            "width": clip.frames.shape[2],
-            "duration_s": clip.duration_s,
+            "num_frames": written.num_frames,
+            "frame_rate": written.frame_rate,
+            "height": written.height,
+            "width": written.width,
+            "duration_s": written.duration_s,
         }
         outline = b"" if clip.waveform is None else waveform(clip.waveform)
         return Made(facts, thumbnail(clip.frames), outline, spritesheet(clip.frames))
