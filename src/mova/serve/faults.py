@@ -25,7 +25,7 @@ _PARAMS: Final = {
     "start": "start_s",
     "video and audio": "video",
     "video already": "image",
-    **{name: name for name in ("prompt", "seed", "n", "speed", "limit", "after")},
+    **{name: name for name in ("prompt", "seed", "n", "speed", "limit", "after", "retake")},
     **{name: name for name in field_kinds(GivenSettings) if name not in ("height", "width")},
 }
 

@@ -68,8 +68,6 @@ def test_what_openais_client_offers_and_no_model_does_yet_is_said_in_its_form(si
 
     with OpenAI(base_url=f"{site.url}/v1", api_key="none", max_retries=0) as client:
         for call in (
-            lambda: client.videos.edit(prompt="a", video=b"x"),
-            lambda: client.videos.extend(prompt="a", video=b"x", seconds="4"),
             lambda: client.videos.create_character(name="a", video=b"x"),
             lambda: client.videos.get_character("c"),
         ):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio_kit import describe, has, opened, says, until
+from studio_kit import KNOWN, describe, has, opened, says, until
 
 pytestmark = pytest.mark.services
 
@@ -29,6 +29,15 @@ def test_buttons_of_a_finished_clip(visit, quick):
         assert sent.value.post_data_json[part] == {"video_id": quick.clips()[-1]["id"], "part": part}
         # The clips of the stand-in are too short for it, which is said.
         until(page, lambda: page.locator("#notice").is_visible())
+    for key, address, field in (("extend", "extensions", "seconds"), ("edit_part", "edits", "retake")):
+        page.click(f"#clip [data-w={key}]")
+        with page.expect_request(f"**/v1/videos/{address}") as sent:
+            page.click("#clip .task [data-w=make_clip]")
+        said = sent.value.post_data_json
+        assert (said["video"]["id"], said["prompt"]) == (quick.clips()[-1]["id"], KNOWN)
+        assert said[field]
+        until(page, lambda: page.locator("#task-error").is_visible())
+    page.click("#clip .task [data-w=close]")
     page.click("#clip [data-w=delete]")
     until(page, lambda: page.locator("#gallery-list li").count() == 1)
     assert len(quick.clips()) == 1

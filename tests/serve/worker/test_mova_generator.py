@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mova.errors import ConfigError, StateError, StoppedError
-from mova.media.read import read_frames
+from mova.media.read import read_audio, read_frames
 from mova.media.write import read_metadata
 from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
@@ -134,3 +134,32 @@ def test_a_job_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
     finally:
         supervisor.stop()
         bench.close()
+
+
+def test_a_clip_goes_on_behind_its_end(generator, whole, tmp_path):
+    longer = replace(
+        ASKED,
+        settings={**SMALL, "num_frames": 13, "num_inference_steps": 2},
+        inputs={"video": "uploads/a.media"},
+        start_s=4 / 24,
+        retakes=(f"{5 / 24:.6f}-{13 / 24:.6f}",),
+        joins=True,
+    )
+    task = Task("video_2", longer, {"video": whole}, tmp_path / "clip.mp4")
+    (made,) = generator.make([task], Watch())
+    assert (made.facts["num_frames"], made.facts["duration_s"]) == (17, pytest.approx(17 / 24))
+    first = read_frames(whole, frame_rate=24.0, num_frames=9).astype(float)
+    found = read_frames(task.output, frame_rate=24.0, num_frames=17).astype(float)
+    assert np.abs(found[:9] - first).mean() < 2
+    sounds = [read_audio(path, sample_rate=16_000, length=6000).waveform for path in (whole, task.output)]
+    assert np.corrcoef(*(sound[0, :3000] for sound in sounds))[0, 1] > 0.95
+
+
+def test_the_sound_of_a_span_is_made_anew(generator, whole, tmp_path):
+    other = replace(ASKED, inputs={"video": "uploads/a.media"}, retakes=("0.1-0.3:audio",), seed=8)
+    task = Task("video_3", other, {"video": whole}, tmp_path / "clip.mp4")
+    (made,) = generator.make([task], Watch())
+    assert made.facts["num_frames"] == 9
+    frames = [read_frames(path, frame_rate=24.0, num_frames=9).astype(float) for path in (whole, task.output)]
+    assert np.abs(frames[0] - frames[1]).mean() < 2
+    assert read_metadata(task.output)["retake"] == ["0.1-0.3:audio"]

@@ -3,6 +3,7 @@
 | call | what it does |
 | --- | --- |
 | `POST /v1/videos` | queues clips |
+| `POST /v1/videos/extensions`, `/edits` | go on from a clip, or make parts of it anew |
 | `GET /v1/videos`, `GET /v1/videos/{id}` | say how clips are |
 | `PATCH`, `DELETE /v1/videos/{id}`, `POST .../cancel`, `hold`, `release`, `move`, `duplicate`, `remix` | change them |
 | `GET /v1/videos/{id}/content`, `/download` | give files |
@@ -27,6 +28,7 @@ from mova.serve.api.answers import Call, answered
 from mova.serve.api.content import Content
 from mova.serve.api.enhance import Enhancement
 from mova.serve.api.events import Events
+from mova.serve.api.onward import Onward
 from mova.serve.api.openapi import document
 from mova.serve.api.queue import QueueCalls
 from mova.serve.api.services import Services
@@ -90,7 +92,7 @@ def _add_routes(app: FastAPI, services: Services) -> Events:
     videos = Videos(services)
     queue, content = QueueCalls(services, videos), Content(services, videos)
     state, enhancement = State(services, queue), Enhancement(services, videos)
-    events = Events(services, videos, queue)
+    events, onward = Events(services, videos, queue), Onward(services, videos)
     described = document(services.offer, services.settings)
 
     async def openapi(_request: Request) -> Response:
@@ -117,8 +119,8 @@ def _add_routes(app: FastAPI, services: Services) -> Events:
         ("POST", "/v1/videos", videos.create),
         ("GET", "/v1/videos", videos.page),
         # What OpenAI's client offers beside it, before the paths with an id.
-        ("POST", "/v1/videos/edits", videos.missing),
-        ("POST", "/v1/videos/extensions", videos.missing),
+        ("POST", "/v1/videos/edits", onward.edit),
+        ("POST", "/v1/videos/extensions", onward.extend),
         ("POST", "/v1/videos/characters", videos.missing),
         ("GET", "/v1/videos/characters/{character_id}", videos.missing),
         ("GET", one, videos.get),

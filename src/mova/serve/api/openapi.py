@@ -24,6 +24,7 @@ _NUMBER: Final[Schema] = {"type": "number"}
 _WHOLE: Final[Schema] = {"type": "integer"}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _ANY: Final[Schema] = {"type": "object"}
+_RETAKE: Final[Schema] = {"type": "string", "description": "spans in seconds, such as 0.5-1.2 or 0.5-1.2:audio,1.5-2"}
 _ERRORS: Final = {
     "400": "a value that cannot be used",
     "401": "no key, or none that is known",
@@ -96,7 +97,11 @@ def _video_paths() -> Schema:
         },
         f"{one}/content": {"get": _call("A file of a clip", None, path=True, query=(_variant(),), kind="video/mp4")},
         f"{one}/download": {"get": _call("The clip to keep", None, path=True, kind="video/mp4")},
-        **{f"/v1/videos/{name}": {"post": _missing(text)} for name, text in _MISSING.items()},
+        **{
+            f"/v1/videos/{name}": {"post": _call(text, video, body=_body(_onward(name)), headers=(_key(),))}
+            for name, text in _ONWARD.items()
+        },
+        "/v1/videos/characters": {"post": _missing("Make a character")},
     }
 
 
@@ -136,7 +141,14 @@ _ACTIONS: Final = {
     "release": "Let a clip be begun",
     "duplicate": "Make a clip again as it is",
 }
-_MISSING: Final = {"edits": "Edit a clip", "extensions": "Go on from a clip", "characters": "Make a character"}
+_ONWARD: Final = {"edits": "Make parts of a clip anew", "extensions": "Go on from a clip"}
+
+
+def _onward(name: str) -> Schema:
+    source = {"type": "object", "properties": {"id": {"type": "string", "pattern": _ID}}, "required": ["id"]}
+    shared = {"video": source, "prompt": _TEXT, "negative_prompt": _TEXT, "seed": _WHOLE, "num_inference_steps": _WHOLE}
+    own = {"retake": _RETAKE} if name == "edits" else {"seconds": _TEXT, "overlap": _NUMBER}
+    return {"type": "object", "properties": {**shared, **own}, "required": ["video", "prompt"]}
 
 
 def _enhance() -> Schema:
@@ -166,6 +178,7 @@ def _asked(offer: Offer, settings: ServeSettings) -> Schema:
         "hold": _FLAG,
         "generate_sound": {"type": "boolean", "enum": [True]},
         "enhancement": _ANY,
+        "retake": _RETAKE,
         "guidance_interval": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
         "extra_body": _ANY,
     }

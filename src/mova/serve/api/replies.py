@@ -58,6 +58,7 @@ class Replies:
         order, is_final = job.order, job.state.is_final
         settings = self.settings(job)
         found = self._warnings(job, settings) if warnings is None else warnings
+        before_s = order.start_s if order.joins else 0.0
         percent = 100.0 if job.state is JobState.COMPLETED else min(job.progress.percent, 99.0)
         openai = {
             "id": job.id,
@@ -70,7 +71,7 @@ class Replies:
             "expires_at": None if job.expires_s is None else int(job.expires_s),
             "error": None if job.error is None else {"code": job.error.code, "message": job.error.message},
             "prompt": order.prompt,
-            "seconds": None if settings is None else plain_seconds(settings.geometry.duration_s),
+            "seconds": None if settings is None else plain_seconds(settings.geometry.duration_s + before_s),
             "size": None if settings is None else f"{settings.width}x{settings.height}",
             "remixed_from_video_id": job.remixed_from or None,
         }
@@ -78,12 +79,14 @@ class Replies:
             "state": str(job.state),
             "negative_prompt": order.negative_prompt,
             "seed": order.seed,
-            "num_frames": None if settings is None else settings.num_frames,
+            "num_frames": None if settings is None else num_frames_of(job, settings),
             "fps": None if settings is None else settings.frame_rate,
             "settings": dict(order.settings) if settings is None else settings.record(),
             "speed": order.speed,
             "start_s": order.start_s,
             "inputs": sorted(order.inputs),
+            "retake": list(order.retakes),
+            "is_extension": order.joins,
             "enhancement": None if order.enhancement is None else dict(order.enhancement),
             "stage": None if is_final else job.progress.stage or None,
             "stage_done": job.progress.done,
@@ -104,7 +107,7 @@ class Replies:
         """Return the settings of a job; None where they are not for this model any more."""
         order = job.order
         given = json.dumps(dict(order.settings), sort_keys=True)
-        return self._settings(given, order.speed, "video" in order.inputs, "audio" in order.inputs)
+        return self._settings(given, order.speed, "video" in order.held, "audio" in order.held)
 
     def _settings_of(self, given: str, speed: str, holds_video: bool, holds_audio: bool) -> SamplingSettings | None:
         try:
@@ -128,6 +131,12 @@ class Replies:
             return None
         path = self._artifacts.path(job.artifacts["video"])
         return None if path is None else str(path)
+
+
+def num_frames_of(job: Job, settings: SamplingSettings) -> int:
+    """Return the frames of a job's file: of one that goes on from a video also those before."""
+    before_s = job.order.start_s if job.order.joins else 0.0
+    return settings.num_frames + round(before_s * settings.frame_rate)
 
 
 def list_of(videos: Sequence[dict[str, object]], *, has_more: bool) -> dict[str, object]:

@@ -96,6 +96,8 @@ def over(asked: Asked, order: ClipOrder) -> Asked:
         speed=order.speed if asked.speed is None else asked.speed,
         start_s=order.start_s if asked.start_s is None else asked.start_s,
         enhancement=order.enhancement if asked.enhancement is None and keeps_text else asked.enhancement,
+        retakes=order.retakes if asked.retakes is None else asked.retakes,
+        joins=order.joins,
     )
 
 

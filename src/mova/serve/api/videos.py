@@ -46,7 +46,7 @@ class Videos:
 
     async def create(self, request: Request) -> Response:
         """Queue clips."""
-        caller, key = await self._maker(request)
+        caller, key = await self.maker(request)
         body = await read_request(request, self._services.settings.limits)
         try:
             return await self._submit(caller, body, key)
@@ -55,7 +55,7 @@ class Videos:
 
     async def remix(self, request: Request) -> Response:
         """Queue a clip again, with changes."""
-        caller, key = await self._maker(request)
+        caller, key = await self.maker(request)
         job = await self.job(request, caller)
         body = await read_request(request, self._services.settings.limits)
         try:
@@ -134,7 +134,12 @@ class Videos:
             raise not_found(name)
         return job, self._services.replies.video(job)
 
-    async def _maker(self, request: Request) -> tuple[Caller, str]:
+    async def maker(self, request: Request) -> tuple[Caller, str]:
+        """Return who asks for clips, and the key under which they may ask again.
+
+        Raises:
+            RefusedError: too many requests, or no such key.
+        """
         caller = await self.caller(request)
         self._services.quotas.check_pace(caller)
         key = request.headers.get(KEY_HEADER)

@@ -68,6 +68,20 @@ def warm() -> bool:
     return True
 
 
+def measure(path: Path) -> float:
+    """Return the seconds of a video.
+
+    Raises:
+        MovaError: it cannot be read; the text names no path.
+    """
+    from mova.media.probe import probe_video
+
+    try:
+        return probe_video(path).duration_s
+    except MovaError as error:
+        raise type(error)(str(error).replace(str(path), "video")) from None
+
+
 def examine(
     staged: Mapping[str, Staged], request: GenerateRequest, scope: Scope, bounds: Bounds, folder: Path
 ) -> Examined:
@@ -95,6 +109,8 @@ def _examine_one(name: str, file: Staged, request: GenerateRequest, bounds: Boun
             return _write_png(pixels, folder / f"{name}.png")
         if name == "video":
             _check_video(file.path, request, bounds)
+            if request.retakes and request.audio == file.path:
+                _check_audio(file.path, request)
         else:
             _check_audio(file.path, request)
         return file.path
@@ -141,12 +157,12 @@ def _check_video(path: Path, request: GenerateRequest, bounds: Bounds) -> None:
     from mova.media.probe import probe_video
     from mova.media.read import read_frames
 
-    geometry = request.settings.geometry
+    geometry, held = request.settings.geometry, request.placed().video
     _check_pixels(probe_video(path).display_size, bounds)
     read_frames(
         path,
         frame_rate=geometry.frame_rate,
-        num_frames=geometry.num_frames,
+        num_frames=max(1, held.end) if request.retakes else geometry.num_frames,
         size=(geometry.height, geometry.width),
         start_s=request.start_s,
     )
@@ -155,7 +171,8 @@ def _check_video(path: Path, request: GenerateRequest, bounds: Bounds) -> None:
 def _check_audio(path: Path, request: GenerateRequest) -> None:
     from mova.generate.media_files import read_sound
 
-    read_sound(path, request.settings.geometry, start_s=request.start_s)
+    needed = request.placed().audio.end if request.retakes else None
+    read_sound(path, request.settings.geometry, start_s=request.start_s, needed=needed)
 
 
 def _check_pixels(size: tuple[int, int], bounds: Bounds) -> None:

@@ -30,7 +30,7 @@ _TEXTS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is str
 _INTERVALS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is tuple)
 _OTHERS: Final = (
     *("prompt", "negative_prompt", "model", "size", "seconds", "seed", "n", "speed", "start_s"),
-    *("hold", "enhancement", "flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
+    *("hold", "enhancement", "retake", "flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
 )
 _NESTED: Final = ("extra_body", "extra_params")
 FIELDS: Final = (*_OTHERS, *_WHOLE, *_NUMBERS, *_TEXTS)
@@ -43,6 +43,7 @@ _MOST_ENHANCEMENT: Final = 100_000
 _MOST_DEPTH: Final = 20
 _MOST_NESTED: Final = 100
 _MOST_S: Final = 3600.0
+_MOST_RETAKES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Asked:
         start_s: where in the given video or audio the clip begins.
         is_held: whether it waits until it is let go.
         enhancement: what was done to the prompt.
+        retakes: spans of the given video that are made anew.
+        joins: whether the clip goes on from the given video.
         media: by one of `MEDIA`; None takes one away that was there.
         ignored: fields inside of `extra_body` that nothing is known of.
     """
@@ -103,6 +106,8 @@ class Asked:
     start_s: float | None = None
     is_held: bool = False
     enhancement: Mapping[str, Any] | None = None
+    retakes: tuple[str, ...] | None = None
+    joins: bool = False
     media: Mapping[str, Source | None] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -137,6 +142,7 @@ def read_asked(body: Body, limits: LimitsSection) -> Asked:
         start_s=None if "start_s" not in values else number_of("start_s", values["start_s"]),
         is_held="hold" in values and flag_of("hold", values["hold"]),
         enhancement=None if enhancement is None else _enhancement(enhancement),
+        retakes=None if "retake" not in values else _retakes(values["retake"]),
         media=media,
         ignored=ignored,
     )
@@ -263,6 +269,13 @@ def _interval(name: str, value: object) -> list[float]:
     if not isinstance(value, list) or len(value) != 2:
         raise FieldError(f"{name} must be two numbers, got {shorten(value)}", name)
     return [number_of(name, one) for one in value]
+
+
+def _retakes(value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else str(value).split(",")
+    if len(texts) > _MOST_RETAKES:
+        raise FieldError(f"retake must be at most {_MOST_RETAKES} spans, got {len(texts)}", "retake")
+    return tuple(text_of("retake", text, most=100).strip() for text in texts)
 
 
 def _seconds(values: Mapping[str, Any]) -> float | None:

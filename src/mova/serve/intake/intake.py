@@ -22,7 +22,7 @@ from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError, fault_of
 from mova.serve.intake.bodies import Upload
 from mova.serve.intake.decoders import Decoders
-from mova.serve.intake.examine import Bounds, Examined, Kind, Staged, examine
+from mova.serve.intake.examine import Bounds, Examined, Kind, Staged, examine, measure
 from mova.serve.intake.fetch import fetch
 from mova.serve.intake.forms import Asked, DataUrl, Link, OfClip, Source
 from mova.serve.intake.offer import Completed, Offer
@@ -123,6 +123,18 @@ class Intake:
             pixels: NDArray[np.uint8] = await aside(read_image, examined.paths["image"])
             return pixels
 
+    async def seconds_of(self, upload: Upload) -> float:
+        """Return the length of a video that was sent, as a child finds it.
+
+        Raises:
+            RefusedError: a file that cannot be used.
+        """
+        async with self._staged({"video": upload}, {}, None) as (_, staged):
+            try:
+                return await self._decoders.call(measure, staged["video"].path)
+            except MovaError as error:
+                raise fault_of(error, "video") from None
+
     def discard(self, taken: Taken) -> None:
         """Remove what was kept for a request that came to nothing."""
         for name in taken.made:
@@ -214,6 +226,8 @@ def orders_of(taken: Taken, asked: Asked, model: str) -> list[ClipOrder]:
             speed=completed.speed,
             start_s=completed.request.start_s,
             enhancement=asked.enhancement,
+            retakes=asked.retakes or (),
+            joins=asked.joins,
         )
         for seed in completed.seeds
     ]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mova.errors import MovaError
 from mova.files.json_file import as_fields, shorten
+from mova.generate.given import parse_retake
 from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
 from mova.generate.run import make_request
 from mova.plan.published import find_defaults
@@ -112,6 +113,7 @@ class Offer:
                     seed=seed,
                     start_s=asked.start_s,
                     files=MediaFiles(**files),
+                    retakes=tuple(map(parse_retake, asked.retakes)) if asked.retakes else None,
                     settings=read,
                 ),
                 folder=self.folder,

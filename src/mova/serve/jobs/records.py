@@ -107,6 +107,8 @@ class ClipOrder:
         speed: preset of `mova.settings.speed`.
         start_s: where in the given video or audio the clip begins.
         enhancement: what the prompt was before, and who changed it; None where nobody has.
+        retakes: spans of the given video and its audio that are made anew, as `--retake` of the command reads them.
+        joins: whether the clip goes on from the given video: what that has before `start_s` comes first in the file.
 
     Raises:
         ConfigError: a value of another kind.
@@ -121,6 +123,8 @@ class ClipOrder:
     speed: str = "exact"
     start_s: float = 0.0
     enhancement: Mapping[str, Any] | None = None
+    retakes: tuple[str, ...] = ()
+    joins: bool = False
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.inputs if name not in INPUTS]:
@@ -130,6 +134,12 @@ class ClipOrder:
     def given(self) -> GivenSettings:
         """Return the settings that were given."""
         return GivenSettings.read(as_fields(dict(self.settings), "settings of an order", error=ConfigError))
+
+    @property
+    def held(self) -> frozenset[str]:
+        """What is given as a whole and stays so: `video`, `audio`."""
+        given = {"video", "audio"} if self.retakes else {"video", "audio"} & set(self.inputs)
+        return frozenset(name for name in given if not any(_is_about(text, name) for text in self.retakes))
 
     @property
     def batch_key(self) -> str:
@@ -165,7 +175,14 @@ class ClipOrder:
             speed=record.text("speed", "exact"),
             start_s=record.number("start_s", 0.0, least=0.0),
             enhancement=None if record.values.get("enhancement") is None else record.fields("enhancement").values,
+            retakes=tuple(record.texts("retakes", [])),
+            joins=record.flag("joins", False),
         )
+
+
+def _is_about(retake: str, name: str) -> bool:
+    """Say whether a span is one of a modality: it names it, or none."""
+    return retake.rpartition(":")[2] == name or ":" not in retake
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ function failedView(video) {
     promptOf(video),
     make("div", {className: "row"},
       button("try_again", () => once(() => ask("POST", path(video, "/duplicate")), "queued", true)),
-      button("use_settings", () => useSettings(video)), button("delete", () => remove(video))),
+      video.retake?.length ? null : button("use_settings", () => useSettings(video)),
+      button("delete", () => remove(video))),
   ];
 }
 
@@ -123,7 +124,8 @@ function doneView(video) {
   }, () => {
     if (video.has?.waveform) strips.replaceChildren(make("img", {src: content(video, "waveform"), alt: t("wave")}));
   }).finally(() => followPlayer(holder, viewWords()));
-  return [holder, promptOf(video), actions(video), ...notesOf(video), details(video)];
+  shownParts = {task: make("div", {className: "edit task", hidden: true})};
+  return [holder, promptOf(video), actions(video), shownParts.task, ...notesOf(video), details(video)];
 }
 function actions(video) {
   const from = (part) => ({[part]: {video_id: video.id, part}});
@@ -131,9 +133,52 @@ function actions(video) {
     button("again", () => next(path(video, "/remix"), {seed: newSeed()}), {className: "strong"}),
     button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
     button("new_image", () => next("/v1/videos", {...again(video), ...from("audio")})),
-    button("use_settings", () => useSettings(video)),
+    button("extend", () => openTask(video, "extend")),
+    button("edit_part", () => openTask(video, "edit_part")),
+    // Of a clip of which parts were made anew the form cannot say which.
+    video.retake?.length ? null : button("use_settings", () => useSettings(video)),
     make("a", {className: "button", href: path(video, "/download"), download: "", w: "download"}),
     button("delete", () => remove(video)));
+}
+// What has to be said before a clip is made longer, or a part of it anew.
+function openTask(video, kind) {
+  const box = shownParts.task;
+  if (!box.hidden && box.dataset.kind === kind) return closeTask(kind);
+  box.dataset.kind = kind;
+  const isLonger = kind === "extend", length = Number(video.seconds);
+  const field = (id, key, one) => make("div", {}, make("label", {htmlFor: id, w: key}), Object.assign(one, {id}));
+  const time = (value) => make("input", {type: "number", min: "0", step: "any", value: Number(value.toFixed(2))});
+  const text = make("textarea", {rows: 3, value: video.prompt, "aria-describedby": "task-error"});
+  const wrong = make("p", {className: "error", hidden: true, id: "task-error"});
+  const more = time(Math.max(0.25, model.defaults.num_frames / model.defaults.fps - 0.7));
+  const start = time(length / 4), end = time(length / 2);
+  const what = make("select", {}, ...[["", "part_both"], ["video", "part_video"], ["audio", "part_audio"]]
+    .map(([value, key]) => make("option", {value, w: key})));
+  const asked = () => isLonger ? {seconds: more.value}
+    : {retake: `${Number(start.value).toFixed(3)}-${Number(end.value).toFixed(3)}${what.value && `:${what.value}`}`};
+  const go = async () => {
+    show(wrong, false);
+    try {
+      const found = {video: {id: video.id}, prompt: text.value.trim(), ...asked()};
+      await begin(found, isLonger ? "/v1/videos/extensions" : "/v1/videos/edits");
+      get("clip-heading").focus({preventScroll: true});
+    } catch (fault) {
+      setText(wrong, heardFault(fault));
+      show(wrong, true);
+      text.focus();
+    }
+  };
+  box.replaceChildren(field("task-text", "prompt_short", text), ...(isLonger ? [field("task-more", "extend_by", more)]
+    : [make("div", {className: "pair"}, field("task-start", "part_from", start), field("task-end", "part_to", end)),
+      field("task-what", "part_what", what)]), wrong,
+    make("div", {className: "row"}, button("make_clip", go, {className: "strong"}),
+      button("close", () => closeTask(kind))));
+  show(box, true);
+  text.focus();
+}
+function closeTask(kind) {
+  show(shownParts.task, false);
+  get("clip-view").querySelector(`[data-w=${kind}]`).focus();
 }
 const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
 function again(video) {
@@ -157,6 +202,7 @@ function details(video) {
     ...Object.entries(sliders).map(([name, field]) => [name, video.settings?.[field]]),
     ["speed", video.speed], ["took", video.inference_time_s ? duration(video.inference_time_s) : null],
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
+    ["part_what", video.is_extension ? null : video.retake?.join(", ")],
     ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ")], ["negative", video.negative_prompt],
     ["kept_until", video.expires_at ? new Date(1000 * video.expires_at).toLocaleDateString(language) : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");

@@ -252,8 +252,8 @@ async function deliver(pending) {
     }
   }
 }
-async function begin(value) {
-  const made = await send(value);
+async function begin(value, address = "/v1/videos") {
+  const made = await send(value, address);
   receive(made);
   choose(made.id);
   announce(t("queued"));

@@ -119,6 +119,8 @@ progress::-moz-progress-bar { background: var(--accent); }
 .queue .state { margin: .125rem 0; font-size: .875rem; }
 .queue .row { margin-top: .375rem; gap: .375rem; }
 .edit { margin-top: .75rem; display: grid; gap: .375rem; }
+.task { border: 1px solid var(--accent); border-radius: 10px; padding: .875rem; gap: .625rem; max-width: 34rem; }
+.task label { font-weight: 600; display: block; margin-bottom: .25rem; }
 .gallery { list-style: none; margin: .75rem 0 0; padding: 0; display: grid; gap: .75rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 9.5rem), 1fr)); }
 .card { display: flex; flex-direction: column; align-items: stretch; justify-content: flex-start; gap: .25rem;

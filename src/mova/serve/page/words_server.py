@@ -82,7 +82,7 @@ SENTENCES: Final = (
     ),
     ("video already holds the frames{}", "已提供视频，请移除首帧和末帧图像。"),
     (
-        "audio must last as long as the clip ({} frames, {need} s){}, got {} of {have} s",
+        "audio must last as long as the clip ({} frames, {need} s){}, got {} of {have} s{}",
         "声音太短：需要 {need} 秒，只有 {have} 秒。",
     ),
     ("an image must have at most {most} pixels, got {}", "图像最多 {most} 像素。"),
@@ -93,6 +93,13 @@ SENTENCES: Final = (
     ("a video must have a video stream, got {}", "该文件中没有画面。"),
     ("an audio file must have an audio stream, got {}", "该文件中没有声音。"),
     ("{name} must still be there, and is not", "素材已不存在：{name}。"),
+    # Parts of a clip made anew, and clips that go on.
+    ("retake must say which seconds are made anew{}", "请说明哪几秒要重新生成。"),
+    ("retake must be A-B{}", "时间段应写成“开始-结束”（秒）。"),
+    ("retake must leave a part of the clip as it is{}", "必须保留视频的一部分。"),
+    ("keep_{} must hold at least one whole latent frame{}", "保留的部分太短。"),
+    ("retake {}", "时间段须在视频之内，先开始后结束，且互不重叠。"),
+    ("{} must be more than 0 and at most {most}, got {}; nearest is {near}", "必须大于 0，最大为 {most}。"),
     # What a model was not trained for.
     ("the word {words}", "词语 {words}"),
     ("the words {words}", "词语 {words}"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mova.errors import ConfigError
 from mova.files.json_file import Fields
 from mova.generate.enhance.enhanced import EnhancementRecord
+from mova.generate.given import parse_retake
 from mova.generate.media_files import read_inputs
 from mova.generate.record import describe
 from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
@@ -21,6 +22,7 @@ from mova.serve.jobs.records import ClipOrder
 from mova.serve.settings import ServeSettings
 from mova.serve.worker.generator import Made, Task, Watch
 from mova.serve.worker.images import spritesheet, thumbnail, waveform
+from mova.serve.worker.joined import joined
 from mova.settings.sampling import GivenSettings
 from mova.weights.locate import find_model
 
@@ -88,19 +90,24 @@ class MovaGenerator:
 
     def _write(self, result: MovaPipelineOutput, place: int, request: GenerateRequest, task: Task) -> Made:
         from mova.generate.written import write_result
+        from mova.media.write import write_clip
 
         record = describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
         metadata = record | self._loaded().circumstances()
         clip = result.clip(place)
-        written = write_result(task.output, request, result, metadata, place=place)
+        if task.order.joins and request.video is not None:
+            clip = joined(request.video, clip, request.start_s)
+            write_clip(task.output, clip, metadata=metadata)
+        else:
+            metadata = dict(write_result(task.output, request, result, metadata, place=place).metadata)
         facts: dict[str, object] = {
-            "metadata": dict(written.metadata),
+            "metadata": metadata,
             "seed": request.seed,
-            "num_frames": written.num_frames,
-            "frame_rate": written.frame_rate,
-            "height": written.height,
-            "width": written.width,
-            "duration_s": written.duration_s,
+            "num_frames": len(clip.frames),
+            "frame_rate": clip.frame_rate,
+            "height": clip.frames.shape[1],
+            "width": clip.frames.shape[2],
+            "duration_s": clip.duration_s,
         }
         outline = b"" if clip.waveform is None else waveform(clip.waveform)
         return Made(facts, thumbnail(clip.frames), outline, spritesheet(clip.frames))
@@ -132,6 +139,7 @@ class MovaGenerator:
             seed=order.seed,
             start_s=order.start_s or None,
             files=MediaFiles(**inputs),
+            retakes=tuple(map(parse_retake, order.retakes)) or None,
             settings=order.given(),
             enhancement=_enhancement(order),
         )
