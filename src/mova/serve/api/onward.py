@@ -50,7 +50,7 @@ class Onward:
         caller, key = await self._videos.maker(request)
         body = await read_request(request, self._services.settings.limits)
         try:
-            digest = body.digest
+            digest = await aside(lambda: body.digest)
             seconds, overlap_s = (_positive(body, name) for name in ("seconds", "overlap"))
             overlap_s = OVERLAP_S if overlap_s is None else overlap_s
             if "video" in body.uploads:
@@ -71,7 +71,7 @@ class Onward:
         caller, key = await self._videos.maker(request)
         body = await read_request(request, self._services.settings.limits)
         try:
-            digest = body.digest
+            digest = await aside(lambda: body.digest)
             if "video" in body.uploads:
                 asked = read_asked(body, self._services.settings.limits)
                 _check_retake(asked)

@@ -77,9 +77,12 @@ def measure(path: Path) -> float:
     from mova.media.probe import probe_video
 
     try:
-        return probe_video(path).duration_s
+        found = probe_video(path).duration_s
     except MovaError as error:
         raise type(error)(str(error).replace(str(path), "video")) from None
+    if found is None:
+        raise ReadError("a video must say how long it is, and this one does not")
+    return found
 
 
 def examine(
