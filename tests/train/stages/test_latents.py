@@ -10,7 +10,8 @@ from mova.train.stages.latents import LatentsStage
 
 def test_both_splits_are_encoded_and_nothing_twice(make_config, ladder_run, tmp_path):
     folder, _ = ladder_run
-    config = make_config("tiny_latents", folder / "model", "data.num_clips=9", "data.validation_clips=2")
+    changes = ("data.num_clips=9", "data.validation_clips=2", "known=[last_frame]")
+    config = make_config("tiny_latents", folder / "model", *changes)
     assert isinstance(config, LatentsConfig)
     shown = []
     LatentsStage(config, tmp_path / "cache").run(shown.append)
@@ -24,9 +25,14 @@ def test_both_splits_are_encoded_and_nothing_twice(make_config, ladder_run, tmp_
     ]
     LatentsStage(config, tmp_path / "cache").run(shown.append)
     assert len(shown) == 6
-    opened = open_splits(config.data, model=config.model, cache=tmp_path / "cache", device=torch.device("cpu"))
+    device = torch.device("cpu")
+    opened = open_splits(
+        config.data, model=config.model, cache=tmp_path / "cache", device=device, known=("last_frame",)
+    )
     assert isinstance(opened["validation"], CachedLatents)
     assert len(opened["validation"].facts) == 2
+    (mask,) = opened["train"].batch([3], 0, ["last_frame"]).mask
+    assert mask.sum() == mask[-1, -1] == 1
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
