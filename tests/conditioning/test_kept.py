@@ -2,8 +2,12 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mova.conditioning.kept import keep_frames, keep_samples
+from mova.conditioning.kept import FADE_S, keep_frames, keep_samples
+
+RATE = 48_000
 
 
 def test_own_frames_stand_in_their_parts_and_decoded_ones_elsewhere():
@@ -18,11 +22,11 @@ def test_own_frames_stand_in_their_parts_and_decoded_ones_elsewhere():
     "parts", [[(0, 4000)], [(4000, 9600)], [(0, 3000), (6000, 9600)], [(3000, 6000)], [(0, 3000), (3010, 9600)]]
 )
 def test_own_samples_are_kept_to_the_bit_and_no_click_is_added(parts):
-    time_s = torch.arange(9600) / 48_000
+    time_s = torch.arange(9600) / RATE
     decoded = 0.5 * torch.sin(2 * torch.pi * 200 * time_s)[None, None]
     # What was decoded lies off the caller's own samples by a tone and a little offset.
     own = decoded + 0.1 * torch.cos(2 * torch.pi * 150 * time_s) + 0.05
-    made = keep_samples(decoded, own, parts, fade=240)
+    made = keep_samples(decoded, own, parts, RATE)
     for first, end in parts:
         assert torch.equal(made[..., first:end], own[..., first:end])
     steepest = own.diff().abs().max() * 1.5
@@ -31,7 +35,31 @@ def test_own_samples_are_kept_to_the_bit_and_no_click_is_added(parts):
     for first, end in parts:
         plain[..., first:end] = own[..., first:end]
     assert plain.diff().abs().max() > steepest
+    fade = round(FADE_S * RATE)
     free = torch.ones(9600, dtype=torch.bool)
     for first, end in parts:
-        free[max(0, first - 240) : end + 240] = False
+        free[max(0, first - fade) : end + fade] = False
     assert torch.equal(made[..., free], decoded[..., free])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(200, 6000), st.floats(-3, 3), st.floats(0.3, 1.0), st.floats(3, 40))
+def test_a_ring_that_was_decoded_with_another_phase_does_not_click(pitch_hz, phase, loudness, decay):
+    rate, end = 16_000, 8000
+    time_s = torch.arange(16_000, dtype=torch.float64) / rate
+    ring = torch.exp(-decay * time_s)
+    own = (0.4 * ring * torch.sin(2 * torch.pi * pitch_hz * time_s)).float()[None, None]
+    decoded = (0.4 * loudness * ring * torch.sin(2 * torch.pi * pitch_hz * time_s + phase)).float()[None, None]
+    made = keep_samples(decoded, own, [(0, end)], rate)
+    # What is new at a border is what no line of the past predicts: the second difference stays that of the ring itself.
+    curve = 1.05 * own[..., end - 600 : end].diff(n=2).abs().max() + 1e-5
+    assert made[..., end - 20 : end + 1200].diff(n=2).abs().max() <= curve
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 60])
+def test_a_part_of_a_few_samples_is_kept(length):
+    decoded, own = torch.zeros(2, 1, 4000), torch.full((2, 1, 4000), 0.5)
+    made = keep_samples(decoded, own, [(2000, 2000 + length)], 16_000)
+    assert torch.equal(made[..., 2000 : 2000 + length], own[..., :length])
+    assert made.abs().max() <= 0.51
+    assert made[..., :1000].abs().max() == made[..., 3000 + length :].abs().max() == 0

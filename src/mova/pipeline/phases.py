@@ -19,7 +19,7 @@ from mova.codecs.prompt import CutPrompt, encode_prompts
 from mova.codecs.video import decode_video, encode_video
 from mova.conditioning.frames import frame_condition, known_parts
 from mova.conditioning.holds import Holds, hold_ranges
-from mova.conditioning.kept import FADE_S, keep_frames, keep_samples
+from mova.conditioning.kept import keep_frames, keep_samples
 from mova.conditioning.spec import MODALITIES, NOTHING_HELD, Held, Modality, Placed
 from mova.diffusion.denoise import Couple
 from mova.distributed.mesh import Parallel
@@ -332,8 +332,8 @@ class PhasesMixin:
         if frames is not None and start.kept_frames is not None:
             frames = keep_frames(frames, start.kept_frames, plan.placed.video.media)
         if is_asked["audio"] and waveform is not None and start.kept_audio is not None:
-            fade = round(FADE_S * plan.geometry.codec.sample_rate)
-            waveform = keep_samples(waveform, start.kept_audio, plan.placed.audio.media, fade)
+            rate = plan.geometry.codec.sample_rate
+            waveform = keep_samples(waveform, start.kept_audio, plan.placed.audio.media, rate)
         for name, decoded in (("video", frames), ("audio", waveform)):
             if decoded is not None and not decoded.isfinite().all():
                 raise NumericalError(f"the decoded {name} must hold finite numbers, got NaN or infinity")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,14 +11,12 @@ from mova.codecs.audio_stream import AudioStream
 from mova.codecs.video import frames_to_tensor, tensor_to_frames
 from mova.codecs.video_bands import can_decode_bands
 from mova.codecs.video_stream import StreamMark, VideoStream
+from mova.conditioning.kept import OwnSamples
 from mova.conditioning.windows import AUDIO_MARGIN
 from mova.errors import NumericalError
 
 if TYPE_CHECKING:
     from mova.pipeline.pipeline import MovaPipeline
-
-FADE_S: Final = 0.03
-"""How long audio that was given takes to pass over into what is made, before its end."""
 
 
 class LongDecoder:
@@ -45,7 +43,7 @@ class LongDecoder:
         self._own_frames = known_frames
         hop, length = pipeline.audio_vae.hop_length, 0 if known_audio is None else known_audio.shape[-1]
         end = None if length >= num_samples else (length // hop - AUDIO_MARGIN) * hop
-        self._own = OwnSamples(known_audio, end, round(FADE_S * pipeline.audio_vae.sample_rate))
+        self._own = OwnSamples(known_audio, end, pipeline.audio_vae.sample_rate)
         self._wanted, self._shown, self._sent = num_samples, 0, 0
 
     def mark(self) -> tuple[StreamMark, int]:
@@ -93,43 +91,6 @@ class LongDecoder:
             decoded = torch.nn.functional.pad(decoded, (0, missing))
         self._sent += decoded.shape[-1]
         made: np.ndarray = self._own.put(decoded)[0].numpy()
-        return made
-
-
-class OwnSamples:
-    """Puts samples that were given in the place of decoded ones, in a stream.
-
-    Towards their end they pass over into the decoded ones, where latents of them are still held: there the two differ
-    by what the autoencoder loses, so nothing is heard of it. A cut, or a short fade, would be a click to a pure tone.
-
-    Args:
-        own: (1, S) float32 from the beginning on, or None.
-        end: samples from which on the decoded ones stand alone, at most S; None keeps all S.
-        fade: samples before `end` in which one passes over into the other.
-    """
-
-    def __init__(self, own: np.ndarray | None, end: int | None, fade: int) -> None:
-        self._own = None if own is None else torch.from_numpy(np.ascontiguousarray(own, dtype=np.float32))[None]
-        self._at = 0
-        length = 0 if own is None else own.shape[-1]
-        weight = torch.ones(length)
-        if end is not None and own is not None:
-            fade = min(fade, max(0, end))
-            weight[max(0, end) :] = 0.0
-            rise = torch.arange(1, fade + 1) / (fade + 1)
-            weight[max(0, end) - fade : max(0, end)] = (1 + torch.cos(torch.pi * rise)) / 2
-        self._weight = weight
-
-    def put(self, decoded: torch.Tensor) -> torch.Tensor:
-        """Return the next decoded samples (1, 1, s), with those that were given in their place."""
-        first, self._at = self._at, self._at + decoded.shape[-1]
-        if self._own is None or first >= self._own.shape[-1]:
-            return decoded
-        own, weight = self._own[..., first : self._at], self._weight[first : self._at]
-        made, length = decoded.clone(), own.shape[-1]
-        mixed = own * weight + made[..., :length] * (1 - weight)
-        # To the bit where it is theirs alone.
-        made[..., :length] = torch.where(weight == 1, own, mixed)
         return made
 
 
