@@ -1,13 +1,11 @@
 """`mova generate` as a user meets it: options, output, exit codes, interruption. The clip itself: tests/journeys."""
 
 import json
-import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +13,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from generate_kit import CHECKPOINT, SHORT, generate, start
 from mova.cli.app import main
-from mova.media.read import read_clip
 from mova.settings.speed import SPEEDS, Speed
-from mova.toyworld import render, sample_scene
 
-CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
-SHORT = ["--model", str(CHECKPOINT), "--size", "48x32", "--frames", "9", "--steps", "2"]
 FLAGS = [
     "--keyframe",
     "--retake",
@@ -75,21 +70,6 @@ FLAGS = [
     "--layout",
     "--shard-weights",
 ]
-
-
-def generate(output, *options):
-    return main(["generate", "--prompt", "a dog", "--output", str(output), *SHORT, *options])
-
-
-def start(*arguments, program=("-m", "mova.cli"), **options):
-    return subprocess.Popen(
-        [sys.executable, *program, "generate", "--prompt", "a dog", *SHORT, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        **options,
-    )
 
 
 def test_help_lists_the_agreed_flags_and_no_others(capsys):
@@ -322,96 +302,6 @@ def test_full_disk_leaves_no_file_and_exit_code_2(tmp_path):
     assert process.returncode == 2, log
     assert "nothing was kept" in log
     assert list(tmp_path.iterdir()) == []
-
-
-def frames_of(path):
-    return read_clip(path, frame_rate=24.0, num_frames=9, size=(48, 64)).frames.astype(int)
-
-
-def test_two_processes_write_the_clip_of_one(tmp_path, capsys):
-    options = [
-        "--model",
-        "mova-tiny",
-        "--size",
-        "64x48",
-        "--image",
-        str(tmp_path / "first.png"),
-        # Two branches of guidance, one for each process.
-        "--guidance-scale",
-        "2",
-        "--modality-scale",
-        "1",
-    ]
-    # Of a picture that the model knows: from one of noise the video codec makes whole levels out of rounding.
-    Image.fromarray(render(sample_scene(3), size=64).clip.frames[0, 8:56]).save(tmp_path / "first.png")
-    assert generate(tmp_path / "one.mp4", *options) == 0
-    capsys.readouterr()
-    assert generate(tmp_path / "two.mp4", *options, "--gpus", "2", "--json") == 0
-    record = json.loads(capsys.readouterr().out)
-    assert record["metadata"]["device"].startswith("2 x ")
-    # Rounding to 8 bits may go the other way here and there.
-    assert np.abs(frames_of(tmp_path / "one.mp4") - frames_of(tmp_path / "two.mp4")).max() <= 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "one.mp4", "two.mp4"]
-
-
-def test_a_degree_that_the_heads_forbid_ends_all_processes_with_exit_code_2(tmp_path, capsys):
-    assert generate(tmp_path / "a.mp4", "--gpus", "2", "--layout", "ulysses=2") == 2
-    shown = capsys.readouterr()
-    text = "error: ulysses must divide the heads of all towers (video_dit 3, audio_dit 2), got 2; nearest is 1\n"
-    assert shown.err == text
-    assert shown.out == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_all_processes_with_exit_code_130(tmp_path):
-    process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
-    said = iter(process.stderr.readline, "")
-    assert any("2 processes on" in line for line in said)
-    time.sleep(3)
-    # As a terminal does it: to all of them.
-    os.killpg(process.pid, signal.SIGINT)
-    _, log = process.communicate(timeout=300)
-    assert process.returncode == 130, log
-    assert "interrupted" in log
-    assert "Traceback" not in log
-    assert list(tmp_path.iterdir()) == []
-    assert_all_gone(process.pid)
-
-
-def test_processes_end_with_the_one_that_started_them(tmp_path):
-    process = start("--output", tmp_path / "a.mp4", "--steps", "1000", "--gpus", "2", start_new_session=True)
-    assert any("2 processes on" in line for line in iter(process.stderr.readline, ""))
-    process.kill()
-    process.communicate(timeout=300)
-    assert_all_gone(process.pid)
-    assert list(tmp_path.iterdir()) == []
-
-
-def assert_all_gone(session):
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            os.killpg(session, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.2)
-    os.killpg(session, signal.SIGKILL)
-    pytest.fail("processes were left behind")
-
-
-@pytest.mark.parametrize(("options", "code"), [((), 0), (("--gpus", "3"), 1)], ids=["fits", "another number"])
-def test_processes_of_torchrun_are_used(tmp_path, options, code):
-    program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mova.cli"]
-    process = start("--output", tmp_path / "a.mp4", *options, program=program)
-    shown, log = process.communicate(timeout=300)
-    assert process.returncode == code, log
-    if code == 0:
-        assert shown == f"{tmp_path / 'a.mp4'}\n"
-        assert "2 processes on cpu: layout branches=2,ring=1,ulysses=1" in log or "2 processes on cuda" in log
-    else:
-        assert "gpus must be the number of processes that torchrun started, 2; got 3" in log
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_long_clip_is_made_again_from_its_file(checkpoint, tmp_path, capsys):
