@@ -20,7 +20,7 @@ from mova.codecs.video import decode_video, encode_video
 from mova.conditioning.frames import frame_condition, known_parts
 from mova.conditioning.holds import Holds, hold_ranges
 from mova.conditioning.kept import keep_frames, keep_samples
-from mova.conditioning.spec import MODALITIES, NOTHING_HELD, Held, Modality, Placed
+from mova.conditioning.spec import MODALITIES, NOTHING_HELD, Modality, Placed
 from mova.diffusion.denoise import Couple
 from mova.distributed.mesh import Parallel
 from mova.errors import ConfigError, NumericalError
@@ -233,13 +233,13 @@ class PhasesMixin:
         """Return what the video tower is told of one clip: (1, 4 + C, T, h, w)."""
         geometry, device, held = plan.geometry, self._execution_device, plan.placed.video
         own = None if frames is None else frames[row % len(frames)][None]
-        if own is not None and held.is_whole:
-            images, held = {0: own[:, :, 0]}, NOTHING_HELD
+        known = None if latents is None else latents[row % len(latents)][None]
+        if held.latents and held.latents[0][0] == 0:
+            # Every MOVA model was trained to be told the first frame; what else stays is held as latents.
+            first = decode_video(self.video_vae, _there(known)[:, :, :1]) if own is None else own
+            images, held = {0: first[:, :, 0]} | ({} if held.is_whole else images), NOTHING_HELD
         if not held.latents:
             return frame_condition(self.video_vae, images, geometry, null_image=plan.null_image, device=device)
-        if held.is_whole:
-            held = Held(((0, 1),), ((0, 1),))
-        known = None if latents is None else latents[row % len(latents)][None]
         return known_parts(self.video_vae, own, held, images, geometry, latents=known, device=device).joined()
 
     def control_run(self, plan: RunPlan, inputs: CallInputs, record: CallRecord) -> ControlledRun | None:
