@@ -1,13 +1,21 @@
 """The caller's own frames and samples take the place of decoded ones, without a click where they end."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mova.conditioning.kept import FADE_S, keep_frames, keep_samples
+from mova.conditioning.kept import FADE_S, OwnSamples, keep_frames, keep_samples
 
 RATE = 48_000
+STREAM_RATE, LENGTH, END = 16_000, 6000, 2400
+TIME = np.arange(LENGTH) / STREAM_RATE
+DECODED = torch.from_numpy(0.4 * np.sin(2 * np.pi * 220 * TIME)).float()[None, None]
+# What an autoencoder makes of it differs a little.
+OWN = (0.38 * np.sin(2 * np.pi * 220 * TIME + 0.2))[None, : END + 100].astype(np.float32)
 
 
 def test_own_frames_stand_in_their_parts_and_decoded_ones_elsewhere():
@@ -63,3 +71,28 @@ def test_a_part_of_a_few_samples_is_kept(length):
     assert torch.equal(made[..., 2000 : 2000 + length], own[..., :length])
     assert made.abs().max() <= 0.51
     assert made[..., :1000].abs().max() == made[..., 3000 + length :].abs().max() == 0
+
+
+def put(cuts, end=END):
+    own = OwnSamples(OWN, end, STREAM_RATE)
+    edges = [0, *sorted(cuts), LENGTH]
+    return torch.cat([own.put(DECODED[..., first:last]) for first, last in pairwise(edges)], dim=-1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, LENGTH), max_size=6))
+def test_pieces_do_not_matter_and_give_what_the_whole_gives(cuts):
+    own = torch.nn.functional.pad(torch.from_numpy(OWN)[None], (0, LENGTH - OWN.shape[-1]))
+    assert torch.equal(put(cuts), keep_samples(DECODED, own, [(0, END)], STREAM_RATE))
+
+
+def test_audio_that_lasts_to_the_end_is_kept_whole():
+    assert np.array_equal(put([700], end=None)[0, :, : OWN.shape[1]].numpy(), OWN)
+
+
+def test_without_own_samples_decoded_ones_stay():
+    assert torch.equal(OwnSamples(None, None, STREAM_RATE).put(DECODED), DECODED)
+
+
+def test_audio_of_which_nothing_is_left_is_decoded():
+    assert torch.equal(OwnSamples(OWN[:, :50], -20, STREAM_RATE).put(DECODED), DECODED)
