@@ -429,7 +429,7 @@ def test_a_long_clip_is_made_again_from_its_file(checkpoint, tmp_path, capsys):
     ("options", "text"),
     [
         (["--overlap", "1"], "overlap, windows and prompt-at are for a clip of several windows"),
-        (["--length", "5", "--windows", "slide"], "windows must be one of continue, joint, got 'slide'"),
+        (["--length", "5", "--windows", "slide"], "windows must be one of continue, joint; got 'slide'"),
         (["--length", "5", "--gpus", "2"], "a long clip is made by one process, got 2; leave out --gpus"),
         (["--extend", "none.mp4"], "extend must be a file that exists, got none.mp4"),
     ],

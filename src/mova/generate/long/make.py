@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mova.generate.request import GenerateRequest
     from mova.generate.session import Session
     from mova.pipeline.long.run import LongRun
+    from mova.pipeline.loop.control import Control
     from mova.pipeline.output import CallCount
 
 _ROOM: Final = 8192
@@ -57,6 +58,9 @@ def make_long(
     session: Session,
     clock: Clock,
     on_note: Callable[[str], None],
+    *,
+    control: Control | None = None,
+    on_window: Callable[[], None] = lambda: None,
 ) -> LongFile:
     """Make a long clip and write it. What an interrupted command has made before is not made again.
 
@@ -69,9 +73,12 @@ def make_long(
         session: with the model, loaded where it is not yet.
         clock: told about the stages.
         on_note: told in words what happens besides.
+        control: watches the steps, and stops the clip between two of them. What is there stays in `windows_folder`.
+        on_window: called when a window is there, and kept.
 
     Raises:
         MovaError: a file that cannot be written, numbers that are not finite from the first window on.
+        StoppedError: the control asked for it.
     """
     from mova.pipeline.long.given import LongInputs, Watch
     from mova.pipeline.long.run import LongRun
@@ -93,8 +100,11 @@ def make_long(
         index=request.index,
         method=plan.choice.method,
         retries=request.retries,
+        control=control,
     )
-    watch = Watch(on_step=lambda window, done: clock.move(window * steps + done, total))
+    watch = Watch(
+        on_step=lambda window, done: clock.move(window * steps + done, total), on_window=lambda _: on_window()
+    )
     metadata = dict(record) | session.circumstances()
     folder = windows_folder(target)
     with lock_folder(folder, "folder of windows"):
