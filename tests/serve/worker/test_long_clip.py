@@ -1,5 +1,7 @@
 """Clips of several windows in a worker: with the bytes of the command, also where they were interrupted."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +10,16 @@ import pytest
 from mova.errors import StateError, StoppedError
 from mova.generate.run import generate_file, make_request
 from mova.media.read import read_frames
-from mova.media.write import read_metadata
+from mova.media.write import read_metadata, write_clip
 from mova.pipeline.runtime import Runtime
 from mova.serve.jobs.options import options_of
+from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
 from mova.serve.worker.mova_generator import make_generator
+from mova.serve.worker.supervisor import Supervisor
+from mova.types import Clip
 from serve_kit import order
-from worker_kit import serve_settings
+from worker_kit import Bench, serve_settings
 
 STEPS = 2
 WINDOW = {"height": 64, "width": 64, "num_frames": 17, "num_inference_steps": STEPS}
@@ -103,14 +108,35 @@ def test_windows_that_are_made_together_keep_their_steps(generator, tmp_path):
     assert (2 in steps, 6 in steps, made.facts["num_frames"]) == (False, True, 29)
 
 
-def test_a_clip_goes_on_behind_its_end_for_more_than_a_window(generator, whole, tmp_path):
-    settings = {**WINDOW, "num_inference_steps": 6}
-    longer = replace(ASKED, settings=settings, inputs={"extend": "uploads/a.media"}, long={"length_s": 61 / 24})
-    task = Task("video_2", longer, {"extend": whole}, tmp_path / "clip.mp4")
+def test_a_clip_goes_on_behind_its_end_for_more_than_a_window(generator, tmp_path):
+    slope = np.linspace(0, 200, 64, dtype=np.uint8)
+    frames = np.stack([np.broadcast_to(np.roll(slope, shift)[:, None, None], (64, 64, 3)) for shift in range(41)])
+    sound = 0.1 * np.sin(np.arange(round(41 / 24 * 16_000), dtype=np.float32) / 9)[None]
+    write_clip(tmp_path / "first.mp4", Clip(frames, sound, 24.0, 16_000))
+    longer = replace(ASKED, inputs={"extend": "uploads/a.media"}, long={"length_s": 61 / 24})
+    task = Task("video_2", longer, {"extend": tmp_path / "first.mp4"}, tmp_path / "clip.mp4")
     (made,) = generator.make([task], Watch())
     assert made.facts["ended"] is None
     assert (made.facts["num_frames"], made.facts["duration_s"]) == (61, pytest.approx(61 / 24))
     assert len(made.facts["windows"]) > 1
-    first = read_frames(whole, frame_rate=24.0, num_frames=41).astype(float)
     found = read_frames(task.output, frame_rate=24.0, num_frames=61).astype(float)
-    assert np.abs(found[:41] - first).mean() < 2
+    assert np.abs(found[:41] - frames).mean() < 2
+
+
+@pytest.mark.slow
+def test_one_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
+    bench = Bench(tmp_path, model="mova-tiny", precision="float32")
+    supervisor = Supervisor(bench.settings, bench.store)
+    supervisor.start()
+    try:
+        assert supervisor.wait_ready(600), supervisor.problem
+        (job,) = bench.store.add([ASKED])
+        supervisor.wake()
+        bench.until(lambda: bench.artifacts.exists(bench.artifacts.checkpoint(job.id)), 300)
+        os.kill(supervisor.process_id, signal.SIGKILL)
+        (job,) = bench.ended(job.id, most_s=600)
+        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+        assert bench.artifacts.path(job.artifacts["video"]).read_bytes() == whole.read_bytes()
+    finally:
+        supervisor.stop()
+        bench.close()
