@@ -121,6 +121,7 @@ def test_a_clip_goes_on_behind_its_end_for_more_than_a_window(generator, tmp_pat
     assert len(made.facts["windows"]) > 1
     found = read_frames(task.output, frame_rate=24.0, num_frames=61).astype(float)
     assert np.abs(found[:41] - frames).mean() < 2
+    assert read_metadata(task.output)["kept_streams"] == {"video": "copied"}
 
 
 @pytest.mark.slow
