@@ -128,7 +128,7 @@ def _other_paths() -> Schema:
     key = _body({"type": "object", "properties": {"key": _TEXT}, "required": ["key"]}, form=False)
     numbers = ("num_frames", "num_inference_steps")
     plan = (
-        *(_query(name, _TEXT) for name in ("size", "speed", "prompt")),
+        *(_query(name, _TEXT) for name in ("size", "speed", "prompt", "only", "windows")),
         *(_query(name, _WHOLE) for name in numbers),
         *(_query(name, _NUMBER) for name in ("seconds", "fps", "guidance_scale", "modality_scale", "overlap")),
     )

@@ -101,7 +101,7 @@ class Replies:
             "group": job.group or None,
             "has": {name: name in job.artifacts for name in VARIANTS},
             "warnings": list(found),
-            "notes": list(order.notes),
+            "notes": _notes(job),
             "inference_time_s": job.facts.get("inference_s"),
             "peak_memory_mb": job.facts.get("peak_memory_mb"),
             "file_path": self._path(job),
@@ -136,8 +136,7 @@ class Replies:
 
     def _warnings(self, job: Job, settings: SamplingSettings | None) -> list[str]:
         found = [] if settings is None else self._offer.scope.outside(job.order.prompt, settings)
-        ended = job.facts.get("ended")
-        return [*found, *job.order.notes, *([str(ended)] if ended else [])]
+        return [*found, *_notes(job)]
 
     def _path(self, job: Job) -> str | None:
         if not self._shows_paths or "video" not in job.artifacts:
@@ -149,6 +148,12 @@ class Replies:
 def num_frames_of(job: Job, settings: SamplingSettings) -> int:
     """Return the frames of a job's file: of one that goes on from a clip also those of the clip."""
     return settings.num_frames if job.order.extent is None else job.order.extent.num_frames
+
+
+def _notes(job: Job) -> list[str]:
+    """Return what was moved when a job was taken, and why its clip ends before its time."""
+    ended = job.facts.get("ended")
+    return [*job.order.notes, *([str(ended)] if ended else [])]
 
 
 def _further(job: Job) -> dict[str, object]:

@@ -154,6 +154,7 @@ class State:
                 "temporal_stride": codec.temporal_stride,
                 "max_pixels": limits.clip_pixels,
                 "max_frames": limits.clip_frames,
+                "max_frames_at_once": offer.most_at_once,
                 "max_steps": limits.clip_steps,
                 "max_prompt_chars": limits.prompt_chars,
                 "max_upload_bytes": limits.upload_bytes,
