@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio_kit import complaints, describe, has, opened, says, until
+from studio_kit import complaints, describe, faults, has, opened, says, until
 
 pytestmark = pytest.mark.services
 
@@ -111,11 +111,12 @@ def test_images_along_the_clip_are_added_removed_sent_and_brought_back(visit, qu
     for place in (0, 2):
         files.nth(place).set_input_files(image(40 + 80 * place))
     until(page, lambda: page.locator("#keyframes canvas").count() == 2)
+    assert faults(page) == []
     page.click("#send")
     until(page, says(page, "#keyframes-error", "Choose an image"))
-    page.focus("#keyframes li:nth-child(2) button")
+    page.focus("#keyframes .moment:nth-child(2) button")
     page.keyboard.press("Enter")
-    until(page, lambda: page.locator("#keyframes li").count() == 2)
+    until(page, lambda: page.locator("#keyframes .moment").count() == 2)
     page.select_option("#fit", "pad")
     page.select_option("#only", "video")
     page.click("#send")
@@ -130,14 +131,14 @@ def test_images_along_the_clip_are_added_removed_sent_and_brought_back(visit, qu
     until(page, lambda: page.locator("#keyframes canvas").count() == 2, "the draft")
     page.evaluate("document.getElementById('more').open = true")
     page.click("#reset-form")
-    until(page, lambda: page.locator("#keyframes li").count() == 0)
+    until(page, lambda: page.locator("#keyframes .moment").count() == 0)
     page.select_option("#language", "zh")
     page.click("#clip [data-w=use_settings]")
     until(page, lambda: page.locator("#keyframes canvas").count() == 2, "the images of the clip")
     assert (page.locator("#fit").input_value(), page.locator("#only").input_value()) == ("pad", "video")
     assert [one.input_value() for one in page.locator("#keyframes input[type=number]").all()] == ["0.5", "1.5"]
     assert "第几秒" in page.locator("#keyframes").inner_text()
-    page.fill("#keyframes li:last-child input[type=number]", "9")
+    page.fill("#keyframes .moment:last-child input[type=number]", "9")
     page.click("#send")
     until(page, says(page, "#keyframes-error", "图像须在视频之内"))
     assert complaints(seen)[:-1] == []  # the refusal is the last

@@ -120,7 +120,7 @@ def _keyframes() -> Html:
         "fieldset",
         said("legend", "keyframes"),
         said("p", "keyframes_hint", id="keyframes-hint", class_="hint"),
-        element("ol", id="keyframes", class_="moments"),
+        element("div", id="keyframes", class_="moments"),
         element(
             "div", said("button", "keyframe_add", type="button", id="keyframe-add", aria_describedby="keyframes-hint")
         ),

@@ -18,7 +18,7 @@ function addMoment(time = "", url = null) {
   one.file = make("input", {id, type: "file", accept: "image/*", "aria-describedby": "keyframes-error"});
   one.shown = make("div", {className: "shown", hidden: true});
   one.file.addEventListener("change", () => { if (one.file.files[0]) takeMoment(one, one.file.files[0]); });
-  one.box = make("li", {role: "group"}, make("div", {className: "time"},
+  one.box = make("div", {role: "group", className: "moment"}, make("div", {className: "time"},
     make("label", {htmlFor: one.time.id, w: "keyframe_time"}), one.time), one.shown,
     make("div", {}, make("label", {htmlFor: id, className: "button", w: "choose"}), one.file),
     button("remove", () => dropMoment(one)));
