@@ -155,7 +155,7 @@ def test_json_tells_how_the_clip_was_made(tmp_path, capsys):
         (["--keyframe", "0.2=missing.png"], "keyframe at 0.2 s must be a file that exists, got missing.png"),
         (["--retake", "0.1:0.2"], "retake must be A-B, A-B:video or A-B:audio in seconds, got '0.1:0.2'; such as"),
         (["--retake", "0.1-0.2"], "retake is for a clip that is given, got 0.1-0.2 without video"),
-        (["--only", "smell"], "only must be one of video, audio, got 'smell'"),
+        (["--only", "smell"], "only must be one of video, audio; got 'smell'; nearest is video"),
         (["--fit", "shrink"], "fit must be one of crop, pad, stretch; got 'shrink'; nearest is"),
         (["--lora", "none.safetensors:0.5"], "lora must be a file that exists, got none.safetensors; write FILE"),
         (["--lora", "/dev/stdin:nan"], "got"),
@@ -319,7 +319,7 @@ def test_a_long_clip_is_made_again_from_its_file(checkpoint, tmp_path, capsys):
     ("options", "text"),
     [
         (["--overlap", "1"], "overlap, windows and prompt-at are for a clip of several windows"),
-        (["--length", "5", "--windows", "slide"], "windows must be one of continue, joint, got 'slide'"),
+        (["--length", "5", "--windows", "slide"], "windows must be one of continue, joint; got 'slide'"),
         (["--length", "5", "--gpus", "2"], "a long clip is made by one process, got 2; leave out --gpus"),
         (["--extend", "none.mp4"], "extend must be a file that exists, got none.mp4"),
     ],

@@ -118,5 +118,5 @@ def test_joint_windows_share_latent_frames():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ConfigError, match="windows must be one of continue, joint, got 'jump'"):
+    with pytest.raises(ConfigError, match="windows must be one of continue, joint; got 'jump'; nearest is joint"):
         plan_windows(clip(193), clip(49), method="jump")

@@ -62,3 +62,9 @@ def test_an_unknown_field_is_refused_with_the_one_that_is_meant():
     assert (found.nearest, found.code) == ("prompt", "unknown_field")
     assert len(unknown_field("x" * 10_000, ("prompt",)).text) < 400
     assert not_found("video_1").status == 404
+
+
+def test_options_of_the_command_are_fields_here():
+    found = fault_of(ConfigError("overlap, windows and prompt-at need --length or --extend; nearest is --prompt-at x"))
+    assert str(found) == "overlap, windows and prompt-at need seconds or video; nearest is prompt_at x"
+    assert found.param == "seconds"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, Literal
 
+from mova.checks import check_choice
 from mova.errors import ConfigError, GeometryError
 from mova.geometry import ClipGeometry
 
@@ -96,6 +97,16 @@ class WindowPlan:
         return self.clip.codec.temporal_stride * (latent_frames - 1) + 1 if latent_frames else 0
 
 
+def check_method(name: str) -> WindowMethod:
+    """Return one of `METHODS`.
+
+    Raises:
+        ConfigError: another name.
+    """
+    check_choice("windows", name, METHODS)
+    return next(method for method in METHODS if method == name)
+
+
 def plan_windows(
     clip: ClipGeometry,
     window: ClipGeometry,
@@ -119,8 +130,7 @@ def plan_windows(
     """
     if replace(clip, num_frames=window.num_frames) != window:
         raise GeometryError("clip and window must have the same size, rate and autoencoders")
-    if method not in METHODS:
-        raise ConfigError(f"windows must be one of {', '.join(METHODS)}, got {method!r}")
+    check_method(method)
     total, stride = clip.num_latent_frames, clip.codec.temporal_stride
     if total <= window.num_latent_frames:
         window = clip

@@ -84,6 +84,13 @@ class Fields:
                 self._refuse(key, "a list of texts", value)
         return values
 
+    def numbers(self, key: str, default: list[float] = _MISSING) -> list[float]:
+        """Return a list of finite numbers."""
+        values = self.list(key, default)
+        if not all(map(_is_number, values)):
+            self._refuse(key, "a list of numbers", values)
+        return [float(value) for value in values]
+
     def list(self, key: str, default: list[Any] = _MISSING) -> list[Any]:
         """Return a list of anything."""
         value = self._get(key, default)
@@ -92,9 +99,7 @@ class Fields:
     def pair(self, key: str) -> tuple[float, float]:
         """Return two finite numbers."""
         values = self.list(key)
-        if len(values) != 2 or any(
-            isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value) for value in values
-        ):
+        if len(values) != 2 or not all(map(_is_number, values)):
             self._refuse(key, "two numbers", values)
         return float(values[0]), float(values[1])
 
@@ -212,6 +217,10 @@ def shorten(value: object) -> str:
 def shorten_text(text: str, most: int = 200) -> str:
     """Cut a text of unknown length in its middle."""
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 4 :]} ({len(text)} characters)"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
 
 
 def _is_finite(value: float) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mova.checks import check_choice
 from mova.conditioning.spec import ALL, MODALITIES, Modality, Span, check_spans, spans_outside
 from mova.errors import ConfigError, ReadError
 
@@ -123,7 +124,5 @@ def parse_only(name: str | None) -> frozenset[Modality]:
     """
     if name is None:
         return ALL
-    for modality in MODALITIES:
-        if name == modality:
-            return frozenset({modality})
-    raise ConfigError(f"only must be one of {', '.join(MODALITIES)}, got {name!r}")
+    check_choice("only", name, MODALITIES)
+    return frozenset(modality for modality in MODALITIES if modality == name)

@@ -72,7 +72,7 @@ def read_inputs(
         ConfigError: a start below 0.
         ReadError: a file that cannot be decoded or is too short.
     """
-    geometry, placed = request.settings.geometry, request.placed()
+    geometry = request.settings.geometry
     inputs: MediaArrays = {}
     if request.image:
         inputs["image"] = read_image(request.image)
@@ -81,22 +81,46 @@ def read_inputs(
     if request.keyframes:
         inputs["keyframes"] = {one.time_s: read_image(one.path) for one in request.keyframes}
     if request.video:
-        # Of a clip that is made anew in spans nothing behind the last part that stays is read.
-        inputs["video"] = read_frames(
-            request.video,
-            frame_rate=geometry.frame_rate,
-            num_frames=max(1, placed.video.end),
-            size=(geometry.height, geometry.width),
-            start_s=start_s,
-            fit=request.fit,
-            pad=request.fit == "pad",
-        )
+        inputs["video"] = read_video(request.video, request, start_s=start_s)
         _tell("video", request.video, start_s, geometry, probe_video(request.video).duration_s, on_part)
     if request.audio:
-        needed = placed.audio.end if placed.audio.latents else 0
-        inputs["audio"] = read_sound(request.audio, geometry, start_s=start_s, needed=needed, pad=request.fit == "pad")
+        inputs["audio"] = read_own_sound(request.audio, request, start_s=start_s)
         _tell("audio", request.audio, start_s, geometry, probe_audio(request.audio).duration_s, on_part)
     return inputs
+
+
+def read_video(path: Path, request: GenerateRequest, *, start_s: float) -> np.ndarray:
+    """Read the frames of a video that a request keeps, or keeps in part: nothing behind the last part that stays.
+
+    Args:
+        path: of the video.
+        request: that it is for.
+        start_s: see `read_inputs`.
+
+    Returns:
+        (F, H, W, 3) uint8 at the clip's size and rate.
+
+    Raises:
+        ConfigError, ReadError: as of `read_inputs`.
+    """
+    geometry = request.settings.geometry
+    return read_frames(
+        path,
+        frame_rate=geometry.frame_rate,
+        num_frames=max(1, request.placed().video.end),
+        size=(geometry.height, geometry.width),
+        start_s=start_s,
+        fit=request.fit,
+        pad=request.fit == "pad",
+    )
+
+
+def read_own_sound(path: Path, request: GenerateRequest, *, start_s: float) -> np.ndarray:
+    """Read the audio that a request keeps, or keeps in part, as `read_sound` returns it; see `read_video`."""
+    held = request.placed().audio
+    needed = held.end if held.latents else 0
+    pad = request.fit == "pad"
+    return read_sound(path, request.settings.geometry, start_s=start_s, needed=needed, pad=pad)
 
 
 def read_sound(

@@ -346,6 +346,7 @@ def _make_long(
         seconds=clock.end(),
         windows=made.windows,
         ended=made.ended,
+        kept=made.kept,
     )
 
 

@@ -14,6 +14,9 @@ from mova.web.refusals import RefusedError
 
 _NEAREST: Final = re.compile(r"nearest (?:is|are) ([^;]{1,100})$")
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+# Options of the command in texts of rules that it shares, and the fields that they are here.
+_OPTION: Final = re.compile(r"--([a-z][a-z-]*)\b")
+_OPTION_FIELDS: Final = {"length": "seconds", "extend": "video", "frames": "num_frames", "start": "start_s"}
 # First words of the rules of `mova.checks`, `mova.geometry` and others, and the fields that they are about.
 _PARAMS: Final = {
     "height": "size",
@@ -25,7 +28,15 @@ _PARAMS: Final = {
     "start": "start_s",
     "video and audio": "video",
     "video already": "image",
-    **{name: name for name in ("prompt", "seed", "n", "speed", "limit", "after", "retake")},
+    **{name: name for name in ("prompt", "seed", "n", "speed", "limit", "after", "retake", "only", "fit", "keyframes")},
+    **{name: name for name in ("windows", "overlap", "audio")},
+    "keyframe": "keyframes",
+    "prompt-at": "prompt_at",
+    "length": "seconds",
+    "overlap, windows": "seconds",
+    "windows that": "windows",
+    "extend": "video",
+    "frames of": "video",
     **{name: name for name in field_kinds(GivenSettings) if name not in ("height", "width")},
 }
 
@@ -74,7 +85,7 @@ def fault_of(error: MovaError, param: str | None = None) -> RefusedError:
     """
     if isinstance(error, RefusedError):
         return error
-    text = str(error)
+    text = _OPTION.sub(lambda found: _OPTION_FIELDS.get(found[1], found[1].replace("-", "_")), str(error))
     if param is None:
         first = sorted((words for words in _PARAMS if text.startswith(f"{words} ")), key=len)
         param = _PARAMS[first[-1]] if first else None

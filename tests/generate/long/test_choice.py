@@ -32,7 +32,7 @@ def test_a_prompt_without_a_time_is_refused(text):
         ({"overlap": 1.0}, "overlap, windows and prompt-at are for a clip of several windows"),
         ({"length": 0.0}, "length must be a number of seconds above 0, got 0; nearest is 1"),
         ({"length": float("nan")}, "length must be a number of seconds above 0, got nan"),
-        ({"length": 8.0, "windows": "slide"}, "windows must be one of continue, joint, got 'slide'"),
+        ({"length": 8.0, "windows": "slide"}, "windows must be one of continue, joint; got 'slide'"),
         ({"extend": Path("none.mp4")}, "extend must be a file that exists, got none.mp4"),
         (
             {"extend": Path(__file__), "windows": "joint"},

@@ -82,11 +82,22 @@ def test_a_clip_that_is_extended_stands_at_the_beginning(checkpoint, tmp_path):
     clip, own = read_clip(made.path), read_clip(tmp_path / "own.mp4")
     assert made.num_frames == 23
     assert clip.waveform.shape[1] == num_samples(23, 24.0, RATE)
-    # H.264 and AAC once more.
-    assert np.abs(clip.frames[:11].astype(int) - own.frames).mean() < 12
+    # The packets of the clip as they are; AAC once more.
+    assert np.array_equal(clip.frames[:11], own.frames)
+    assert made.kept == made.metadata["kept_streams"] == {"video": "copied"}
     kept = num_samples(11, 24.0, RATE) - 3360 - 2048  # 70 ms, and two frames of AAC
     assert np.abs(clip.waveform[0, 2000:kept] - own.waveform[0, 2000:kept]).max() < 0.05
     assert made.metadata["extend"]["file"] == "own.mp4"
+
+
+def test_the_video_of_a_clip_that_was_encoded_in_another_way_is_encoded_once_more(checkpoint, tmp_path):
+    write_clip(tmp_path / "own.mp4", clip_of(11), preset="ultrafast")
+    folder, request = asked(checkpoint, LongChoice(extend=tmp_path / "own.mp4", length_s=1.0))
+    made = generate_file(request, folder, tmp_path / "b.mp4")
+    clip, own = read_clip(made.path), read_clip(tmp_path / "own.mp4")
+    assert made.kept == {"video": "encoded, since it was encoded in another way"}
+    assert made.num_frames == len(clip.frames) == 23
+    assert np.abs(clip.frames[:11].astype(int) - own.frames).mean() < 12
 
 
 def test_without_a_length_one_window_is_added(checkpoint, tmp_path):

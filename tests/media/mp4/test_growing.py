@@ -109,3 +109,19 @@ def test_a_process_that_is_killed_leaves_no_file_under_the_name(tmp_path):
         assert process.stdout.readline() == b"half\n"
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize("num_frames", [1, 11, 40])
+def test_a_clip_goes_on_from_the_packets_of_another_one(tmp_path, num_frames):
+    frames, samples = piece(num_frames)
+    write_clip(tmp_path / "first.mp4", Clip(frames, samples, 24.0, RATE))
+    with growing_clip(tmp_path / "grown.mp4", (32, 48), 24.0, sample_rate=RATE) as clip:
+        begun = clip.begun(tmp_path / "first.mp4")
+        clip.add(samples=samples)
+        clip.copy(list(begun.packets()))
+        clip.add(*piece(7, num_frames))
+    found, first = read_clip(tmp_path / "grown.mp4"), read_clip(tmp_path / "first.mp4")
+    assert found.frames.shape == (num_frames + 7, 32, 48, 3)
+    assert np.array_equal(found.frames[:num_frames], first.frames)
+    brightness, given = found.frames[num_frames:].mean(-1), piece(7, num_frames)[0].mean(-1)
+    assert np.corrcoef(brightness.ravel(), given.ravel())[0, 1] > 0.6

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mova.media.write import write_clip
+from mova.serve.jobs.records import Extent
 from mova.types import Clip
 from serve_site import PROMPT, served
 
@@ -44,29 +45,49 @@ def test_openais_client_extends_a_clip_and_edits_it(site, content):
         longer = client.videos.extend(prompt="it goes on", seconds="2", video=content, extra_body={"seed": 4})
         other = client.videos.edit(prompt="a blue ball", video=content, extra_body={"retake": "0.5-1:audio"})
     assert (longer.prompt, longer.size) == ("it goes on", "128x128")
-    # 49 frames, of which 17 are taken over by the new 65.
-    assert longer.seconds == f"{(49 - 17 + 65) / 24:.2f}"
+    assert longer.seconds == f"{(49 + 48) / 24:.2f}"
     order = site.store.get(longer.id).order
-    assert order.settings["num_frames"] == 65
-    assert (order.start_s, order.joins, set(order.inputs)) == (32 / 24, True, {"video"})
-    assert order.retakes == ("0.708333-2.708333",)
+    assert (dict(order.settings), set(order.inputs), order.retakes) == ({}, {"extend"}, ())
+    assert (order.extent, order.long["length_s"]) == (Extent(97, 48, 2), pytest.approx(49 / 24 + 2))
     assert (order.seed, order.held) == (4, set())
     order = site.store.get(other.id).order
-    assert (order.retakes, order.joins, order.start_s, order.held) == (("0.5-1:audio",), False, 0.0, {"video"})
+    assert (order.retakes, order.long, order.start_s, order.held) == (("0.5-1:audio",), None, 0.0, {"video"})
     assert other.seconds == "2.04"
 
 
 def test_what_is_not_said_of_an_extension_is_as_the_model_learned_it(site, clip):
     made = site.post("/v1/videos/extensions", json={"video": {"id": clip}})
-    assert (made["num_frames"], made["prompt"], made["is_extension"]) == (32 + 49, PROMPT, True)
+    # One window more, which takes a quarter of itself over.
+    assert (made["num_frames"], made["prompt"], made["is_extension"]) == (49 + 36, PROMPT, True)
+    assert any("85 frames: one window" in text for text in made["warnings"])
     assert (made["remixed_from_video_id"], made["settings"]["num_inference_steps"]) == (clip, 4)
     assert made["seed"] != 5
     again = site.post(f"/v1/videos/{made['id']}/remix", json={"seed": 9})
-    assert (again["num_frames"], again["retake"], again["is_extension"]) == (81, made["retake"], True)
+    assert (again["num_frames"], again["windows"], again["is_extension"]) == (85, "continue", True)
+    shorter = site.post(f"/v1/videos/{made['id']}/remix", json={"seconds": 3, "prompt_at": []})
+    assert (shorter["num_frames"], shorter["is_extension"]) == (73, True)
     held = site.post(
-        "/v1/videos/extensions", json={"video": {"id": clip}, "overlap": 1.4, "seconds": 0.1, "hold": True}
+        "/v1/videos/extensions", json={"video": {"id": clip}, "overlap": 0.5, "seconds": 0.1, "hold": True}
     )
-    assert (held["state"], held["num_frames"]) == ("held", 49 + 4)
+    assert (held["state"], held["num_frames"], held["overlap"]) == ("held", 49 + 4, 0.5)
+
+
+def test_an_extension_may_be_longer_than_a_window_and_change_its_prompt(site, clip, content):
+    later = [{"time": 4.0, "prompt": "a green ball"}]
+    asked = {"video": {"id": clip}, "seconds": 6, "prompt_at": later}
+    made = site.post("/v1/videos/extensions", json=asked)
+    assert (made["num_frames"], made["num_windows"], made["prompt_at"]) == (49 + 144, 4, later)
+    site.finish(made["id"], content)
+    # What it was made from, and when its prompts held, is not what goes on.
+    further = site.post("/v1/videos/extensions", json={"video": {"id": made["id"]}, "seconds": 1})
+    assert (further["prompt_at"], further["remixed_from_video_id"]) == ([], made["id"])
+
+
+def test_a_clip_of_another_size_is_not_gone_on_with(site, content):
+    said = site.post(
+        "/v1/videos/extensions", 400, data={"prompt": "a", "size": "64x64"}, files={"video": ("a.mp4", content)}
+    )["error"]
+    assert (said["param"], said["nearest"]) == ("video", "size 128x128")
 
 
 def test_a_video_that_is_sent_is_edited(site, content):
@@ -91,6 +112,11 @@ def test_a_video_that_is_sent_is_edited(site, content):
         ("extensions", {"seconds": "many"}, "seconds"),
         ("extensions", {"overlap": 1e9}, "overlap"),
         ("extensions", {"seconds": "3000"}, "num_frames"),
+        ("extensions", {"seconds": "6", "prompt_at": [{"time": 1, "prompt": "b"}]}, "prompt_at"),
+        ("extensions", {"windows": "joint"}, "windows"),
+        ("extensions", {"start_s": 1}, "start_s"),
+        ("extensions", {"image": "data:image/png;base64,AA=="}, "image"),
+        ("edits", {"retake": "1-1.5", "audio": "data:audio/wav;base64,AA=="}, "audio"),
         ("extensions", {"colour": "red"}, "colour"),
         ("extensions", {"video": {"id": "video_" + "0" * 32}}, "video"),
         ("extensions", {"video": "x"}, "video"),

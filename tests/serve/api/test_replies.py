@@ -45,6 +45,22 @@ def test_progress_is_whole_only_once_the_clip_is_there(site):
     assert (said["progress"], said["stage"], said["left_s"]) == (100, None, None)
 
 
+def test_the_window_of_a_long_clip_is_said_while_it_is_made(site):
+    made = site.create(num_frames=97, num_inference_steps=4)["id"]
+    site.begin(made)
+    seen = []
+    for done in (0, 3, 4, 11, 12):
+        site.progress(made, "sampling", done, 12)
+        said = site.ask("GET", f"/v1/videos/{made}")
+        seen.append((said["window"], said["num_windows"]))
+    assert seen == [(1, 3), (1, 3), (2, 3), (3, 3), (3, 3)]
+    site.progress(made, "writing", 0, 1)
+    assert site.ask("GET", f"/v1/videos/{made}")["window"] is None
+    names = {"video": site.artifacts.made_by(made, 1, "video", "mp4")}
+    assert site.store.finish(made, "hand", names, {"ended": "the clip ends at 2.000 s"})
+    assert "the clip ends at 2.000 s" in site.ask("GET", f"/v1/videos/{made}")["warnings"]
+
+
 def test_a_failure_says_why(site):
     made = site.create()["id"]
     site.begin(made)

@@ -51,6 +51,14 @@ def test_a_plan_says_what_a_clip_costs_before_anybody_asks_for_it(site):
     assert site.ask("GET", "/v1/plan?sise=100x100", 400)["error"]["nearest"] == "size"
     assert site.ask("GET", "/v1/plan?seed=1&seed=2", 400)["error"]["param"] == "seed"
     assert site.ask("GET", "/v1/plan?image=data:x", 400)["error"]["code"] == "unknown_field"
+    assert site.ask("GET", "/v1/plan?keyframes=[]", 400)["error"]["param"] == "keyframes"
+
+
+def test_a_plan_of_a_long_clip_is_that_of_its_windows(site):
+    usual, long = site.ask("GET", "/v1/plan"), site.ask("GET", "/v1/plan?seconds=5")
+    assert (long["num_frames"], long["num_windows"], long["seconds"]) == (121, 3, "5.04")
+    assert (long["operations"], long["memory"]) == (3 * usual["operations"], usual["memory"])
+    assert long["estimated_s"] > usual["estimated_s"]
 
 
 def test_a_plan_goes_by_the_clips_that_were_made_here(site):

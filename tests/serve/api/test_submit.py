@@ -162,6 +162,12 @@ def test_a_clip_that_is_made_longer_before_its_start_is_counted(site, as_key):
     assert reply.json()["error"]["code"] == "too_many_seconds"
 
 
+def test_the_filter_sees_prompts_along_a_clip(site, as_key):
+    asked = {"prompt": PROMPT, "seconds": 4, "prompt_at": [{"time": 2.5, "prompt": "a sword"}]}
+    reply = as_key("usual").post("/v1/videos", json=asked)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "content_policy")
+
+
 def test_a_key_of_the_page_is_kept_in_a_cookie_that_only_its_own_page_may_use(site, secrets):
     with httpx2.Client(base_url=site.url, timeout=300) as client:
         assert client.get("/v1/session").json()["is_known"] is False

@@ -1,5 +1,6 @@
 """Clips are queued, listed, looked at, made again and removed; OpenAI's own client does it too."""
 
+import base64
 import io
 import threading
 
@@ -240,3 +241,90 @@ def test_a_status_is_that_of_the_work(site):
     assert (body["status"], body["inference_time_s"], body["peak_memory_mb"]) == ("completed", 2.0, 10)
     assert body["file_path"].endswith(".mp4")
     assert body["has"] == dict.fromkeys(("video", "thumbnail", "waveform", "spritesheet"), True) | {"preview": False}
+
+
+def data_url(image):
+    return f"data:image/png;base64,{base64.b64encode(image).decode()}"
+
+
+def test_images_stand_at_moments_one_modality_is_made_and_it_is_said_again(site, image):
+    files = {"keyframes[1.05]": ("a.png", image), "keyframes[0.5]": ("b.png", image), "image": ("c.png", image)}
+    fields = {"prompt": PROMPT, "only": "video", "fit": "pad", "null_image": "none"}
+    made = site.post(data=fields, files=files)
+    assert made["keyframes"] == [{"time": 0.5, "input": "keyframe_0"}, {"time": 1.05, "input": "keyframe_1"}]
+    assert (made["only"], made["fit"], made["settings"]["null_image"]) == ("video", "pad", "none")
+    assert made["inputs"] == ["image", "keyframe_0", "keyframe_1"]
+    assert "keyframe: 1.050 s became 1.000 s" in made["warnings"]
+    again = site.ask("GET", f"/v1/videos/{made['id']}")
+    assert {**again, "warnings": []} == {**made, "warnings": []}
+    assert again["notes"] == ["keyframe: 1.050 s became 1.000 s"]
+    assert set(again["notes"]) <= set(again["warnings"])
+    reply = site.client.get(f"/v1/videos/{made['id']}/content?variant=input_keyframe_1")
+    assert reply.content.startswith(b"\x89PNG")
+    assert len(site.files()) == 3
+
+
+def test_a_remix_keeps_moments_takes_others_or_none(site, image):
+    moments = [{"time": 1, "image": data_url(image)}, {"time": 0.5, "image": data_url(image)}]
+    made = site.create(keyframes=moments, only="audio")
+    remix = f"/v1/videos/{made['id']}/remix"
+    kept = site.post(remix, json={"seed": 3})
+    assert (kept["keyframes"], kept["only"]) == (made["keyframes"], "audio")
+    moved = site.post(remix, json={"keyframes": [{"time": 1.5, "image": data_url(image)}], "only": None})
+    assert (moved["keyframes"], moved["only"]) == ([{"time": 1.5, "input": "keyframe_0"}], None)
+    assert moved["inputs"] == ["keyframe_0"]
+    assert site.store.get(moved["id"]).order.inputs != site.store.get(made["id"]).order.inputs
+    none = site.post(remix, json={"keyframes": []})
+    assert (none["keyframes"], none["inputs"]) == ([], [])
+    twice = site.post(f"/v1/videos/{made['id']}/duplicate")
+    assert (twice["keyframes"], twice["notes"], twice["only"]) == (made["keyframes"], made["notes"], "audio")
+
+
+def test_a_clip_longer_than_the_model_learned_is_made_in_windows(site, image):
+    later = [{"time": 3.0, "prompt": "a green ball bounces on wood"}]
+    made = site.create(seconds=5, prompt_at=later, overlap=0.5, image=data_url(image))
+    assert (made["num_frames"], made["seconds"], made["num_windows"], made["windows"]) == (121, "5.04", 3, "continue")
+    assert (made["prompt_at"], made["overlap"], made["window"]) == (later, 0.5, None)
+    assert made["settings"]["num_frames"] == 49
+    assert any(text.startswith("5.042 s (nearest to 5 s), 121 frames") for text in made["notes"])
+    assert not any("frames (it knows" in text for text in made["warnings"])
+    changed = site.ask("PATCH", f"/v1/videos/{made['id']}", json={"seconds": 6})
+    assert (changed["num_frames"], changed["prompt_at"], changed["overlap"]) == (145, later, 0.5)
+    changed = site.ask("PATCH", f"/v1/videos/{made['id']}", json={"prompt_at": [], "seconds": 1, "overlap": 0.3})
+    assert (changed["num_frames"], changed["prompt_at"], changed["num_windows"]) == (25, [], 1)
+    joint = site.create(num_frames=97, windows="joint")
+    assert (joint["num_frames"], joint["windows"]) == (97, "joint")
+    short = site.post(f"/v1/videos/{joint['id']}/remix", json={"num_frames": 49})
+    assert (short["num_frames"], short["windows"]) == (49, "joint")
+    long = site.create(num_frames=97)
+    short = site.post(f"/v1/videos/{long['id']}/remix", json={"num_frames": 49})
+    assert (short["num_frames"], short["windows"], short["num_windows"]) == (49, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "nearest"),
+    [
+        ({"keyframes": [5.0]}, "keyframes", "2 s"),
+        ({"keyframes": [1.0, 1.01]}, "keyframes", None),
+        ({"keyframes": [-1.0]}, "keyframes", "0 s"),
+        ({"keyframes": [0.5], "seconds": 5, "windows": "continue"}, "keyframes", None),
+        ({"only": "sound"}, "only", "audio"),
+        ({"fit": "squeeze"}, "fit", "stretch"),
+        ({"seconds": 5, "overlap": 9}, "overlap", "1.542"),
+        ({"seconds": 5, "windows": "both"}, "windows", "joint"),
+        ({"seconds": 5, "prompt_at": [{"time": 9, "prompt": "b"}]}, "prompt_at", "3.542"),
+        ({"seconds": 5, "prompt_at": [{"time": 4.9, "prompt": "b"}]}, "prompt_at", "3.542"),
+        ({"seconds": 60}, "num_frames", "481"),
+    ],
+)
+def test_what_no_clip_can_have_is_said_before_it_is_queued(site, image, fields, param, nearest):
+    if "keyframes" in fields:
+        fields = {**fields, "keyframes": [{"time": time, "image": data_url(image)} for time in fields["keyframes"]]}
+    said = site.post(status=400, json={"prompt": PROMPT, **fields})["error"]
+    assert (said["param"], said["nearest"]) == (param, nearest)
+    assert site.files() == []
+
+
+def test_an_image_at_a_moment_that_is_none_is_refused_by_its_field(site):
+    bad = [{"time": 1, "image": "data:image/png;base64,AAAA"}]
+    assert site.post(status=400, json={"prompt": PROMPT, "keyframes": bad})["error"]["param"] == "keyframes"

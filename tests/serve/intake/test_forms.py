@@ -7,7 +7,8 @@ import pytest
 
 from mova.serve.faults import FieldError
 from mova.serve.intake.bodies import Body, Upload
-from mova.serve.intake.forms import DataUrl, Link, OfClip, read_asked
+from mova.serve.intake.forms import read_asked
+from mova.serve.intake.sources import DataUrl, Link, OfClip
 from mova.serve.settings import LimitsSection
 
 LIMITS = LimitsSection(variants=4, prompt_chars=100)
@@ -144,7 +145,18 @@ def test_an_unknown_field_is_refused_with_the_one_that_is_meant():
         ({"seconds": 1e9}, "seconds"),
         ({"guidance_scale": "nan"}, "guidance_scale"),
         ({"guidance_scale": 4, "guidance_scale_2": 5}, "guidance_scale_2"),
-        ({"generate_sound": False}, "generate_sound"),
+        ({"generate_sound": False, "only": "audio"}, "only"),
+        ({"keyframes": 3}, "keyframes"),
+        ({"keyframes": "{"}, "keyframes"),
+        ({"keyframes": [{"time": 1}]}, "keyframes"),
+        ({"keyframes": [{"time": "soon", "image": "data:x;base64,AA=="}]}, "keyframes"),
+        ({"keyframes": [{"time": 1, "image": 3}]}, "keyframes"),
+        ({"keyframes": [{"time": n, "image": "data:x;base64,AA=="} for n in range(17)]}, "keyframes"),
+        ({"prompt_at": [[1, "a"]]}, "prompt_at"),
+        ({"prompt_at": [{"time": 1, "prompt": "a" * 101}]}, "prompt_at"),
+        ({"prompt_at": [{"time": 1, "prompt": None}]}, "prompt_at"),
+        ({"overlap": "much"}, "overlap"),
+        ({"windows": 3}, "windows"),
         ({"guidance_interval": [1]}, "guidance_interval"),
         ({"hold": "maybe"}, "hold"),
         ({"enhancement": "{"}, "enhancement"),

@@ -13,9 +13,10 @@ from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError, not_found
 from mova.serve.intake.bodies import Upload
 from mova.serve.intake.decoders import Decoders
-from mova.serve.intake.forms import Asked, DataUrl, Link, OfClip
+from mova.serve.intake.forms import Asked
 from mova.serve.intake.intake import Intake, decode_data_url, orders_of
 from mova.serve.intake.offer import Offer
+from mova.serve.intake.sources import DataUrl, Link, OfClip
 from mova.serve.settings import load_settings
 from mova.web.refusals import RefusedError
 
@@ -67,7 +68,7 @@ def test_media_are_kept_under_names_of_ours_and_nothing_else_stays(intake):
     name = taken.inputs["image"]
     assert taken.made == (name,)
     assert files(intake) == [os.path.basename(name)]  # noqa: PTH119 (a name, not a path)
-    first, second = orders_of(taken, asked(), "mova-tiny")
+    first, second = orders_of(taken)
     assert (first.seed, second.seed, first.inputs) == (3, 4, {"image": name})
     assert any("colours" in text for text in taken.warnings)
     intake.discard(taken)

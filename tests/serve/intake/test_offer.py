@@ -19,7 +19,7 @@ def test_what_is_not_given_is_what_the_model_recommends(offer):
     request = completed.request
     assert (offer.name, request.model, request.prompt) == ("mova-tiny", "mova-tiny", "a red ball")
     assert (request.settings.width, request.settings.num_frames) == (128, 49)
-    assert (completed.given, completed.speed, completed.seeds) == ({}, "exact", (5, 6, 7))
+    assert (completed.order.settings, completed.speed, completed.seeds) == ({}, "exact", (5, 6, 7))
 
 
 def test_a_seed_is_drawn_where_none_is_given(offer):
@@ -27,14 +27,45 @@ def test_a_seed_is_drawn_where_none_is_given(offer):
     assert first != second
 
 
-@pytest.mark.parametrize(("seconds", "rate", "frames"), [(2, 24, 49), (4, 24, 97), (0.01, 24, 1), (1, 12, 13)])
+@pytest.mark.parametrize(("seconds", "rate", "frames"), [(2, 24, 49), (1.5, 24, 37), (0.01, 24, 1), (1, 12, 13)])
 def test_seconds_become_the_nearest_number_of_frames(offer, seconds, rate, frames):
-    assert offer.complete(Asked(prompt="a", seconds=seconds, settings={"frame_rate": rate}), {}).given == {
+    assert offer.complete(Asked(prompt="a", seconds=seconds, settings={"frame_rate": rate}), {}).order.settings == {
         "frame_rate": rate,
         "num_frames": frames,
     }
     with_frames = offer.complete(Asked(prompt="a", seconds=seconds, settings={"num_frames": 5}), {})
-    assert with_frames.given["num_frames"] == 5
+    assert with_frames.order.settings["num_frames"] == 5
+
+
+@pytest.mark.parametrize(
+    ("more", "long"),
+    [
+        ({"seconds": 4}, {"length_s": 4}),
+        ({"settings": {"num_frames": 97}}, {"length_s": 97 / 24}),
+        ({"seconds": 4, "windows": "joint", "overlap_s": 0.5}, {"length_s": 4, "method": "joint", "overlap_s": 0.5}),
+        ({"seconds": 1, "prompts_at": ((0.5, "b"),)}, {"length_s": 1, "prompts_at": [[0.5, "b"]]}),
+    ],
+)
+def test_what_is_longer_than_the_model_learned_is_made_in_windows(offer, more, long):
+    completed = offer.complete(Asked(prompt="a", **more), {})
+    assert completed.order.settings == {}
+    assert completed.order.long == {"method": "continue", "prompts_at": [], **long}
+    assert completed.request.settings.num_frames == 49
+    assert completed.request.long.length_s == long["length_s"]
+
+
+def test_a_long_clip_with_images_at_moments_or_one_modality_is_made_at_once(offer, tmp_path):
+    file = tmp_path / "x"
+    file.write_bytes(b"x")
+    whole = {"settings": {"num_frames": 97}}
+    for more, files in (
+        ({"keyframes": (1.0,)}, {"keyframe_0": file}),
+        ({"only": "audio"}, {}),
+        ({}, {"video": file}),
+        ({}, {"last_image": file}),
+    ):
+        completed = offer.complete(Asked(prompt="a", **whole, **more), files)
+        assert (completed.order.long, completed.request.settings.num_frames) == (None, 97)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +90,16 @@ def test_seconds_become_the_nearest_number_of_frames(offer, seconds, rate, frame
         (Asked(prompt="a", seed=2**64 - 1, num_variants=2), "seed", "for 2 variants"),
         (Asked(prompt="a", start_s=1.0), "start_s", "start is for a video or audio"),
         (Asked(prompt="a", model="sora-2"), "model", "nearest is mova-tiny"),
+        (Asked(prompt="a", only="vidoe"), "only", "nearest is video"),
+        (Asked(prompt="a", fit="padd"), "fit", "nearest is pad"),
+        (Asked(prompt="a", settings={"null_image": "black"}), "null_image", "must be one of white, none"),
+        (Asked(prompt="a", windows="joined", seconds=4), "windows", "nearest is joint"),
+        (Asked(prompt="a", windows="joint"), "seconds", "for a clip of several windows"),
+        (Asked(prompt="a", prompts_at=((-1.0, "b"),), seconds=4), "prompt_at", "nearest is 0"),
+        (Asked(prompt="a", prompts_at=((1.0, "b"), (1.0, "c")), seconds=4), "prompt_at", "each time once"),
+        (Asked(prompt="a", settings={"num_frames": 90}), "num_frames", "nearest are 89 and 93"),
+        (Asked(prompt="a", settings={"num_frames": 97, "frame_rate": 0.0}), "fps", "frame rate"),
+        (Asked(prompt="a", only="audio", seconds=4, windows="joint"), "only", "for a clip of one window"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused_before_anything_is_queued(offer, asked, param, text):

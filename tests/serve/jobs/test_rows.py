@@ -21,6 +21,11 @@ def test_what_is_searched_is_text_for_every_database():
     assert haystack("video_0", order("A\0B \ud800")) == "video_0\na b ?\n\n"
 
 
+def test_later_prompts_of_a_clip_are_searched_too():
+    given = order("a ball", long={"length_s": 4.0, "prompts_at": [[2.0, "A Zeppelin"]]})
+    assert "a zeppelin" in haystack("video_0", given)
+
+
 def test_a_time_that_is_not_known_is_no_column():
     assert "left_s" not in progress_values(NO_PROGRESS)
     assert progress_values(Progress("sampling", 1, 2, 50.0, 3.0))["left_s"] == 3.0

@@ -35,6 +35,7 @@ def test_a_model_of_another_size(visit, quick):
     said = quick.call("GET", "v1/models")
     (model,) = said["data"]
     model["defaults"] |= {"size": "1280x720", "num_frames": 193, "guidance_scale": 5.0, "negative_prompt": "blur"}
+    model["limits"]["max_frames_at_once"] = 193
     model["scope"] = {"words": [], "scenes": [], "sizes": [], "num_frames": [], "frame_rates": []}
     seen = visit("about:blank")
     page = seen.page
@@ -45,7 +46,13 @@ def test_a_model_of_another_size(visit, quick):
     sizes = page.locator("#size option").all_inner_texts()
     assert sizes == ["1280 × 720", "720 × 1280", "720 × 720", "640 × 368", "Other ..."]
     lengths = page.locator("#length option").all_inner_texts()
-    assert lengths == ["2.04 s · 49 frames", "4.04 s · 97 frames", "8.04 s · 193 frames", "Other ..."]
+    assert lengths == [
+        "2.04 s · 49 frames",
+        "4.04 s · 97 frames",
+        "8.04 s · 193 frames",
+        "16.04 s · 385 frames, part by part",
+        "Other ...",
+    ]
     assert page.locator("#guidance").input_value() == "5"
     assert page.locator("#negative").input_value() == "blur"
     assert not page.locator("#first").is_checked()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio_kit import complaints, describe, has, opened, says, until
+from studio_kit import complaints, describe, faults, has, opened, says, until
 
 pytestmark = pytest.mark.services
 
@@ -94,3 +94,67 @@ def test_what_cannot_be_used_is_said_beside_it_in_the_readers_language(visit, qu
     assert "“橙色”改为最接近的黄色：玩具世界只有红色、黄色、绿色、蓝色、紫色" in said
     assert "became" not in said
     assert quick.clips() == []
+
+
+def test_images_along_the_clip_are_added_removed_sent_and_brought_back(visit, quick):
+    seen = opened(visit, quick)
+    page = seen.page
+    describe(page, more=True)
+    page.click("#media summary")
+    # By the keyboard alone, but for the window in which a file is chosen.
+    for time in ("0.5", "1.05", "1.5"):
+        page.focus("#keyframe-add")
+        page.keyboard.press("Enter")
+        until(page, lambda: page.evaluate("document.activeElement.type") == "number", "the second is written next")
+        page.keyboard.type(time)
+    files = page.locator("#keyframes input[type=file]")
+    for place in (0, 2):
+        files.nth(place).set_input_files(image(40 + 80 * place))
+    until(page, lambda: page.locator("#keyframes canvas").count() == 2)
+    assert faults(page) == []
+    page.click("#send")
+    until(page, says(page, "#keyframes-error", "Choose an image"))
+    page.focus("#keyframes .moment:nth-child(2) button")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("#keyframes .moment").count() == 2)
+    page.select_option("#fit", "pad")
+    page.select_option("#only", "video")
+    page.click("#send")
+    until(page, has(page, "#clip .player"), "a clip")
+    (clip,) = quick.clips()
+    assert [one["time"] for one in clip["keyframes"]] == [0.5, 1.5]
+    assert (clip["only"], clip["fit"], clip["inputs"]) == ("video", "pad", ["keyframe_0", "keyframe_1"])
+    assert page.locator("#clip [data-w=new_sound]").count() == 1
+    assert page.locator("#clip [data-w=new_image]").count() == 0
+    page.reload()
+    page.wait_for_selector("#studio:not([hidden])")
+    until(page, lambda: page.locator("#keyframes canvas").count() == 2, "the draft")
+    page.evaluate("document.getElementById('more').open = true")
+    page.click("#reset-form")
+    until(page, lambda: page.locator("#keyframes .moment").count() == 0)
+    page.select_option("#language", "zh")
+    page.click("#clip [data-w=use_settings]")
+    until(page, lambda: page.locator("#keyframes canvas").count() == 2, "the images of the clip")
+    assert (page.locator("#fit").input_value(), page.locator("#only").input_value()) == ("pad", "video")
+    assert [one.input_value() for one in page.locator("#keyframes input[type=number]").all()] == ["0.5", "1.5"]
+    assert "第几秒" in page.locator("#keyframes").inner_text()
+    page.fill("#keyframes .moment:last-child input[type=number]", "9")
+    page.click("#send")
+    until(page, says(page, "#keyframes-error", "图像须在视频之内"))
+    assert complaints(seen)[:-1] == []  # the refusal is the last
+
+
+def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):
+    page = opened(visit, quick).page
+    describe(page)
+    choices = page.locator("#length option").all_inner_texts()
+    assert "4.04 s · 97 frames, part by part" in choices
+    page.select_option("#length", "97")
+    page.click("#send")
+    until(page, has(page, "#clip .player"), "a clip")
+    (clip,) = quick.clips()
+    assert (clip["num_frames"], clip["num_windows"]) == (97, 3)
+    until(page, says(page, "#clip-view", "97 frames: 3 windows"))
+    assert "not trained" not in page.locator("#clip-view").inner_text()
+    page.click("#clip [data-w=use_settings]")
+    assert page.locator("#length").input_value() == "97"

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from mova.conditioning.spec import check_tasks
+from mova.errors import ConfigError
 from mova.generate.enhance.offline import enhance_offline
 from mova.geometry import ClipGeometry
 from mova.serve.page.words_server import CODES, SENTENCES, TERMS
@@ -93,6 +94,26 @@ def test_what_is_changed_in_a_wording_is_known():
     assert sorted(text for text in found if not is_known(text)) == []
     offline = [*enhance_offline('a "b').problems, *enhance_offline("word " * 400).problems]
     assert [text for text in offline if not is_known(text)] == []
+
+
+def test_what_was_moved_is_known():
+    from mova.conditioning.spec import Conditions
+    from mova.serve.intake.examine import plan_of
+    from mova.serve.intake.forms import Asked
+    from mova.serve.intake.offer import Offer
+    from mova.serve.settings import load_settings
+
+    geometry, offer = ClipGeometry(128, 128, 49), Offer(load_settings())
+    found = [str(snap) for snap in Conditions(keyframes=(1.05,)).place(geometry).snaps]
+    for seconds in (4.04, 5, 97 / 24):
+        found += plan_of(offer.complete(Asked(prompt="a", seconds=seconds, windows="continue"), {}).request, "")[1]
+    found += plan_of(offer.complete(Asked(prompt="a", seconds=1, windows="continue"), {}).request, "")[1]
+    for moments in ((9.0,), (1.0, 1.01)):
+        with pytest.raises(ConfigError) as error:
+            Conditions(keyframes=moments).place(geometry)
+        found.append(str(error.value))
+    assert len(found) == 7
+    assert [text for text in found if not is_known(text)] == []
 
 
 def test_common_errors_are_known():

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from mova.errors import ConfigError, StateError, StoppedError
-from mova.media.read import read_audio, read_frames
+from mova.media.probe import probe, probe_audio
+from mova.media.read import read_frames
 from mova.media.write import read_metadata
 from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
@@ -136,23 +137,25 @@ def test_a_job_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
         bench.close()
 
 
-def test_a_clip_goes_on_behind_its_end(generator, whole, tmp_path):
-    longer = replace(
-        ASKED,
-        settings={**SMALL, "num_frames": 13, "num_inference_steps": 2},
-        inputs={"video": "uploads/a.media"},
-        start_s=4 / 24,
-        retakes=(f"{5 / 24:.6f}-{13 / 24:.6f}",),
-        joins=True,
+def test_one_modality_alone_and_an_image_at_a_moment(generator, tmp_path):
+    Image.fromarray(np.full((64, 64, 3), 30, np.uint8)).save(tmp_path / "keyframe.png")
+    few = {**SMALL, "num_inference_steps": 1}
+    inputs = {"keyframe_0": tmp_path / "keyframe.png"}
+    silent = replace(
+        ASKED, settings=few, only="video", keyframes=(0.17,), inputs=dict.fromkeys(inputs, "uploads/a.png")
     )
-    task = Task("video_2", longer, {"video": whole}, tmp_path / "clip.mp4")
+    task = Task("video_4", silent, inputs, tmp_path / "silent.mp4")
     (made,) = generator.make([task], Watch())
-    assert (made.facts["num_frames"], made.facts["duration_s"]) == (17, pytest.approx(17 / 24))
-    first = read_frames(whole, frame_rate=24.0, num_frames=9).astype(float)
-    found = read_frames(task.output, frame_rate=24.0, num_frames=17).astype(float)
-    assert np.abs(found[:9] - first).mean() < 2
-    sounds = [read_audio(path, sample_rate=16_000, length=6000).waveform for path in (whole, task.output)]
-    assert np.corrcoef(*(sound[0, :3000] for sound in sounds))[0, 1] > 0.95
+    assert (made.facts["num_frames"], made.waveform) == (9, b"")
+    assert probe(task.output).audio is None
+    said = read_metadata(task.output)
+    assert (said["only"], said["keyframes"][0]["time_s"]) == ("video", 0.17)
+    heard = Task("video_5", replace(ASKED, settings=few, only="audio"), {}, tmp_path / "heard.mp4")
+    (made,) = generator.make([heard], Watch())
+    assert (made.facts["num_frames"], made.thumbnail, made.spritesheet) == (0, b"", b"")
+    assert made.waveform
+    assert made.facts["duration_s"] == pytest.approx(9 / 24, abs=0.01)
+    assert probe_audio(heard.output)
 
 
 def test_the_sound_of_a_span_is_made_anew(generator, whole, tmp_path):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from mova.conditioning.windows import METHODS, WindowMethod
+from mova.conditioning.windows import WindowMethod, check_method
 from mova.errors import ConfigError, ReadError
 from mova.files.json_file import Fields, shorten
 from mova.pipeline.long.prompts import PromptTrack
@@ -34,8 +34,7 @@ class LongChoice:
     prompts_at: tuple[tuple[float, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f"windows must be one of {', '.join(METHODS)}, got {self.method!r}")
+        check_method(self.method)
         if self.extend is not None and not self.extend.is_file():
             raise ReadError(f"extend must be a file that exists, got {self.extend}")
         if self.length_s is not None and not (math.isfinite(self.length_s) and self.length_s > 0):
@@ -68,12 +67,11 @@ class LongChoice:
             if not isinstance(one, list) or len(one) != 2 or not isinstance(one[1], str):
                 raise record.error(f"{record.where}: prompts_at must be pairs of seconds and text, got {shorten(one)}")
             later.append((float(one[0]), one[1]))
-        method = record.text("method", "continue")
         return cls(
             length_s=record.number("length_s") if "length_s" in record else None,
             extend=extend,
             overlap_s=record.number("overlap_s") if "overlap_s" in record else None,
-            method="joint" if method == "joint" else "continue",
+            method=check_method(record.text("method", "continue")),
             prompts_at=tuple(later),
         )
 
@@ -119,13 +117,10 @@ def read_choice(
     """
     if length is None and extend is None and overlap is None and windows is None and not prompts_at:
         return None
-    method = windows or "continue"
-    if method not in METHODS:
-        raise ConfigError(f"windows must be one of {', '.join(METHODS)}, got {method!r}")
     return LongChoice(
         length_s=length,
         extend=extend,
         overlap_s=overlap,
-        method="joint" if method == "joint" else "continue",
+        method=check_method(windows or "continue"),
         prompts_at=tuple(parse_prompt_at(text) for text in prompts_at or ()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,14 +13,18 @@ from typing import TYPE_CHECKING, Final
 from mova.files.lock import lock_folder
 from mova.generate.long.plan import LongPlan
 from mova.generate.session import SAMPLING, Clock
+from mova.generate.written import COPIED
 from mova.pipeline.long.given import MOST_RECORDED
 
 if TYPE_CHECKING:
     from mova.codecs.prompt import CutPrompt
+    from mova.generate.long.source import SourceClip
     from mova.generate.media_files import MediaArrays
     from mova.generate.request import GenerateRequest
     from mova.generate.session import Session
+    from mova.media.mp4.growing import GrowingClip
     from mova.pipeline.long.run import LongRun
+    from mova.pipeline.loop.control import Control
     from mova.pipeline.output import CallCount
 
 _ROOM: Final = 8192
@@ -38,6 +43,7 @@ class LongFile:
         ended: why it ends before its time, or None.
         cut_prompts: what of the prompts had no effect.
         calls: what was asked of the model.
+        kept: how the video of a clip that is gone on from got into the file.
     """
 
     metadata: Mapping[str, object]
@@ -46,6 +52,7 @@ class LongFile:
     ended: str | None
     cut_prompts: tuple[CutPrompt, ...]
     calls: CallCount
+    kept: Mapping[str, str]
 
 
 def make_long(
@@ -57,6 +64,9 @@ def make_long(
     session: Session,
     clock: Clock,
     on_note: Callable[[str], None],
+    *,
+    control: Control | None = None,
+    on_window: Callable[[], None] = lambda: None,
 ) -> LongFile:
     """Make a long clip and write it. What an interrupted command has made before is not made again.
 
@@ -69,9 +79,12 @@ def make_long(
         session: with the model, loaded where it is not yet.
         clock: told about the stages.
         on_note: told in words what happens besides.
+        control: watches the steps, and stops the clip between two of them. What is there stays in `windows_folder`.
+        on_window: called when a window is there, and kept.
 
     Raises:
         MovaError: a file that cannot be written, numbers that are not finite from the first window on.
+        StoppedError: the control asked for it.
     """
     from mova.pipeline.long.given import LongInputs, Watch
     from mova.pipeline.long.run import LongRun
@@ -93,8 +106,11 @@ def make_long(
         index=request.index,
         method=plan.choice.method,
         retries=request.retries,
+        control=control,
     )
-    watch = Watch(on_step=lambda window, done: clock.move(window * steps + done, total))
+    watch = Watch(
+        on_step=lambda window, done: clock.move(window * steps + done, total), on_window=lambda _: on_window()
+    )
     metadata = dict(record) | session.circumstances()
     folder = windows_folder(target)
     with lock_folder(folder, "folder of windows"):
@@ -122,13 +138,12 @@ def _write(run: LongRun, plan: LongPlan, metadata: Mapping[str, object], target:
     with growing_clip(
         target, (clip.height, clip.width), clip.frame_rate, sample_rate=sample_rate, room=room
     ) as growing:
-        if plan.source is not None:
-            for frames, samples in plan.source.parts(plan.before, sample_rate):
-                growing.add(frames, samples)
+        kept, there = ({}, 0) if plan.source is None else _begin(growing, plan, plan.source, sample_rate)
         for piece in run.pieces():
-            growing.add(piece.frames, piece.samples)
+            growing.add(piece.frames[there:], piece.samples)
+            there -= min(there, len(piece.frames))
         windows = tuple(report.record() for report in run.reports)
-        own: dict[str, object] = {"windows": list(windows)}
+        own: dict[str, object] = {"windows": list(windows), **({"kept_streams": kept} if kept else {})}
         if run.ended is not None:
             own["ended"] = run.ended
         growing.describe(dict(metadata) | own)
@@ -140,7 +155,23 @@ def _write(run: LongRun, plan: LongPlan, metadata: Mapping[str, object], target:
         ended=run.ended,
         cut_prompts=run.cut_prompts,
         calls=run.calls,
+        kept=kept,
     )
+
+
+def _begin(growing: GrowingClip, plan: LongPlan, source: SourceClip, sample_rate: int) -> tuple[dict[str, str], int]:
+    """Write what stands before the windows; return what became of the video, and how many of their frames it holds."""
+    begun = growing.begun(source.path)
+    if isinstance(begun, str):
+        for frames, samples in source.parts(plan.before, sample_rate):
+            growing.add(frames, samples)
+        return {"video": f"encoded, since {begun}"}, 0
+    packets = begun.packets()
+    for _, count, samples in source.sounds(plan.before, sample_rate):
+        growing.add(samples=samples)
+        growing.copy(list(itertools.islice(packets, count)))
+    growing.copy(list(packets))
+    return {"video": COPIED}, plan.known_frames
 
 
 def _identity(metadata: Mapping[str, object], plan: LongPlan, retries: int) -> dict[str, str]:

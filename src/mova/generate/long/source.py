@@ -69,13 +69,17 @@ class SourceClip:
 
     def parts(self, num_frames: int, sample_rate: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the first frames (F, H, W, 3) uint8 with their samples (1, S), some seconds at a time."""
+        for first, count, samples in self.sounds(num_frames, sample_rate):
+            yield self.frames(first, count), samples
+
+    def sounds(self, num_frames: int, sample_rate: int) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield the samples (1, S) of the first frames, with the first and the number of the frames they last for."""
         sent = 0
         for first in range(0, num_frames, _PART_FRAMES):
             count = min(_PART_FRAMES, num_frames - first)
-            frames = self.frames(first, count)
             samples = self.samples(sent, num_samples(first + count, self.frame_rate, sample_rate) - sent, sample_rate)
             sent += samples.shape[1]
-            yield frames, samples
+            yield first, count, samples
 
     def frames(self, first: int, count: int) -> np.ndarray:
         """Read frames (F, H, W, 3) uint8."""

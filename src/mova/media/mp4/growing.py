@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from mova.errors import MuxError
 from mova.geometry import num_samples
+from mova.media.mp4.begun import BegunVideo
 from mova.media.mp4.streams import Mp4Streams
 from mova.media.provenance import DigitalSourceType, append_source_type
 from mova.media.write import (
@@ -32,6 +33,9 @@ from mova.media.write import (
 
 if TYPE_CHECKING:
     import os
+
+    from av.packet import Packet
+    from av.stream import Stream
 
 
 class GrowingClip:
@@ -93,6 +97,19 @@ class GrowingClip:
             check_samples(samples)
             self.num_samples += samples.shape[1]
         self._streams.add(frames, samples)
+
+    def begun(self, path: Path) -> BegunVideo | str:
+        """Return how the video of a file can stand before all frames, or the reason why it cannot.
+
+        Raises:
+            ReadError: the file is damaged.
+        """
+        return self._streams.begun(path)
+
+    def copy(self, packets: Sequence[Packet[Stream]]) -> None:
+        """Append packets of `begun`, before any frame."""
+        self._streams.copy(packets)
+        self.num_frames += len(packets)
 
     def describe(self, metadata: Mapping[str, object]) -> None:
         """Say what the file says of its origin; the last word counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from contextlib import suppress
 from fractions import Fraction
@@ -15,18 +16,22 @@ import numpy as np
 
 from mova.geometry import num_samples
 from mova.media.media_file import PRECISE
+from mova.media.mp4.begun import BegunVideo, find_begun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 AUDIO_CHUNK = 1024  # samples of a frame of AAC
 LAYOUTS = {1: "mono", 2: "stereo"}
+_TRIAL_FRAMES = 8
 _MAX_BIT_RATE = 160_000  # per channel
 _BT709, _LIMITED_RANGE = 1, 1  # numbers of ITU-T H.273
 
@@ -59,10 +64,11 @@ class Mp4Streams:
         muxer = {"movflags": "+faststart", "movie_timescale": str(sample_rate if channels else 90_000)}
         self._container = av.open(str(path), "w", format="mp4", options=muxer)
         self._frame_rate, self._sample_rate = frame_rate, sample_rate
+        self._size, self._options = size, {**options, **steady_options()}
         self._rate = Fraction(frame_rate).limit_denominator(1_000_000)
         try:
             self._container.metadata.update(tags)
-            self._video = h264_stream(self._container, size, self._rate, {**options, **steady_options()})
+            self._video = h264_stream(self._container, size, self._rate, self._options)
             self._audio = aac_stream(self._container, channels, sample_rate) if channels else None
         except BaseException:
             self.abandon()
@@ -84,6 +90,23 @@ class Mp4Streams:
             self._samples = np.concatenate([self._samples, samples], axis=1)
         while self._frames and self._has_audio_for(self.shown + 1):
             self._show(self._frames.popleft())
+            self._send(self._due(self.shown))
+
+    def begun(self, path: Path) -> BegunVideo | str:
+        """Return how the video of a file can stand before all frames, or the reason why it cannot.
+
+        Raises:
+            ReadError: the file is damaged.
+        """
+        parameters, delay = _trial(self._size, self._rate, self._options)
+        return find_begun(path, self._size, self._rate, parameters, delay)
+
+    def copy(self, packets: Iterable[Packet[Stream]]) -> None:
+        """Take packets of `begun`, in their order and before any frame; audio goes with them as far as it is there."""
+        for packet in packets:
+            packet.stream = self._video
+            self._container.mux(packet)
+            self.shown += 1
             self._send(self._due(self.shown))
 
     def close(self) -> None:
@@ -157,6 +180,26 @@ def h264_stream(
     context.color_primaries = context.color_trc = context.colorspace = _BT709
     context.color_range = _LIMITED_RANGE
     return stream
+
+
+def _trial(size: tuple[int, int], rate: Fraction, options: dict[str, str]) -> tuple[bytes, int]:
+    """Return the parameter sets of an encoder, and the frames by which it decodes ahead of showing.
+
+    A few frames tell: PyAV does not.
+    """
+    with av.open(io.BytesIO(), "w", format="mp4") as container:
+        stream = h264_stream(container, size, rate, options)
+        black = np.zeros((*size, 3), np.uint8)
+        packets = []
+        for place in range(_TRIAL_FRAMES):
+            shown = rgb_to_yuv(black)
+            shown.pts, shown.time_base = place, 1 / rate
+            packets += stream.encode(shown)
+        packets += stream.encode(None)
+        first = packets[0]
+        delay = round(((first.pts or 0) - (first.dts or 0)) * (first.time_base or 0) * rate)
+        container.mux(packets)
+        return stream.codec_context.extradata or b"", delay
 
 
 def aac_stream(

@@ -1,7 +1,7 @@
 """Further from a finished clip: more of it behind its end, or a part of it anew.
 
-Both are clips of their own that hold what stays of the first one. An extension has in front what the first one has, and
-takes its last frames and samples as the beginning of the part that is made.
+Both are clips of their own that hold what stays of the first one. An extension is what `mova generate --extend` makes:
+a file that begins with the first clip, and goes on in windows.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from mova.serve.api.submit import Origin, over, submit
 from mova.serve.api.videos import Videos
 from mova.serve.faults import FieldError, not_found
 from mova.serve.intake.bodies import Body, read_request
-from mova.serve.intake.fields import number_of
-from mova.serve.intake.forms import MEDIA, Asked, OfClip, read_asked
-from mova.serve.jobs.records import Job, JobState
+from mova.serve.intake.forms import MEDIA, Asked, read_asked
+from mova.serve.intake.sources import OfClip
+from mova.serve.jobs.records import ClipOrder, Job, JobState
 from mova.settings.sampling import SamplingSettings
 from mova.web.calls import aside
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
-OVERLAP_S: Final = 0.7
-"""What an extension takes over of the end of the first clip, where nothing is said."""
 _KEYS: Final = ("id", "video_id")
-_SLACK_FRAMES: Final = 0.1
+_SOUND: Final = ("audio", "start_s")
 _FIXED: Final = ("size", "width", "height", "fps", "num_frames", "start_s")
 
 
@@ -51,17 +49,16 @@ class Onward:
         body = await read_request(request, self._services.settings.limits)
         try:
             digest = await aside(lambda: body.digest)
-            seconds, overlap_s = (_positive(body, name) for name in ("seconds", "overlap"))
-            overlap_s = OVERLAP_S if overlap_s is None else overlap_s
-            if "video" in body.uploads:
-                asked = read_asked(body, self._services.settings.limits)
-                rate = float(asked.settings.get("frame_rate", self._services.offer.defaults.frame_rate))
-                total = int(rate * await self._services.intake.seconds_of(body.uploads["video"]) + _SLACK_FRAMES)
-                asked = self._behind(asked, total, rate, seconds, overlap_s)
+            if upload := body.uploads.get("video"):
+                others = {name: one for name, one in body.uploads.items() if name != "video"}
+                asked = read_asked(replace(body, uploads=others), self._services.settings.limits)
+                before_s = 0.0 if asked.seconds is None else await self._services.intake.seconds_of(upload)
+                asked = _behind(replace(asked, media={**asked.media, "extend": upload}), before_s)
                 return await self._submit(caller, asked, Origin(key, f"{digest} extend"))
             job, settings = await self._source(body, caller)
-            asked = replace(self._over(body, job), media={"video": OfClip(job.id, "video")})
-            asked = self._behind(asked, num_frames_of(job, settings), settings.frame_rate, seconds, overlap_s)
+            asked = self._over(body, job, _SOUND)
+            asked = replace(asked, media={**asked.media, "extend": OfClip(job.id, "video")})
+            asked = _behind(asked, num_frames_of(job, settings) / settings.frame_rate)
             return await self._submit(caller, asked, Origin(key, f"{digest} extend {job.id}", job.id))
         finally:
             body.close()
@@ -80,8 +77,7 @@ class Onward:
             asked = self._over(body, job)
             _check_retake(asked)
             given = {**asked.settings, "num_frames": num_frames_of(job, settings)}
-            media = {"video": OfClip(job.id, "video")}
-            asked = replace(asked, settings=given, media=media, start_s=0.0, joins=False)
+            asked = replace(asked, settings=given, media={**asked.media, "video": OfClip(job.id, "video")})
             return await self._submit(caller, asked, Origin(key, f"{digest} edit {job.id}", job.id))
         finally:
             body.close()
@@ -104,32 +100,34 @@ class Onward:
             raise FieldError("video must be of this server's model", "video", code="wrong_model")
         return job, settings
 
-    def _over(self, body: Body, job: Job) -> Asked:
-        """Return what is asked for over what the first clip was, but with another seed where none is given."""
-        for name in body.values:
-            if name in _FIXED:
+    def _over(self, body: Body, job: Job, allowed: tuple[str, ...] = ()) -> Asked:
+        """Return what is asked for over what the first clip was, but with another seed where none is given.
+
+        What the first clip was made from, its length and its moments are not those of the next.
+        """
+        for name in (*body.values, *body.uploads):
+            if name in _FIXED and name not in allowed:
                 raise FieldError(f"{name} must be that of the first video; nearest is to leave it out", name)
-            if name in MEDIA:
+            if name in MEDIA and name not in allowed:
                 raise FieldError(f"{name} must be left out: the first video stands for it", name)
         asked = read_asked(body, self._services.settings.limits)
-        order = replace(job.order, retakes=())
-        return replace(over(asked, order), seed=asked.seed)
-
-    def _behind(self, asked: Asked, total: int, rate: float, seconds: float | None, overlap_s: float) -> Asked:
-        """Return what is asked for as a window that begins inside of a video of so many frames."""
-        offer = self._services.offer
-        stride = offer.dims.codec.temporal_stride
-        total = max(1, total)
-        shared = min(offer.frames_of(overlap_s, rate), (total - 1) // stride * stride + 1)
-        new = offer.defaults.num_frames - shared if seconds is None else round(seconds * rate)
-        frames = shared + max(1, round(new / stride)) * stride
-        return replace(
-            asked,
-            settings={**asked.settings, "num_frames": frames},
-            start_s=(total - shared) / rate,
-            retakes=(f"{shared / rate:.6f}-{frames / rate:.6f}",),
-            joins=True,
+        order = job.order
+        first = ClipOrder(
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            seed=order.seed,
+            settings=order.settings,
+            speed=order.speed,
+            enhancement=order.enhancement,
         )
+        return replace(over(asked, first), seed=asked.seed)
+
+
+def _behind(asked: Asked, before_s: float) -> Asked:
+    """Return what is asked for as a clip that has so many seconds before it; what it adds is its `seconds`."""
+    settings = {name: value for name, value in asked.settings.items() if name != "num_frames"}
+    seconds = None if asked.seconds is None else before_s + asked.seconds
+    return replace(asked, settings=settings, seconds=seconds)
 
 
 def _take_id(values: dict[str, object]) -> str:
@@ -143,16 +141,6 @@ def _take_id(values: dict[str, object]) -> str:
             if isinstance(found := given.get(key), str):
                 return found
     raise FieldError(f"video must be an object with the id of a completed video, got {shorten(given)}", "video")
-
-
-def _positive(body: Body, name: str) -> float | None:
-    value = body.values.pop(name, None)
-    if value is None or value == "":
-        return None
-    found = number_of(name, value)
-    if not 0 < found <= 3600:
-        raise FieldError(f"{name} must be more than 0 and at most 3600, got {found:g}; nearest is 1", name)
-    return found
 
 
 def _check_retake(asked: Asked) -> None:

@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import mova
+from mova.conditioning.spec import MODALITIES
+from mova.conditioning.windows import METHODS
 from mova.generate.enhance.settings import Language
+from mova.media.frames import FITS
 from mova.serve.api.replies import INPUT_VARIANTS, STATUSES, VARIANTS
-from mova.serve.intake.forms import FIELDS, MEDIA, PARTS
+from mova.serve.intake.forms import FIELDS, MEDIA
+from mova.serve.intake.moments import MOST_PROMPTS
 from mova.serve.intake.offer import Offer
-from mova.serve.jobs.records import JobState
+from mova.serve.intake.sources import PARTS
+from mova.serve.jobs.records import INPUTS, KEYFRAMES, JobState
 from mova.serve.jobs.store import MOST_PER_PAGE
 from mova.serve.settings import ServeSettings
-from mova.settings.sampling import GivenSettings
+from mova.settings.sampling import NULL_IMAGES, GivenSettings
 from mova.settings.seeds import MAX_SEED
 
 Schema = dict[str, Any]
@@ -24,6 +29,18 @@ _NUMBER: Final[Schema] = {"type": "number"}
 _WHOLE: Final[Schema] = {"type": "integer"}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _ANY: Final[Schema] = {"type": "object"}
+_OVERLAP: Final[Schema] = {"type": "number", "description": "seconds that a window takes over from the one before"}
+_PROMPT_AT: Final[Schema] = {
+    "description": "prompts that hold from a second on, in a long clip; in a form as JSON",
+    "type": "array",
+    "maxItems": MOST_PROMPTS,
+    "items": {
+        "type": "object",
+        "properties": {"time": _NUMBER, "prompt": _TEXT},
+        "required": ["time", "prompt"],
+        "additionalProperties": False,
+    },
+}
 _RETAKE: Final[Schema] = {"type": "string", "description": "spans in seconds, such as 0.5-1.2 or 0.5-1.2:audio,1.5-2"}
 _ERRORS: Final = {
     "400": "a value that cannot be used",
@@ -111,9 +128,9 @@ def _other_paths() -> Schema:
     key = _body({"type": "object", "properties": {"key": _TEXT}, "required": ["key"]}, form=False)
     numbers = ("num_frames", "num_inference_steps")
     plan = (
-        *(_query(name, _TEXT) for name in ("size", "speed", "prompt")),
+        *(_query(name, _TEXT) for name in ("size", "speed", "prompt", "only", "windows")),
         *(_query(name, _WHOLE) for name in numbers),
-        *(_query(name, _NUMBER) for name in ("seconds", "fps", "guidance_scale", "modality_scale")),
+        *(_query(name, _NUMBER) for name in ("seconds", "fps", "guidance_scale", "modality_scale", "overlap")),
     )
     model = [{"name": "model", "in": "path", "required": True, "schema": _TEXT}]
     return {
@@ -147,7 +164,8 @@ _ONWARD: Final = {"edits": "Make parts of a clip anew", "extensions": "Go on fro
 def _onward(name: str) -> Schema:
     source = {"type": "object", "properties": {"id": {"type": "string", "pattern": _ID}}, "required": ["id"]}
     shared = {"video": source, "prompt": _TEXT, "negative_prompt": _TEXT, "seed": _WHOLE, "num_inference_steps": _WHOLE}
-    own = {"retake": _RETAKE} if name == "edits" else {"seconds": _TEXT, "overlap": _NUMBER}
+    longer = {"seconds": _TEXT, "overlap": _OVERLAP, "prompt_at": _PROMPT_AT, "audio": _medium(), "start_s": _NUMBER}
+    own = {"retake": _RETAKE, "keyframes": _keyframes()} if name == "edits" else longer
     return {"type": "object", "properties": {**shared, **own}, "required": ["video", "prompt"]}
 
 
@@ -176,7 +194,14 @@ def _asked(offer: Offer, settings: ServeSettings) -> Schema:
         "num_inference_steps": {"type": "integer", "minimum": 1, "maximum": limits.clip_steps},
         "speed": {"type": "string", "enum": list(offer.speeds)},
         "hold": _FLAG,
-        "generate_sound": {"type": "boolean", "enum": [True]},
+        "generate_sound": {"type": "boolean", "description": "false is only=video"},
+        "only": {"enum": [*MODALITIES, None], "description": "the one modality that is asked for"},
+        "fit": {"type": "string", "enum": list(FITS), "description": "of media of another shape or length"},
+        "null_image": {"type": "string", "enum": list(NULL_IMAGES)},
+        "keyframes": _keyframes(),
+        "prompt_at": _PROMPT_AT,
+        "windows": {"type": "string", "enum": list(METHODS), "description": "how windows of a long clip are made"},
+        "overlap": _OVERLAP,
         "enhancement": _ANY,
         "retake": _RETAKE,
         "guidance_interval": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
@@ -186,6 +211,16 @@ def _asked(offer: Offer, settings: ServeSettings) -> Schema:
     rest = {name: _TEXT if name in texts else _NUMBER for name in FIELDS if name not in known}
     media = {name: _medium() for name in (*MEDIA, "input_reference")}
     return {"type": "object", "additionalProperties": False, "properties": {**known, **rest, **media}}
+
+
+def _keyframes() -> Schema:
+    one = {"type": "object", "properties": {"time": _NUMBER, "image": _medium()}, "required": ["time", "image"]}
+    return {
+        "description": "images at seconds; in a form files named keyframes[SECONDS], or the list as JSON",
+        "type": "array",
+        "maxItems": len(KEYFRAMES),
+        "items": {**one, "additionalProperties": False},
+    }
 
 
 def _medium() -> Schema:
@@ -228,11 +263,20 @@ def _video() -> Schema:
         "fps": {"type": ["number", "null"]},
         "settings": _ANY,
         "speed": _TEXT,
-        "inputs": {"type": "array", "items": {"type": "string", "enum": list(MEDIA)}},
+        "inputs": {"type": "array", "items": {"type": "string", "enum": list(INPUTS)}},
+        "keyframes": {"type": "array", "items": _object(time=_NUMBER, input=_TEXT)},
+        "only": {"type": ["string", "null"]},
+        "fit": _TEXT,
+        "prompt_at": {"type": "array", "items": _object(time=_NUMBER, prompt=_TEXT)},
+        "windows": {"type": ["string", "null"]},
+        "overlap": {"type": ["number", "null"]},
+        "num_windows": _WHOLE,
+        "window": maybe,
         "position": maybe,
         "left_s": {"type": ["number", "null"]},
         "has": _object(**dict.fromkeys(VARIANTS, _FLAG)),
         "warnings": {"type": "array", "items": _TEXT},
+        "notes": {"type": "array", "items": _TEXT},
         "variants": {"type": "array", "items": _TEXT},
     }
     return {"type": "object", "properties": fields, "required": [name for name in fields if name != "variants"]}

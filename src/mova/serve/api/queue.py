@@ -14,7 +14,7 @@ from mova.serve.api.videos import VIDEO_ID, Videos
 from mova.serve.faults import FieldError, not_found, unknown_field
 from mova.serve.intake.bodies import read_object, read_request
 from mova.serve.intake.fields import text_of
-from mova.serve.intake.forms import Asked, read_asked
+from mova.serve.intake.forms import read_asked
 from mova.serve.intake.intake import Taken, orders_of
 from mova.serve.jobs.records import Job, JobState
 from mova.web.calls import aside, json_reply
@@ -53,7 +53,7 @@ class QueueCalls:
                 raise FieldError(f"n must be 1 for a video that is there, got {asked.num_variants}; nearest is 1", "n")
             await check_content(self._services, asked)
             taken = await self._services.intake.take(asked, caller.sees, job.order.inputs)
-            await aside(self._change, caller, job, asked, taken)
+            await aside(self._change, caller, job, taken)
         finally:
             body.close()
         return await self._again(job.id, list(taken.warnings) or None)
@@ -137,26 +137,25 @@ class QueueCalls:
         seen = [one.state for one in self._services.store.workers() if one.seen_s > time.time() - most_s]
         return next((state for state in ("idle", "busy", "loading", "failed") if state in seen), "none")
 
-    def _change(self, caller: Caller, job: Job, asked: Asked, taken: Taken) -> None:
-        quotas, before = self._services.quotas, self._services.replies.settings(job)
+    def _change(self, caller: Caller, job: Job, taken: Taken) -> None:
+        quotas, before_s = self._services.quotas, self._services.replies.new_s(job)
         spent = ""
         try:
-            longer_s = taken.completed.request.settings.geometry.duration_s
-            longer_s -= 0.0 if before is None else before.geometry.duration_s
+            longer_s = taken.new_s - (before_s or 0.0)
             # What is made shorter is not given back, like what is cancelled.
             spent = quotas.spend(caller, longer_s) if longer_s > 0 else ""
-            self._services.store.edit(job.id, orders_of(taken, asked, self._services.offer.name)[0])
+            self._services.store.edit(job.id, orders_of(taken)[0])
         except BaseException:
             quotas.refund(spent)
             self._services.intake.discard(taken)
             raise
 
     def _duplicate(self, caller: Caller, job: Job) -> Job:
-        quotas, settings = self._services.quotas, self._services.replies.settings(job)
-        if settings is None:
+        quotas, new_s = self._services.quotas, self._services.replies.new_s(job)
+        if new_s is None:
             raise FieldError("a video that is duplicated must be of this server's model", "video", code="wrong_model")
         quotas.check_room(caller, 1)
-        spent = quotas.spend(caller, settings.geometry.duration_s)
+        spent = quotas.spend(caller, new_s)
         try:
             return self._services.store.duplicate(job.id, caller.owner, caller.most_open)
         except BaseException:

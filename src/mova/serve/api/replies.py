@@ -9,11 +9,12 @@ from typing import Final
 
 from mova.errors import MovaError
 from mova.files.json_file import as_fields
+from mova.generate.session import SAMPLING
+from mova.media.frames import FITS
 from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError
-from mova.serve.intake.forms import MEDIA
 from mova.serve.intake.offer import Offer
-from mova.serve.jobs.records import Job, JobState
+from mova.serve.jobs.records import INPUTS, KEYFRAMES, Job, JobState
 from mova.serve.jobs.store import JobStore
 from mova.settings.sampling import GivenSettings, SamplingSettings
 
@@ -28,7 +29,7 @@ STATUSES: Final = {
 """Statuses of OpenAI, by state."""
 VARIANTS: Final = ("video", "thumbnail", "spritesheet", "waveform", "preview")
 """Files that a job may have."""
-INPUT_VARIANTS: Final = {f"input_{name}": name for name in MEDIA}
+INPUT_VARIANTS: Final = {f"input_{name}": name for name in INPUTS}
 """What a job was made from, by the name under which it is given."""
 _WAITING: Final = (JobState.QUEUED, JobState.HELD)
 _MOST_KNOWN: Final = 512
@@ -53,12 +54,12 @@ class Replies:
 
         Args:
             job: of the store.
-            warnings: what the model was not trained for; None finds what can be found without the media.
+            warnings: what the model was not trained for and what was moved; None finds what can be found without the
+                media.
         """
         order, is_final = job.order, job.state.is_final
         settings = self.settings(job)
         found = self._warnings(job, settings) if warnings is None else warnings
-        before_s = order.start_s if order.joins else 0.0
         percent = 100.0 if job.state is JobState.COMPLETED else min(job.progress.percent, 99.0)
         openai = {
             "id": job.id,
@@ -71,7 +72,7 @@ class Replies:
             "expires_at": None if job.expires_s is None else int(job.expires_s),
             "error": None if job.error is None else {"code": job.error.code, "message": job.error.message},
             "prompt": order.prompt,
-            "seconds": None if settings is None else plain_seconds(settings.geometry.duration_s + before_s),
+            "seconds": None if settings is None else plain_seconds(num_frames_of(job, settings) / settings.frame_rate),
             "size": None if settings is None else f"{settings.width}x{settings.height}",
             "remixed_from_video_id": job.remixed_from or None,
         }
@@ -86,11 +87,13 @@ class Replies:
             "start_s": order.start_s,
             "inputs": sorted(order.inputs),
             "retake": list(order.retakes),
-            "is_extension": order.joins,
+            "is_extension": "extend" in order.inputs,
+            **_further(job),
             "enhancement": None if order.enhancement is None else dict(order.enhancement),
             "stage": None if is_final else job.progress.stage or None,
             "stage_done": job.progress.done,
             "stage_total": job.progress.total,
+            **_windows(job, settings),
             "left_s": None if is_final else job.progress.left_s,
             "position": self._store.num_ahead(job) + 1 if job.state is JobState.QUEUED else None,
             "attempt": job.attempt,
@@ -98,6 +101,7 @@ class Replies:
             "group": job.group or None,
             "has": {name: name in job.artifacts for name in VARIANTS},
             "warnings": list(found),
+            "notes": _notes(job),
             "inference_time_s": job.facts.get("inference_s"),
             "peak_memory_mb": job.facts.get("peak_memory_mb"),
             "file_path": self._path(job),
@@ -108,6 +112,13 @@ class Replies:
         order = job.order
         given = json.dumps(dict(order.settings), sort_keys=True)
         return self._settings(given, order.speed, "video" in order.held, "audio" in order.held)
+
+    def new_s(self, job: Job) -> float | None:
+        """Return how many seconds of a job's file are made; None where it is not for this model any more."""
+        settings, extent = self.settings(job), job.order.extent
+        if settings is None or extent is None:
+            return None if settings is None else settings.geometry.duration_s
+        return extent.new_frames / settings.frame_rate
 
     def _settings_of(self, given: str, speed: str, holds_video: bool, holds_audio: bool) -> SamplingSettings | None:
         try:
@@ -124,7 +135,8 @@ class Replies:
             return None
 
     def _warnings(self, job: Job, settings: SamplingSettings | None) -> list[str]:
-        return [] if settings is None else self._offer.scope.outside(job.order.prompt, settings)
+        found = [] if settings is None else self._offer.scope.outside(job.order.prompt, settings)
+        return [*found, *_notes(job)]
 
     def _path(self, job: Job) -> str | None:
         if not self._shows_paths or "video" not in job.artifacts:
@@ -134,9 +146,38 @@ class Replies:
 
 
 def num_frames_of(job: Job, settings: SamplingSettings) -> int:
-    """Return the frames of a job's file: of one that goes on from a video also those before."""
-    before_s = job.order.start_s if job.order.joins else 0.0
-    return settings.num_frames + round(before_s * settings.frame_rate)
+    """Return the frames of a job's file: of one that goes on from a clip also those of the clip."""
+    return settings.num_frames if job.order.extent is None else job.order.extent.num_frames
+
+
+def _notes(job: Job) -> list[str]:
+    """Return what was moved when a job was taken, and why its clip ends before its time."""
+    ended = job.facts.get("ended")
+    return [*job.order.notes, *([str(ended)] if ended else [])]
+
+
+def _further(job: Job) -> dict[str, object]:
+    """Return what is said of moments, of one modality and of windows."""
+    order, long = job.order, job.order.long or {}
+    return {
+        "keyframes": [{"time": time, "input": name} for time, name in zip(order.keyframes, KEYFRAMES, strict=False)],
+        "only": order.only,
+        "fit": order.fit or FITS[0],
+        "prompt_at": [{"time": time, "prompt": text} for time, text in long.get("prompts_at", [])],
+        "overlap": long.get("overlap_s"),
+        "windows": long.get("method"),
+        "num_windows": 1 if order.extent is None else order.extent.windows,
+    }
+
+
+def _windows(job: Job, settings: SamplingSettings | None) -> dict[str, object]:
+    """Return which window of a long clip is being made, from 1 on; None where none is, or all are."""
+    extent, progress = job.order.extent, job.progress
+    if extent is None or settings is None or job.state is not JobState.RUNNING or progress.stage != SAMPLING:
+        return {"window": None}
+    steps = settings.num_inference_steps
+    is_by_window = progress.total == steps * extent.windows and (job.order.long or {}).get("method") != "joint"
+    return {"window": min(progress.done // steps + 1, extent.windows) if is_by_window else None}
 
 
 def list_of(videos: Sequence[dict[str, object]], *, has_more: bool) -> dict[str, object]:

@@ -17,6 +17,7 @@ from mova.serve.api.replies import plain_seconds
 from mova.serve.api.services import Services
 from mova.serve.faults import FieldError, unknown_field
 from mova.serve.intake.bodies import Body, read_object
+from mova.serve.intake.examine import outside_of, plan_of
 from mova.serve.intake.forms import FIELDS, Asked, read_asked
 from mova.serve.intake.offer import Completed
 from mova.serve.jobs.records import JobState
@@ -32,6 +33,7 @@ _SESSION_S: Final = 30 * 24 * 3600
 _SMALL_BYTES: Final = 4096
 _MEASURED: Final = 20
 _NO_PROMPT: Final = "a clip"
+_PLANNED: Final = tuple(name for name in FIELDS if name != "keyframes")
 
 
 class State:
@@ -125,8 +127,8 @@ class State:
                 raise FieldError(f"{name} must be given once, got it twice", name[:80])
             values[name] = value
         asked = read_asked(Body(values, is_form=True), self._services.settings.limits)
-        if asked.media:
-            raise unknown_field(next(iter(asked.media)), FIELDS)
+        if asked.media or asked.keyframes is not None:
+            raise unknown_field("keyframes" if asked.keyframes is not None else next(iter(asked.media)), _PLANNED)
         return json_reply(await aside(self._plan, asked))
 
     def _model(self) -> dict[str, object]:
@@ -152,6 +154,7 @@ class State:
                 "temporal_stride": codec.temporal_stride,
                 "max_pixels": limits.clip_pixels,
                 "max_frames": limits.clip_frames,
+                "max_frames_at_once": offer.most_at_once,
                 "max_steps": limits.clip_steps,
                 "max_prompt_chars": limits.prompt_chars,
                 "max_upload_bytes": limits.upload_bytes,
@@ -176,6 +179,8 @@ class State:
         offer = self._services.offer
         completed = offer.complete(replace(asked, prompt=asked.prompt or _NO_PROMPT), {})
         settings = completed.request.settings
+        extent, notes = plan_of(completed.request, "")
+        num_frames, windows = (settings.num_frames, 1) if extent is None else (extent.num_frames, extent.windows)
         made = make_plan(
             offer.dims,
             settings.geometry,
@@ -189,26 +194,30 @@ class State:
         return {
             "object": "plan",
             "size": f"{settings.width}x{settings.height}",
-            "num_frames": settings.num_frames,
-            "seconds": plain_seconds(settings.geometry.duration_s),
+            "num_frames": num_frames,
+            "num_windows": windows,
+            "seconds": plain_seconds(num_frames / settings.frame_rate),
             "fps": settings.frame_rate,
             "num_inference_steps": settings.num_inference_steps,
             "speed": completed.speed,
-            "operations": made.total_operations,
+            "operations": made.total_operations * windows,
             "video_tokens": settings.geometry.num_video_tokens,
             "memory": [{"placement": one.placement, "bytes": one.total_bytes} for one in made.memory],
-            **self._estimate(made, settings, completed),
-            "warnings": scope.outside(completed.request.prompt, settings),
+            **self._estimate(made, settings, completed, windows),
+            "warnings": outside_of(completed.request, scope, {}),
+            "notes": notes,
         }
 
-    def _estimate(self, made: Plan, settings: SamplingSettings, completed: Completed) -> dict[str, object]:
+    def _estimate(
+        self, made: Plan, settings: SamplingSettings, completed: Completed, windows: int
+    ) -> dict[str, object]:
         """Return the seconds that a clip takes: by the last ones that were made here, else by its operations."""
-        work = max(1, token_forwards(settings))
+        work = max(1, token_forwards(settings)) * windows
         paces = self._paces(completed.speed)
         if paces:
             estimate, source = statistics.median(paces) * work, "measured"
         elif self._is_on_cpu():
-            estimate, source = cpu_estimate(made, num_cores()), "operations"
+            estimate, source = cpu_estimate(made, num_cores()) * windows, "operations"
         else:
             return {"estimated_s": None, "estimate_from": None, "words": None}
         return {"estimated_s": round(estimate, 1), "estimate_from": source, "words": in_words(estimate)}
@@ -220,7 +229,8 @@ class State:
         for job in jobs:
             settings, seconds = self._services.replies.settings(job), job.facts.get("inference_s")
             if settings is not None and job.order.speed == speed and isinstance(seconds, int | float) and seconds > 0:
-                found.append(float(seconds) / max(1, token_forwards(settings)))
+                windows = 1 if job.order.extent is None else job.order.extent.windows
+                found.append(float(seconds) / max(1, token_forwards(settings)) / windows)
         return found
 
     def _is_on_cpu(self) -> bool:

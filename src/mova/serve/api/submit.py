@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from mova.conditioning.windows import METHODS
 from mova.serve.access.gate import Caller
 from mova.serve.api.services import Services
 from mova.serve.faults import FieldError
 from mova.serve.intake.forms import Asked
 from mova.serve.intake.intake import Taken, orders_of
-from mova.serve.jobs.records import ClipOrder, Job
+from mova.serve.jobs.records import KEYFRAMES, ClipOrder, Job
 from mova.web.calls import aside
 
 _LENGTH: Final = "num_frames"
@@ -69,7 +70,8 @@ async def check_content(services: Services, asked: Asked) -> None:
     Raises:
         FieldError: with the reason of the filter.
     """
-    reason = await aside(services.content.prompt, asked.prompt, asked.negative_prompt)
+    later = [text for _, text in asked.prompts_at or ()]
+    reason = await aside(services.content.prompt, asked.prompt, asked.negative_prompt, *later)
     if reason is not None:
         raise FieldError(
             f"prompt must pass the content filter of this server: {reason}", "prompt", code="content_policy"
@@ -86,6 +88,10 @@ def over(asked: Asked, order: ClipOrder) -> Asked:
     settings = {**order.settings, **asked.settings}
     if asked.seconds is not None and _LENGTH not in asked.settings:
         settings.pop(_LENGTH, None)
+    long = order.long or {}
+    has_length = asked.seconds is not None or _LENGTH in asked.settings
+    keeps_images = asked.keyframes is None
+    gone = {} if keeps_images else {name: None for name in KEYFRAMES if name in order.inputs}
     keeps_text = asked.prompt in (None, order.prompt)
     return replace(
         asked,
@@ -97,17 +103,32 @@ def over(asked: Asked, order: ClipOrder) -> Asked:
         start_s=order.start_s if asked.start_s is None else asked.start_s,
         enhancement=order.enhancement if asked.enhancement is None and keeps_text else asked.enhancement,
         retakes=order.retakes if asked.retakes is None else asked.retakes,
-        joins=order.joins,
+        only=order.only if asked.only is None else asked.only,
+        fit=order.fit if asked.fit is None else asked.fit,
+        keyframes=order.keyframes if keeps_images else asked.keyframes,
+        media={**gone, **asked.media},
+        seconds=asked.seconds if has_length else long.get("length_s"),
+        # What was not chosen stays unchosen: a clip that becomes short enough is made at once.
+        windows=_chosen(long) if asked.windows is None else asked.windows,
+        overlap_s=long.get("overlap_s") if asked.overlap_s is None else asked.overlap_s,
+        prompts_at=_prompts(long) if asked.prompts_at is None else asked.prompts_at,
     )
+
+
+def _chosen(long: Mapping[str, Any]) -> str | None:
+    return None if long.get("method") == METHODS[0] else long.get("method")
+
+
+def _prompts(long: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
+    return tuple((float(time), str(text)) for time, text in long.get("prompts_at", ()))
 
 
 def _add(services: Services, caller: Caller, asked: Asked, origin: Origin, taken: Taken) -> list[Job]:
     store, quotas = services.store, services.quotas
-    orders = orders_of(taken, asked, services.offer.name)
+    orders = orders_of(taken)
     spent = ""
     try:
-        seconds = taken.completed.request.settings.geometry.duration_s * len(orders)
-        spent = quotas.spend(caller, seconds)
+        spent = quotas.spend(caller, taken.new_s * len(orders))
         jobs = store.add(
             orders,
             caller.owner,

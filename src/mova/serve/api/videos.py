@@ -13,7 +13,8 @@ from mova.serve.api.submit import Origin, over, submit
 from mova.serve.faults import FieldError, not_found, unknown_field
 from mova.serve.intake.bodies import Body, read_request
 from mova.serve.intake.fields import text_of, whole_of
-from mova.serve.intake.forms import OfClip, read_asked
+from mova.serve.intake.forms import read_asked
+from mova.serve.intake.sources import OfClip
 from mova.serve.jobs.records import Job, JobState
 from mova.serve.jobs.store import JobStore
 from mova.web.calls import aside, json_reply

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
-_MOST_FILES: Final = 8
+_MOST_FILES: Final = 24
 _MOST_FIELDS: Final = 100
 _MOST_TEXT_BYTES: Final = 64 * 2**20
 _SMALL_BYTES: Final = 2**20

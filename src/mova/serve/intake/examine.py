@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mova.errors import MovaError, ReadError
+from mova.serve.jobs.records import IMAGES, Extent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,10 +55,14 @@ class Examined:
     Attributes:
         paths: files to keep, by input.
         outside: what of the request the model was not trained for, in words.
+        extent: how long a clip of several windows becomes; None for others.
+        notes: what was moved to the nearest possible value, in words.
     """
 
     paths: Mapping[str, Path]
     outside: tuple[str, ...]
+    extent: Extent | None
+    notes: tuple[str, ...]
 
 
 def warm() -> bool:
@@ -86,14 +91,20 @@ def measure(path: Path) -> float:
 
 
 def examine(
-    staged: Mapping[str, Staged], request: GenerateRequest, scope: Scope, bounds: Bounds, folder: Path
+    staged: Mapping[str, Staged],
+    request: GenerateRequest,
+    scope: Scope,
+    weights_sha256: str,
+    bounds: Bounds,
+    folder: Path,
 ) -> Examined:
-    """Decode what a request names.
+    """Decode what a request names, and plan what it asks for.
 
     Args:
         staged: files by input.
         request: whose geometry they must serve.
         scope: what the model knows.
+        weights_sha256: fingerprint of the model.
         bounds: of sizes.
         folder: where images are written.
 
@@ -101,20 +112,65 @@ def examine(
         MovaError: a file that cannot be decoded, is too large or too short; the text names the input, and no path.
     """
     paths = {name: _examine_one(name, file, request, bounds, folder) for name, file in staged.items()}
+    try:
+        extent, notes = plan_of(request, weights_sha256)
+    except MovaError as error:
+        raise type(error)(_with_names(str(error), staged)) from None
+    found = outside_of(request, scope, paths)
+    return Examined(
+        paths,
+        tuple(_without_path(text, paths) for text in found),
+        extent,
+        tuple(_with_names(text, staged) for text in notes),
+    )
+
+
+def outside_of(request: GenerateRequest, scope: Scope, paths: Mapping[str, Path]) -> list[str]:
+    """Return in words what of a request the model was not trained for.
+
+    Args:
+        request: with all of its prompts.
+        scope: what the model knows.
+        paths: of its images, by input.
+    """
     found = scope.outside(request.prompt, request.settings, paths.get("image"), paths.get("last_image"))
-    return Examined(paths, tuple(_without_path(text, paths) for text in found))
+    for _, prompt in () if request.long is None else request.long.prompts_at:
+        found += scope.outside(prompt, request.settings)
+    return list(dict.fromkeys(found))
+
+
+def plan_of(request: GenerateRequest, weights_sha256: str) -> tuple[Extent | None, list[str]]:
+    """Return how long a clip of several windows becomes, and what was moved to the nearest possible value.
+
+    Args:
+        request: whose files have been looked at.
+        weights_sha256: fingerprint of the model.
+
+    Raises:
+        MovaError: a length, a time or a clip to go on from that cannot be.
+    """
+    notes = [str(snap) for snap in request.placed().snaps]
+    if request.long is None:
+        return None, notes
+    from mova.generate.long.plan import plan_long
+
+    plan = plan_long(request, request.model, weights_sha256, notes.append)
+    before = 0 if plan.source is None else plan.source.num_frames
+    return Extent(plan.num_frames, plan.num_frames - before, len(plan.windows.windows)), notes
 
 
 def _examine_one(name: str, file: Staged, request: GenerateRequest, bounds: Bounds, folder: Path) -> Path:
     try:
-        if name in ("image", "last_image"):
+        if name in IMAGES:
             pixels = _image(file, bounds, request)
             return _write_png(pixels, folder / f"{name}.png")
-        if name == "video":
+        if name == "extend":
+            _check_frame_size(file.path, bounds)
+        elif name == "video":
             _check_video(file.path, request, bounds)
             if request.retakes and request.audio == file.path:
                 _check_audio(file.path, request)
-        else:
+        elif request.long is None:  # else it is read where the windows are planned
             _check_audio(file.path, request)
         return file.path
     except MovaError as error:
@@ -157,25 +213,22 @@ def _frame(file: Staged, bounds: Bounds, request: GenerateRequest) -> np.ndarray
 
 
 def _check_video(path: Path, request: GenerateRequest, bounds: Bounds) -> None:
-    from mova.media.probe import probe_video
-    from mova.media.read import read_frames
+    from mova.generate.media_files import read_video
 
-    geometry, held = request.settings.geometry, request.placed().video
-    _check_pixels(probe_video(path).display_size, bounds)
-    read_frames(
-        path,
-        frame_rate=geometry.frame_rate,
-        num_frames=max(1, held.end) if request.retakes else geometry.num_frames,
-        size=(geometry.height, geometry.width),
-        start_s=request.start_s,
-    )
+    _check_frame_size(path, bounds)
+    read_video(path, request, start_s=request.start_s)
 
 
 def _check_audio(path: Path, request: GenerateRequest) -> None:
-    from mova.generate.media_files import read_sound
+    from mova.generate.media_files import read_own_sound
 
-    needed = request.placed().audio.end if request.retakes else None
-    read_sound(path, request.settings.geometry, start_s=request.start_s, needed=needed)
+    read_own_sound(path, request, start_s=request.start_s)
+
+
+def _check_frame_size(path: Path, bounds: Bounds) -> None:
+    from mova.media.probe import probe_video
+
+    _check_pixels(probe_video(path).display_size, bounds)
 
 
 def _check_pixels(size: tuple[int, int], bounds: Bounds) -> None:
@@ -194,6 +247,13 @@ def _write_png(pixels: np.ndarray, path: Path) -> Path:
     options: dict[str, Any] = {"compress_level": 1}
     Image.fromarray(pixels).save(path, "PNG", **options)
     return path
+
+
+def _with_names(text: str, staged: Mapping[str, Staged]) -> str:
+    """Return a text in which files have the names of their inputs, in place of ours."""
+    for name, file in staged.items():
+        text = text.replace(str(file.path), name).replace(file.path.name, name)
+    return text
 
 
 def _without_path(text: str, paths: Mapping[str, Path]) -> str:

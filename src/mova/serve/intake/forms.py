@@ -12,14 +12,15 @@ from mova.files.json_file import field_kinds, parse_json, shorten
 from mova.serve.faults import FieldError, fault_of, unknown_field
 from mova.serve.intake.bodies import Body, Upload
 from mova.serve.intake.fields import flag_of, number_of, text_of, whole_of
+from mova.serve.intake.moments import read_keyframes, read_prompts
+from mova.serve.intake.sources import Source, source_of
+from mova.serve.jobs.records import KEYFRAMES
 from mova.serve.settings import LimitsSection
 from mova.settings.sampling import GivenSettings
 from mova.settings.size import parse_size
 
 MEDIA: Final = ("image", "last_image", "video", "audio")
-"""Names of media that a clip is made from."""
-PARTS: Final = ("first_frame", "last_frame", "video", "audio")
-"""What of a finished clip another one may be made from."""
+"""Names of media that a clip is made from, and that have a field each."""
 _SPELT: Final = {"input_reference": "image", "reference_url": "image"}
 _OF_SETTINGS: Final = field_kinds(GivenSettings)
 _SIDES: Final = ("width", "height")
@@ -30,50 +31,21 @@ _TEXTS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is str
 _INTERVALS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is tuple)
 _OTHERS: Final = (
     *("prompt", "negative_prompt", "model", "size", "seconds", "seed", "n", "speed", "start_s"),
-    *("hold", "enhancement", "retake", "flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
+    *("hold", "enhancement", "retake", "keyframes", "only", "fit", "windows", "overlap", "prompt_at"),
+    *("flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
 )
 _NESTED: Final = ("extra_body", "extra_params")
 FIELDS: Final = (*_OTHERS, *_WHOLE, *_NUMBERS, *_TEXTS)
-"""Names of fields that hold no media."""
+"""Names of fields beside those of media."""
 KNOWN: Final = (*FIELDS, *MEDIA, *_SPELT, *_NESTED)
-_INSIDE: Final = re.compile(r"([a-z_]{1,40})\[([a-z_]{1,40})\]")
-_DATA: Final = "data:"
+_INSIDE: Final = re.compile(r"([a-z_]{1,40})\[([a-z0-9_.]{1,40})\]")
+_WITH_FILES: Final = "keyframes"
 _MOST_NAME: Final = 300
 _MOST_ENHANCEMENT: Final = 100_000
 _MOST_DEPTH: Final = 20
 _MOST_NESTED: Final = 100
 _MOST_S: Final = 3600.0
 _MOST_RETAKES: Final = 20
-
-
-@dataclass(frozen=True)
-class DataUrl:
-    """Media inside of a request."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Link:
-    """Media at an address."""
-
-    url: str
-
-
-@dataclass(frozen=True)
-class OfClip:
-    """Media out of a clip that is there.
-
-    Attributes:
-        video_id: of the clip.
-        part: one of `PARTS`.
-    """
-
-    video_id: str
-    part: str
-
-
-Source = Upload | DataUrl | Link | OfClip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +59,17 @@ class Asked:
         seconds: length of the clip; `num_frames` among the settings wins.
         settings: sampling settings, by field of `GivenSettings`.
         start_s: where in the given video or audio the clip begins.
+        only: the one modality that is asked for; empty takes away that it was one.
+        fit: what is done with media of another shape or length.
+        keyframes: seconds at which images stand; the images are among the media, by `KEYFRAMES`. Empty takes away
+            those that were there.
+        windows: how windows of a long clip are made, one of `mova.conditioning.windows.METHODS`.
+        overlap_s: seconds that a window takes over from the one before.
+        prompts_at: (seconds, prompt) that hold from there on.
         is_held: whether it waits until it is let go.
         enhancement: what was done to the prompt.
         retakes: spans of the given video that are made anew.
-        joins: whether the clip goes on from the given video.
-        media: by one of `MEDIA`; None takes one away that was there.
+        media: by one of `mova.serve.jobs.records.INPUTS`; None takes one away that was there.
         ignored: fields inside of `extra_body` that nothing is known of.
     """
 
@@ -107,7 +85,12 @@ class Asked:
     is_held: bool = False
     enhancement: Mapping[str, Any] | None = None
     retakes: tuple[str, ...] | None = None
-    joins: bool = False
+    only: str | None = None
+    fit: str | None = None
+    keyframes: tuple[float, ...] | None = None
+    windows: str | None = None
+    overlap_s: float | None = None
+    prompts_at: tuple[tuple[float, str], ...] | None = None
     media: Mapping[str, Source | None] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -125,11 +108,14 @@ def read_asked(body: Body, limits: LimitsSection) -> Asked:
     values, sources = _gather(body)
     ignored = _take_nested(values)
     media = _media(sources)
+    keeps_both = "only" in values and values["only"] is None
     values = {name: value for name, value in values.items() if not _is_empty(value)}
     for name in values:
         if name not in FIELDS:
             raise unknown_field(name, KNOWN)
     enhancement = values.get("enhancement")
+    keyframes = None if "keyframes" not in values else read_keyframes(values["keyframes"])
+    media |= {name: source for name, (_, source) in zip(KEYFRAMES, keyframes or (), strict=False)}
     return Asked(
         prompt=_text(values, "prompt", limits.prompt_chars),
         negative_prompt=_text(values, "negative_prompt", limits.prompt_chars),
@@ -143,6 +129,12 @@ def read_asked(body: Body, limits: LimitsSection) -> Asked:
         is_held="hold" in values and flag_of("hold", values["hold"]),
         enhancement=None if enhancement is None else _enhancement(enhancement),
         retakes=None if "retake" not in values else _retakes(values["retake"]),
+        only="" if keeps_both else _only(values),
+        fit=_text(values, "fit", _MOST_NAME),
+        keyframes=None if keyframes is None else tuple(time for time, _ in keyframes),
+        windows=_text(values, "windows", _MOST_NAME),
+        overlap_s=None if "overlap" not in values else number_of("overlap", values["overlap"]),
+        prompts_at=None if "prompt_at" not in values else read_prompts(values["prompt_at"], limits.prompt_chars),
         media=media,
         ignored=ignored,
     )
@@ -162,6 +154,9 @@ def _gather(body: Body) -> tuple[dict[str, Any], dict[str, Any]]:
         elif isinstance(into.setdefault(place, {}), dict):
             into[place][key] = value
     for name, upload in body.uploads.items():
+        if (found := _INSIDE.fullmatch(name)) and found[1] == _WITH_FILES:
+            _put_inside(values, found[1], found[2], upload)
+            continue
         if name in FIELDS:
             raise FieldError(f"{name} must be a text, got a file", name)
         if name not in MEDIA and name not in _SPELT:
@@ -171,6 +166,15 @@ def _gather(body: Body) -> tuple[dict[str, Any], dict[str, Any]]:
         if upload.size_bytes:  # a form without a choice sends an empty file
             sources[name] = upload
     return values, sources
+
+
+def _put_inside(values: dict[str, Any], name: str, key: str, upload: Upload) -> None:
+    """Put a file of a form where `name[key]` says."""
+    into = values.setdefault(name, {})
+    if not isinstance(into, dict) or key in into:
+        raise FieldError(f"{name} must be given once, got a file and a text", name)
+    if upload.size_bytes:
+        into[key] = upload
 
 
 def _take_nested(values: dict[str, Any]) -> tuple[str, ...]:
@@ -205,30 +209,8 @@ def _media(sources: Mapping[str, Any]) -> dict[str, Source | None]:
             continue
         if place in media:
             raise FieldError(f"{place} must be given once, got it under two names", name)
-        media[place] = None if value is None else _source(name, value)
+        media[place] = None if value is None else source_of(name, value, usual_part=_usual_part(place))
     return media
-
-
-def _source(name: str, value: object) -> Source:
-    if isinstance(value, Upload):
-        return value
-    if isinstance(value, dict):
-        keys = set(value)
-        if keys <= {"video_id", "part"} and isinstance(value.get("video_id"), str):
-            part = value.get("part", _usual_part(_SPELT.get(name, name)))
-            if part not in PARTS:
-                raise FieldError(f"part of a clip must be one of {', '.join(PARTS)}; got {shorten(part)}", name)
-            return OfClip(text_of(name, value["video_id"], most=_MOST_NAME), part)
-        if keys == {"image_url"}:
-            value = value["image_url"]
-        elif "file_id" in keys:
-            raise FieldError(f"{name} must be a file or a data URL, got a file_id, of which this server has none", name)
-    if isinstance(value, str) and value.startswith(_DATA):
-        return DataUrl(value)
-    if isinstance(value, str) and value.startswith(("http://", "https://")) and len(value) <= 4000:
-        return Link(value)
-    rule = f"{name} must be a file, a data URL, or an object with video_id and part"
-    raise FieldError(f"{rule}; got {shorten(value)}", name)
 
 
 def _usual_part(place: str) -> str:
@@ -258,8 +240,16 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
             "guidance_scale_2 must equal guidance_scale: both experts are guided alike; nearest is to leave it out",
             "guidance_scale_2",
         )
+    return found
+
+
+def _only(values: Mapping[str, Any]) -> str | None:
+    """Return the one modality that is asked for; SGLang's word for video alone is `generate_sound`."""
+    found = _text(values, "only", _MOST_NAME)
     if "generate_sound" in values and not flag_of("generate_sound", values["generate_sound"]):
-        raise FieldError("generate_sound must be true: every clip has its audio; nearest is true", "generate_sound")
+        if found not in (None, "video"):
+            raise FieldError(f"only must be video where generate_sound is false, got {shorten(found)}", "only")
+        return "video"
     return found
 
 

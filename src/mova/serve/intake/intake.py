@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,11 +22,12 @@ from mova.serve.artifacts import Artifacts
 from mova.serve.faults import FieldError, fault_of
 from mova.serve.intake.bodies import Upload
 from mova.serve.intake.decoders import Decoders
-from mova.serve.intake.examine import Bounds, Examined, Kind, Staged, examine, measure
+from mova.serve.intake.examine import Bounds, Examined, Kind, Staged, examine, measure, outside_of, plan_of
 from mova.serve.intake.fetch import fetch
-from mova.serve.intake.forms import Asked, DataUrl, Link, OfClip, Source
+from mova.serve.intake.forms import Asked
 from mova.serve.intake.offer import Completed, Offer
-from mova.serve.jobs.records import ClipOrder
+from mova.serve.intake.sources import DataUrl, Link, OfClip, Source
+from mova.serve.jobs.records import IMAGES, KEYFRAMES, ClipOrder, Extent
 from mova.serve.settings import ServeSettings
 from mova.web.calls import aside
 
@@ -44,13 +45,23 @@ class Taken:
         completed: the request.
         inputs: names of artifacts, by input.
         made: those of them that were made for it.
-        warnings: what the model was not trained for, and what was passed over.
+        warnings: what the model was not trained for, what was passed over, and what was moved.
+        notes: what was moved to the nearest possible value.
+        extent: how long a clip of several windows becomes; None for others.
     """
 
     completed: Completed
     inputs: Mapping[str, str]
     made: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    extent: Extent | None
+
+    @property
+    def new_s(self) -> float:
+        """Seconds that are made."""
+        geometry = self.completed.request.settings.geometry
+        return geometry.duration_s if self.extent is None else self.extent.new_frames / geometry.frame_rate
 
 
 class Intake:
@@ -103,9 +114,12 @@ class Intake:
         async with self._staged(over, standing, sees) as (folder, staged):
             completed = await aside(self._offer.complete, asked, {name: file.path for name, file in staged.items()})
             examined = await self._examine(completed, staged, folder)
+            self._check_extent(examined.extent)
             made = await aside(self._keep, {name: examined.paths[name] for name in over})
         ignored = tuple(f"{name} in extra_body is not known here, and was left out" for name in asked.ignored)
-        return Taken(completed, {**standing, **made}, tuple(made.values()), (*examined.outside, *ignored))
+        warnings = (*examined.outside, *ignored, *examined.notes)
+        inputs = {**standing, **made}
+        return Taken(completed, inputs, tuple(made.values()), warnings, examined.notes, examined.extent)
 
     async def image(self, asked: Asked, sees: str | None) -> NDArray[np.uint8] | None:
         """Return the first frame that a request names (H, W, 3), decoded by a child; None where it names none.
@@ -142,20 +156,34 @@ class Intake:
 
     async def _examine(self, completed: Completed, staged: Mapping[str, Staged], folder: Path) -> Examined:
         request, scope = completed.request, self._offer.scope
-        if not staged:
-            return Examined({}, tuple(scope.outside(request.prompt, request.settings)))
+        weights = "" if request.long is None else await aside(lambda: self._offer.weights_sha256)
         try:
-            return await self._decoders.call(examine, staged, request, scope, self._bounds, folder)
+            if not staged:
+                extent, notes = await aside(plan_of, request, weights)
+                return Examined({}, tuple(outside_of(request, scope, {})), extent, tuple(notes))
+            return await self._decoders.call(examine, staged, request, scope, weights, self._bounds, folder)
         except MovaError as error:
             # The text names the input, in place of its file.
-            about = [name for name in staged if len(staged) == 1 or f"got {name}" in str(error)]
-            raise fault_of(error, about[0] if about else None) from None
+            about = [name for name in staged if f"got {name}" in str(error)]
+            fault = fault_of(error, _field_of(about[0]) if about else None)
+            if isinstance(fault, FieldError) and fault.param is None and len(staged) == 1:
+                fault = fault_of(error, _field_of(next(iter(staged))))
+            raise fault from None
+
+    def _check_extent(self, extent: Extent | None) -> None:
+        most = self._settings.limits.clip_frames
+        if extent is not None and extent.new_frames > most:
+            raise FieldError(
+                f"num_frames that are made must be at most {most} on this server, got {extent.new_frames}; nearest is "
+                f"{most}",
+                "num_frames",
+            )
 
     def _keep(self, paths: Mapping[str, Path]) -> dict[str, str]:
         made: dict[str, str] = {}
         try:
             for name, path in paths.items():
-                made[name] = self._artifacts.new_upload("png" if name in ("image", "last_image") else "media")
+                made[name] = self._artifacts.new_upload("png" if name in IMAGES else "media")
                 self._artifacts.put_file(made[name], path)
         except BaseException:
             for name in made.values():
@@ -198,7 +226,7 @@ class Intake:
                 try:
                     fetch(source.url, target, self._settings.fetch, most)
                 except FieldError as error:
-                    raise FieldError(error.text, name, code=error.code, status=error.status) from None
+                    raise FieldError(error.text, _field_of(name), code=error.code, status=error.status) from None
             case OfClip():
                 try:
                     with self._artifacts.local(self._find_clip(source, sees)) as path:
@@ -209,31 +237,10 @@ class Intake:
         return "file"
 
 
-def orders_of(taken: Taken, asked: Asked, model: str) -> list[ClipOrder]:
-    """Return the orders of the variants of a request.
-
-    Args:
-        taken: the request.
-        asked: its fields.
-        model: name of the model.
-    """
-    completed = taken.completed
-    return [
-        ClipOrder(
-            prompt=completed.request.prompt,
-            negative_prompt=asked.negative_prompt,
-            seed=seed,
-            model=model,
-            settings=dict(completed.given),
-            inputs=dict(taken.inputs),
-            speed=completed.speed,
-            start_s=completed.request.start_s,
-            enhancement=asked.enhancement,
-            retakes=asked.retakes or (),
-            joins=asked.joins,
-        )
-        for seed in completed.seeds
-    ]
+def orders_of(taken: Taken) -> list[ClipOrder]:
+    """Return the orders of the variants of a request."""
+    order = replace(taken.completed.order, inputs=dict(taken.inputs), extent=taken.extent, notes=taken.notes)
+    return [replace(order, seed=seed) for seed in taken.completed.seeds]
 
 
 def decode_data_url(name: str, text: str, most_bytes: int) -> bytes:
@@ -244,17 +251,25 @@ def decode_data_url(name: str, text: str, most_bytes: int) -> bytes:
     """
     head, comma, data = text.partition(",")
     if not comma or not head.endswith(";base64"):
-        raise FieldError(f"{name} must be a data URL in base64, such as data:image/png;base64,...", name)
+        text = f"{name} must be a data URL in base64, such as data:image/png;base64,..."
+        raise FieldError(text, _field_of(name))
     if len(data) // 4 * 3 > most_bytes:
-        raise FieldError(f"{name} must have at most {most_bytes} bytes, got more", name, code="too_large", status=413)
+        raise FieldError(
+            f"{name} must have at most {most_bytes} bytes, got more", _field_of(name), code="too_large", status=413
+        )
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise FieldError(f"{name} must be a data URL in base64, got one that is damaged", name) from None
+        raise FieldError(f"{name} must be a data URL in base64, got one that is damaged", _field_of(name)) from None
 
 
 def _gone(name: str) -> FieldError:
-    return FieldError(f"{name} must still be there, and is not", name, code="input_gone")
+    return FieldError(f"{name} must still be there, and is not", _field_of(name), code="input_gone")
+
+
+def _field_of(name: str) -> str:
+    """Return the field of a request that an input is of."""
+    return "keyframes" if name in KEYFRAMES else "video" if name == "extend" else name
 
 
 def _copy(file: IO[bytes], target: Path) -> None:

@@ -6,24 +6,27 @@ import difflib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from mova.errors import MovaError
-from mova.files.json_file import as_fields, shorten
-from mova.generate.given import parse_retake
-from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
+from mova.files.json_file import shorten
+from mova.generate.request import GenerateRequest
 from mova.generate.run import make_request
+from mova.geometry import ClipGeometry
 from mova.plan.published import find_defaults
 from mova.serve.faults import FieldError, fault_of
 from mova.serve.intake.forms import Asked
+from mova.serve.jobs.options import options_of
+from mova.serve.jobs.records import ClipOrder
 from mova.serve.settings import LimitsSection, ServeSettings
 from mova.settings.few_steps import DISTILLED
-from mova.settings.sampling import GivenSettings
 from mova.settings.scope import Scope, read_scope
 from mova.settings.seeds import MAX_SEED, check_seed
 from mova.settings.speed import SPEEDS
 from mova.weights.dims import ModelDims, dims_from_directory
+from mova.weights.fingerprint import weights_hash
 from mova.weights.locate import ModelDefaults, find_model, read_defaults
 
 _SEEDS: Final = 2**32
@@ -35,15 +38,18 @@ class Completed:
 
     Attributes:
         request: checked, with all that was not given filled in.
-        given: sampling settings that were given, as JSON values by field.
-        speed: preset.
+        order: the same as it is kept, for the first of the variants; the names of its files are still to come.
         seeds: of the variants.
     """
 
     request: GenerateRequest
-    given: Mapping[str, Any]
-    speed: str
+    order: ClipOrder
     seeds: tuple[int, ...]
+
+    @property
+    def speed(self) -> str:
+        """Preset."""
+        return self.order.speed
 
 
 class Offer:
@@ -85,6 +91,16 @@ class Offer:
         """Speed preset where a request names none."""
         return self._settings.speed
 
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Fingerprint of the model's weights."""
+        return weights_hash(self.folder)
+
+    @property
+    def most_at_once(self) -> int:
+        """Frames of the longest clip that the model was trained for; longer ones are made in windows."""
+        return max(self.defaults.num_frames, *self.scope.num_frames, 0)
+
     def complete(self, asked: Asked, files: Mapping[str, Path]) -> Completed:
         """Complete and check what is asked for.
 
@@ -97,34 +113,66 @@ class Offer:
         """
         self.check_model(asked.model)
         speed = self._speed(asked.speed)
-        given = dict(asked.settings)
-        if asked.seconds is not None and "num_frames" not in given:
-            rate = given.get("frame_rate", self.defaults.frame_rate)
-            given["num_frames"] = self.frames_of(asked.seconds, rate)
-        _check_limits(given, self._settings.limits)
+        given, long = self._length(asked, files)
         seed = self._seed(asked)
         try:
-            read = GivenSettings.read(as_fields(given, "settings", error=FieldError))
-            _, request = make_request(
-                self._settings.model,
-                ClipOptions(
-                    prompt=asked.prompt,
-                    negative_prompt=asked.negative_prompt,
-                    seed=seed,
-                    start_s=asked.start_s,
-                    files=MediaFiles(**files),
-                    retakes=tuple(map(parse_retake, asked.retakes)) if asked.retakes else None,
-                    settings=read,
-                ),
-                folder=self.folder,
-                loras=self._loras,
+            order = ClipOrder(
+                prompt=asked.prompt or "",
+                negative_prompt=asked.negative_prompt,
+                seed=seed,
+                model=self.name,
+                settings=given,
+                inputs=dict.fromkeys(files, ""),
                 speed=speed,
+                start_s=asked.start_s or 0.0,
+                enhancement=asked.enhancement,
+                retakes=asked.retakes or (),
+                keyframes=asked.keyframes or (),
+                only=asked.only or None,
+                fit=asked.fit,
+                long=long,
             )
+            options = options_of(order, files)
+            _, request = make_request(self._settings.model, options, folder=self.folder, loras=self._loras, speed=speed)
         except MovaError as error:
             raise fault_of(error) from None
         _check_size(request, self._settings.limits)
         seeds = tuple(seed + place for place in range(asked.num_variants))
-        return Completed(replace(request, model=self.name), given, speed, seeds)
+        return Completed(replace(request, model=self.name), order, seeds)
+
+    def _length(self, asked: Asked, files: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Return sampling settings, and how the clip becomes longer than a window, where it does.
+
+        A clip with images at moments, spans, one modality or whole media is made at once, however long it is.
+        """
+        given, limits = dict(asked.settings), self._settings.limits
+        rate, length_s = given.get("frame_rate", self.defaults.frame_rate), asked.seconds
+        has_frames = "num_frames" in given
+        if asked.seconds is not None and not has_frames and "extend" not in files:
+            given["num_frames"] = self.frames_of(asked.seconds, rate)
+        _check_limits(given, limits)
+        is_whole = asked.retakes or asked.keyframes or asked.only or {"video", "last_image"} & set(files)
+        is_asked = asked.windows or asked.overlap_s is not None or asked.prompts_at or "extend" in files
+        if not is_asked and (is_whole or given.get("num_frames", 0) <= self.most_at_once):
+            return given, None
+        frames = given.pop("num_frames", None)
+        if has_frames:
+            self._check_frames(frames, rate)
+            length_s = frames / rate
+        values = {
+            "length_s": length_s,
+            "overlap_s": asked.overlap_s,
+            "method": asked.windows or "continue",
+            "prompts_at": [list(one) for one in asked.prompts_at or ()],
+        }
+        return given, {name: value for name, value in values.items() if value is not None}
+
+    def _check_frames(self, frames: int, frame_rate: float) -> None:
+        """Refuse a number of frames with which no clip ends."""
+        try:
+            ClipGeometry(self.defaults.height, self.defaults.width, frames, frame_rate, self.dims.codec)
+        except MovaError as error:
+            raise fault_of(error) from None
 
     def check_model(self, name: str | None) -> None:
         """Refuse the name of another model.

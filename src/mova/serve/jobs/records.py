@@ -14,8 +14,14 @@ from mova.errors import ConfigError, MovaError
 from mova.files.json_file import Fields, as_fields, parse_json, shorten
 from mova.settings.sampling import GivenSettings
 
-INPUTS: Final = ("image", "last_image", "video", "audio")
-"""Names under which an order has media."""
+KEYFRAMES: Final = tuple(f"keyframe_{place}" for place in range(16))
+"""Names under which an order has images at moments, in the order of their times."""
+INPUTS: Final = ("image", "last_image", "video", "audio", "extend", *KEYFRAMES)
+"""Names under which an order has media; `extend` is a clip that it goes on from."""
+IMAGES: Final = frozenset({"image", "last_image", *KEYFRAMES})
+"""Those of them that are images."""
+# Of orders that are older than windows; nothing is said by it any more.
+_FORMER: Final = {"joins"}
 
 
 class JobState(StrEnum):
@@ -94,6 +100,21 @@ class Progress:
 NO_PROGRESS: Final = Progress()
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How long a clip of several windows is.
+
+    Attributes:
+        num_frames: of its file.
+        new_frames: of them that are made.
+        windows: in which they are made.
+    """
+
+    num_frames: int
+    new_frames: int
+    windows: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipOrder:
     """One clip that is asked for, complete: whoever has this, the model and the inputs makes the same clip.
@@ -102,13 +123,19 @@ class ClipOrder:
         prompt, negative_prompt: texts; None leaves the negative prompt to the model.
         seed: 0 or more.
         model: name under which the server offers the model; only workers with this model take the job.
-        settings: sampling settings that were given, by field of `GivenSettings`; the rest is left to the model.
+        settings: sampling settings that were given, by field of `GivenSettings`; the rest is left to the model. Of a
+            long clip they are those of a window.
         inputs: names of artifacts, by one of `INPUTS`.
         speed: preset of `mova.settings.speed`.
         start_s: where in the given video or audio the clip begins.
         enhancement: what the prompt was before, and who changed it; None where nobody has.
         retakes: spans of the given video and its audio that are made anew, as `--retake` of the command reads them.
-        joins: whether the clip goes on from the given video: what that has before `start_s` comes first in the file.
+        keyframes: seconds at which images stand; image i is the input `KEYFRAMES[i]`.
+        only: the one modality that is asked for; None for both.
+        fit: what is done with media of another shape or length; None crops.
+        long: how the clip becomes longer than a window, as `LongChoice.record` has it; None where it does not.
+        extent: how long a long clip is; None for others.
+        notes: what was moved to the nearest possible value when the order was taken, in words.
 
     Raises:
         ConfigError: a value of another kind.
@@ -124,11 +151,18 @@ class ClipOrder:
     start_s: float = 0.0
     enhancement: Mapping[str, Any] | None = None
     retakes: tuple[str, ...] = ()
-    joins: bool = False
+    keyframes: tuple[float, ...] = ()
+    only: str | None = None
+    fit: str | None = None
+    long: Mapping[str, Any] | None = None
+    extent: Extent | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.inputs if name not in INPUTS]:
             raise ConfigError(f"inputs of an order must be among {', '.join(INPUTS)}; got {shorten(unknown[0])}")
+        if missing := [name for name in KEYFRAMES[: len(self.keyframes)] if name not in self.inputs]:
+            raise ConfigError(f"inputs of an order must have an image for each keyframe, got none for {missing[0]}")
         self.given()
 
     def given(self) -> GivenSettings:
@@ -144,9 +178,9 @@ class ClipOrder:
     @property
     def batch_key(self) -> str:
         """What orders of one batch have in common: all but prompts and seeds. Empty where an order goes alone."""
-        if self.inputs or self.start_s:
+        if self.inputs or self.start_s or self.long is not None:
             return ""
-        common = json.dumps([self.model, self.speed, dict(self.settings)], sort_keys=True)
+        common = json.dumps([self.model, self.speed, dict(self.settings), self.only, self.fit], sort_keys=True)
         return hashlib.sha256(common.encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -161,7 +195,7 @@ class ClipOrder:
             ConfigError: an unknown key, a missing one, or a value of another kind.
         """
         record = as_fields(parse_json(text, "order", error=ConfigError), "order", error=ConfigError)
-        known = {item.name for item in fields(cls)}
+        known = {item.name for item in fields(cls)} | _FORMER
         if unknown := [key for key in record.values if key not in known]:
             raise ConfigError(f"an order must hold only {', '.join(sorted(known))}; got {shorten(unknown[0])}")
         inputs = record.fields("inputs") if "inputs" in record else Fields({}, "inputs", ConfigError)
@@ -169,15 +203,28 @@ class ClipOrder:
             prompt=record.text("prompt"),
             seed=record.integer("seed", least=0),
             model=record.text("model", ""),
-            negative_prompt=None if record.values.get("negative_prompt") is None else record.text("negative_prompt"),
+            negative_prompt=_text(record, "negative_prompt"),
             settings=record.fields("settings").values if "settings" in record else {},
             inputs={name: inputs.text(name) for name in inputs.values},
             speed=record.text("speed", "exact"),
             start_s=record.number("start_s", 0.0, least=0.0),
             enhancement=None if record.values.get("enhancement") is None else record.fields("enhancement").values,
             retakes=tuple(record.texts("retakes", [])),
-            joins=record.flag("joins", False),
+            keyframes=tuple(record.numbers("keyframes", [])),
+            only=_text(record, "only"),
+            fit=_text(record, "fit"),
+            long=None if record.values.get("long") is None else record.fields("long").values,
+            extent=None if record.values.get("extent") is None else _extent(record.fields("extent")),
+            notes=tuple(record.texts("notes", [])),
         )
+
+
+def _text(record: Fields, name: str) -> str | None:
+    return None if record.values.get(name) is None else record.text(name)
+
+
+def _extent(record: Fields) -> Extent:
+    return Extent(*(record.integer(item.name, least=0) for item in fields(Extent)))
 
 
 def _is_about(retake: str, name: str) -> bool:

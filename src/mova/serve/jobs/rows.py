@@ -71,7 +71,8 @@ def of_order(order: ClipOrder) -> dict[str, Value]:
 def haystack(name: str, order: ClipOrder) -> str:
     """Return the text in which a job is searched for: its id and its prompts, without regard to case."""
     before = (order.enhancement or {}).get("original", "")
-    text = "\n".join((name, order.prompt, order.negative_prompt or "", str(before))).casefold()
+    later = [str(text) for _, text in (order.long or {}).get("prompts_at", [])]
+    text = "\n".join((name, order.prompt, order.negative_prompt or "", str(before), *later)).casefold()
     # Neither is text for PostgreSQL.
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 

@@ -97,6 +97,7 @@ def _media() -> Html:
             _file("last-image", "image/*"),
             class_="field",
         ),
+        _keyframes(),
         _own("video"),
         _own("audio"),
         element(
@@ -109,7 +110,34 @@ def _media() -> Html:
             class_="field",
             hidden=True,
         ),
+        _choice("fit"),
         id="media",
+    )
+
+
+def _keyframes() -> Html:
+    return element(
+        "fieldset",
+        said("legend", "keyframes"),
+        said("p", "keyframes_hint", id="keyframes-hint", class_="hint"),
+        element("div", id="keyframes", class_="moments"),
+        element(
+            "div", said("button", "keyframe_add", type="button", id="keyframe-add", aria_describedby="keyframes-hint")
+        ),
+        _error("keyframes"),
+        class_="field",
+    )
+
+
+def _choice(name: str) -> Html:
+    """Return a choice with a line of help, whose options the script fills in."""
+    return element(
+        "div",
+        said("label", name, for_=name),
+        element("select", id=name, aria_describedby=f"{name}-hint {name}-error"),
+        said("p", f"{name}_hint", id=f"{name}-hint", class_="hint"),
+        _error(name),
+        class_="field",
     )
 
 
@@ -202,6 +230,7 @@ def _more() -> Html:
             ),
             class_="pair",
         ),
+        _choice("only"),
         _slider("guidance"),
         _slider("modality"),
         _slider("steps"),

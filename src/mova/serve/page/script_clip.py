@@ -22,6 +22,9 @@ function progressText(video) {
     return video.position > 1 ? t("waits_at", {n: number(video.position)}) : t("waits");
   }
   const parts = [t(stages[video.stage] ?? "stage_other")];
+  if (video.window && video.num_windows > 1) {
+    parts.push(t("window_of", {n: number(video.window), total: number(video.num_windows)}));
+  }
   if (video.stage_total > 1) {
     parts.push(t("step_of", {n: number(video.stage_done ?? 0), total: number(video.stage_total)}));
   }
@@ -101,7 +104,7 @@ function failedView(video) {
     promptOf(video),
     make("div", {className: "row"},
       button("try_again", () => once(() => ask("POST", path(video, "/duplicate")), "queued", true)),
-      video.retake?.length ? null : button("use_settings", () => useSettings(video)),
+      video.retake?.length || video.is_extension ? null : button("use_settings", () => useSettings(video)),
       button("delete", () => remove(video))),
   ];
 }
@@ -131,12 +134,14 @@ function actions(video) {
   const from = (part) => ({[part]: {video_id: video.id, part}});
   return make("div", {className: "row"},
     button("again", () => next(path(video, "/remix"), {seed: newSeed()}), {className: "strong"}),
-    button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
-    button("new_image", () => next("/v1/videos", {...again(video), ...from("audio")})),
-    button("extend", () => openTask(video, "extend")),
-    button("edit_part", () => openTask(video, "edit_part")),
-    // Of a clip of which parts were made anew the form cannot say which.
-    video.retake?.length ? null : button("use_settings", () => useSettings(video)),
+    video.only === "audio" ? null
+      : button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
+    video.only === "video" ? null
+      : button("new_image", () => next("/v1/videos", {...again(video), ...from("audio")})),
+    video.only === "audio" ? null : button("extend", () => openTask(video, "extend")),
+    video.only ? null : button("edit_part", () => openTask(video, "edit_part")),
+    // Of a clip of which parts were made anew, or of what comes before one, the form cannot say which.
+    video.retake?.length || video.is_extension ? null : button("use_settings", () => useSettings(video)),
     make("a", {className: "button", href: path(video, "/download"), download: "", w: "download"}),
     button("delete", () => remove(video)));
 }
@@ -150,7 +155,8 @@ function openTask(video, kind) {
   const time = (value) => make("input", {type: "number", min: "0", step: "any", value: Number(value.toFixed(2))});
   const text = make("textarea", {rows: 3, value: video.prompt, "aria-describedby": "task-error"});
   const wrong = make("p", {className: "error", hidden: true, id: "task-error"});
-  const more = time(Math.max(0.25, model.defaults.num_frames / model.defaults.fps - 0.7));
+  // A window more, which takes a quarter of itself over.
+  const more = time(Math.max(0.25, 0.75 * model.defaults.num_frames / model.defaults.fps));
   const start = time(length / 4), end = time(length / 2);
   const what = make("select", {}, ...[["", "part_both"], ["video", "part_video"], ["audio", "part_audio"]]
     .map(([value, key]) => make("option", {value, w: key})));
@@ -192,8 +198,12 @@ function again(video) {
 }
 // What is made out of a clip.
 const next = (address, value) => once(() => send(value, address), "queued", true);
-const notesOf = (video) => video.warnings?.length
-  ? [make("p", {className: "note warning", textContent: outside(video.warnings)})] : [];
+// What the model was not trained for, and apart from it what was moved to the nearest possible value.
+function notesOf(video) {
+  const strange = outside((video.warnings ?? []).filter((one) => !video.notes?.includes(one)));
+  return [strange ? make("p", {className: "note warning", textContent: strange}) : null,
+    ...(video.notes ?? []).map((one) => make("p", {className: "soft", textContent: heard(one)}))].filter(Boolean);
+}
 
 function details(video) {
   const rows = [
@@ -202,8 +212,9 @@ function details(video) {
     ...Object.entries(sliders).map(([name, field]) => [name, video.settings?.[field]]),
     ["speed", video.speed], ["took", video.inference_time_s ? duration(video.inference_time_s) : null],
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
-    ["part_what", video.is_extension ? null : video.retake?.join(", ")],
-    ["made_from", (video.inputs ?? []).map((one) => t(`input_${one}`)).join(", ")], ["negative", video.negative_prompt],
+    ["part_what", video.retake?.join(", ")],
+    ["made_from", (video.inputs ?? []).map((one) => inputText(video, one)).join(", ")],
+    ["only", video.only ? t(`only_${video.only}`) : null], ["negative", video.negative_prompt],
     ["kept_until", video.expires_at ? new Date(1000 * video.expires_at).toLocaleDateString(language) : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
   const file = video.file_path ?? video.file_name;

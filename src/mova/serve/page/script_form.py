@@ -8,14 +8,14 @@ FORM: Final = r"""
 const draftKey = "mova-draft", pendingKey = "mova-pending";
 const fields = [
   "prompt", "size", "size-other", "length", "length-other", "seed", "variants", "speed", "negative", "guidance",
-  "modality", "steps", "start",
+  "modality", "steps", "start", "only", "fit",
 ];
 const boxes = ["first", "hold"];
 const places = {
   prompt: "prompt", size: "size", width: "size", height: "size", num_frames: "length", seconds: "length", fps: "length",
   seed: "seed", n: "variants", guidance_scale: "guidance", modality_scale: "modality", num_inference_steps: "steps",
   speed: "speed", negative_prompt: "negative", image: "image", input_reference: "image", last_image: "last-image",
-  video: "video-file", audio: "audio-file", start_s: "start",
+  video: "video-file", audio: "audio-file", start_s: "start", keyframes: "keyframes", only: "only", fit: "fit",
 };
 const sliders = {guidance: "guidance_scale", modality: "modality_scale", steps: "num_inference_steps"};
 let model = null, enhancement = null, extra = {}, isSending = false;
@@ -35,7 +35,7 @@ function showError(place, text, nearest = null) {
   }
   show(line, Boolean(text));
   for (const each of [get(place), get(`${place}-other`)]) each?.removeAttribute("aria-invalid");
-  if (text) one.setAttribute("aria-invalid", "true");
+  if (text && one.matches("input, select, textarea")) one.setAttribute("aria-invalid", "true");
 }
 // The values that a button can put in: of a size both sides, of several lengths each.
 function nearestOf(place, nearest) {
@@ -65,7 +65,7 @@ function showFault(fault, isFocused = true) {
     showError(place, text, fault.nearest);
     const fold = get(place).closest("details");
     if (fold) fold.open = true;
-    if (isFocused) fieldOf(place).focus();
+    if (isFocused) (fault.at ?? (place === "keyframes" ? get("keyframe-add") : fieldOf(place))).focus();
   }
   announce(text);
 }
@@ -92,9 +92,17 @@ function fillForm() {
   const rate = defaults.fps, stride = limits.temporal_stride ?? 1;
   const frames = scope?.num_frames?.length ? scope.num_frames
     : [0.25, 0.5, 1].map((share) => 1 + stride * Math.max(1, Math.round((defaults.num_frames - 1) * share / stride)));
-  options(get("length"), [...new Set([...frames, defaults.num_frames])].sort((one, next) => one - next)
-    .map((one) => [String(one), t("length_of", {seconds: seconds((one / rate).toFixed(2)), frames: one})])
+  // What is longer than the model makes at once is made in parts.
+  const once = limits.max_frames_at_once ?? defaults.num_frames;
+  const longer = [2, 4, 8].map((times) => 1 + stride * Math.round((times * defaults.num_frames - 1) / stride))
+    .filter((one) => one > once && one <= (limits.max_frames ?? 0));
+  options(get("length"), [...new Set([...frames, defaults.num_frames, ...longer])].sort((one, next) => one - next)
+    .map((one) => [String(one), t(one > once ? "length_parts" : "length_of",
+      {seconds: seconds((one / rate).toFixed(2)), frames: one})])
     .concat([other]), usualLength());
+  nameMoments();
+  options(get("only"), [["", t("only_both")], ["video", t("only_video")], ["audio", t("only_audio")]], "");
+  options(get("fit"), ["crop", "pad", "stretch"].map((one) => [one, t(`fit_${one}`)]), "crop");
   options(get("variants"), Array.from({length: Math.min(8, limits.max_variants ?? 1)},
     (_, place) => [String(place + 1), number(place + 1)]), "1");
   options(get("speed"), [["", t("speed_usual")], ...(model.speeds ?? []).map((one) => [one, one])], "");
@@ -157,13 +165,14 @@ function asked() {
   if (negative !== (model.defaults.negative_prompt ?? "").trim()) found.negative_prompt = negative;
   if (get("seed").value.trim()) found.seed = get("seed").value.trim();
   if (get("variants").value > 1) found.n = Number(get("variants").value);
+  if (get("only").value) found.only = get("only").value;
   if (get("hold").checked) found.hold = true;
   return {...extra, ...found};
 }
 
 const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.map(heard).join(t("comma"))}) : "";
-const planned = ["size", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale", "modality_scale",
-  "prompt"];
+const planned = ["size", "only", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale",
+  "modality_scale", "prompt"];
 let planNumber = 0, planFault = null;
 async function plan() {
   const mine = ++planNumber, wanted = asked(), query = new URLSearchParams();
@@ -190,25 +199,29 @@ async function plan() {
 const planLater = later(() => { if (model) plan(); }, 300);
 
 function draft() {
-  const found = {enhancement, extra, ...images};
+  const found = {enhancement, extra, moments: savedMoments(), ...images};
   for (const id of fields) found[id] = get(id).value;
   for (const id of boxes) found[id] = get(id).checked;
   return found;
 }
 function saveDraft() {
   if (!model) return;
-  if (!stored.set(draftKey, draft())) stored.set(draftKey, {...draft(), image: null, "last-image": null});
+  if (stored.set(draftKey, draft())) return;
+  stored.set(draftKey, {...draft(), image: null, "last-image": null, moments: []});
 }
 function loadDraft(found) {
   if (!found) return;
   for (const id of fields) if (typeof found[id] === "string") get(id).value = found[id];
   for (const id of boxes) if (typeof found[id] === "boolean") get(id).checked = found[id];
   // A choice that this model has not is no choice.
-  for (const id of ["size", "length", "variants", "speed"]) if (get(id).selectedIndex < 0) get(id).selectedIndex = 0;
+  for (const id of ["size", "length", "variants", "speed", "only", "fit"]) {
+    if (get(id).selectedIndex < 0) get(id).selectedIndex = 0;
+  }
   enhancement = found.enhancement ?? null;
   taken = get("prompt").value;
   extra = found.extra ?? {};
   for (const place of Object.keys(images)) setImage(found[place], place);
+  setMoments(found.moments);
   showEnhanced();
 }
 function changed() {
@@ -269,6 +282,8 @@ async function submit() {
   if (isSending) return;
   clearErrors();
   if (!get("prompt").value.trim()) return showFault({param: "prompt", message: t("no_prompt")});
+  const wrong = momentFault();
+  if (wrong) return showFault(wrong);
   if (get("first").checked && canEnhance && !enhancement && await suggest(true)) return;
   const value = asked();
   if (enhancement) value.enhancement = enhancement;
@@ -287,7 +302,7 @@ get("form").addEventListener("submit", (event) => { event.preventDefault(); subm
 get("form").addEventListener("input", (event) => {
   if (event.target.type === "file" || get("suggestion").contains(event.target)) return;
   if (event.target === get("prompt")) checkEnhanced();
-  const place = event.target.id.replace("-other", "");
+  const place = get("keyframes").contains(event.target) ? "keyframes" : event.target.id.replace("-other", "");
   if (get(`${place}-error`)) showError(place, "");
   changed();
 });
@@ -307,6 +322,7 @@ function useSettings(video) {
   }
   get("seed").value = video.seed ?? "";
   get("negative").value = video.negative_prompt ?? get("negative").value;
+  get("only").value = video.only ?? "";
   if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
   get("first").checked = false;
   enhancement = video.enhancement?.original ? {...video.enhancement, prompt: video.prompt} : null;

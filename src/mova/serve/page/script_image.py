@@ -28,7 +28,8 @@ function drawn(source, width, height) {
   return canvas;
 }
 
-async function takeImage(blob, place = "image") {
+// What is sent of an image, and what is seen of it; null where it is none.
+async function readImage(blob, place) {
   showError(place, "");
   let seen;
   try {
@@ -37,22 +38,32 @@ async function takeImage(blob, place = "image") {
   } catch {
     showError(place, t("no_image"));
     announce(t("no_image"));
-    return;
+    return null;
   }
   const scale = Math.min(1, mostSide / Math.max(seen.width, seen.height));
   // A camera's file is far more than a clip can show: it is made smaller here, and its place and date stay here too.
   const sent = scale < 1 || blob.size > keptAsIs
     ? await jpeg(drawn(seen, Math.round(seen.width * scale), Math.round(seen.height * scale))) : blob;
-  images[place] = await dataUrl(sent);
+  return {seen, url: await dataUrl(sent)};
+}
+async function takeImage(blob, place = "image") {
+  const read = await readImage(blob, place);
+  if (!read) return;
+  const {seen} = read;
+  images[place] = read.url;
   showImage(seen, place);
   saveDraft();
   announce(t(place === "image" ? "image_taken" : "last_image_taken", {width: seen.width, height: seen.height}));
 }
 
-function showImage(seen, place) {
+function smallImage(seen) {
   const scale = Math.min(1, 480 / Math.max(seen.width, seen.height));
   const canvas = drawn(seen, Math.max(1, Math.round(seen.width * scale)), Math.max(1, Math.round(seen.height * scale)));
   canvas.setAttribute("role", "img");
+  return canvas;
+}
+function showImage(seen, place) {
+  const canvas = smallImage(seen);
   canvas.dataset.label = place === "image" ? "image_shown" : "last_image";
   canvas.setAttribute("aria-label", t(canvas.dataset.label));
   get(`${place}-shown`).replaceChildren(canvas);

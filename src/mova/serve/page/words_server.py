@@ -100,6 +100,35 @@ SENTENCES: Final = (
     ("keep_{} must hold at least one whole latent frame{}", "保留的部分太短。"),
     ("retake {}", "时间段须在视频之内，先开始后结束，且互不重叠。"),
     ("{} must be more than 0 and at most {most}, got {}; nearest is {near}", "必须大于 0，最大为 {most}。"),
+    # Images along a clip, one modality alone, and clips of several windows.
+    ("keyframes must lie inside the clip, {}; nearest is {near}", "图像须在视频之内；最接近的是 {near}。"),
+    (
+        "keyframes must lie on latent frames of their own, one for each {step} frames {}",
+        "两张图像相距太近：每 {step} 帧最多一张。",
+    ),
+    ("keyframes must lie where the video does not stay{}", "该时刻的画面保持不变，不能放图像。"),
+    ("{} is for a clip of one window, got it for a long clip{}", "分段生成的视频不能使用这一项。"),
+    (
+        "a long clip is made from a prompt, an image, audio or a clip to extend, got {what}; leave it out",
+        "分段生成的视频不能使用{what}。",
+    ),
+    ("{}: {asked} s became {used} s", "第 {asked} 秒移到最接近的第 {used} 秒。"),
+    ("{length} s, {frames} frames: one window{}", "{length} 秒，{frames} 帧。"),
+    (
+        "{length} s (nearest to {asked} s), {frames} frames: one window{}",
+        "{length} 秒（最接近 {asked} 秒），{frames} 帧。",
+    ),
+    ("{length} s, {frames} frames: {count} windows{}", "{length} 秒，{frames} 帧，分 {count} 段生成。"),
+    (
+        "{length} s (nearest to {asked} s), {frames} frames: {count} windows{}",
+        "{length} 秒（最接近 {asked} 秒），{frames} 帧，分 {count} 段生成。",
+    ),
+    (
+        "audio: {} lasts {have} s of the {need} s that are made; what follows it is made as well",
+        "声音只有 {have} 秒，共需 {need} 秒；其余部分会一同生成。",
+    ),
+    ("audio: {have} s of {} are used", "使用了 {have} 秒的声音。"),
+    ("the clip ends at {at} s: what follows is {}", "视频在第 {at} 秒结束：之后的画面没有生成成功。"),
     # What a model was not trained for.
     ("the word {words}", "词语 {words}"),
     ("the words {words}", "词语 {words}"),

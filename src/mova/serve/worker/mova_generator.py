@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError
-from mova.files.json_file import Fields
-from mova.generate.enhance.enhanced import EnhancementRecord
-from mova.generate.given import parse_retake
 from mova.generate.media_files import read_inputs
 from mova.generate.record import describe
-from mova.generate.request import ClipOptions, GenerateRequest, MediaFiles
+from mova.generate.request import GenerateRequest
 from mova.generate.run import make_request
 from mova.generate.session import WRITING, Clock, Session
+from mova.serve.jobs.options import options_of
 from mova.serve.jobs.records import ClipOrder
 from mova.serve.settings import ServeSettings
 from mova.serve.worker.generator import Made, Task, Watch
 from mova.serve.worker.images import spritesheet, thumbnail, waveform
-from mova.serve.worker.joined import joined
+from mova.serve.worker.long_clip import make_long_clip
 from mova.settings.sampling import GivenSettings
 from mova.weights.locate import find_model
 
@@ -76,40 +74,56 @@ class MovaGenerator:
         began_s = time.monotonic()
         _reset_peak()
         requests = [self._request(task.order, task.inputs) for task in tasks]
-        inputs = [read_inputs(request, start_s=request.start_s) for request in requests]
         clock, control = Clock(watch.on_progress), self._control(watch, len(tasks))
+        if requests[0].long is not None:
+            record = self._describe(requests[0])
+            made = [make_long_clip(session, requests[0], tasks[0], self._fingerprint, record, clock, watch, control)]
+        else:
+            made = self._make_at_once(session, requests, tasks, clock, control)
+        facts = {"inference_s": round(time.monotonic() - began_s, 3), "peak_memory_mb": _peak_mb()}
+        return [replace(one, facts={**one.facts, **facts, "stages_s": clock.end()}) for one in made]
+
+    def _make_at_once(
+        self,
+        session: Session,
+        requests: Sequence[GenerateRequest],
+        tasks: Sequence[Task],
+        clock: Clock,
+        control: Control,
+    ) -> list[Made]:
+        """Make clips of one window."""
+        inputs = [read_inputs(request, start_s=request.start_s) for request in requests]
         if len(tasks) == 1:
             _, result = session.generate(requests[0], inputs[0], clock, control=control)
         else:
             _, result = session.generate_batch(requests, inputs, clock, together=True, control=control)
         clock.begin(WRITING)
         pairs = enumerate(zip(requests, tasks, strict=True))
-        made = [self._write(result, place, request, task) for place, (request, task) in pairs]
-        facts = {"inference_s": round(time.monotonic() - began_s, 3), "peak_memory_mb": _peak_mb()}
-        return [replace(one, facts={**one.facts, **facts, "stages_s": clock.end()}) for one in made]
+        return [self._write(result, place, request, task) for place, (request, task) in pairs]
+
+    def _describe(self, request: GenerateRequest) -> dict[str, object]:
+        return describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
 
     def _write(self, result: MovaPipelineOutput, place: int, request: GenerateRequest, task: Task) -> Made:
         from mova.generate.written import write_result
-        from mova.media.write import write_clip
 
-        record = describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
-        metadata = record | self._loaded().circumstances()
-        clip = result.clip(place)
-        if task.order.joins and request.video is not None:
-            clip = joined(request.video, clip, request.start_s)
-            write_clip(task.output, clip, metadata=metadata)
-        else:
-            metadata = dict(write_result(task.output, request, result, metadata, place=place).metadata)
+        metadata = self._describe(request) | self._loaded().circumstances()
+        has_video = "video" in request.outputs
+        clip = result.clip(place) if has_video else None
+        written = write_result(task.output, request, result, metadata, place=place, clip=clip)
         facts: dict[str, object] = {
-            "metadata": metadata,
+            "metadata": dict(written.metadata),
             "seed": request.seed,
-            "num_frames": len(clip.frames),
-            "frame_rate": clip.frame_rate,
-            "height": clip.frames.shape[1],
-            "width": clip.frames.shape[2],
-            "duration_s": clip.duration_s,
+            "num_frames": written.num_frames,
+            "frame_rate": written.frame_rate,
+            "height": written.height,
+            "width": written.width,
+            "duration_s": written.duration_s,
         }
-        outline = b"" if clip.waveform is None else waveform(clip.waveform)
+        samples = result.sound(place) if clip is None else clip.waveform
+        outline = b"" if samples is None else waveform(samples)
+        if clip is None:
+            return Made(facts, waveform=outline)
         return Made(facts, thumbnail(clip.frames), outline, spritesheet(clip.frames))
 
     def _control(self, watch: Watch, count: int) -> Control:
@@ -133,16 +147,7 @@ class MovaGenerator:
         return self._preview(step.clean().video[place])
 
     def _request(self, order: ClipOrder, inputs: Mapping[str, Path]) -> GenerateRequest:
-        asked = ClipOptions(
-            prompt=order.prompt,
-            negative_prompt=order.negative_prompt,
-            seed=order.seed,
-            start_s=order.start_s or None,
-            files=MediaFiles(**inputs),
-            retakes=tuple(map(parse_retake, order.retakes)) or None,
-            settings=order.given(),
-            enhancement=_enhancement(order),
-        )
+        asked = options_of(order, inputs)
         _, request = make_request(
             self._settings.model, asked, folder=self._folder, loras=self._loras, speed=order.speed
         )
@@ -168,16 +173,6 @@ def make_generator(settings: ServeSettings, options: Mapping[str, object]) -> Mo
     """Return what makes the clips of a server."""
     del options
     return MovaGenerator(settings)
-
-
-def _enhancement(order: ClipOrder) -> EnhancementRecord | None:
-    """Return what the file says of where its prompt came from; None where nothing is said of it, or nonsense."""
-    if order.enhancement is None:
-        return None
-    try:
-        return EnhancementRecord.read(Fields(dict(order.enhancement), "enhancement", ConfigError))
-    except ConfigError:
-        return None
 
 
 def _reset_peak() -> None:
