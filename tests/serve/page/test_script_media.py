@@ -1,4 +1,4 @@
-"""Last images, and videos and sounds of one's own: chosen, sent, refused, and brought back out of a clip."""
+"""Images, prompts, videos and sounds of one's own: chosen, sent, refused, and brought back out of a clip."""
 
 import io
 import wave
@@ -142,6 +142,50 @@ def test_images_along_the_clip_are_added_removed_sent_and_brought_back(visit, qu
     page.click("#send")
     until(page, says(page, "#keyframes-error", "图像须在视频之内"))
     assert complaints(seen)[:-1] == []  # the refusal is the last
+
+
+def test_prompts_along_the_clip_are_added_removed_sent_and_brought_back(visit, quick):
+    seen = opened(visit, quick)
+    page = seen.page
+    describe(page, more=True)
+    page.select_option("#length", "97")
+    page.click("#media summary")
+    # By the keyboard alone.
+    for time, text in (("1", "a green ball"), ("", ""), ("2.5", "a blue ball bounces on wood")):
+        page.focus("#prompt-at-add")
+        page.keyboard.press("Enter")
+        until(page, lambda: page.evaluate("document.activeElement.type") == "number", "the second is written next")
+        page.keyboard.type(time)
+        page.keyboard.press("Tab")
+        page.keyboard.type(text)
+    assert faults(page) == []
+    page.click("#send")
+    until(page, says(page, "#prompt-at-error", "Write a second"))
+    assert page.evaluate("document.activeElement.closest('.moment').ariaLabel") == "Prompt 2"
+    page.focus("#prompt-at .moment:nth-child(2) button")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2)
+    page.click("#send")
+    until(page, has(page, "#clip .player"), "a clip")
+    wanted = [{"time": 1.0, "prompt": "a green ball"}, {"time": 2.5, "prompt": "a blue ball bounces on wood"}]
+    (clip,) = quick.clips()
+    assert (clip["prompt_at"], clip["num_frames"], clip["num_windows"]) == (wanted, 97, 3)
+    page.reload()
+    page.wait_for_selector("#studio:not([hidden])")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2, "the draft")
+    page.evaluate("document.getElementById('more').open = true")
+    page.click("#reset-form")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 0)
+    page.select_option("#language", "zh")
+    page.click("#clip [data-w=use_settings]")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2, "the prompts of the clip")
+    assert "之后发生什么" in page.locator("#prompt-at").inner_text()
+    page.fill("#prompt-at .moment:last-child input", "9")
+    until(page, says(page, "#prompt-at-error", "该时刻须在生成的部分之内"))
+    page.fill("#prompt-at .moment:last-child input", "2.5")
+    until(page, lambda: not page.locator("#prompt-at-error").is_visible())
+    page.click("#send")
+    until(page, lambda: [clip["prompt_at"] for clip in quick.clips()] == [wanted] * 2)
 
 
 def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):

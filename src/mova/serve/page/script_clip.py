@@ -214,6 +214,8 @@ function details(video) {
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
     ["part_what", video.retake?.join(", ")],
     ["made_from", (video.inputs ?? []).map((one) => inputText(video, one)).join(", ")],
+    ["prompt_at", (video.prompt_at ?? [])
+      .map(({time, prompt}) => `${t("seconds", {n: seconds(time)})}: ${prompt}`).join("; ")],
     ["only", video.only ? t(`only_${video.only}`) : null], ["negative", video.negative_prompt],
     ["kept_until", video.expires_at ? new Date(1000 * video.expires_at).toLocaleDateString(language) : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
