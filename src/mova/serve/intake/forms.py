@@ -251,7 +251,9 @@ def _only(values: Mapping[str, Any]) -> str | None:
     found = _text(values, "only", _MOST_NAME)
     if "generate_sound" in values and not flag_of("generate_sound", values["generate_sound"]):
         if found not in (None, "video"):
-            raise FieldError(f"only must be video where generate_sound is false, got {shorten(found)}", "only")
+            raise FieldError(
+                f"only must be video where generate_sound is false, got {shorten(found)}; nearest is video", "only"
+            )
         return "video"
     return found
 
