@@ -186,6 +186,10 @@ def test_prompts_along_the_clip_are_added_removed_sent_and_brought_back(visit, q
     until(page, lambda: not page.locator("#prompt-at-error").is_visible())
     page.click("#send")
     until(page, lambda: [clip["prompt_at"] for clip in quick.clips()] == [wanted] * 2)
+    until(page, has(page, "#clip [data-w=new_image]"), "the second clip")
+    page.click("#clip [data-w=new_image]")
+    until(page, lambda: [clip["prompt_at"] for clip in quick.clips()] == [wanted] * 3)
+    assert quick.clips()[0]["inputs"] == ["audio"]
 
 
 def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):
@@ -202,3 +206,16 @@ def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):
     assert "not trained" not in page.locator("#clip-view").inner_text()
     page.click("#clip [data-w=use_settings]")
     assert page.locator("#length").input_value() == "97"
+
+
+def test_what_the_form_has_no_field_for_comes_back_as_well(visit, quick):
+    asked = {"num_frames": 97, "windows": "joint", "overlap": 0.5, "retries": 0}
+    made = quick.call("POST", "v1/videos", {"prompt": "a red ball", **asked})["id"]
+    page = opened(visit, quick).page
+    until(page, lambda: page.evaluate("(id) => clips.has(id)", made), "the clip")
+    page.evaluate("(id) => choose(id)", made)
+    until(page, has(page, "#clip [data-w=use_settings]"))
+    page.click("#clip [data-w=use_settings]")
+    page.click("#send")
+    until(page, lambda: len(quick.clips()) == 2)
+    assert [{name: clip[name] for name in asked} for clip in quick.clips()] == [asked] * 2

@@ -180,7 +180,7 @@ function asked() {
 
 const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.map(heard).join(t("comma"))}) : "";
 const planned = ["size", "only", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale",
-  "modality_scale", "prompt", "prompt_at"];
+  "modality_scale", "prompt", "prompt_at", "windows", "overlap"];
 let planNumber = 0, planFault = null;
 async function plan() {
   const mine = ++planNumber, wanted = asked(), query = new URLSearchParams();
@@ -336,6 +336,9 @@ function useSettings(video) {
   get("negative").value = video.negative_prompt ?? get("negative").value;
   get("only").value = video.only ?? "";
   setPrompts(video.prompt_at);
+  // What the form has no field for, and what makes another clip where it is left out.
+  extra = {retries: video.retries, ...(video.windows === "joint" ? {windows: "joint"} : {}),
+    ...(video.overlap === null ? {} : {overlap: video.overlap})};
   if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
   get("first").checked = false;
   enhancement = video.enhancement?.original ? {...video.enhancement, prompt: video.prompt} : null;
