@@ -80,7 +80,7 @@ class Bench:
     def worker(self, generator, name="w", refuses=lambda _: None):
         own, section = Wake(), self.settings.worker
         scratch = self.folder / "scratch" / name
-        habits = Habits(name, "tiny", section.lease_s, section.batch, 1, 0.05, scratch, refuses)
+        habits = Habits(name, self.settings.model_name(), section.lease_s, section.batch, 1, 0.05, scratch, refuses)
         return Worker(habits, self.store, self.artifacts, generator, own), own
 
     @contextmanager

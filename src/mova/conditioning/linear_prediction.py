@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-ORDER_S = 0.008
+ORDER_S: Final = 0.008
 """Length of the predictor: tones of 125 Hz and more have a whole period in it."""
-LOOK_S = 0.12
+LOOK_S: Final = 0.12
 """How much of the sound it is fitted to."""
 
 

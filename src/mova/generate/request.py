@@ -10,6 +10,7 @@ from typing import Any, Final
 from mova.checks import check_choice
 from mova.conditioning.spec import ALL, Conditions, Modality, Placed
 from mova.errors import ConfigError, ReadError
+from mova.files.json_file import shorten
 from mova.generate.enhance.enhanced import EnhancementRecord
 from mova.generate.given import KeyframeFile, Retake, check_keyframe_files, kept_spans
 from mova.generate.long.choice import LongChoice
@@ -164,7 +165,7 @@ class GenerateRequest:
         object.__setattr__(self, "index", check_index(self.index))
         if isinstance(self.retries, bool) or not 0 <= self.retries <= MOST_RETRIES:
             nearest = min(max(int(self.retries), 0), MOST_RETRIES)
-            raise ConfigError(f"retries must be 0 to {MOST_RETRIES}, got {self.retries}; nearest is {nearest}")
+            raise ConfigError(f"retries must be 0 to {MOST_RETRIES}, got {shorten(self.retries)}; nearest is {nearest}")
         for name in ("image", "last_image", "video", "audio"):
             path = getattr(self, name)
             if path is not None and not path.is_file():

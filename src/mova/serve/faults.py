@@ -29,7 +29,7 @@ _PARAMS: Final = {
     "video and audio": "video",
     "video already": "image",
     **{name: name for name in ("prompt", "seed", "n", "speed", "limit", "after", "retake", "only", "fit", "keyframes")},
-    **{name: name for name in ("windows", "overlap", "audio")},
+    **{name: name for name in ("windows", "overlap", "audio", "retries")},
     "keyframe": "keyframes",
     "prompt-at": "prompt_at",
     "length": "seconds",

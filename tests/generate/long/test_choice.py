@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mova.errors import ConfigError, MovaError
+from mova.errors import ConfigError, MovaError, ReadError
+from mova.files.json_file import Fields
 from mova.generate.long.choice import LongChoice, parse_prompt_at, read_choice
 
 NOTHING = {"length": None, "extend": None, "overlap": None, "windows": None, "prompts_at": None}
@@ -18,6 +19,12 @@ def test_options_become_a_choice():
     made = read_choice(**NOTHING | {"length": 8.0, "windows": "joint", "prompts_at": ["4=a ball = red", "2.5=b"]})
     assert made == LongChoice(length_s=8.0, method="joint", prompts_at=((4.0, "a ball = red"), (2.5, "b")))
     assert made.record() == {"length_s": 8.0, "method": "joint", "prompts_at": [[4.0, "a ball = red"], [2.5, "b"]]}
+
+
+@pytest.mark.parametrize("pair", [["x", "a ball"], [None, "a ball"], [float("nan"), "a ball"], [4.0, 5], [4.0]])
+def test_a_record_of_another_kind_is_refused(pair):
+    with pytest.raises(ReadError, match="a file: prompts_at"):
+        LongChoice.read(Fields({"length_s": 8.0, "prompts_at": [pair]}, "a file", ReadError), None)
 
 
 @pytest.mark.parametrize("text", ["4", "=b", "x=b", "nan=b", ""])

@@ -280,6 +280,15 @@ def test_a_remix_keeps_moments_takes_others_or_none(site, image):
     assert (twice["keyframes"], twice["notes"], twice["only"]) == (made["keyframes"], made["notes"], "audio")
 
 
+def test_how_often_a_clip_is_made_again_is_kept_and_changed(site):
+    assert site.create()["retries"] == 2
+    made = site.create(retries="0")
+    assert (made["retries"], made["attempts"], made["made_seed"]) == (0, [], None)
+    again = site.post(f"/v1/videos/{made['id']}/remix", json={"seed": 3})
+    assert (again["retries"], site.store.get(again["id"]).order.retries) == (0, 0)
+    assert site.ask("PATCH", f"/v1/videos/{made['id']}", json={"retries": 5})["retries"] == 5
+
+
 def test_a_clip_longer_than_the_model_learned_is_made_in_windows(site, image):
     later = [{"time": 3.0, "prompt": "a green ball bounces on wood"}]
     made = site.create(seconds=5, prompt_at=later, overlap=0.5, image=data_url(image))
@@ -315,6 +324,9 @@ def test_a_clip_longer_than_the_model_learned_is_made_in_windows(site, image):
         ({"seconds": 5, "prompt_at": [{"time": 9, "prompt": "b"}]}, "prompt_at", "3.542"),
         ({"seconds": 5, "prompt_at": [{"time": 4.9, "prompt": "b"}]}, "prompt_at", "3.542"),
         ({"seconds": 60}, "num_frames", "481"),
+        ({"retries": 101}, "retries", "100"),
+        ({"retries": "-1"}, "retries", "0"),
+        ({"retries": 1.5}, "retries", None),
     ],
 )
 def test_what_no_clip_can_have_is_said_before_it_is_queued(site, image, fields, param, nearest):

@@ -66,6 +66,7 @@ def test_sglangs_and_our_fields_are_read_from_texts():
             "speed": "fast",
             "hold": "true",
             "start_s": "0.5",
+            "retries": "0",
             "guidance_interval": "0.1,0.9",
             "enhancement": json.dumps({"original": "Ball"}),
         },
@@ -81,6 +82,7 @@ def test_sglangs_and_our_fields_are_read_from_texts():
         "guidance_interval": [0.1, 0.9],
     }
     assert (asked.seed, asked.num_variants, asked.speed, asked.is_held) == (7, 2, "fast", True)
+    assert (asked.retries, read(prompt="a").retries) == (0, None)
     assert read(enhancement=nested(19)).enhancement == nested(19)
     assert (asked.start_s, asked.enhancement, asked.negative_prompt) == (0.5, {"original": "Ball"}, None)
 

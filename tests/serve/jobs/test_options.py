@@ -16,6 +16,7 @@ def test_what_an_order_asks_for_is_what_the_command_would_be_told(tmp_path):
         retakes=("0.25-1:video",),
         only="video",
         fit="pad",
+        retries=7,
         settings={"height": 64},
         start_s=0.5,
     )
@@ -23,6 +24,7 @@ def test_what_an_order_asks_for_is_what_the_command_would_be_told(tmp_path):
     assert found.keyframes == (KeyframeFile(0.5, files["keyframe_0"]), KeyframeFile(1.0, files["keyframe_1"]))
     assert found.retakes == (Retake((0.25, 1.0), "video"),)
     assert (found.only, found.fit, found.start_s, found.settings.height) == ("video", "pad", 0.5, 64)
+    assert found.retries == 7
     assert (found.files.video, found.files.image, found.long) == (files["video"], None, None)
 
 

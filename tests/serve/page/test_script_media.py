@@ -1,4 +1,4 @@
-"""Last images, and videos and sounds of one's own: chosen, sent, refused, and brought back out of a clip."""
+"""Images, prompts, videos and sounds of one's own: chosen, sent, refused, and brought back out of a clip."""
 
 import io
 import wave
@@ -144,6 +144,54 @@ def test_images_along_the_clip_are_added_removed_sent_and_brought_back(visit, qu
     assert complaints(seen)[:-1] == []  # the refusal is the last
 
 
+def test_prompts_along_the_clip_are_added_removed_sent_and_brought_back(visit, quick):
+    seen = opened(visit, quick)
+    page = seen.page
+    describe(page, more=True)
+    page.select_option("#length", "97")
+    page.click("#media summary")
+    # By the keyboard alone.
+    for time, text in (("1", "a green ball"), ("", ""), ("2.5", "a blue ball bounces on wood")):
+        page.focus("#prompt-at-add")
+        page.keyboard.press("Enter")
+        until(page, lambda: page.evaluate("document.activeElement.type") == "number", "the second is written next")
+        page.keyboard.type(time)
+        page.keyboard.press("Tab")
+        page.keyboard.type(text)
+    assert faults(page) == []
+    page.click("#send")
+    until(page, says(page, "#prompt-at-error", "Write a second"))
+    assert page.evaluate("document.activeElement.closest('.moment').ariaLabel") == "Prompt 2"
+    page.focus("#prompt-at .moment:nth-child(2) button")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2)
+    page.click("#send")
+    until(page, has(page, "#clip .player"), "a clip")
+    wanted = [{"time": 1.0, "prompt": "a green ball"}, {"time": 2.5, "prompt": "a blue ball bounces on wood"}]
+    (clip,) = quick.clips()
+    assert (clip["prompt_at"], clip["num_frames"], clip["num_windows"]) == (wanted, 97, 3)
+    page.reload()
+    page.wait_for_selector("#studio:not([hidden])")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2, "the draft")
+    page.evaluate("document.getElementById('more').open = true")
+    page.click("#reset-form")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 0)
+    page.select_option("#language", "zh")
+    page.click("#clip [data-w=use_settings]")
+    until(page, lambda: page.locator("#prompt-at .moment").count() == 2, "the prompts of the clip")
+    assert "之后发生什么" in page.locator("#prompt-at").inner_text()
+    page.fill("#prompt-at .moment:last-child input", "9")
+    until(page, says(page, "#prompt-at-error", "该时刻须在生成的部分之内"))
+    page.fill("#prompt-at .moment:last-child input", "2.5")
+    until(page, lambda: not page.locator("#prompt-at-error").is_visible())
+    page.click("#send")
+    until(page, lambda: [clip["prompt_at"] for clip in quick.clips()] == [wanted] * 2)
+    until(page, has(page, "#clip [data-w=new_image]"), "the second clip")
+    page.click("#clip [data-w=new_image]")
+    until(page, lambda: [clip["prompt_at"] for clip in quick.clips()] == [wanted] * 3)
+    assert quick.clips()[0]["inputs"] == ["audio"]
+
+
 def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):
     page = opened(visit, quick).page
     describe(page)
@@ -158,3 +206,16 @@ def test_a_clip_is_longer_than_the_model_makes_at_once(visit, quick):
     assert "not trained" not in page.locator("#clip-view").inner_text()
     page.click("#clip [data-w=use_settings]")
     assert page.locator("#length").input_value() == "97"
+
+
+def test_what_the_form_has_no_field_for_comes_back_as_well(visit, quick):
+    asked = {"num_frames": 97, "windows": "joint", "overlap": 0.5, "retries": 0}
+    made = quick.call("POST", "v1/videos", {"prompt": "a red ball", **asked})["id"]
+    page = opened(visit, quick).page
+    until(page, lambda: page.evaluate("(id) => clips.has(id)", made), "the clip")
+    page.evaluate("(id) => choose(id)", made)
+    until(page, has(page, "#clip [data-w=use_settings]"))
+    page.click("#clip [data-w=use_settings]")
+    page.click("#send")
+    until(page, lambda: len(quick.clips()) == 2)
+    assert [{name: clip[name] for name in asked} for clip in quick.clips()] == [asked] * 2

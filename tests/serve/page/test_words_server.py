@@ -7,7 +7,11 @@ import pytest
 from mova.conditioning.spec import check_tasks
 from mova.errors import ConfigError
 from mova.generate.enhance.offline import enhance_offline
+from mova.generate.many import Job
+from mova.generate.request import ClipOptions
+from mova.generate.run import generate_files, make_request
 from mova.geometry import ClipGeometry
+from mova.media.measures.collapse import Collapse
 from mova.serve.page.words_server import CODES, SENTENCES, TERMS
 from mova.settings.sampling import GivenSettings, SamplingSettings
 from mova.settings.scope import read_scope
@@ -114,6 +118,18 @@ def test_what_was_moved_is_known():
         found.append(str(error.value))
     assert len(found) == 7
     assert [text for text in found if not is_known(text)] == []
+
+
+def test_seeds_that_led_to_nothing_are_known(checkpoint, monkeypatch, tmp_path):
+    found = [Collapse("flat", 0.5, 9.0), Collapse("frozen", 9.0, 0.5)] * 2
+    monkeypatch.setattr("mova.media.measures.collapse.find_collapse", lambda _: found.pop(0))
+    small = GivenSettings(height=32, width=48, num_frames=5, num_inference_steps=1, guidance_scale=1.0)
+    notes = ["seed 7 gave numbers that are not finite; made again with another"]
+    for retries in (1, 0, 0):
+        folder, request = make_request(str(checkpoint), ClipOptions(prompt="a", settings=small, retries=retries))
+        generate_files([Job(request, tmp_path / f"{len(notes)}.mp4")], folder, on_note=notes.append)
+    assert len(notes) == 5
+    assert [text for text in notes if not is_known(text)] == []
 
 
 def test_common_errors_are_known():

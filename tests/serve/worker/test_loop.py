@@ -165,8 +165,9 @@ def test_jobs_that_go_together_are_made_in_one_run(bench):
     assert {job.state for job in jobs} == {JobState.COMPLETED}
 
 
-def test_a_batch_that_fails_is_made_one_by_one(bench):
-    names = add(bench, "ball", "fail batch: wrong", "fail: wrong")
+@pytest.mark.parametrize("how", ["fail batch: wrong", "fail batch: infinite"])
+def test_a_batch_that_fails_is_made_one_by_one(bench, how):
+    names = add(bench, "ball", how, "fail: wrong")
     with bench.working(Moody(0.0)):
         jobs = bench.ended(*names)
     assert [job.state for job in jobs] == [JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED]

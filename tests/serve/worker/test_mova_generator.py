@@ -9,18 +9,23 @@ import pytest
 from PIL import Image
 
 from mova.errors import ConfigError, StateError, StoppedError
+from mova.generate.again import another_seed
+from mova.media.measures.collapse import Collapse
 from mova.media.probe import probe, probe_audio
 from mova.media.read import read_frames
 from mova.media.write import read_metadata
+from mova.pipeline.origin import read_origin
 from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
 from mova.serve.worker.mova_generator import MovaGenerator, make_generator
 from mova.serve.worker.supervisor import Supervisor
 from serve_kit import order
+from serve_site import PROMPT, served
 from worker_kit import Bench, serve_settings
 
 SMALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 6, "sampler": "unipc"}
-ASKED = order("a red ball bounces on wood", model="mova-tiny", seed=3, settings=SMALL)
+# Of so few steps at a size that the model has not learned the video is flat.
+ASKED = order("a red ball bounces on wood", model="mova-tiny", seed=3, settings=SMALL, retries=0)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +121,44 @@ def test_the_file_says_what_the_prompt_was_before(generator, tmp_path):
 def test_a_model_that_is_there_is_well(generator):
     generator.check_health()
     assert isinstance(generator, MovaGenerator)
+
+
+def test_a_flat_clip_of_a_request_is_made_again_and_the_answer_says_so(generator, tmp_path, monkeypatch):
+    found = [Collapse("flat", 0.5, 9.0), None, Collapse("flat", 0.5, 9.0)]
+    monkeypatch.setattr("mova.media.measures.collapse.find_collapse", lambda _: found.pop(0))
+    few = {"size": "64x64", "num_frames": 9, "num_inference_steps": 1, "seed": 3}
+    bench = Bench(tmp_path / "data", model="mova-tiny")
+    with served(tmp_path, model="mova-tiny") as site, bench.working(generator):
+        names = [site.create(retries=retries, **few)["id"] for retries in (1, 0)]
+        bench.ended(*names)
+        again, kept = (site.ask("GET", f"/v1/videos/{name}") for name in names)
+        name = site.store.get(names[0]).artifacts["video"]
+        (tmp_path / "clip.mp4").write_bytes(site.artifacts.read_all(name))
+    bench.close()
+    words = str(Collapse("flat", 0.5, 9.0))
+    assert (again["seed"], again["made_seed"], again["retries"]) == (3, another_seed(3, 1), 1)
+    assert again["attempts"] == kept["attempts"] == [{"seed": 3, "found": "flat", "words": words}]
+    assert again["notes"] == [f"seed 3 gave a video that is {words}; made again with another seed"]
+    assert kept["made_seed"] == 3
+    assert "its seed is kept" in kept["notes"][0]
+    said = read_metadata(tmp_path / "clip.mp4")
+    assert (said["seed"], said["asked_seed"], said["collapse"]) == (another_seed(3, 1), 3, again["attempts"])
+    origin = read_origin(tmp_path / "clip.mp4")
+    assert (origin.seed, origin.prompt) == (another_seed(3, 1), PROMPT)
+
+
+def test_of_clips_of_one_run_a_flat_one_is_made_again(generator, tmp_path, monkeypatch):
+    found = [None, Collapse("flat", 0.5, 9.0), None]
+    monkeypatch.setattr("mova.media.measures.collapse.find_collapse", lambda _: found.pop(0))
+    few, shown = {**SMALL, "num_inference_steps": 2}, []
+    tasks = [
+        Task(f"video_{n}", replace(ASKED, settings=few, retries=None), {}, tmp_path / f"{n}.mp4") for n in range(2)
+    ]
+    made = generator.make(tasks, Watch(on_preview=lambda place, make: shown.append((place, len(make())))))
+    assert [one.facts["seed"] for one in made] == [3, another_seed(3, 1)]
+    assert [len(one.facts["attempts"]) for one in made] == [0, 1]
+    assert [place for place, _ in shown] == [0, 1, 1]
+    assert [read_metadata(task.output)["seed"] for task in tasks] == [3, another_seed(3, 1)]
 
 
 @pytest.mark.slow

@@ -21,6 +21,17 @@ def test_time_that_is_left_is_that_of_this_attempt():
     assert at.left_s == 58.3
 
 
+def test_a_clip_that_is_made_again_begins_anew():
+    now = [100.0]
+    pace = Pace(lambda: now[0])
+    pace.at("sampling", 0, 10)
+    now[0] = 200.0
+    pace.at("writing", 0, 1)
+    assert pace.at("sampling", 0, 10).left_s is None
+    now[0] = 210.0
+    assert pace.at("sampling", 5, 10).left_s == 13.7
+
+
 def test_what_is_unknown_is_the_beginning():
     assert Pace().at("something", 1, 2).percent == 0.0
     assert Pace().at("sampling", 0, 0).percent == 3.0

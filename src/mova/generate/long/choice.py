@@ -60,13 +60,14 @@ class LongChoice:
             extend: the clip that it goes on from.
 
         Raises:
-            MovaError: of the class of `record`: what cannot be used.
+            MovaError: a value of another kind, or one that no clip can have.
         """
         later = []
         for one in record.list("prompts_at", []):
             if not isinstance(one, list) or len(one) != 2 or not isinstance(one[1], str):
                 raise record.error(f"{record.where}: prompts_at must be pairs of seconds and text, got {shorten(one)}")
-            later.append((float(one[0]), one[1]))
+            where = f"{record.where}: prompts_at"
+            later.append((Fields({"time": one[0]}, where, record.error).number("time"), one[1]))
         return cls(
             length_s=record.number("length_s") if "length_s" in record else None,
             extend=extend,

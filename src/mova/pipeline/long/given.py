@@ -33,7 +33,7 @@ class LongInputs:
         image: first frame, as the pipeline takes it.
         known_frames: (O, H, W, 3) uint8, the end of a clip that is gone on from: the first frames of this one.
         known_audio: (1, S) float32 at the model's rate, known from the beginning on: of that clip, or own audio, or
-            both one behind the other. It is kept to the sample, but for the last 70 ms before the made audio.
+            both one behind the other. It is kept to the sample, but for the last 40 ms before the made audio.
         before: frames that stand before these windows in the file; times of prompts are of the file.
         seed, index: of the noise of the first window, as of a call; those of later windows follow from the seed.
         method: "continue" or "joint".

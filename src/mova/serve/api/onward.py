@@ -118,6 +118,7 @@ class Onward:
             seed=order.seed,
             settings=order.settings,
             speed=order.speed,
+            retries=order.retries,
             enhancement=order.enhancement,
         )
         return replace(over(asked, first), seed=asked.seed)

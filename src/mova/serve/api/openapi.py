@@ -9,6 +9,7 @@ import mova
 from mova.conditioning.spec import MODALITIES
 from mova.conditioning.windows import METHODS
 from mova.generate.enhance.settings import Language
+from mova.generate.request import MOST_RETRIES, RETRIES
 from mova.media.frames import FITS
 from mova.serve.api.replies import INPUT_VARIANTS, STATUSES, VARIANTS
 from mova.serve.intake.forms import FIELDS, MEDIA
@@ -42,6 +43,13 @@ _PROMPT_AT: Final[Schema] = {
     },
 }
 _RETAKE: Final[Schema] = {"type": "string", "description": "spans in seconds, such as 0.5-1.2 or 0.5-1.2:audio,1.5-2"}
+_RETRIES: Final[Schema] = {
+    "description": "how often what is flat, frozen or not finite is made again with another seed",
+    "type": "integer",
+    "minimum": 0,
+    "maximum": MOST_RETRIES,
+    "default": RETRIES,
+}
 _ERRORS: Final = {
     "400": "a value that cannot be used",
     "401": "no key, or none that is known",
@@ -128,7 +136,7 @@ def _other_paths() -> Schema:
     key = _body({"type": "object", "properties": {"key": _TEXT}, "required": ["key"]}, form=False)
     numbers = ("num_frames", "num_inference_steps")
     plan = (
-        *(_query(name, _TEXT) for name in ("size", "speed", "prompt", "only", "windows")),
+        *(_query(name, _TEXT) for name in ("size", "speed", "prompt", "prompt_at", "only", "windows")),
         *(_query(name, _WHOLE) for name in numbers),
         *(_query(name, _NUMBER) for name in ("seconds", "fps", "guidance_scale", "modality_scale", "overlap")),
     )
@@ -164,6 +172,7 @@ _ONWARD: Final = {"edits": "Make parts of a clip anew", "extensions": "Go on fro
 def _onward(name: str) -> Schema:
     source = {"type": "object", "properties": {"id": {"type": "string", "pattern": _ID}}, "required": ["id"]}
     shared = {"video": source, "prompt": _TEXT, "negative_prompt": _TEXT, "seed": _WHOLE, "num_inference_steps": _WHOLE}
+    shared["retries"] = _RETRIES
     longer = {"seconds": _TEXT, "overlap": _OVERLAP, "prompt_at": _PROMPT_AT, "audio": _medium(), "start_s": _NUMBER}
     own = {"retake": _RETAKE, "keyframes": _keyframes()} if name == "edits" else longer
     return {"type": "object", "properties": {**shared, **own}, "required": ["video", "prompt"]}
@@ -197,6 +206,7 @@ def _asked(offer: Offer, settings: ServeSettings) -> Schema:
         "generate_sound": {"type": "boolean", "description": "false is only=video"},
         "only": {"enum": [*MODALITIES, None], "description": "the one modality that is asked for"},
         "fit": {"type": "string", "enum": list(FITS), "description": "of media of another shape or length"},
+        "retries": _RETRIES,
         "null_image": {"type": "string", "enum": list(NULL_IMAGES)},
         "keyframes": _keyframes(),
         "prompt_at": _PROMPT_AT,
@@ -267,6 +277,9 @@ def _video() -> Schema:
         "keyframes": {"type": "array", "items": _object(time=_NUMBER, input=_TEXT)},
         "only": {"type": ["string", "null"]},
         "fit": _TEXT,
+        "retries": _WHOLE,
+        "attempts": {"type": "array", "items": _object(seed=_WHOLE, found=_TEXT, words=_TEXT)},
+        "made_seed": maybe,
         "prompt_at": {"type": "array", "items": _object(time=_NUMBER, prompt=_TEXT)},
         "windows": {"type": ["string", "null"]},
         "overlap": {"type": ["number", "null"]},

@@ -9,6 +9,7 @@ from typing import Final
 
 from mova.errors import MovaError
 from mova.files.json_file import as_fields
+from mova.generate.request import RETRIES
 from mova.generate.session import SAMPLING
 from mova.media.frames import FITS
 from mova.serve.artifacts import Artifacts
@@ -89,6 +90,8 @@ class Replies:
             "retake": list(order.retakes),
             "is_extension": "extend" in order.inputs,
             **_further(job),
+            "attempts": job.facts.get("attempts", []),
+            "made_seed": job.facts.get("seed"),
             "enhancement": None if order.enhancement is None else dict(order.enhancement),
             "stage": None if is_final else job.progress.stage or None,
             "stage_done": job.progress.done,
@@ -151,9 +154,9 @@ def num_frames_of(job: Job, settings: SamplingSettings) -> int:
 
 
 def _notes(job: Job) -> list[str]:
-    """Return what was moved when a job was taken, and why its clip ends before its time."""
+    """Return what was moved when a job was taken, which seeds led to nothing, and why its clip ends before its time."""
     ended = job.facts.get("ended")
-    return [*job.order.notes, *([str(ended)] if ended else [])]
+    return [*job.order.notes, *job.facts.get("notes", []), *([str(ended)] if ended else [])]
 
 
 def _further(job: Job) -> dict[str, object]:
@@ -163,6 +166,7 @@ def _further(job: Job) -> dict[str, object]:
         "keyframes": [{"time": time, "input": name} for time, name in zip(order.keyframes, KEYFRAMES, strict=False)],
         "only": order.only,
         "fit": order.fit or FITS[0],
+        "retries": RETRIES if order.retries is None else order.retries,
         "prompt_at": [{"time": time, "prompt": text} for time, text in long.get("prompts_at", [])],
         "overlap": long.get("overlap_s"),
         "windows": long.get("method"),

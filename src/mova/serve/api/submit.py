@@ -105,6 +105,7 @@ def over(asked: Asked, order: ClipOrder) -> Asked:
         retakes=order.retakes if asked.retakes is None else asked.retakes,
         only=order.only if asked.only is None else asked.only,
         fit=order.fit if asked.fit is None else asked.fit,
+        retries=order.retries if asked.retries is None else asked.retries,
         keyframes=order.keyframes if keeps_images else asked.keyframes,
         media={**gone, **asked.media},
         seconds=asked.seconds if has_length else long.get("length_s"),

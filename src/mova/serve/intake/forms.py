@@ -31,7 +31,7 @@ _TEXTS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is str
 _INTERVALS: Final = tuple(name for name, kind in _OF_SETTINGS.items() if kind is tuple)
 _OTHERS: Final = (
     *("prompt", "negative_prompt", "model", "size", "seconds", "seed", "n", "speed", "start_s"),
-    *("hold", "enhancement", "retake", "keyframes", "only", "fit", "windows", "overlap", "prompt_at"),
+    *("hold", "enhancement", "retake", "keyframes", "only", "fit", "retries", "windows", "overlap", "prompt_at"),
     *("flow_shift", "guidance_scale_2", "generate_sound", *_SIDES, *_INTERVALS),
 )
 _NESTED: Final = ("extra_body", "extra_params")
@@ -61,6 +61,7 @@ class Asked:
         start_s: where in the given video or audio the clip begins.
         only: the one modality that is asked for; empty takes away that it was one.
         fit: what is done with media of another shape or length.
+        retries: how often what is flat, frozen or not finite is made again with another seed.
         keyframes: seconds at which images stand; the images are among the media, by `KEYFRAMES`. Empty takes away
             those that were there.
         windows: how windows of a long clip are made, one of `mova.conditioning.windows.METHODS`.
@@ -87,6 +88,7 @@ class Asked:
     retakes: tuple[str, ...] | None = None
     only: str | None = None
     fit: str | None = None
+    retries: int | None = None
     keyframes: tuple[float, ...] | None = None
     windows: str | None = None
     overlap_s: float | None = None
@@ -131,6 +133,7 @@ def read_asked(body: Body, limits: LimitsSection) -> Asked:
         retakes=None if "retake" not in values else _retakes(values["retake"]),
         only="" if keeps_both else _only(values),
         fit=_text(values, "fit", _MOST_NAME),
+        retries=None if "retries" not in values else whole_of("retries", values["retries"]),
         keyframes=None if keyframes is None else tuple(time for time, _ in keyframes),
         windows=_text(values, "windows", _MOST_NAME),
         overlap_s=None if "overlap" not in values else number_of("overlap", values["overlap"]),
@@ -248,7 +251,9 @@ def _only(values: Mapping[str, Any]) -> str | None:
     found = _text(values, "only", _MOST_NAME)
     if "generate_sound" in values and not flag_of("generate_sound", values["generate_sound"]):
         if found not in (None, "video"):
-            raise FieldError(f"only must be video where generate_sound is false, got {shorten(found)}", "only")
+            raise FieldError(
+                f"only must be video where generate_sound is false, got {shorten(found)}; nearest is video", "only"
+            )
         return "video"
     return found
 

@@ -130,6 +130,7 @@ class Offer:
                 keyframes=asked.keyframes or (),
                 only=asked.only or None,
                 fit=asked.fit,
+                retries=asked.retries,
                 long=long,
             )
             options = options_of(order, files)

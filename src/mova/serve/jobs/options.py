@@ -33,6 +33,7 @@ def options_of(order: ClipOrder, files: Mapping[str, Path]) -> ClipOptions:
         negative_prompt=order.negative_prompt,
         seed=order.seed,
         start_s=order.start_s or None,
+        retries=order.retries,
         long=_long(order, files.get("extend")),
         files=MediaFiles(**{name: files[name] for name in _FILES if name in files}),
         keyframes=tuple(

@@ -133,6 +133,7 @@ class ClipOrder:
         keyframes: seconds at which images stand; image i is the input `KEYFRAMES[i]`.
         only: the one modality that is asked for; None for both.
         fit: what is done with media of another shape or length; None crops.
+        retries: how often what is flat, frozen or not finite is made again with another seed; None leaves it to mova.
         long: how the clip becomes longer than a window, as `LongChoice.record` has it; None where it does not.
         extent: how long a long clip is; None for others.
         notes: what was moved to the nearest possible value when the order was taken, in words.
@@ -154,6 +155,7 @@ class ClipOrder:
     keyframes: tuple[float, ...] = ()
     only: str | None = None
     fit: str | None = None
+    retries: int | None = None
     long: Mapping[str, Any] | None = None
     extent: Extent | None = None
     notes: tuple[str, ...] = ()
@@ -177,7 +179,7 @@ class ClipOrder:
 
     @property
     def batch_key(self) -> str:
-        """What orders of one batch have in common: all but prompts and seeds. Empty where an order goes alone."""
+        """What orders of one batch have in common: all but texts, seeds, retries. Empty where an order goes alone."""
         if self.inputs or self.start_s or self.long is not None:
             return ""
         common = json.dumps([self.model, self.speed, dict(self.settings), self.only, self.fit], sort_keys=True)
@@ -213,6 +215,7 @@ class ClipOrder:
             keyframes=tuple(record.numbers("keyframes", [])),
             only=_text(record, "only"),
             fit=_text(record, "fit"),
+            retries=None if record.values.get("retries") is None else record.integer("retries", least=0),
             long=None if record.values.get("long") is None else record.fields("long").values,
             extent=None if record.values.get("extent") is None else _extent(record.fields("extent")),
             notes=tuple(record.texts("notes", [])),

@@ -97,7 +97,8 @@ def _media() -> Html:
             _file("last-image", "image/*"),
             class_="field",
         ),
-        _keyframes(),
+        _rows("keyframes", "keyframe"),
+        _rows("prompt-at", "prompt-at"),
         _own("video"),
         _own("audio"),
         element(
@@ -115,16 +116,16 @@ def _media() -> Html:
     )
 
 
-def _keyframes() -> Html:
+def _rows(name: str, one: str) -> Html:
+    """Return a list to which the script adds rows, each with a second of the clip."""
+    key, add = name.replace("-", "_"), f"{one}-add"
     return element(
         "fieldset",
-        said("legend", "keyframes"),
-        said("p", "keyframes_hint", id="keyframes-hint", class_="hint"),
-        element("div", id="keyframes", class_="moments"),
-        element(
-            "div", said("button", "keyframe_add", type="button", id="keyframe-add", aria_describedby="keyframes-hint")
-        ),
-        _error("keyframes"),
+        said("legend", key),
+        said("p", f"{key}_hint", id=f"{name}-hint", class_="hint"),
+        element("div", id=name, class_="moments"),
+        element("div", said("button", add.replace("-", "_"), type="button", id=add, aria_describedby=f"{name}-hint")),
+        _error(name),
         class_="field",
     )
 

@@ -137,7 +137,7 @@ function actions(video) {
     video.only === "audio" ? null
       : button("new_sound", () => next("/v1/videos", {...again(video), ...from("video")})),
     video.only === "video" ? null
-      : button("new_image", () => next("/v1/videos", {...again(video), ...from("audio")})),
+      : button("new_image", () => next("/v1/videos", {...again(video), ...along(video), ...from("audio")})),
     video.only === "audio" ? null : button("extend", () => openTask(video, "extend")),
     video.only ? null : button("edit_part", () => openTask(video, "edit_part")),
     // Of a clip of which parts were made anew, or of what comes before one, the form cannot say which.
@@ -196,6 +196,9 @@ function again(video) {
   if (video.speed) found.speed = video.speed;
   return found;
 }
+// What holds along a clip of several parts.
+const along = (video) => !video.prompt_at?.length ? {}
+  : {prompt_at: video.prompt_at, ...(video.overlap === null ? {} : {overlap: video.overlap})};
 // What is made out of a clip.
 const next = (address, value) => once(() => send(value, address), "queued", true);
 // What the model was not trained for, and apart from it what was moved to the nearest possible value.
@@ -214,6 +217,8 @@ function details(video) {
     ["memory", video.peak_memory_mb ? bytes(video.peak_memory_mb * 1048576) : null],
     ["part_what", video.retake?.join(", ")],
     ["made_from", (video.inputs ?? []).map((one) => inputText(video, one)).join(", ")],
+    ["prompt_at", (video.prompt_at ?? [])
+      .map(({time, prompt}) => `${t("seconds", {n: seconds(time)})}: ${prompt}`).join("; ")],
     ["only", video.only ? t(`only_${video.only}`) : null], ["negative", video.negative_prompt],
     ["kept_until", video.expires_at ? new Date(1000 * video.expires_at).toLocaleDateString(language) : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");

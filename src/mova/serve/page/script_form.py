@@ -16,6 +16,7 @@ const places = {
   seed: "seed", n: "variants", guidance_scale: "guidance", modality_scale: "modality", num_inference_steps: "steps",
   speed: "speed", negative_prompt: "negative", image: "image", input_reference: "image", last_image: "last-image",
   video: "video-file", audio: "audio-file", start_s: "start", keyframes: "keyframes", only: "only", fit: "fit",
+  prompt_at: "prompt-at",
 };
 const sliders = {guidance: "guidance_scale", modality: "modality_scale", steps: "num_inference_steps"};
 let model = null, enhancement = null, extra = {}, isSending = false;
@@ -65,7 +66,7 @@ function showFault(fault, isFocused = true) {
     showError(place, text, fault.nearest);
     const fold = get(place).closest("details");
     if (fold) fold.open = true;
-    if (isFocused) (fault.at ?? (place === "keyframes" ? get("keyframe-add") : fieldOf(place))).focus();
+    if (isFocused) (fault.at ?? (adders[place] ? get(adders[place]) : fieldOf(place))).focus();
   }
   announce(text);
 }
@@ -100,7 +101,8 @@ function fillForm() {
     .map((one) => [String(one), t(one > once ? "length_parts" : "length_of",
       {seconds: seconds((one / rate).toFixed(2)), frames: one})])
     .concat([other]), usualLength());
-  nameMoments();
+  momentRows.name();
+  promptRows.name();
   options(get("only"), [["", t("only_both")], ["video", t("only_video")], ["audio", t("only_audio")]], "");
   options(get("fit"), ["crop", "pad", "stretch"].map((one) => [one, t(`fit_${one}`)]), "crop");
   options(get("variants"), Array.from({length: Math.min(8, limits.max_variants ?? 1)},
@@ -167,17 +169,25 @@ function asked() {
   if (get("variants").value > 1) found.n = Number(get("variants").value);
   if (get("only").value) found.only = get("only").value;
   if (get("hold").checked) found.hold = true;
+  const later = savedPrompts().filter(({time, prompt}) => time && prompt);
+  if (later.length) {
+    found.prompt_at = later;
+    // A clip along which prompts hold says how long it is.
+    if (!found.seconds) found.num_frames ??= Number(usualLength());
+  }
   return {...extra, ...found};
 }
 
 const outside = (warnings) => warnings?.length ? t("outside", {what: warnings.map(heard).join(t("comma"))}) : "";
 const planned = ["size", "only", "num_frames", "seconds", "num_inference_steps", "speed", "guidance_scale",
-  "modality_scale", "prompt"];
+  "modality_scale", "prompt", "prompt_at", "windows", "overlap"];
 let planNumber = 0, planFault = null;
 async function plan() {
   const mine = ++planNumber, wanted = asked(), query = new URLSearchParams();
-  for (const name of planned) if (wanted[name] !== undefined && wanted[name] !== "") query.set(name, wanted[name]);
-  if ((query.get("prompt") ?? "").length > 2000) query.delete("prompt");
+  const text = (value) => typeof value === "object" ? JSON.stringify(value) : String(value);
+  for (const name of planned) {
+    if (wanted[name] !== undefined && text(wanted[name]).length <= 2000) query.set(name, text(wanted[name]));
+  }
   try {
     const found = await ask("GET", `/v1/plan?${query}`);
     if (mine !== planNumber) return;
@@ -199,7 +209,7 @@ async function plan() {
 const planLater = later(() => { if (model) plan(); }, 300);
 
 function draft() {
-  const found = {enhancement, extra, moments: savedMoments(), ...images};
+  const found = {enhancement, extra, moments: savedMoments(), later: savedPrompts(), ...images};
   for (const id of fields) found[id] = get(id).value;
   for (const id of boxes) found[id] = get(id).checked;
   return found;
@@ -222,6 +232,7 @@ function loadDraft(found) {
   extra = found.extra ?? {};
   for (const place of Object.keys(images)) setImage(found[place], place);
   setMoments(found.moments);
+  setPrompts(found.later);
   showEnhanced();
 }
 function changed() {
@@ -302,7 +313,8 @@ get("form").addEventListener("submit", (event) => { event.preventDefault(); subm
 get("form").addEventListener("input", (event) => {
   if (event.target.type === "file" || get("suggestion").contains(event.target)) return;
   if (event.target === get("prompt")) checkEnhanced();
-  const place = get("keyframes").contains(event.target) ? "keyframes" : event.target.id.replace("-other", "");
+  const place = Object.keys(adders).find((one) => get(one).contains(event.target))
+    ?? event.target.id.replace("-other", "");
   if (get(`${place}-error`)) showError(place, "");
   changed();
 });
@@ -323,6 +335,10 @@ function useSettings(video) {
   get("seed").value = video.seed ?? "";
   get("negative").value = video.negative_prompt ?? get("negative").value;
   get("only").value = video.only ?? "";
+  setPrompts(video.prompt_at);
+  // What the form has no field for, and what makes another clip where it is left out.
+  extra = {retries: video.retries, ...(video.windows === "joint" ? {windows: "joint"} : {}),
+    ...(video.overlap === null ? {} : {overlap: video.overlap})};
   if ([...get("speed").options].some((one) => one.value === video.speed)) get("speed").value = video.speed;
   get("first").checked = false;
   enhancement = video.enhancement?.original ? {...video.enhancement, prompt: video.prompt} : null;

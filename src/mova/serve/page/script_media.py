@@ -1,36 +1,62 @@
-"""Part of the script: media of one's own beside the images of both ends: images along the clip, a video or a sound."""
+"""Part of the script: what else a clip is made of: images and prompts along it, a video or a sound of one's own."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MEDIA: Final = r"""
-// Images along the clip: each with its second.
-const moments = [];
-const mostMoments = 16;
-let momentNumber = 0;
-function addMoment(time = "", url = null) {
-  if (moments.length >= mostMoments) return null;
-  momentNumber += 1;
-  const id = `keyframe-${momentNumber}`, one = {url: null};
-  one.time = make("input", {id: `${id}-time`, type: "number", min: "0", step: "any", value: time,
-    "aria-describedby": "keyframes-error"});
-  one.file = make("input", {id, type: "file", accept: "image/*", "aria-describedby": "keyframes-error"});
-  one.shown = make("div", {className: "shown", hidden: true});
-  one.file.addEventListener("change", () => { if (one.file.files[0]) takeMoment(one, one.file.files[0]); });
-  one.box = make("div", {role: "group", className: "moment"}, make("div", {className: "time"},
-    make("label", {htmlFor: one.time.id, w: "keyframe_time"}), one.time), one.shown,
-    make("div", {}, make("label", {htmlFor: id, className: "button", w: "choose"}), one.file),
-    button("remove", () => dropMoment(one)));
-  moments.push(one);
-  get("keyframes").append(one.box);
-  nameMoments();
-  if (url) setMoment(one, url);
-  return one;
+// Rows with a second each, which are added to a list and removed from it.
+function rowsOf(place, add, most, words) {
+  const rows = [];
+  let count = 0;
+  const name = () => {
+    rows.forEach((one, at) => one.box.setAttribute("aria-label", t(words.row, {n: number(at + 1)})));
+    get(add).disabled = rows.length >= most;
+  };
+  const append = (time, rest) => {
+    if (rows.length >= most) return null;
+    count += 1;
+    const id = `${place}-${count}`, one = {};
+    one.time = make("input", {id: `${id}-time`, type: "number", min: "0", step: "any", value: time,
+      "aria-describedby": `${place}-error`});
+    one.box = make("div", {role: "group", className: "moment"}, make("div", {className: "time"},
+      make("label", {htmlFor: one.time.id, w: words.time}), one.time), ...rest(one, id),
+      button("remove", () => drop(one)));
+    rows.push(one);
+    get(place).append(one.box);
+    name();
+    return one;
+  };
+  const drop = (one, isSaid = true) => {
+    const at = rows.indexOf(one);
+    rows.splice(at, 1);
+    one.box.remove();
+    name();
+    showError(place, "");
+    if (!isSaid) return;
+    announce(t(words.gone, {n: number(at + 1)}));
+    (rows[Math.min(at, rows.length - 1)]?.time ?? get(add)).focus();
+    changed();
+  };
+  return {rows, name, append, clear: () => { for (const one of [...rows]) drop(one, false); }};
 }
-function nameMoments() {
-  moments.forEach((one, place) => one.box.setAttribute("aria-label", t("keyframe_image", {n: number(place + 1)})));
-  get("keyframe-add").disabled = moments.length >= mostMoments;
+// The button that adds a row, by the list.
+const adders = {keyframes: "keyframe-add", "prompt-at": "prompt-at-add"};
+
+// Images along the clip: each with its second.
+const momentRows = rowsOf("keyframes", adders.keyframes, 16,
+  {row: "keyframe_image", time: "keyframe_time", gone: "keyframe_gone"});
+const moments = momentRows.rows;
+function addMoment(time = "", url = null) {
+  const one = momentRows.append(time, (row, id) => {
+    row.url = null;
+    row.file = make("input", {id, type: "file", accept: "image/*", "aria-describedby": "keyframes-error"});
+    row.shown = make("div", {className: "shown", hidden: true});
+    row.file.addEventListener("change", () => { if (row.file.files[0]) takeMoment(row, row.file.files[0]); });
+    return [row.shown, make("div", {}, make("label", {htmlFor: id, className: "button", w: "choose"}), row.file)];
+  });
+  if (one && url) setMoment(one, url);
+  return one;
 }
 function showMoment(one, seen) {
   const canvas = smallImage(seen);
@@ -52,29 +78,37 @@ async function setMoment(one, url) {
   one.url = url;
   try { showMoment(one, await createImageBitmap(blobOf(url))); } catch { one.url = null; }
 }
-function dropMoment(one, isSaid = true) {
-  const place = moments.indexOf(one);
-  moments.splice(place, 1);
-  one.box.remove();
-  nameMoments();
-  showError("keyframes", "");
-  if (!isSaid) return;
-  announce(t("keyframe_gone", {n: number(place + 1)}));
-  (moments[Math.min(place, moments.length - 1)]?.time ?? get("keyframe-add")).focus();
-  changed();
-}
 const savedMoments = () => moments.map((one) => ({time: one.time.value, url: one.url}));
 function setMoments(found) {
-  for (const one of [...moments]) dropMoment(one, false);
+  momentRows.clear();
   for (const {time, url} of found ?? []) addMoment(time, url);
+}
+// Prompts along the clip: each holds from its second on.
+const promptRows = rowsOf("prompt-at", adders["prompt-at"], 64,
+  {row: "prompt_at_row", time: "prompt_at_time", gone: "prompt_at_gone"});
+function addPrompt(time = "", prompt = "") {
+  return promptRows.append(time, (row, id) => {
+    row.text = make("textarea", {id, rows: 2, value: prompt, "aria-describedby": "prompt-at-error"});
+    return [make("div", {className: "text"}, make("label", {htmlFor: id, w: "prompt_at_text"}), row.text)];
+  });
+}
+const savedPrompts = () => promptRows.rows.map((one) => ({time: one.time.value.trim(), prompt: one.text.value.trim()}));
+function setPrompts(found) {
+  promptRows.clear();
+  for (const {time, prompt} of found ?? []) addPrompt(time, prompt);
+  if (found?.length) get("media").open = true;
 }
 // What is still empty is said before anything is sent.
 function momentFault() {
   const one = moments.find(({time, url}) => !url || !time.value.trim());
-  if (!one) return null;
-  return {param: "keyframes", message: t("keyframe_needs"), at: one.url ? one.time : one.file};
+  if (one) return {param: "keyframes", message: t("keyframe_needs"), at: one.url ? one.time : one.file};
+  const row = promptRows.rows.find(({time, text}) => !time.value.trim() || !text.value.trim());
+  if (!row) return null;
+  return {param: "prompt_at", message: t("prompt_at_needs"), at: row.time.value.trim() ? row.text : row.time};
 }
-get("keyframe-add").addEventListener("click", () => { addMoment()?.time.focus(); changed(); });
+for (const [place, add] of [["keyframes", addMoment], ["prompt-at", addPrompt]]) {
+  get(adders[place]).addEventListener("click", () => { add()?.time.focus(); changed(); });
+}
 
 // Files may be large: they are sent as they are, and are not in the draft.
 const mediaFiles = {video: null, audio: null};
@@ -110,6 +144,7 @@ function dropMedia() {
   for (const place of Object.keys(images)) dropImage(place);
   for (const kind of Object.keys(mediaFiles)) setFile(kind, null);
   setMoments([]);
+  setPrompts([]);
   get("media").open = false;
 }
 // What is asked for with what it is made from: JSON, or a form where there are files.

@@ -67,7 +67,8 @@ button:disabled { color: var(--soft); cursor: default; border-style: dashed; }
 .act p { margin: 0; flex: 1 1 10rem; font-size: .9375rem; }
 #media > .field:first-of-type { margin-top: .75rem; }
 .moment { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: end; margin: 0 0 .75rem; }
-.moment .time { flex: 0 0 6.5rem; } .moment .time label { display: block; font-size: .875rem; }
+.moment .time { flex: 0 0 6.5rem; } .moment .text { flex: 1 1 12rem; }
+.moment .time label, .moment .text label { display: block; font-size: .875rem; }
 .chosen { margin: 0; overflow-wrap: anywhere; } .chosen:empty { display: none; }
 #more { margin-bottom: 0; } #more > .pair, #more > .field:first-of-type { margin-top: .75rem; }
 #more label:has(input[type="checkbox"]) { display: flex; gap: .5rem; align-items: flex-start; }

@@ -112,6 +112,15 @@ SENTENCES: Final = (
         "a long clip is made from a prompt, an image, audio or a clip to extend, got {what}; leave it out",
         "分段生成的视频不能使用{what}。",
     ),
+    (
+        "prompt-at must lie in what is made ({}), got {}; nearest is {near}",
+        "该时刻须在生成的部分之内；最接近的是 {near}。",
+    ),
+    (
+        "prompt-at must be in force in the middle of what a window makes{}; nearest is {near}",
+        "没有一段会用到这条提示词；最接近的是 {near}。",
+    ),
+    ("prompt-at must name each time once{}", "同一时刻只能有一条提示词。"),
     ("{}: {asked} s became {used} s", "第 {asked} 秒移到最接近的第 {used} 秒。"),
     ("{length} s, {frames} frames: one window{}", "{length} 秒，{frames} 帧。"),
     (
@@ -128,6 +137,12 @@ SENTENCES: Final = (
         "声音只有 {have} 秒，共需 {need} 秒；其余部分会一同生成。",
     ),
     ("audio: {have} s of {} are used", "使用了 {have} 秒的声音。"),
+    (
+        "seed {seed} gave a video that is {what}: {}; made again with another seed",
+        "种子 {seed} 生成的画面{what}，已换种子重新生成。",
+    ),
+    ("seed {seed} gave numbers that are not finite{}", "种子 {seed} 的计算结果无效，已换种子重新生成。"),
+    ("the video is {what}: {} is kept; nearest is another prompt{}", "画面{what}：请换提示词或加上首帧图像。"),
     ("the clip ends at {at} s: what follows is {}", "视频在第 {at} 秒结束：之后的画面没有生成成功。"),
     # What a model was not trained for.
     ("the word {words}", "词语 {words}"),
@@ -236,6 +251,8 @@ TERMS: Final[Mapping[str, str]] = {
     "last_image": "末帧图像",
     "video": "视频",
     "audio": "声音",
+    "flat": "几乎是单色",
+    "frozen": "静止不动",
 }
 """Words inside of those sentences."""
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mova.pipeline.loop.control import Control, SamplingStep
 
 _LOG = logging.getLogger(__name__)
-_EVERY: Final = 5
 # Windows, what they are of, and the state of those that are made together.
 _KEPT: Final = (".safetensors", ".json", ".state")
 
@@ -66,7 +65,9 @@ def make_long_clip(
     keep = _keeping(folder, watch)
     # A window that is begun is made anew, but for windows that are made together: those keep a state of their own.
     is_joint = plan.choice.method == "joint"
-    own = replace(control, on_step=_shown(control, keep if is_joint else None), resume_from=None, save_state=None)
+    own = replace(
+        control, on_step=_shown(control, keep if is_joint else None, watch.every), resume_from=None, save_state=None
+    )
     try:
         made = make_long(
             request, plan, record, task.output, inputs, session, clock, _LOG.info, control=own, on_window=keep
@@ -90,11 +91,11 @@ def make_long_clip(
     return Made(facts, thumbnail(frames), waveform(samples), spritesheet(frames))
 
 
-def _shown(control: Control, keep: Callable[[], None] | None) -> Callable[[SamplingStep], None]:
+def _shown(control: Control, keep: Callable[[], None] | None, every: int) -> Callable[[SamplingStep], None]:
     def show(step: SamplingStep) -> None:
         if control.on_step is not None:
             control.on_step(step)
-        if keep is not None and step.done % _EVERY == 0:
+        if keep is not None and step.done % every == 0:
             keep()
 
     return show

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mova.database.database import is_failure
-from mova.errors import StageError, StateError, StoppedError
+from mova.errors import NumericalError, StageError, StateError, StoppedError
 from mova.files.unfinished import unfinished
 from mova.serve.artifacts import Artifacts
 from mova.serve.jobs.records import Job, JobError, JobState, Stop
@@ -156,7 +156,8 @@ class Worker:
         """Go on after a run has failed: with each clip alone, or with the next job."""
         if not is_expected(error):
             _LOG.error("clips could not be made: %s", ", ".join(job.id for job in jobs), exc_info=error)
-        if len(jobs) > 1 and is_expected(error):
+        # One clip of a run that is not finite says nothing of the others.
+        if len(jobs) > 1 and (is_expected(error) or isinstance(error, NumericalError)):
             for job in jobs:
                 self._do([job])
             return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mova.errors import ConfigError
+from mova.generate.again import Made as SoundClip
+from mova.generate.again import make_batch_until_sound, make_until_sound
 from mova.generate.media_files import read_inputs
 from mova.generate.record import describe
 from mova.generate.request import GenerateRequest
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from mova.codecs.preview import Preview
     from mova.pipeline.loop.control import Control, SamplingStep
-    from mova.pipeline.output import MovaPipelineOutput
 
 _MB = 2**20
 
@@ -74,12 +75,12 @@ class MovaGenerator:
         began_s = time.monotonic()
         _reset_peak()
         requests = [self._request(task.order, task.inputs) for task in tasks]
-        clock, control = Clock(watch.on_progress), self._control(watch, len(tasks))
+        clock = Clock(watch.on_progress)
         if requests[0].long is not None:
-            record = self._describe(requests[0])
+            record, control = self._describe(requests[0]), self._control(watch, [0])
             made = [make_long_clip(session, requests[0], tasks[0], self._fingerprint, record, clock, watch, control)]
         else:
-            made = self._make_at_once(session, requests, tasks, clock, control)
+            made = self._make_at_once(session, requests, tasks, clock, watch)
         facts = {"inference_s": round(time.monotonic() - began_s, 3), "peak_memory_mb": _peak_mb()}
         return [replace(one, facts={**one.facts, **facts, "stages_s": clock.end()}) for one in made]
 
@@ -89,50 +90,60 @@ class MovaGenerator:
         requests: Sequence[GenerateRequest],
         tasks: Sequence[Task],
         clock: Clock,
-        control: Control,
+        watch: Watch,
     ) -> list[Made]:
         """Make clips of one window."""
         inputs = [read_inputs(request, start_s=request.start_s) for request in requests]
+        notes: list[list[str]] = [[] for _ in tasks]
         if len(tasks) == 1:
-            _, result = session.generate(requests[0], inputs[0], clock, control=control)
+            control = self._control(watch, [0])
+            found = [make_until_sound(session, requests[0], inputs[0], clock, notes[0].append, control=control)]
         else:
-            _, result = session.generate_batch(requests, inputs, clock, together=True, control=control)
+            found = make_batch_until_sound(
+                session,
+                requests,
+                inputs,
+                clock,
+                lambda place, note: notes[place].append(note),
+                partial(self._control, watch),
+            )
         clock.begin(WRITING)
-        pairs = enumerate(zip(requests, tasks, strict=True))
-        return [self._write(result, place, request, task) for place, (request, task) in pairs]
+        return [self._write(*each) for each in zip(found, requests, tasks, notes, strict=True)]
 
     def _describe(self, request: GenerateRequest) -> dict[str, object]:
         return describe(request, self._folder, runtime=self._runtime, weights_sha256=self._fingerprint)
 
-    def _write(self, result: MovaPipelineOutput, place: int, request: GenerateRequest, task: Task) -> Made:
+    def _write(self, made: SoundClip, request: GenerateRequest, task: Task, notes: Sequence[str]) -> Made:
         from mova.generate.written import write_result
 
-        metadata = self._describe(request) | self._loaded().circumstances()
-        has_video = "video" in request.outputs
-        clip = result.clip(place) if has_video else None
-        written = write_result(task.output, request, result, metadata, place=place, clip=clip)
+        metadata = self._describe(request) | made.record(request) | self._loaded().circumstances()
+        clip = made.clip
+        written = write_result(task.output, request, made.result, metadata, place=made.place, clip=clip)
         facts: dict[str, object] = {
             "metadata": dict(written.metadata),
-            "seed": request.seed,
+            "seed": made.seed,
+            "attempts": [asdict(one) for one in made.attempts],
+            "notes": list(notes),
             "num_frames": written.num_frames,
             "frame_rate": written.frame_rate,
             "height": written.height,
             "width": written.width,
             "duration_s": written.duration_s,
         }
-        samples = result.sound(place) if clip is None else clip.waveform
+        samples = made.result.sound(made.place) if clip is None else clip.waveform
         outline = b"" if samples is None else waveform(samples)
         if clip is None:
             return Made(facts, waveform=outline)
         return Made(facts, thumbnail(clip.frames), outline, spritesheet(clip.frames))
 
-    def _control(self, watch: Watch, count: int) -> Control:
+    def _control(self, watch: Watch, places: Sequence[int]) -> Control:
+        """Return the control of a run that makes the tasks at some places."""
         from mova.pipeline.loop.control import Control
 
         def show(step: SamplingStep) -> None:
             if self._preview is not None and step.done < step.total:
-                for place in range(count):
-                    watch.on_preview(place, partial(self._seen, step, place))
+                for row, place in enumerate(places):
+                    watch.on_preview(place, partial(self._seen, step, row))
 
         return Control(
             on_step=show,
@@ -142,9 +153,9 @@ class MovaGenerator:
             every=watch.every,
         )
 
-    def _seen(self, step: SamplingStep, place: int) -> np.ndarray:
+    def _seen(self, step: SamplingStep, row: int) -> np.ndarray:
         assert self._preview is not None, "it was asked for"
-        return self._preview(step.clean().video[place])
+        return self._preview(step.clean().video[row])
 
     def _request(self, order: ClipOrder, inputs: Mapping[str, Path]) -> GenerateRequest:
         asked = options_of(order, inputs)

@@ -23,6 +23,7 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began: tuple[float, float] | None = None
+        self._last = 0.0
 
     def at(self, stage: str, done: int, total: int) -> Progress:
         """Return how far the job is.
@@ -34,8 +35,10 @@ class Pace:
         first, last = _SPANS.get(stage, (0.0, 0.0))
         percent = first + (last - first) * min(1.0, done / max(1, total))
         now = self._clock()
-        if stage == LOADING or self._began is None:
+        # A clip that is made again with another seed begins anew.
+        if stage == LOADING or self._began is None or percent < self._last:
             self._began = (now, percent)
+        self._last = percent
         began_s, began = self._began
         left = None if percent <= began else seconds_left((percent - began) / (100.0 - began), now - began_s)
         return Progress(stage, done, total, round(percent, 1), left)
