@@ -184,6 +184,7 @@ def test_video_is_spoilt_in_every_way_and_the_sound_stays():
         assert distances[0] > 0, spoiling.name
 
 
+@pytest.mark.slow
 def test_a_study_in_small_ends_with_tables_and_a_plot_and_computes_nothing_twice(tmp_path, monkeypatch):
     spoilings = (SMALL_SHIFT, Spoiling("dropped", "share of the sounds left out, %", (100,)))
     study = bench.Study("toy_audio", "Two clips", (ToyClip(2, 64), ToyClip(8, 64)), spoilings, ("levels", "synchrony"))

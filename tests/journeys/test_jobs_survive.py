@@ -75,7 +75,7 @@ def check(bench, names):
 
 
 def test_a_handful_of_kills_loses_no_job(tmp_path):
-    bench, names = run_killing(tmp_path, 4, seed=0)
+    bench, names = run_killing(tmp_path, 2, seed=0)
     check(bench, names)
 
 

@@ -90,6 +90,7 @@ def assert_all_gone(session):
     pytest.fail("processes were left behind")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--gpus", "3"), 1)], ids=["fits", "another number"])
 def test_processes_of_torchrun_are_used(tmp_path, options, code):
     program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mova.cli"]
