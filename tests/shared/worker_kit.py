@@ -11,10 +11,12 @@ import pytest
 
 from mova.errors import ConfigError, NumericalError
 from mova.serve.artifacts import Artifacts
+from mova.serve.jobs.records import JobState
 from mova.serve.settings import ServeSettings
 from mova.serve.worker.loop import Habits, Worker
 from mova.serve.worker.process import open_store
 from mova.serve.worker.stand_in import StandIn
+from mova.serve.worker.supervisor import Supervisor
 from mova.serve.worker.wake import Wake
 
 _ERRORS = {
@@ -124,3 +126,21 @@ class Bench:
             for path in self.folder.rglob("*")
             if path.is_file() and "jobs.sqlite3" not in path.name
         )
+
+
+def killed_once(bench, asked):
+    """Make a clip whose worker is killed as soon as something of it is kept; return the bytes of its file."""
+    supervisor = Supervisor(bench.settings, bench.store)
+    supervisor.start()
+    try:
+        assert supervisor.wait_ready(600), supervisor.problem
+        (job,) = bench.store.add([asked])
+        supervisor.wake()
+        bench.until(lambda: bench.artifacts.exists(bench.artifacts.checkpoint(job.id)), 300)
+        os.kill(supervisor.process_id, signal.SIGKILL)
+        (job,) = bench.ended(job.id, most_s=600)
+        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+        return bench.artifacts.path(job.artifacts["video"]).read_bytes()
+    finally:
+        supervisor.stop()
+        bench.close()

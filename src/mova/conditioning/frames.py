@@ -151,8 +151,7 @@ def known_parts(
         images: as in `known_images`.
         geometry: of the clip.
         latents: (B, C, T, h, w) of the clip. Without `frames` they stand in the held parts of the condition, where
-            those of frames between grey ones stand otherwise: the same for a part at the beginning, since the
-            autoencoder looks back only.
+            those of frames between grey ones stand otherwise.
         device: to build on; None is the autoencoder's.
 
     Raises:

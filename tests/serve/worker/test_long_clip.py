@@ -1,7 +1,5 @@
 """Clips of several windows in a worker: with the bytes of the command, also where they were interrupted."""
 
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +11,11 @@ from mova.media.read import read_frames
 from mova.media.write import read_metadata, write_clip
 from mova.pipeline.runtime import Runtime
 from mova.serve.jobs.options import options_of
-from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
 from mova.serve.worker.mova_generator import make_generator
-from mova.serve.worker.supervisor import Supervisor
 from mova.types import Clip
 from serve_kit import order
-from worker_kit import Bench, serve_settings
+from worker_kit import Bench, killed_once, serve_settings
 
 STEPS = 2
 WINDOW = {"height": 64, "width": 64, "num_frames": 17, "num_inference_steps": STEPS}
@@ -127,17 +123,4 @@ def test_a_clip_goes_on_behind_its_end_for_more_than_a_window(generator, tmp_pat
 @pytest.mark.slow
 def test_one_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
     bench = Bench(tmp_path, model="mova-tiny", precision="float32")
-    supervisor = Supervisor(bench.settings, bench.store)
-    supervisor.start()
-    try:
-        assert supervisor.wait_ready(600), supervisor.problem
-        (job,) = bench.store.add([ASKED])
-        supervisor.wake()
-        bench.until(lambda: bench.artifacts.exists(bench.artifacts.checkpoint(job.id)), 300)
-        os.kill(supervisor.process_id, signal.SIGKILL)
-        (job,) = bench.ended(job.id, most_s=600)
-        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
-        assert bench.artifacts.path(job.artifacts["video"]).read_bytes() == whole.read_bytes()
-    finally:
-        supervisor.stop()
-        bench.close()
+    assert killed_once(bench, ASKED) == whole.read_bytes()

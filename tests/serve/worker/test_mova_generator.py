@@ -1,7 +1,5 @@
 """Clips by a small model that is loaded once: with their own bits, also where they were interrupted."""
 
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +13,11 @@ from mova.media.probe import probe, probe_audio
 from mova.media.read import read_frames
 from mova.media.write import read_metadata
 from mova.pipeline.origin import read_origin
-from mova.serve.jobs.records import JobState
 from mova.serve.worker.generator import Task, Watch
 from mova.serve.worker.mova_generator import MovaGenerator, make_generator
-from mova.serve.worker.supervisor import Supervisor
 from serve_kit import order
 from serve_site import PROMPT, served
-from worker_kit import Bench, serve_settings
+from worker_kit import Bench, killed_once, serve_settings
 
 SMALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 6, "sampler": "unipc"}
 # Of so few steps at a size that the model has not learned the video is flat.
@@ -164,20 +160,7 @@ def test_of_clips_of_one_run_a_flat_one_is_made_again(generator, tmp_path, monke
 @pytest.mark.slow
 def test_a_job_whose_worker_is_killed_ends_with_the_same_clip(whole, tmp_path):
     bench = Bench(tmp_path, model="mova-tiny", precision="float32", checkpoint_every=2)
-    supervisor = Supervisor(bench.settings, bench.store)
-    supervisor.start()
-    try:
-        assert supervisor.wait_ready(600), supervisor.problem
-        (job,) = bench.store.add([ASKED])
-        supervisor.wake()
-        bench.until(lambda: bench.artifacts.exists(bench.artifacts.checkpoint(job.id)), 300)
-        os.kill(supervisor.process_id, signal.SIGKILL)
-        (job,) = bench.ended(job.id, most_s=600)
-        assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
-        assert bench.artifacts.path(job.artifacts["video"]).read_bytes() == whole.read_bytes()
-    finally:
-        supervisor.stop()
-        bench.close()
+    assert killed_once(bench, ASKED) == whole.read_bytes()
 
 
 def test_one_modality_alone_and_an_image_at_a_moment(generator, tmp_path):
