@@ -63,3 +63,12 @@ def test_muon_is_refused_where_weights_are_spread_and_taken_with_copies(recipes,
         ConfigError, match=r"got parallel that spreads them over 2 processes; .* parallel.replicate=4 alone"
     ):
         load_recipe(recipes(name), [*muon, "parallel.shard=2"])
+
+
+def test_a_teacher_is_refused_where_weights_are_spread_and_taken_with_copies(recipes):
+    taught = ["teacher=mova-tiny", "optimizer.name=adamw", "parallel.replicate=2"]
+    assert load_recipe(recipes("tiny_joint"), taught).teacher == "mova-tiny"
+    with pytest.raises(
+        ConfigError, match=r"teacher needs a whole model .* got parallel that spreads it over 2 processes"
+    ):
+        load_recipe(recipes("tiny_joint"), [*taught, "parallel.shard=2"])

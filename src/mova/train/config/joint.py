@@ -194,6 +194,21 @@ class JointConfig(JointObjectiveConfig):
         max_length=len(COMPONENTS),
         description="Components that learn; the others stay frozen.",
     )
+    teacher: str | None = Field(
+        None,
+        description="Model whose velocities, given the first frame, are learned in place of the clip's where no other "
+        "frame is known and nothing is held (prior preservation); a shipped name, a directory or a hub id.",
+    )
+
+    @model_validator(mode="after")
+    def _check_teacher(self) -> Self:
+        spread = self.parallel.world_size // self.parallel.replicate
+        if self.teacher is not None and spread > 1:
+            raise ValueError(
+                f"teacher needs a whole model in each process, got parallel that spreads it over {spread} processes; "
+                f"use parallel.replicate={self.parallel.world_size} alone"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

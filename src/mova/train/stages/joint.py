@@ -23,6 +23,7 @@ from mova.train.config.joint import JointConfig, JointObjectiveConfig
 from mova.train.loop.optimizer import ParameterGroup
 from mova.train.loop.trainer import OnProgress, SampleClips, choose_device, step_generator
 from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, prompts_of, tower_groups
+from mova.train.stages.teacher import Teacher, taught_velocities
 from mova.train.steps.dependence import velocity_figures
 from mova.train.steps.draws import DrawSettings, StepDraws, draw_expert, draw_step
 from mova.train.steps.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
@@ -91,7 +92,9 @@ class JointObjective:
             chosen = draws.part(part.places)
             noise = noise_of(part, seed=seed, step=step, device=self.device)
             batch = self._batch(part.batch, chosen, self.data.train)
-            losses = joint_loss(self.forward(expert, chosen.use_bridge), batch, self._draws(chosen, noise))
+            levels = self._draws(chosen, noise)
+            targets = self._targets(expert, chosen, part.batch, batch, levels)
+            losses = joint_loss(self.forward(expert, chosen.use_bridge), batch, levels, targets)
             weighted = counts.share(losses, self._weights(chosen))
             plain = counts.share(losses)
             yield {
@@ -182,6 +185,12 @@ class JointObjective:
     def _draws(self, draws: StepDraws, noise: LatentPair) -> Draws:
         return Draws(noise, draws.video_sigma.to(self.device), draws.audio_sigma.to(self.device))
 
+    def _targets(
+        self, _expert: Expert, _chosen: StepDraws, _clips: LatentBatch, _batch: TrainingBatch, _draws: Draws
+    ) -> Velocities | None:
+        """Return the velocities that are learned, where they are others than the clips' own."""
+        return None
+
     def _weights(self, draws: StepDraws) -> JointLoss | None:
         config = self.objective
         if config.weighting == "none":
@@ -215,6 +224,8 @@ class JointStage(JointObjective):
     ) -> None:
         self.config = config
         device = choose_device(config.run.device)
+        # Before any clip is encoded: the model that it names may not be there.
+        self.teacher = Teacher(config.teacher, device, config.run.computes_in) if config.teacher else None
         data = OpenSplits(config, cache, device, parallel, on_progress, tuple(config.conditions.frames()))
         torch.manual_seed(config.run.seed)
         own = ShardedInit.of(parallel, device)
@@ -239,6 +250,14 @@ class JointStage(JointObjective):
             bridge = list(self.modules["dual_tower_bridge"].parameters())
             groups.append(ParameterGroup("bridge", bridge, lr_scale=self.config.bridge_lr_scale))
         return groups
+
+    def _targets(
+        self, expert: Expert, chosen: StepDraws, clips: LatentBatch, batch: TrainingBatch, draws: Draws
+    ) -> Velocities | None:
+        if self.teacher is None:
+            return None
+        forward = self.teacher.forward(expert, chosen.use_bridge, self.data.train.frame_rate)
+        return taught_velocities(forward, chosen, clips, batch, draws)
 
     def export(self) -> None:
         """Write all four components, also those that were not trained: the next stage begins with them."""

@@ -81,26 +81,42 @@ class SampleCounts:
 JointForward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Velocities]
 
 
-def joint_loss(forward: JointForward, batch: TrainingBatch, draws: Draws) -> JointLoss:
+def joint_loss(
+    forward: JointForward, batch: TrainingBatch, draws: Draws, targets: Velocities | None = None
+) -> JointLoss:
     """Flow-matching losses of both modalities at their own noise levels (paper, equations 1 to 4).
 
     Args:
         forward: the joint model.
         batch: clean latents and conditions.
         draws: noise and noise levels.
+        targets: velocities to predict; those from the clean latents to the noise if not given.
     """
+    velocities = predict(forward, batch, draws)
+    targets = targets or clip_velocities(batch, draws)
+    video_mask = None if batch.video_counted is None else batch.video_counted[:, None, :, None, None]
+    audio_mask = None if batch.audio_counted is None else batch.audio_counted[:, None]
+    return JointLoss(
+        video=velocity_loss(velocities.video, targets.video, video_mask),
+        audio=velocity_loss(velocities.audio, targets.audio, audio_mask),
+    )
+
+
+def predict(forward: JointForward, batch: TrainingBatch, draws: Draws) -> Velocities:
+    """Return what a joint model says of the clips with noise: velocities, as the clean latents."""
     noisy_video = interpolate(batch.clean.video, draws.noise.video, draws.video_sigma)
     noisy_audio = interpolate(batch.clean.audio, draws.noise.audio, draws.audio_sigma)
-    velocities = forward(
+    return forward(
         torch.cat((noisy_video, batch.condition), dim=1),
         noisy_audio,
         1000 * draws.video_sigma,
         1000 * draws.audio_sigma,
         batch.prompt_embeds,
     )
-    video_mask = None if batch.video_counted is None else batch.video_counted[:, None, :, None, None]
-    audio_mask = None if batch.audio_counted is None else batch.audio_counted[:, None]
-    return JointLoss(
-        video=velocity_loss(velocities.video, velocity_target(batch.clean.video, draws.noise.video), video_mask),
-        audio=velocity_loss(velocities.audio, velocity_target(batch.clean.audio, draws.noise.audio), audio_mask),
+
+
+def clip_velocities(batch: TrainingBatch, draws: Draws) -> Velocities:
+    """Return the velocities from the clean latents to the noise, in float32."""
+    return Velocities(
+        velocity_target(batch.clean.video, draws.noise.video), velocity_target(batch.clean.audio, draws.noise.audio)
     )
