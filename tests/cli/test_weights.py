@@ -1,6 +1,7 @@
 """`mova weights` from the command line."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import mova
 from mova.cli.app import main
 
 CHECKPOINT = Path(__file__).parents[1] / "numerics" / "records" / "pipeline_checkpoint"
+CONDITIONS = Path(mova.__file__).parent / "assets" / "loras" / "mova-tiny_conditions.safetensors"
 
 
 def test_inspect_prints_a_table_or_json(capsys):
@@ -104,6 +107,13 @@ def test_a_lora_that_cannot_be_converted_is_exit_code_2(lora, tmp_path, capsys, 
     assert main(["weights", "convert", str(lora), str(tmp_path / "x.safetensors"), *options]) == 2
     assert text in capsys.readouterr().err
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_ranks_that_each_layer_has_for_itself_are_told_by_their_ends(capsys):
+    """The shipped LoRA has as many ranks as layers: nobody reads them all."""
+    assert main(["weights", "inspect", str(CONDITIONS)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"video_dit: \d+ layers, rank \d+ to \d+, alpha \S+ to \S+, \d+ whole differences", shown)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mova.weights.lora.convert import LoraReport
     from mova.weights.quantize.report import QuantizationReport
     from mova.weights.rewrite import ComponentReport
+
+_MOST_VALUES: Final = 6
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -169,7 +172,7 @@ def _error_line(name: str, report: QuantizationReport) -> str:
 def _lora_table(lora: LoraReport) -> str:
     lines = [f"{lora.name}: LoRA with {lora.style} keys, trained on {lora.base_model or 'an unnamed base'}"]
     for name, summary in lora.components.items():
-        ranks, alphas = (", ".join(f"{value:g}" for value in values) for values in (summary.ranks, summary.alphas))
+        ranks, alphas = _values(summary.ranks), _values(summary.alphas)
         told = [f"{summary.num_layers} layers, rank {ranks}, alpha {alphas}"] if summary.num_layers else []
         told += [f"{summary.num_dora} of them DoRA"] if summary.num_dora else []
         told += [f"{summary.num_differences} whole differences"] if summary.num_differences else []
@@ -180,6 +183,12 @@ def _lora_table(lora: LoraReport) -> str:
     if lora.strays:
         lines.append(f"  {len(lora.strays)} keys are no adapters: {', '.join(lora.strays[:10])}")
     return "\n".join(lines)
+
+
+def _values(values: Sequence[float]) -> str:
+    """Return ascending values as text: each, or the ends where they are many, as each layer may have its own."""
+    chosen = values if len(values) <= _MOST_VALUES else (values[0], values[-1])
+    return (", " if chosen is values else " to ").join(f"{value:g}" for value in chosen)
 
 
 def _table(reports: list[ComponentReport]) -> str:
