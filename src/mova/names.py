@@ -61,6 +61,8 @@ QUANTIZATION_REPORT_FILE: Final = "quantization_report.json"
 
 SHIPPED_MODELS: Final = Path(__file__).parent / "assets"
 """Models that come with the package, a folder each."""
+SHIPPED_LORAS: Final = SHIPPED_MODELS / "loras"
+"""LoRAs that come with the package, a file each."""
 
 
 def published_class(component: str) -> str:

@@ -198,7 +198,7 @@ def _beside_origin(
     """Return what a clip was made with, where nothing else is given, and its LoRAs."""
     from mova.generate.given import KeyframeFile, parse_retake
     from mova.generate.request import ClipOptions, LoraChoice, MediaFiles
-    from mova.names import FEW_STEPS_FILE
+    from mova.names import FEW_STEPS_FILE, SHIPPED_LORAS
     from mova.pipeline.origin import find_recorded
 
     near = [origin.path.parent, Path()]
@@ -232,7 +232,7 @@ def _beside_origin(
         long=_long_of(origin, near),
     )
     adapters = [
-        LoraChoice(find_recorded("lora", file, origin, [*near, folder]), file.scale)
+        LoraChoice(find_recorded("lora", file, origin, [*near, folder, SHIPPED_LORAS]), file.scale)
         for file in origin.loras
         if not has_loras and not (speed is not None and file.file == FEW_STEPS_FILE)
     ]

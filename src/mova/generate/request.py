@@ -18,7 +18,7 @@ from mova.media.frames import FITS, Fit
 from mova.settings.sampling import NOTHING_GIVEN, GivenSettings, SamplingSettings
 from mova.settings.scope import Scope
 from mova.settings.seeds import check_index, check_seed
-from mova.weights.lora.source import find_lora, refuse_pickle
+from mova.weights.lora.source import find_lora, refuse_pickle, shipped_loras
 
 RETRIES: Final = 2
 MOST_RETRIES: Final = 100
@@ -29,7 +29,7 @@ class LoraChoice:
     """A LoRA to generate with.
 
     Attributes:
-        path: a safetensors file, or a folder with one.
+        path: a safetensors file, or a folder with one; `parse_lora` knows the names of shipped ones.
         scale: 1 is as trained, 0 is without effect.
 
     Raises:
@@ -41,7 +41,10 @@ class LoraChoice:
 
     def __post_init__(self) -> None:
         if not (self.path.is_file() or self.path.is_dir()):
-            raise ReadError(f"lora must be a file that exists, got {self.path}; write FILE or FILE:SCALE")
+            raise ReadError(
+                f"lora must be a file that exists, got {self.path}; write FILE or FILE:SCALE, or the name of one that "
+                f"comes with mova ({', '.join(shipped_loras())})"
+            )
         refuse_pickle(find_lora(self.path).weights)
         if not math.isfinite(self.scale):
             raise ConfigError(f"scale of a LoRA must be a finite number, got {self.scale}; nearest is 1.0")

@@ -49,6 +49,12 @@ def test_a_repository_gives_the_file_and_its_settings(cache, weight_name, subfol
     assert lora.layers[""]["blocks.0.self_attn.q"].alpha == alpha
 
 
+def test_a_lora_that_comes_with_the_package_is_found_by_its_name():
+    file, weight_name = locate_lora("mova-tiny_conditions")
+    assert (file.name, weight_name) == ("mova-tiny_conditions.safetensors", None)
+    assert set(read_lora(file).components) == {"video_dit", "video_dit_2"}
+
+
 def test_a_folder_wins_over_a_repository_and_has_sub_folders(tmp_path, monkeypatch):
     store(tmp_path / "owner" / "style", "a.safetensors")
     store(tmp_path / "owner" / "style" / "high", "b.safetensors")
@@ -66,7 +72,7 @@ def test_a_folder_wins_over_a_repository_and_has_sub_folders(tmp_path, monkeypat
         (
             ("owner/style.safetensors",),
             CheckpointError,
-            "must be a whole safetensors file, a folder with one or",
+            "must be a whole safetensors file, a folder with one, mova-tiny_conditions, or a hub id",
         ),
         (("no such file",), CheckpointError, "which is not there"),
         (("owner/style", "../x"), ConfigError, "weight_name must be a file inside the folder"),

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mova.errors import CheckpointError, ConfigError
+from mova.names import SHIPPED_LORAS
 from mova.weights.lora.file import read_lora
-from mova.weights.lora.source import base_name, find_lora, is_lora_folder, parse_lora, refuse_pickle
+from mova.weights.lora.source import (
+    base_name,
+    find_lora,
+    is_lora_folder,
+    parse_lora,
+    refuse_pickle,
+    shipped_lora,
+    shipped_loras,
+)
 
 
 def folder(tmp_path, *names):
@@ -109,6 +118,22 @@ def test_a_lora_is_a_file_and_a_scale(scale):
 )
 def test_a_colon_that_no_number_follows_is_part_of_the_name(text, path, scale):
     assert parse_lora(text) == (Path(path), scale)
+
+
+@pytest.mark.parametrize(("text", "scale"), [("mova-tiny_conditions", 1.0), ("mova-tiny_conditions:0.5", 0.5)])
+def test_a_lora_that_comes_with_the_package_has_a_name(tmp_path, monkeypatch, text, scale):
+    monkeypatch.chdir(tmp_path)
+    assert parse_lora(text) == (SHIPPED_LORAS / "mova-tiny_conditions.safetensors", scale)
+    assert find_lora(parse_lora(text)[0]).weights.is_file()
+    (tmp_path / "mova-tiny_conditions").mkdir()
+    assert parse_lora(text) == (Path("mova-tiny_conditions"), scale)
+
+
+@pytest.mark.parametrize("name", ["../loras/mova-tiny_conditions", "nobody", "..", "a" * 300])
+def test_a_name_of_no_shipped_lora_is_a_path(name):
+    assert parse_lora(name) == (Path(name), 1.0)
+    assert shipped_lora(name) is None
+    assert shipped_loras() == ["mova-tiny_conditions"]
 
 
 @pytest.mark.parametrize("text", ["", " ", ":0.5"])

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten, shorten_text
 from mova.weights.hub import Hub
-from mova.weights.lora.source import PEFT_CONFIG, PEFT_WEIGHTS, PICKLED, check_weight_name
+from mova.weights.lora.source import PEFT_CONFIG, PEFT_WEIGHTS, PICKLED, check_weight_name, shipped_lora, shipped_loras
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _USUAL = (PEFT_WEIGHTS, "pytorch_lora_weights.safetensors")
@@ -20,7 +20,8 @@ def locate_lora(
     """Return the path of a LoRA, and which file of it, as `read_lora` takes them.
 
     Args:
-        name: a file, a folder, or a hub id OWNER/NAME, of which only the LoRA is downloaded.
+        name: a file, a folder, the name of one that comes with the package, or a hub id OWNER/NAME, of which only the
+            LoRA is downloaded.
         weight_name: which file of the folder or repository.
         subfolder: subfolder of the folder or repository.
         hub: how a repository is asked for.
@@ -35,11 +36,14 @@ def locate_lora(
     path = Path(name)
     if path.exists():
         return (path / below if below else path), weight_name
+    shipped = shipped_lora(str(name))
+    if shipped is not None:
+        return shipped, None
     if _HUB_ID.fullmatch(str(name)) and path.suffix.lower() not in (".safetensors", *PICKLED):
         return _download(str(name), weight_name, below, hub or Hub()), None
     raise CheckpointError(
-        f"a LoRA must be a whole safetensors file, a folder with one or a hub id OWNER/NAME, got {shorten(str(name))}, "
-        "which is not there"
+        f"a LoRA must be a whole safetensors file, a folder with one, {' or '.join(shipped_loras())}, or a hub id "
+        f"OWNER/NAME, got {shorten(str(name))}, which is not there"
     )
 
 

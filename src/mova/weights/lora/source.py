@@ -10,6 +10,7 @@ from typing import Final
 
 from mova.errors import CheckpointError, ConfigError
 from mova.files.json_file import shorten
+from mova.names import SHIPPED_LORAS
 
 PICKLED: Final = (".pt", ".pth", ".ckpt", ".bin")
 PEFT_WEIGHTS: Final = "adapter_model.safetensors"
@@ -137,6 +138,8 @@ def _is_zip(file: Path) -> bool:
 def parse_lora(text: str) -> tuple[Path, float]:
     """Read a LoRA written as FILE or FILE:SCALE; without a scale it is 1.
 
+    FILE may be the name of one that comes with the package; a file of that name in the working directory counts first.
+
     Raises:
         ConfigError: nothing before the scale.
     """
@@ -144,4 +147,18 @@ def parse_lora(text: str) -> tuple[Path, float]:
     name, scale = (match[1], float(match[2])) if match else (text.strip(), 1.0)
     if not name:
         raise ConfigError(f"a LoRA must read FILE or FILE:SCALE, got {text!r}; for example style.safetensors:0.8")
-    return Path(name), scale
+    shipped = shipped_lora(name)
+    return Path(name) if shipped is None or Path(name).exists() else shipped, scale
+
+
+def shipped_lora(name: str) -> Path | None:
+    """Return the file of a LoRA that comes with the package, `mova-tiny_conditions`; None for any other name."""
+    if re.fullmatch(r"[\w.-]{1,200}", name) is None:
+        return None
+    file = SHIPPED_LORAS / f"{name}.safetensors"
+    return file if file.is_file() else None
+
+
+def shipped_loras() -> list[str]:
+    """Return the names of the LoRAs that come with the package, in order."""
+    return sorted(file.stem for file in SHIPPED_LORAS.glob("*.safetensors"))
