@@ -61,7 +61,7 @@ QUANTIZATION_REPORT_FILE: Final = "quantization_report.json"
 
 SHIPPED_MODELS: Final = Path(__file__).parent / "assets"
 """Models that come with the package, a folder each."""
-SHIPPED_LORAS: Final = SHIPPED_MODELS / "loras"
+SHIPPED_LORAS: Final = Path(__file__).parent / "assets" / "loras"
 """LoRAs that come with the package, a file each."""
 
 
