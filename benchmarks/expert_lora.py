@@ -168,6 +168,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="Encoded clips of the recipes.")
     parser.add_argument("--steps", type=int, default=30, help="Of each recipe.")
     options = parser.parse_args()
+    if bool(options.recipes) != bool(options.cache):
+        parser.error("--recipes and --cache belong together")
     if options.mix:
         mix(options.base, options.model, options.mix, options.out)
         return

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from mova.data.batch import LatentBatch, LatentSource
-from mova.device import autocast
 from mova.diffusion.timesteps import expert_ranges, loss_weight, low_noise_share
 from mova.distributed.context_parallel import ContextParallel
 from mova.distributed.fsdp import shard_model
@@ -26,7 +25,7 @@ from mova.train.stages.latent_stage import OpenSplits, condition_of, noise_of, p
 from mova.train.stages.teacher import Teacher, taught_velocities
 from mova.train.steps.dependence import velocity_figures
 from mova.train.steps.draws import DrawSettings, StepDraws, draw_expert, draw_step
-from mova.train.steps.objective import Draws, JointForward, JointLoss, TrainingBatch, joint_loss
+from mova.train.steps.objective import Draws, JointForward, JointLoss, TrainingBatch, cast_forward, joint_loss
 from mova.train.validation import ClipSampler, SampleSettings
 from mova.types import LatentPair, Velocities
 from mova.weights.locate import find_model
@@ -156,20 +155,13 @@ class JointObjective:
         """Return the joint models as the sampling loop calls them: each is brought to the device before its steps."""
         return {expert: ExpertForward(self.experts, expert, self.placement.use) for expert in EXPERTS}
 
-    def forward(self, expert: str, use_bridge: bool = True) -> JointForward:
+    def forward(self, expert: Expert, use_bridge: bool = True) -> JointForward:
         """Return the joint forward of an expert, in bf16 where the device is made for it."""
         self.placement.use(expert)
+        compute, frame_rate = self.objective.run.computes_in, self.data.train.frame_rate
+        return cast_forward(self.experts, expert, self.device, compute, frame_rate, use_bridge)
 
-        def forward(*tensors: torch.Tensor) -> Velocities:
-            with autocast(self.device, self.objective.run.computes_in):
-                velocities: Velocities = self.experts(
-                    expert, *tensors, frame_rate=self.data.train.frame_rate, use_bridge=use_bridge
-                )
-            return velocities
-
-        return forward
-
-    def _trained_forward(self, expert: str) -> JointForward:
+    def _trained_forward(self, expert: Expert) -> JointForward:
         """Return the joint forward as steps use it: a bridge that no step uses is still random."""
         return self.forward(expert, use_bridge=self.objective.bridge_dropout < 1)
 

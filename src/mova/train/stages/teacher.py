@@ -10,12 +10,12 @@ import torch
 
 from mova.conditioning.frames import KnownFrames
 from mova.data.batch import LatentBatch
-from mova.device import Compute, autocast
+from mova.device import Compute
 from mova.models.experts import Experts, pair_towers
 from mova.names import COMPONENTS, Expert, published_class
 from mova.train.build.components import component_folder, refuse_quantized
 from mova.train.steps.draws import StepDraws
-from mova.train.steps.objective import Draws, JointForward, TrainingBatch, clip_velocities, predict
+from mova.train.steps.objective import Draws, JointForward, TrainingBatch, cast_forward, clip_velocities, predict
 from mova.types import LatentPair, Velocities
 from mova.weights.components import load_component
 from mova.weights.locate import find_model
@@ -47,13 +47,9 @@ class Teacher:
     def forward(self, expert: Expert, use_bridge: bool, frame_rate: float) -> JointForward:
         """Return the joint forward of an expert at a frame rate, without gradients."""
 
-        @torch.no_grad()
-        def forward(*tensors: torch.Tensor) -> Velocities:
-            with autocast(self.device, self.computes_in):
-                velocities: Velocities = self.experts(expert, *tensors, frame_rate=frame_rate, use_bridge=use_bridge)
-            return velocities
-
-        return forward
+        return torch.no_grad()(
+            cast_forward(self.experts, expert, self.device, self.computes_in, frame_rate, use_bridge)
+        )
 
 
 def taught_velocities(

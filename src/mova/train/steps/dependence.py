@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from mova.names import Expert
 from mova.train.steps.objective import Draws, JointForward, TrainingBatch, joint_loss
 from mova.types import LatentPair
 
@@ -17,7 +18,7 @@ _CLEAN = 1e-5
 
 
 def velocity_figures(
-    forward_of: Callable[[str], JointForward], batch: TrainingBatch, noise: LatentPair, boundary_ratio: float
+    forward_of: Callable[[Expert], JointForward], batch: TrainingBatch, noise: LatentPair, boundary_ratio: float
 ) -> dict[str, float]:
     """Measure a batch of held-out clips; means over samples.
 
@@ -37,7 +38,7 @@ def velocity_figures(
     """
     figures: dict[str, float] = {}
     for level in LEVELS:
-        expert = "high_noise" if level >= boundary_ratio else "low_noise"
+        expert: Expert = "high_noise" if level >= boundary_ratio else "low_noise"
         losses = joint_loss(forward_of(expert), batch, _draws(noise, level, level))
         figures[f"video_error_{level}"] = float(losses.video.mean())
         figures[f"audio_error_{level}"] = float(losses.audio.mean())

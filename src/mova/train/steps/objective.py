@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from mova.device import Compute, autocast
 from mova.diffusion.flow import interpolate, velocity_loss, velocity_target
+from mova.models.experts import Experts
+from mova.names import Expert
 from mova.types import LatentPair, Velocities
 
 
@@ -79,6 +82,19 @@ class SampleCounts:
 
 # Noisy video with its condition, noisy audio, both timesteps in [0, 1000], prompt embeddings.
 JointForward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Velocities]
+
+
+def cast_forward(
+    experts: Experts, expert: Expert, device: torch.device, compute: Compute, frame_rate: float, use_bridge: bool
+) -> JointForward:
+    """Return the joint forward of an expert at a frame rate, with products in the precision that a recipe asks for."""
+
+    def forward(*tensors: torch.Tensor) -> Velocities:
+        with autocast(device, compute):
+            velocities: Velocities = experts(expert, *tensors, frame_rate=frame_rate, use_bridge=use_bridge)
+        return velocities
+
+    return forward
 
 
 def joint_loss(

@@ -37,7 +37,7 @@ def locate_lora(
     if path.exists():
         return (path / below if below else path), weight_name
     shipped = shipped_lora(str(name))
-    if shipped is not None:
+    if shipped is not None and weight_name is None and not below:
         return shipped, None
     if _HUB_ID.fullmatch(str(name)) and path.suffix.lower() not in (".safetensors", *PICKLED):
         return _download(str(name), weight_name, below, hub or Hub()), None
