@@ -243,9 +243,10 @@ function details(video) {
 }
 
 async function once(call, key = "", isChosen = false) {
+  const asked = stamp();
   try {
     const made = await call();
-    if (made?.object === "video") receive(made);
+    if (made?.object === "video") receive(made, asked);
     if (isChosen && made?.id) choose(made.id, true);
     if (key) announce(t(key));
     return made;

@@ -277,11 +277,11 @@ async function deliver(pending) {
   }
 }
 async function begin(value, address = "/v1/videos") {
-  const made = await send(value, address);
-  receive(made);
+  const asked = stamp(), made = await send(value, address);
+  receive(made, asked);
   choose(made.id);
   announce(t("queued"));
-  for (const id of made.variants ?? []) if (id !== made.id) ask("GET", path(id)).then(receive, () => {});
+  for (const id of made.variants ?? []) if (id !== made.id) fetchClip(id).catch(() => {});
   return made;
 }
 function setSending(now) {

@@ -116,7 +116,8 @@ function openEdit(id) {
   const save = async () => {
     try {
       const changes = {prompt: text.value.trim(), ...(seed.value.trim() ? {seed: seed.value.trim()} : {})};
-      receive(await ask("PATCH", path(id), changes));
+      const asked = stamp();
+      receive(await ask("PATCH", path(id), changes), asked);
       closeEdit(row);
       announce(t("saved"));
     } catch (fault) {
@@ -170,24 +171,47 @@ function updateCard(one, video) {
   one.firstChild.setAttribute("aria-current", String(video.id === chosen));
 }
 
+// What is asked for or heard is numbered: an answer says nothing new of a clip that was heard of after the question.
+let moment = 0, queueMoment = 0;
+const stamp = () => ++moment;
+const heardAt = new Map();
+const isNews = (id, asked) => (heardAt.get(id) ?? 0) <= asked;
+const byAge = (one, other) => (clips.get(other)?.created_at ?? 0) - (clips.get(one)?.created_at ?? 0);
+function keep(video, asked) {
+  if (!isNews(video.id, asked)) return false;
+  heardAt.set(video.id, asked);
+  clips.set(video.id, video);
+  if (!searched && !galleryIds.includes(video.id)) galleryIds = [video.id, ...galleryIds].sort(byAge);
+  return true;
+}
+function keepQueue(state, asked) {
+  if (asked < queueMoment) return;
+  queueMoment = asked;
+  queueState = {...queueState, ...state};
+}
+
 const pageSize = 24;
-let searchNumber = 0;
+let searchNumber = 0, lastLoaded = null;
 async function loadGallery(isMore = false) {
-  const mine = ++searchNumber, limit = isMore ? pageSize : Math.min(100, Math.max(pageSize, galleryIds.length));
+  const asked = stamp(), mine = ++searchNumber;
+  const limit = isMore ? pageSize : Math.min(100, Math.max(pageSize, galleryIds.length));
   const query = new URLSearchParams({limit, order: "desc"});
   if (searched) query.set("search", searched);
-  if (isMore && galleryIds.length) query.set("after", galleryIds.at(-1));
+  if (isMore && lastLoaded) query.set("after", lastLoaded);
   const found = await ask("GET", `/v1/videos?${query}`);
   if (mine !== searchNumber) return;
-  for (const video of found.data) clips.set(video.id, video);
-  galleryIds = [...new Set([...(isMore ? galleryIds : []), ...found.data.map((one) => one.id)])];
+  const heardSince = searched ? [] : galleryIds.filter((id) => !isNews(id, asked));
+  const loaded = found.data.filter((one) => clips.has(one.id) || isNews(one.id, asked)).map((one) => one.id);
+  lastLoaded = loaded.at(-1) ?? lastLoaded;
+  for (const video of found.data) keep(video, asked);
+  galleryIds = [...new Set([...(isMore ? galleryIds : heardSince), ...loaded])].sort(byAge);
   hasMore = found.has_more;
   renderAll();
 }
 async function refreshQueue() {
-  const found = await ask("GET", "/v1/queue");
-  queueState = found;
-  for (const video of found.data ?? []) clips.set(video.id, video);
+  const asked = stamp(), {data = [], ...state} = await ask("GET", "/v1/queue");
+  keepQueue(state, asked);
+  for (const video of data) keep(video, asked);
   renderAll();
 }
 const refreshQueueLater = later(() => refreshQueue().catch(() => {}), 400);
@@ -200,9 +224,9 @@ get("search").addEventListener("input", later(async () => {
 }, 300));
 get("load-more").addEventListener("click", () => loadGallery(true).catch((fault) => tell(heardFault(fault))));
 get("pause").addEventListener("click", async () => {
-  const was = queueState.is_paused;
+  const was = queueState.is_paused, asked = stamp();
   const said = await once(() => ask("POST", `/v1/queue/${was ? "resume" : "pause"}`), was ? "resumed" : "paused");
-  if (said) { queueState = said; renderAll(); }
+  if (said) { keepQueue(said, asked); renderAll(); }
 });
 """
 """`renderQueue`, `renderGallery`, `loadGallery`, `refreshQueue`."""

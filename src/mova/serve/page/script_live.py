@@ -8,15 +8,15 @@ LIVE: Final = r"""
 function renderAll() { renderClip(); renderQueue(); renderGallery(); renderServer(); }
 
 const said = new Map();
-function receive(video) {
+function receive(video, asked = stamp()) {
   const before = clips.get(video.id);
-  clips.set(video.id, video);
-  if (!before && !searched && !galleryIds.includes(video.id)) {
-    galleryIds.unshift(video.id);
-    galleryIds.sort((one, other) => (clips.get(other)?.created_at ?? 0) - (clips.get(one)?.created_at ?? 0));
-  }
+  if (!keep(video, asked)) return;
   tellChange(before, video);
   renderAll();
+}
+async function fetchClip(id) {
+  const asked = stamp();
+  receive(await ask("GET", path(id)), asked);
 }
 // Beginning, halfway, end: no more is said aloud of a clip.
 function tellChange(before, video) {
@@ -30,7 +30,9 @@ function tellChange(before, video) {
   if (place === "completed" && isOpen(before)) { planLater(); if (!chosen) choose(video.id); }
 }
 function forget(id) {
+  heardAt.set(id, stamp());
   clips.delete(id);
+  if (id === lastLoaded) lastLoaded = galleryIds[galleryIds.indexOf(id) - 1] ?? null;
   galleryIds = galleryIds.filter((one) => one !== id);
   if (chosen === id) choose(null); else renderAll();
 }
@@ -54,7 +56,7 @@ function listen() {
   source.addEventListener("deleted", (event) => { heard(); forget(JSON.parse(event.data).id); });
   source.addEventListener("queue", (event) => {
     heard();
-    queueState = {...queueState, ...JSON.parse(event.data)};
+    keepQueue(JSON.parse(event.data), stamp());
     refreshQueueLater();
   });
   source.addEventListener("error", () => { sourceWorks = false; });
@@ -78,7 +80,7 @@ async function watch() {
 async function loadOpen() {
   for (const video of [...clips.values()].filter(isOpen)) {
     try {
-      receive(await ask("GET", path(video)));
+      await fetchClip(video.id);
     } catch (fault) {
       if (fault.status !== 404) throw fault;
       forget(video.id);
@@ -141,8 +143,8 @@ async function sendPending() {
   const pending = stored.get(pendingKey);
   if (!pending) return;
   try {
-    const made = await deliver(pending);
-    receive(made);
+    const asked = stamp(), made = await deliver(pending);
+    receive(made, asked);
     choose(made.id);
     announce(t("queued"));
   } catch (fault) { showFault(fault, false); }
@@ -151,7 +153,7 @@ const chosenInAddress = () => /^#(video_[0-9a-f]+)$/.exec(location.hash)?.[1] ??
 addEventListener("hashchange", async () => {
   const id = chosenInAddress();
   if (!id || id === chosen) return;
-  try { receive(await ask("GET", path(id))); } catch (fault) { return tell(heardFault(fault)); }
+  try { await fetchClip(id); } catch (fault) { return tell(heardFault(fault)); }
   choose(id, true);
 });
 async function start() {
@@ -184,7 +186,8 @@ async function start() {
   try {
     await Promise.all([loadGallery(), refreshQueue()]);
     if (chosen && !clips.has(chosen)) {
-      try { clips.set(chosen, await ask("GET", path(chosen))); } catch { chosen = null; }
+      const asked = stamp();
+      try { keep(await ask("GET", path(chosen)), asked); } catch { chosen = null; }
     }
   } catch { /* The rounds of `watch` try again. */ }
   choose(chosen ?? waiting()[0]?.id ?? galleryIds.find((id) => stateOf(clips.get(id)) === "completed") ?? null);
