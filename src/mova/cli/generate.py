@@ -118,6 +118,13 @@ def generate(
     audio_shift: Annotated[
         NumberOption, typer.Option(help="Shift of the audio's noise schedule; larger spends more steps at high noise.")
     ] = None,
+    hold_noise: Annotated[
+        NumberOption,
+        typer.Option(
+            help="Noise augmentation of a video or an audio that is given whole: its share of each step's noise level, "
+            "0 (clean) to 1; default: what the model recommends."
+        ),
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler: euler or unipc.")] = None,
     null_image: Annotated[
         str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
@@ -225,6 +232,7 @@ def generate(
             audio_modality_scale=audio_modality_scale,
             video_shift=video_shift,
             audio_shift=audio_shift,
+            hold_noise=hold_noise,
         ),
     )
     processes, rank, is_launched = _processes(gpus, layout, shard_weights, memory)

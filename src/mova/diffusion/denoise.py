@@ -72,8 +72,8 @@ def plan_steps(
             `num_train_timesteps` (0.9 in the release). None: there is only one tower, called "high_noise" as on disk.
 
     Returns:
-        One plan per step. Held-clean video has timestep 0 throughout, so audio for a given video takes the low-noise
-        expert, the one that was trained on (nearly) clean video.
+        One plan per step. A modality that is given whole is not guided. Held-clean video has timestep 0 throughout, so
+        audio for a given video takes the low-noise expert, the one that was trained on (nearly) clean video.
 
     Raises:
         ConfigError: boundary_ratio outside [0, 1].
@@ -81,8 +81,12 @@ def plan_steps(
     if boundary_ratio is not None and not 0 <= boundary_ratio <= 1:
         raise ConfigError(f"boundary_ratio must lie in [0, 1], got {boundary_ratio}; the release uses 0.9")
     boundary = -1.0 if boundary_ratio is None else boundary_ratio * schedule.num_train_timesteps
+    video_guided, audio_guided = (0.0 if is_held else 1.0 for is_held in schedule.is_held)
     return tuple(
-        StepPlan("high_noise" if timestep >= boundary else "low_noise", guidance.at(video_sigma, audio_sigma))
+        StepPlan(
+            "high_noise" if timestep >= boundary else "low_noise",
+            guidance.at(video_guided * video_sigma, audio_guided * audio_sigma),
+        )
         for timestep, video_sigma, audio_sigma in zip(
             schedule.video_timesteps.tolist(),
             schedule.video_sigmas[:-1].tolist(),

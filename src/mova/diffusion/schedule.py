@@ -18,6 +18,7 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
+from mova.checks import check_share
 from mova.diffusion.flow import shift_sigma
 from mova.errors import ConfigError
 
@@ -34,6 +35,7 @@ class PairedSchedule:
         video_timesteps: (steps,) float32 on the CPU in [0, num_train_timesteps]: what the model is told at step i.
         audio_timesteps: (steps,) likewise.
         num_train_timesteps: the timestep that stands for sigma 1.
+        is_held: whether video, and whether audio, is given whole: no guidance is computed for it.
     """
 
     video_sigmas: torch.Tensor
@@ -41,6 +43,7 @@ class PairedSchedule:
     video_timesteps: torch.Tensor
     audio_timesteps: torch.Tensor
     num_train_timesteps: int = 1000
+    is_held: tuple[bool, bool] = (False, False)
 
     def __post_init__(self) -> None:
         steps = self.video_timesteps.numel()
@@ -136,6 +139,7 @@ class PairedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         audio_strength: float = 1.0,
         hold_video: bool = False,
         hold_audio: bool = False,
+        hold_noise: float = 0.0,
         sigma_lookup: SigmaLookup = "exact",
     ) -> PairedSchedule:
         """Return the schedule of one run.
@@ -146,34 +150,43 @@ class PairedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
             audio_shift: replaces the configured shift for audio.
             video_strength: in (0, 1]; below 1, video starts from latents that are only partly noise.
             audio_strength: the same for audio.
-            hold_video: video stays clean (sigma and timestep 0 throughout): sound for a given video.
-            hold_audio: audio stays clean: video for a given sound.
+            hold_video: video is given: sound for a given video.
+            hold_audio: audio is given: video for a given sound.
+            hold_noise: in [0, 1], noise augmentation of what is given: share of each step's sigma and timestep that it
+                has. 0 is clean throughout, 1 as noisy as what is made.
             sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.
 
         Raises:
-            ConfigError: a value outside its range, both modalities held, or a shift or strength for a held one.
+            ConfigError: a value outside its range, both modalities held, or a shift or strength for a clean one.
         """
         if hold_video and hold_audio:
-            raise ConfigError("at most one modality can be held clean, got hold_video and hold_audio")
+            raise ConfigError("at most one modality can be held, got hold_video and hold_audio")
+        check_share("hold_noise", hold_noise)
         if sigma_lookup not in get_args(SigmaLookup):
             raise ConfigError(f"sigma_lookup must be one of {get_args(SigmaLookup)}, got {sigma_lookup!r}")
-        _check_column("video", video_shift, video_strength, hold_video)
-        _check_column("audio", audio_shift, audio_strength, hold_audio)
+        video_level, audio_level = (hold_noise if is_held else 1.0 for is_held in (hold_video, hold_audio))
+        _check_column("video", video_shift, video_strength, video_level)
+        _check_column("audio", audio_shift, audio_strength, audio_level)
         video_sigmas, video_timesteps = self._table(
-            num_inference_steps, video_shift, video_strength, hold_video, sigma_lookup
+            num_inference_steps, video_shift, video_strength, video_level, sigma_lookup
         )
         audio_sigmas, audio_timesteps = self._table(
-            num_inference_steps, audio_shift, audio_strength, hold_audio, sigma_lookup
+            num_inference_steps, audio_shift, audio_strength, audio_level, sigma_lookup
         )
         return PairedSchedule(
-            video_sigmas, audio_sigmas, video_timesteps, audio_timesteps, self.config.num_train_timesteps
+            video_sigmas,
+            audio_sigmas,
+            video_timesteps,
+            audio_timesteps,
+            self.config.num_train_timesteps,
+            (hold_video, hold_audio),
         )
 
     def _table(
-        self, num_steps: int, shift: float | None, strength: float, is_held: bool, sigma_lookup: SigmaLookup
+        self, num_steps: int, shift: float | None, strength: float, level: float, sigma_lookup: SigmaLookup
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        column = self.sigma_column(num_steps, shift=shift, strength=strength)
-        if is_held:
+        column = level * self.sigma_column(num_steps, shift=shift, strength=strength)
+        if level == 0:
             return torch.zeros(num_steps + 1, device="cpu"), torch.zeros(num_steps, device="cpu")
         timesteps = (column * self.config.num_train_timesteps).float()
         starts = self.nearest_training_sigmas(timesteps) if sigma_lookup == "nearest" else column.float()
@@ -255,8 +268,8 @@ def _check_steps(num_steps: float, most: int) -> None:
         )
 
 
-def _check_column(modality: str, shift: float | None, strength: float, is_held: bool) -> None:
-    if is_held and (shift is not None or strength != 1):
+def _check_column(modality: str, shift: float | None, strength: float, level: float) -> None:
+    if level == 0 and (shift is not None or strength != 1):
         raise ConfigError(
             f"{modality} is held clean, so its shift and strength would do nothing, got {shift} and {strength}; "
             "leave them at None and 1.0"

@@ -177,6 +177,7 @@ class MovaPipeline(
         guidance_interval: tuple[float, float] | None = None,
         video_shift: float | None = None,
         audio_shift: float | None = None,
+        hold_noise: float | None = None,
         sampler: SamplerName | None = None,
         sigma_lookup: SigmaLookup = "exact",
         null_image: NullImage = "white",
@@ -221,6 +222,8 @@ class MovaPipeline(
             audio_guidance_scale, audio_modality_scale: the same two for the audio alone; None takes those of the video.
             guidance_rescale, guidance_interval: see `Guidance`.
             video_shift, audio_shift: sigma shift of the schedule; None takes the scheduler's.
+            hold_noise: in [0, 1], noise augmentation of `video` or `audio` that is given whole: share of each step's
+                noise level that it has; 0 holds it clean at timestep 0, 1 as noisy as what is made.
             sampler: "euler" or "unipc".
             sigma_lookup: "nearest" for the quantised sigmas of the published code.
             null_image: what stands in for a missing first frame: "white", or "none" for no known frame at all.
@@ -262,6 +265,7 @@ class MovaPipeline(
             guidance_interval=guidance_interval,
             video_shift=video_shift,
             audio_shift=audio_shift,
+            hold_noise=hold_noise,
             sampler=sampler,
             sigma_lookup=sigma_lookup,
             null_image=null_image,
@@ -303,7 +307,7 @@ class MovaPipeline(
         Args:
             given: numbers of NumPy and torch count as numbers.
             speed: preset of `mova.settings.speed`.
-            media: of the clip; what is given whole, video or audio, stays clean.
+            media: of the clip; of what is given whole and held clean, video or audio, no recommended shift applies.
 
         Raises:
             ConfigError, GeometryError: a value that cannot be used, by name.
@@ -314,8 +318,8 @@ class MovaPipeline(
             self.codec_geometry,
             plain_settings(given),
             speed=speed,
-            hold_video=media.is_clean("video"),
-            hold_audio=media.is_clean("audio"),
+            hold_video=media.is_whole("video"),
+            hold_audio=media.is_whole("audio"),
         )
 
     @torch.no_grad()

@@ -40,7 +40,6 @@ class RunPlan:
         output_type: form of the result.
         placed: where what is given lies, and what of it stays.
         outputs: modalities that are asked for.
-        hold: how a modality that is given whole is held.
     """
 
     settings: SamplingSettings
@@ -52,7 +51,11 @@ class RunPlan:
     output_type: OutputType
     placed: Placed = field(default_factory=Placed)
     outputs: frozenset[Modality] = ALL
-    hold: HoldMethod = "clean"
+
+    @property
+    def hold(self) -> HoldMethod:
+        """How a modality that is given whole is held."""
+        return "renoise" if self.settings.hold_noise else "clean"
 
     @property
     def geometry(self) -> ClipGeometry:
@@ -126,18 +129,20 @@ def plan_run(
         raise ConfigError("exactly one of prompt and prompt_embeds must be given")
     if per_prompt < 1:
         raise ConfigError(f"num_videos_per_prompt must be at least 1, got {per_prompt}; nearest is 1")
-    is_clean = {name: given.hold == "clean" and held.is_whole for name, held in placed.held.items()}
+    is_whole = {name: held.is_whole for name, held in placed.held.items()}
     # Spans that keep all of it are found out here only; a shift that the model recommends says nothing then.
     recommended: dict[Modality, float | None] = {"video": settings.video_shift, "audio": settings.audio_shift}
     shifts = {
-        name: None if is_clean[name] and not given.is_clean(name) else shift for name, shift in recommended.items()
+        name: None if is_whole[name] and not settings.hold_noise and not given.is_whole(name) else shift
+        for name, shift in recommended.items()
     }
     schedule = scheduler.make_schedule(
         settings.num_inference_steps,
         video_shift=shifts["video"],
         audio_shift=shifts["audio"],
-        hold_video=is_clean["video"],
-        hold_audio=is_clean["audio"],
+        hold_video=is_whole["video"],
+        hold_audio=is_whole["audio"],
+        hold_noise=settings.hold_noise,
         sigma_lookup=cast("SigmaLookup", settings.sigma_lookup),
     )
     texts = prompt if prompt_embeds is None else prompt_embeds
@@ -154,7 +159,6 @@ def plan_run(
         output_type=output_type,
         placed=placed,
         outputs=frozenset(given.outputs),
-        hold=given.hold,
     )
 
 

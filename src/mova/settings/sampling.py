@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 
-from mova.checks import check_cache, check_choice, check_guidance, check_shift, check_steps
+from mova.checks import check_cache, check_choice, check_guidance, check_share, check_shift, check_steps
 from mova.files.json_file import Fields, field_kinds, shorten
 from mova.geometry import ClipGeometry, CodecGeometry
 from mova.settings.speed import speed_named
@@ -47,6 +47,7 @@ class GivenSettings:
     guidance_interval: tuple[float, float] | None = None
     video_shift: float | None = None
     audio_shift: float | None = None
+    hold_noise: float | None = None
     sampler: str | None = None
     sigma_lookup: str | None = None
     null_image: str | None = None
@@ -114,6 +115,8 @@ class SamplingSettings:
         guidance_rescale: in [0, 1].
         guidance_interval: (low, high) in sigma, where guidance acts.
         video_shift, audio_shift: sigma shift of the schedule; None takes the scheduler's.
+        hold_noise: in [0, 1], noise augmentation of a video or an audio that is given whole: share of each step's noise
+            level that it has. 0 is clean at timestep 0, 1 is put to the level of what is made ("renoise").
         sampler: one of `SAMPLERS`.
         sigma_lookup: "exact", or "nearest" for the quantised sigmas of the published code.
         null_image: what stands in for a missing first frame, one of `NULL_IMAGES`.
@@ -141,6 +144,7 @@ class SamplingSettings:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     video_shift: float | None = None
     audio_shift: float | None = None
+    hold_noise: float = 0.0
     sampler: str = "euler"
     sigma_lookup: str = "exact"
     null_image: str = "white"
@@ -165,6 +169,7 @@ class SamplingSettings:
         )
         for name in ("video_shift", "audio_shift"):
             check_shift(name, getattr(self, name))
+        check_share("hold_noise", self.hold_noise)
         check_cache(self.step_cache, self.step_cache_order)
         check_choice("sampler", self.sampler, SAMPLERS)
         check_choice("sigma_lookup", self.sigma_lookup, SIGMA_LOOKUPS)
@@ -188,11 +193,12 @@ class SamplingSettings:
             codec: of the model.
             given: what was asked for.
             speed: preset of `mova.settings.speed`, which changes what is recommended, not what is given.
-            hold_video: the video is given and stays clean; what the model recommends for its shift does not apply.
+            hold_video: the video is given; what the model recommends for its shift does not apply where it is clean.
             hold_audio: likewise for the audio.
         """
         preset, recommended = speed_named(speed), type(given).recommended(defaults)
-        held = {"video_shift": hold_video, "audio_shift": hold_audio}
+        is_clean = not given.over(recommended).hold_noise
+        held = {"video_shift": hold_video and is_clean, "audio_shift": hold_audio and is_clean}
         recommended = replace(recommended, **{name: None for name, is_held in held.items() if is_held})
         quicker = GivenSettings(
             num_inference_steps=preset.steps(defaults.num_inference_steps),

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from mova.checks import check_choice
-from mova.conditioning.holds import HOLD_METHODS, HoldMethod
 from mova.conditioning.spec import ALL, Conditions, Modality, Moment, Placed, Span
 from mova.diffusion.noise import draw_latents
 from mova.errors import ConfigError, GeometryError
@@ -44,7 +43,6 @@ class GivenMedia:
         fit: what is done with media of another shape or length, one of `FITS`: "crop" cuts what sticks out and refuses
             what is too short; "pad" puts black bars round frames, and holds the last frame and adds silence where media
             are too short; "stretch" scales each direction of frames by itself, and is "crop" in time.
-        hold: how a modality that is given whole is held, see `Holds`.
         known_latents: clean latents of the whole clip in place of encoded ones, for both modalities; what `keep_video`
             and `keep_audio` name of them stays. Frames and samples of the result are then decoded, unless `video` or
             `audio` gives them.
@@ -59,7 +57,6 @@ class GivenMedia:
     keep_audio: Sequence[Span] | None = None
     outputs: frozenset[Modality] = ALL
     fit: Fit = "crop"
-    hold: HoldMethod = "clean"
     known_latents: LatentPair | None = None
     _ready: dict[tuple[str, ClipGeometry], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -86,10 +83,10 @@ class GivenMedia:
             outputs=frozenset(self.outputs),
         )
 
-    def is_clean(self, name: Modality) -> bool:
-        """Say whether a modality is given whole and held at noise level 0, so that no shift applies to it."""
+    def is_whole(self, name: Modality) -> bool:
+        """Say whether a modality is given whole, as far as the arguments alone tell it."""
         is_given, kept = (self.video, self.keep_video) if name == "video" else (self.audio, self.keep_audio)
-        return (is_given is not None or self.known_latents is not None) and kept is None and self.hold == "clean"
+        return (is_given is not None or self.known_latents is not None) and kept is None
 
     def placed(self, geometry: ClipGeometry) -> Placed:
         """Return where all of it lies in a clip; errors as of `Conditions.place`."""
@@ -106,7 +103,6 @@ class GivenMedia:
                 `waveform_tensor`.
         """
         check_choice("fit", self.fit, FITS)
-        check_choice("hold", self.hold, HOLD_METHODS)
         for moment in self.keyframes:
             if isinstance(moment, bool) or not isinstance(moment, int | float):
                 raise ConfigError(f"keyframes must be images by frame (int) or seconds (float), got {shorten(moment)}")
@@ -128,7 +124,6 @@ class GivenMedia:
             if moment in self.keyframes
         ]
         own = {"keyframes": others, "fit": "" if self.fit == "crop" else self.fit}
-        own["hold"] = "" if self.hold == "clean" else self.hold
         if self.known_latents is not None:
             own["known_latents"] = fingerprint([self.known_latents.video, self.known_latents.audio])
         return found | {name: value for name, value in own.items() if value}

@@ -57,14 +57,16 @@ class WindowStarter:
         noise = GivenNoise(seed=[seed], index=[self._inputs.index])
         settings = self._settings
         is_heard = self._num_own(window) == window.audio_stop - window.audio_start
-        if is_heard:
+        if is_heard and not settings.hold_noise:
             settings = replace(settings, audio_shift=None)
         plan = pipeline.check_inputs(settings, media, noise, prompt, None, 1, "latent")
         if is_heard:
             schedule = pipeline.scheduler.make_schedule(
                 settings.num_inference_steps,
                 video_shift=settings.video_shift,
+                audio_shift=settings.audio_shift,
                 hold_audio=True,
+                hold_noise=settings.hold_noise,
                 sigma_lookup=cast("SigmaLookup", settings.sigma_lookup),
             )
             plan = replace(plan, schedule=schedule)
@@ -120,9 +122,9 @@ class WindowStarter:
             held[: window.known] = True
             video = Hold(clean, held)
         audio = self._audio_hold(window, plan)
-        if is_heard and audio is not None:
+        if is_heard and audio is not None and plan.hold == "clean":
             start = replace(start, latents=LatentPair(start.latents.video, audio.latents))
-        holds = Holds(video=video, audio=audio) if video is not None or audio is not None else None
+        holds = Holds(video=video, audio=audio, method=plan.hold) if video is not None or audio is not None else None
         return replace(start, holds=holds)
 
     def _known_video(self, window: Window) -> torch.Tensor | None:
