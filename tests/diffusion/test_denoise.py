@@ -63,6 +63,14 @@ def test_video_timestep_alone_chooses_the_expert():
     assert {step.expert for step in held} == {"low_noise"}
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_what_is_held_is_not_guided(level):
+    schedule = SCHEDULER.make_schedule(4, hold_audio=True, hold_noise=level)
+    guided = plan_steps(schedule, Guidance(audio_guidance_scale=3.0, audio_modality_scale=2.0), 0.9)
+    assert {len(step.mix.branches) for step in guided} == {1}
+    assert {len(step.mix.branches) for step in plan_steps(schedule, Guidance(guidance_scale=3.0), 0.9)} == {2}
+
+
 def test_single_tower_is_the_high_noise_one():
     assert {step.expert for step in plan_steps(SCHEDULER.make_schedule(8), Guidance(), None)} == {"high_noise"}
 

@@ -72,6 +72,21 @@ def test_held_modality_is_clean_at_every_step(scheduler, lookup):
     assert not scheduler.make_schedule(6, hold_audio=True).audio_sigmas.any()
 
 
+@pytest.mark.parametrize("lookup", ["exact", "nearest"])
+def test_a_held_modality_may_have_a_share_of_the_noise(scheduler, lookup):
+    free = scheduler.make_schedule(6, audio_shift=2.0)
+    held = scheduler.make_schedule(6, audio_shift=2.0, hold_audio=True, hold_noise=0.25, sigma_lookup=lookup)
+    assert torch.equal(held.audio_timesteps, 0.25 * free.audio_timesteps)
+    close = {"atol": 0.0 if lookup == "exact" else 2e-3, "rtol": 1e-6}
+    torch.testing.assert_close(held.audio_sigmas[:-1], 0.25 * free.audio_sigmas[:-1], **close)
+    assert held.audio_sigmas[-1] == 0
+    assert (free.is_held, held.is_held) == ((False, False), (False, True))
+    # Of what is made nothing changes, and all of the noise is the schedule of what is made.
+    assert torch.equal(held.video_timesteps, free.video_timesteps)
+    whole = scheduler.make_schedule(6, audio_shift=2.0, hold_audio=True, hold_noise=1.0)
+    assert torch.equal(whole.audio_sigmas, free.audio_sigmas)
+
+
 def test_strength_starts_between_clean_and_noise(scheduler):
     schedule = scheduler.make_schedule(10, video_strength=0.5)
     assert schedule.video_sigmas[0].item() == pytest.approx(5 * 0.5 / 3)
@@ -151,6 +166,7 @@ def test_configuration_survives_saving_and_reads_the_published_file(tmp_path):
         ({"hold_video": True, "hold_audio": True}, "at most one modality"),
         ({"hold_video": True, "video_shift": 3.0}, "video is held clean.*got 3.0 and 1.0"),
         ({"hold_audio": True, "audio_strength": 0.5}, "audio is held clean.*got None and 0.5"),
+        ({"hold_audio": True, "hold_noise": 1.5}, r"hold_noise must lie in \[0, 1\], got 1.5; nearest is 1"),
         ({"sigma_lookup": "closest"}, "must be one of .*exact.*nearest.*got 'closest'"),
     ],
 )

@@ -1,5 +1,7 @@
 """What the phases of a call owe to each clip of a batch."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -166,19 +168,27 @@ def test_the_modality_that_is_not_asked_for_is_not_decoded(pipe, short):
     assert film.record.of(0, None)["only"] == "video"
 
 
-def test_a_whole_modality_may_be_renoised_instead_of_held_clean(pipe, short, scene):
+def test_a_whole_modality_may_have_a_share_of_the_noise_instead_of_none(pipe, short, scene):
     film, _ = scene
-    given = {"video": film[:5]}
-    clips = []
-    for hold in ("clean", "renoise"):
-        media = GivenMedia(**given, hold=hold)
-        settings = pipe.complete_settings(GivenSettings(**short), media=media)
-        clips.append(
-            pipe.run(settings, CallInputs(prompt="a dog", noise=GivenNoise(seed=0), media=media, output_type="np"))
-        )
+    clips = [
+        pipe("a dog", **short, video=film[:5], seed=0, hold_noise=level, output_type="np") for level in (0, 0.5, 1)
+    ]
     for clip in clips:
         assert np.array_equal(np.rint(clip.frames[0] * 255), film[:5])
-    assert not np.allclose(clips[0].audio, clips[1].audio)
+    for one, other in itertools.combinations(clips, 2):
+        assert not np.allclose(one.audio, other.audio)
+    # A shift of what is clean is refused, of what has a share of the noise it counts.
+    with pytest.raises(ConfigError, match="video is held clean"):
+        pipe("a dog", **short, video=film[:5], video_shift=2.0, hold_noise=0)
+    shifted = pipe("a dog", **short, video=film[:5], video_shift=2.0, seed=0, hold_noise=0.5, output_type="np")
+    assert not np.allclose(shifted.audio, clips[1].audio)
+
+
+def test_spans_that_keep_all_of_a_modality_are_as_what_is_given_whole(pipe, short, scene):
+    film, _ = scene
+    same = {"seed": 0, "hold_noise": 0.5, "output_type": "np", "video": film[:5]}
+    whole, spans = (pipe("a dog", **short, **same, keep_video=spans) for spans in (None, [(0, 5 / 24)]))
+    assert np.array_equal(whole.audio, spans.audio)
 
 
 def test_known_latents_stay_without_being_decoded_and_encoded_again(pipe, short, scene):

@@ -44,6 +44,7 @@ def test_defaults_are_the_published_ones_and_valid():
         ({"modality_scale": float("inf")}, ConfigError, "modality_scale must be finite"),
         ({"audio_guidance_scale": float("nan")}, ConfigError, "audio_guidance_scale must be finite"),
         ({"audio_modality_scale": -1.0}, ConfigError, "audio_modality_scale must be finite"),
+        ({"hold_noise": -0.5}, ConfigError, r"hold_noise must lie in \[0, 1\], got -0.5; nearest is 0"),
         ({"guidance_rescale": 1.5}, ConfigError, r"guidance_rescale must lie in \[0, 1\], got 1.5; nearest is 1"),
         ({"guidance_interval": (0.5, 0.5)}, ConfigError, "0 <= low < high <= 1, got 0.5 and 0.5"),
         ({"video_shift": 0.0}, ConfigError, "video_shift must be positive and finite, got 0.0"),
@@ -94,6 +95,13 @@ def test_a_modality_that_is_held_clean_takes_no_recommended_shift():
     assert shifts() == (5.0, 3.0)
     assert shifts(hold_video=True) == (None, 3.0)
     assert shifts(hold_audio=True) == (5.0, None)
+    # One that has some of the noise has a schedule, whoever says so.
+    assert shifts(GivenSettings(hold_noise=0.5), hold_audio=True) == (5.0, 3.0)
+    noisy = SamplingSettings.for_model(ModelDefaults(audio_shift=3.0, hold_noise=0.5), SMALL, hold_audio=True)
+    assert (noisy.audio_shift, noisy.hold_noise) == (3.0, 0.5)
+    clean = GivenSettings(hold_noise=0.0)
+    clean = SamplingSettings.for_model(ModelDefaults(audio_shift=3.0, hold_noise=0.5), SMALL, clean, hold_audio=True)
+    assert (clean.audio_shift, clean.hold_noise) == (None, 0.0)
     # What the caller asks for stays and is refused before the first computation.
     assert shifts(GivenSettings(video_shift=2.0), hold_video=True) == (2.0, 3.0)
 

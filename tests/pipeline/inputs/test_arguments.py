@@ -75,7 +75,7 @@ NAMES = (
     *("audio_modality_scale", "guidance_rescale", "guidance_interval", "video_shift", "audio_shift", "sampler"),
     *("sigma_lookup", "null_image", "num_videos_per_prompt", "generator", "latents", "audio_latents", "speed"),
     *("prompt_embeds", "negative_prompt_embeds", "batch_branches", "adaptive_guidance", "step_cache", "output_type"),
-    *("step_cache_order", "callback_on_step_end", "callback_on_step_end_tensor_inputs"),
+    *("step_cache_order", "hold_noise", "callback_on_step_end", "callback_on_step_end_tensor_inputs"),
 )
 
 
