@@ -1,4 +1,4 @@
-"""The change of the two video experts as a LoRA file of at most so many bytes, or a part of it as a model.
+"""The change of the two video experts, or of other components, as a LoRA file of at most so many bytes; or as a model.
 
     BASE=src/mova/assets/mova-tiny
     STAGES=src/mova/assets/recipes/train/tiny_conditions
@@ -6,6 +6,8 @@
         --recipes $STAGES/tiny_conditions_10_high.yaml $STAGES/tiny_conditions_9_low.yaml --cache CACHE
     .venv/bin/python benchmarks/expert_lora.py --base $BASE --model runs/tiny_conditions/mova-tiny \
         --mix 0.6 0.5 --out mixed
+    .venv/bin/python benchmarks/expert_lora.py --base $BASE --model runs/tiny_wordings/model --parts audio_dit \
+        --most-bytes 1.5e6 --out lora.safetensors
 
 Of every matrix those directions are kept that say most for their bytes. With `--recipes` (of the high-noise and of the
 low-noise expert, whose clips and conditions they name) that is how much the loss would change: what enters a layer and
@@ -19,7 +21,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,12 +98,12 @@ def roots(one: Weighing | None, shape: torch.Size) -> tuple[torch.Tensor, torch.
 
 
 def as_lora(
-    base: Path, model: Path, most_bytes: float, weighed: Mapping[str, Weighing]
+    base: Path, model: Path, names: Sequence[str], most_bytes: float, weighed: Mapping[str, Weighing]
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-    """Return the tensors of the file, and which share of what each expert's change does it keeps."""
+    """Return the tensors of the file, and which share of what each component's change does it keeps."""
     made: dict[str, torch.Tensor] = {}
     parts, energy, candidates = {}, dict[str, float](), []
-    for part in EXPERTS.values():
+    for part in names:
         before, after = load_file(base / part / _FILE), load_file(model / part / _FILE)
         found: list[tuple[float, str, int, int]] = []
         for key, value in before.items():
@@ -116,7 +118,7 @@ def as_lora(
                 ending = {"weight": f"{name}.diff", "bias": f"{name}.diff_b"}.get(kind, f"{part}.{key}.diff")
                 made[ending] = change.to(torch.bfloat16)
         energy[part] = sum(gain * length for gain, _, _, length in found)
-        # By the share of its expert's change: the one that changed less is no less needed.
+        # By the share of its component's change: the one that changed less is no less needed.
         candidates += [(gain / energy[part], name, rank, length) for gain, name, rank, length in found]
     size, ranks = sum(2 * one.numel() for one in made.values()), dict[str, int]()
     for _, name, rank, length in sorted(candidates, reverse=True):
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", nargs="+", default=list(EXPERTS.values()), choices=COMPONENTS)
     parser.add_argument("--most-bytes", type=float, default=4.85e6)
     parser.add_argument("--mix", type=float, nargs=2, metavar=("HIGH", "LOW"))
     parser.add_argument("--recipes", type=Path, nargs=2, metavar=("HIGH", "LOW"))
@@ -176,7 +179,7 @@ def main() -> None:
     weighed: dict[str, Weighing] = {}
     for part, recipe in zip(EXPERTS.values(), options.recipes or (), strict=False):
         weighed |= weigh(options.model.resolve(), recipe, part, options.cache, options.steps)
-    tensors, kept = as_lora(options.base, options.model, options.most_bytes, weighed)
+    tensors, kept = as_lora(options.base, options.model, options.parts, options.most_bytes, weighed)
     save_file(tensors, options.out, metadata={"base_model": "mova-tiny", "format": "pt"})
     shares = ", ".join(f"{share:.3f} of the change of {part}" for part, share in kept.items())
     sys.stdout.write(f"{options.out}: {options.out.stat().st_size} bytes, {shares}\n")

@@ -51,6 +51,7 @@ FLAGS = [
     "--audio-modality-scale",
     "--video-shift",
     "--audio-shift",
+    "--hold-noise",
     "--frames",
     "--size",
     "--fps",

@@ -97,11 +97,12 @@ def test_a_modality_that_is_held_clean_takes_no_recommended_shift():
     assert shifts(hold_audio=True) == (5.0, None)
     # One that has some of the noise has a schedule, whoever says so.
     assert shifts(GivenSettings(hold_noise=0.5), hold_audio=True) == (5.0, 3.0)
-    noisy = SamplingSettings.for_model(ModelDefaults(audio_shift=3.0, hold_noise=0.5), SMALL, hold_audio=True)
-    assert (noisy.audio_shift, noisy.hold_noise) == (3.0, 0.5)
-    clean = GivenSettings(hold_noise=0.0)
-    clean = SamplingSettings.for_model(ModelDefaults(audio_shift=3.0, hold_noise=0.5), SMALL, clean, hold_audio=True)
-    assert (clean.audio_shift, clean.hold_noise) == (None, 0.0)
+    defaults = ModelDefaults(video_shift=5.0, audio_shift=3.0, audio_hold_noise=0.5)
+    assert shifts(hold_audio=True) == (5.0, 3.0)
+    assert shifts(GivenSettings(hold_noise=0.0), hold_audio=True) == (5.0, None)
+    assert shifts(hold_video=True) == (None, 3.0)
+    levels = [SamplingSettings.for_model(defaults, SMALL, **held).hold_noise for held in ({}, {"hold_audio": True})]
+    assert levels == [0.0, 0.5]
     # What the caller asks for stays and is refused before the first computation.
     assert shifts(GivenSettings(video_shift=2.0), hold_video=True) == (2.0, 3.0)
 

@@ -197,9 +197,11 @@ class SamplingSettings:
             hold_audio: likewise for the audio.
         """
         preset, recommended = speed_named(speed), type(given).recommended(defaults)
-        is_clean = not given.over(recommended).hold_noise
+        of_held = defaults.video_hold_noise if hold_video else defaults.audio_hold_noise if hold_audio else 0.0
+        is_clean = not (of_held if given.hold_noise is None else given.hold_noise)
         held = {"video_shift": hold_video and is_clean, "audio_shift": hold_audio and is_clean}
-        recommended = replace(recommended, **{name: None for name, is_held in held.items() if is_held})
+        unused = {name: None for name, is_held in held.items() if is_held}
+        recommended = replace(recommended, hold_noise=of_held, **unused)
         quicker = GivenSettings(
             num_inference_steps=preset.steps(defaults.num_inference_steps),
             sampler=preset.sampler,

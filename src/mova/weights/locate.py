@@ -42,7 +42,8 @@ class ModelDefaults:
         modality_scale: cross-modal (bridge) guidance scale; 1 disables it.
         guidance_rescale: in [0, 1].
         video_shift, audio_shift: shifts of the schedule; None takes the scheduler's.
-        hold_noise: in [0, 1], noise augmentation of a video or an audio that is given whole; 0 holds it clean.
+        video_hold_noise, audio_hold_noise: in [0, 1], noise augmentation of a video, or an audio, that is given whole;
+            0 holds it clean.
         sampler: name of the sampler.
         negative_prompt: what guidance leads away from.
         bfloat16_on_cpu: whether a CPU that multiplies bfloat16 may compute in it by itself, since the model's figures
@@ -59,7 +60,8 @@ class ModelDefaults:
     guidance_rescale: float = 0.0
     video_shift: float | None = None
     audio_shift: float | None = None
-    hold_noise: float = 0.0
+    video_hold_noise: float = 0.0
+    audio_hold_noise: float = 0.0
     sampler: str = "euler"
     negative_prompt: str = ""
     bfloat16_on_cpu: bool | None = None
