@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KEPT = "audio_pretrain distill distill_4 full_finetune full_finetune_publish joint_phase1 joint_phase2 joint_phase3 "
-KEPT += "lora lora_low_vram tiny tiny_conditions tiny_distill tiny_lora"
+KEPT += "lora lora_low_vram tiny tiny_conditions tiny_distill tiny_lora tiny_wordings"
 
 
 @pytest.fixture(scope="module")

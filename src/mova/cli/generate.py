@@ -13,6 +13,7 @@ import typer
 from mova.cli.options import (
     CompileOption,
     ExtendOption,
+    HoldNoiseOption,
     LengthOption,
     OverlapOption,
     PromptAtOption,
@@ -118,13 +119,7 @@ def generate(
     audio_shift: Annotated[
         NumberOption, typer.Option(help="Shift of the audio's noise schedule; larger spends more steps at high noise.")
     ] = None,
-    hold_noise: Annotated[
-        NumberOption,
-        typer.Option(
-            help="Noise augmentation of a video or an audio that is given whole: its share of each step's noise level, "
-            "0 (clean) to 1; default: what the model recommends."
-        ),
-    ] = None,
+    hold_noise: HoldNoiseOption = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler: euler or unipc.")] = None,
     null_image: Annotated[
         str | None, typer.Option(help="Image in place of a missing first frame: white (default) or none.")
@@ -402,5 +397,4 @@ def _print(made: list[GeneratedFile | KeptFile], clips: Clips, *, as_json: bool)
     else:
         typer.echo("\n".join(one.path for one in made))
     if is_stdout_broken():
-        complete = f"{made[0].path} is complete" if len(made) == 1 else f"{len(made)} clips are complete"
-        _note(f"stdout was closed; {complete}")
+        _note(f"stdout was closed; {f'{made[0].path} is' if len(made) == 1 else f'{len(made)} clips are'} complete")

@@ -18,6 +18,13 @@ CompileOption = Annotated[
 PrecisionOption = Annotated[
     str, typer.Option(help="Precision: auto, float32 or bfloat16; auto is bfloat16 where that holds.")
 ]
+HoldNoiseOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Noise augmentation of a video or an audio that is given whole: its share of each step's noise level, "
+        "0 (clean) to 1; default: what the model recommends."
+    ),
+]
 RetriesOption = Annotated[
     int | None,
     typer.Option(

@@ -62,7 +62,7 @@ NAMES = sorted({*SHIPPED, *LADDER, *GROWN})
 def test_what_is_shipped_is_what_people_begin_with():
     """What made the shipped weights is beside them, and the ablations' variants are beside the ablations."""
     alone = [recipe.name for recipe in list_recipes("train") if not recipe.ladder]
-    assert alone == sorted([*FULL_SIZE, *DISTILLED, "tiny", "tiny_conditions", "tiny_lora"])
+    assert alone == sorted([*FULL_SIZE, *DISTILLED, "tiny", "tiny_conditions", "tiny_lora", "tiny_wordings"])
     assert sorted(path.stem for path in ABLATION_RECIPES.glob("*.yaml")) == ABLATIONS
 
 

@@ -72,7 +72,7 @@ def test_a_folder_wins_over_a_repository_and_has_sub_folders(tmp_path, monkeypat
         (
             ("owner/style.safetensors",),
             CheckpointError,
-            "must be a whole safetensors file, a folder with one, mova-tiny_conditions, or a hub id",
+            "a whole safetensors file, a folder with one, mova-tiny_conditions, mova-tiny_wordings, or a hub id",
         ),
         (("no such file",), CheckpointError, "which is not there"),
         (("owner/style", "../x"), ConfigError, "weight_name must be a file inside the folder"),

@@ -133,7 +133,7 @@ def test_a_lora_that_comes_with_the_package_has_a_name(tmp_path, monkeypatch, te
 def test_a_name_of_no_shipped_lora_is_a_path(name):
     assert parse_lora(name) == (Path(name), 1.0)
     assert shipped_lora(name) is None
-    assert shipped_loras() == ["mova-tiny_conditions"]
+    assert shipped_loras() == ["mova-tiny_conditions", "mova-tiny_wordings"]
 
 
 @pytest.mark.parametrize("text", ["", " ", ":0.5"])

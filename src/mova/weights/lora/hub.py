@@ -42,7 +42,7 @@ def locate_lora(
     if _HUB_ID.fullmatch(str(name)) and path.suffix.lower() not in (".safetensors", *PICKLED):
         return _download(str(name), weight_name, below, hub or Hub()), None
     raise CheckpointError(
-        f"a LoRA must be a whole safetensors file, a folder with one, {' or '.join(shipped_loras())}, or a hub id "
+        f"a LoRA must be a whole safetensors file, a folder with one, {', '.join(shipped_loras())}, or a hub id "
         f"OWNER/NAME, got {shorten(str(name))}, which is not there"
     )
 
