@@ -75,3 +75,14 @@ def test_own_audio_is_held_as_far_as_it_goes(starter, plan, length, held):
     assert run.schedule.audio_sigmas.any() == (held == "part")
     if held == "whole":
         assert torch.equal(start.latents.audio, hold.latents)
+
+
+@torch.no_grad()
+def test_own_audio_that_is_held_whole_has_its_share_of_the_noise(pipe, settings, plan):
+    own = (np.random.default_rng(0).random((1, 70_000)) - 0.5).astype(np.float32)
+    noisy = replace(settings, hold_noise=0.5, audio_shift=2.0)
+    inputs = LongInputs(prompts=PromptTrack.of("a dog"), known_audio=own)
+    run, _, start = WindowStarter(pipe, noisy, plan, inputs).start(plan.windows[0], "a dog", 5)
+    assert start.holds.method == "renoise"
+    free = pipe.scheduler.make_schedule(2, audio_shift=2.0)
+    assert torch.equal(run.schedule.audio_timesteps, 0.5 * free.audio_timesteps)
