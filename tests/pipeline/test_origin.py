@@ -52,6 +52,9 @@ def test_a_record_is_read_from_the_clip(checkpoint, tmp_path):
     assert (origin.prompt, origin.seed, origin.index, origin.model) == ("a dog", 5, 2, "pipeline_checkpoint")
     assert origin.inputs == {"image": RecordedFile("first.png", record["image"]["sha256"])}
     assert origin.settings.guidance_interval == (0.0, 1.0)
+    assert origin.settings.hold_noise == 0
+    said = clip_with(tmp_path / "b.mp4", record | {"settings": record["settings"] | {"hold_noise": 0.5}})
+    assert read_origin(said).settings.hold_noise == 0.5
     assert is_same_clip(read_metadata(tmp_path / "a.mp4"), record | {"device": "cuda", "mova": "9"})
     assert not is_same_clip(record, record | {"seed": 6})
 
@@ -70,6 +73,7 @@ def test_records_of_version_0_1_are_read(tmp_path):
     }
     origin = read_origin(clip_with(tmp_path / "a.mp4", old))
     assert (origin.seed, origin.index, origin.settings.height) == (5, 0, 32)
+    assert origin.settings.hold_noise == 0, "held clean, as everything was, whatever the model recommends since"
     assert origin.loras == (RecordedFile("style.safetensors", "def", 0.5),)
     assert origin.inputs == {"image": RecordedFile("first.png", None)}
 

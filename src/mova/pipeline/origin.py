@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,6 @@ def read_origin(path: Path) -> Origin:
     record = Fields(read_metadata(path), f"metadata of {path}", ConfigError)
     if "prompt" not in record or "settings" not in record:
         raise ConfigError(f"from must be a clip that mova generate made, whose metadata says how; got {path} without")
-    settings = _inner(record, "settings")
     listed = _inner(record, "loras") if "loras" in record else []
     if not isinstance(listed, list):
         raise ConfigError(f"{record.where}: loras must be a list, got {shorten(listed)}")
@@ -156,7 +155,7 @@ def read_origin(path: Path) -> Origin:
         seed=_number(record, "seed"),
         index=_number(record, "index"),
         start_s=record.number("start_s", 0.0, least=0.0),
-        settings=GivenSettings.read(as_fields(settings, f"{record.where}: settings", error=ConfigError)),
+        settings=_settings(record),
         inputs={name: _recorded(record, name) for name in INPUTS if name in record},
         loras=tuple(
             RecordedFile(_plain_name(one, "file"), one.text("sha256"), one.number("scale", 1.0)) for one in loras
@@ -228,6 +227,13 @@ def _inner(record: Fields, key: str) -> Any:
     """Return a value that version 0.1 kept as text with JSON in it."""
     value = record.values[key]
     return parse_json(value, f"{record.where}: {key}", error=ConfigError) if isinstance(value, str) else value
+
+
+def _settings(record: Fields) -> GivenSettings:
+    """Return the settings of a clip; before clips said so, what was given whole was held clean."""
+    stored = as_fields(_inner(record, "settings"), f"{record.where}: settings", error=ConfigError)
+    read = GivenSettings.read(stored)
+    return read if "hold_noise" in stored else replace(read, hold_noise=0.0)
 
 
 def _number(record: Fields, key: str) -> int:
