@@ -59,7 +59,6 @@ def test_what_need_not_be_there_is_filled_and_what_stays_is_the_callers_own():
             r"keep_video must be a list of \(start, end\)",
         ),
         ({"fit": "shrink"}, "fit must be one of crop, pad, stretch"),
-        ({"hold": "fast"}, "hold must be one of clean, renoise"),
         ({"outputs": frozenset()}, "outputs must be one or both of video, audio"),
         (
             {"video": np.zeros((3, 32, 48, 3), np.uint8), "keep_video": [(0, 5 / 24)]},
