@@ -40,7 +40,7 @@ def test_a_name_is_a_shipped_recipe_whatever_lies_here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("lroa", r"got the unknown name 'lroa'; did you mean lora\? Names: audio_pretrain, distill, .*, tiny_wordings\."),
+        ("lroa", r"got the unknown name 'lroa'; did you mean lora\? Names: audio_pretrain, .*, tiny_wordings\."),
         ("", r"got the unknown name ''\. Names: "),
         ("x" * 10_000, r"got the unknown name 'xxx.*\. Names: "),
         ("recipe.json", r"got the unknown name .* The file of that name here is \./recipe\.json\.$"),
