@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from mova.diffusion.holds import HOLD_METHODS, Hold, HoldMethod, Holds
+from mova.diffusion.holds import Hold, HoldMethod, Holds
 from mova.errors import GeometryError
 
-__all__ = ["HOLD_METHODS", "Hold", "HoldMethod", "Holds", "hold_ranges"]
+__all__ = ["Hold", "HoldMethod", "Holds", "hold_ranges"]
 
 
 def hold_ranges(latents: torch.Tensor, ranges: Sequence[tuple[int, int]]) -> Hold | None:

@@ -22,7 +22,7 @@ from mova.errors import ConfigError, GeometryError
 from mova.types import LatentPair, Velocities
 
 HoldMethod = Literal["clean", "renoise"]
-HOLD_METHODS: Final[tuple[HoldMethod, ...]] = get_args(HoldMethod)
+_METHODS: Final[tuple[HoldMethod, ...]] = get_args(HoldMethod)
 _NAMES: Final = ("video", "audio")
 _Pair = TypeVar("_Pair", bound=LatentPair)
 
@@ -78,8 +78,8 @@ class Holds:
     method: HoldMethod = "clean"
 
     def __post_init__(self) -> None:
-        if self.method not in HOLD_METHODS:
-            raise ConfigError(f"method of a hold must be one of {HOLD_METHODS}, got {self.method!r}")
+        if self.method not in _METHODS:
+            raise ConfigError(f"method of a hold must be one of {_METHODS}, got {self.method!r}")
         if all(hold is not None and hold.is_whole for hold in (self.video, self.audio)):
             raise ConfigError("video and audio are both held whole, so nothing is left to generate; free a part of one")
 

@@ -169,6 +169,17 @@ def test_json_holds_every_clip(model, capsys):
     assert len(json.loads(capsys.readouterr().out)["clips"]) == 1
 
 
+def test_given_audio_may_have_a_share_of_the_noise(model, capsys):
+    common = ["evaluate", "toyworld", "--model", model, "--clips", "1", "--seed", "0", "--given", "audio", "--json"]
+    seen = []
+    for level in ("0", "0.5"):
+        assert main([*common, "--hold-noise", level]) == 0
+        seen.append(json.loads(capsys.readouterr().out)["clips"])
+    assert seen[0] != seen[1]
+    assert main([*common, "--hold-noise", "1.5"]) != 0
+    assert "hold_noise must lie in [0, 1], got 1.5; nearest is 1" in capsys.readouterr().err
+
+
 def test_the_bridge_can_be_switched_off(model):
     with_bridge, without = _load(model, with_bridge=True), _load(model, with_bridge=False)
     arguments = {"seed": 1, "output_type": "latent", "modality_scale": 2.0}

@@ -7,23 +7,24 @@ from studio_kit import Studio, describe, faults, has, opened, until
 pytestmark = pytest.mark.services
 
 
-def test_without_a_stream_of_events_the_server_is_asked(visit, quick):
-    seen = visit("about:blank")
-    page = seen.page
+def without_events(visit, studio):
+    """Open the page of a server whose stream of events does not come."""
+    page = visit("about:blank").page
     page.route("**/v1/events", lambda route: route.abort())
-    page.goto(quick.address)
+    page.goto(studio.address)
     page.wait_for_selector("#studio:not([hidden])")
+    return page
+
+
+def test_without_a_stream_of_events_the_server_is_asked(visit, quick):
+    page = without_events(visit, quick)
     describe(page)
     page.click("#send")
     until(page, has(page, "#clip .player"))
 
 
 def test_a_clip_of_which_the_queue_says_first_comes_into_the_gallery(visit, quick):
-    seen = visit("about:blank")
-    page = seen.page
-    page.route("**/v1/events", lambda route: route.abort())
-    page.goto(quick.address)
-    page.wait_for_selector("#studio:not([hidden])")
+    page = without_events(visit, quick)
     quick.call("POST", "v1/queue/pause")
     quick.call("POST", "v1/videos", {"prompt": "a red ball bounces"})
     until(page, has(page, "#queue-list li"))

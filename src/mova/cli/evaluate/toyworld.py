@@ -12,7 +12,7 @@ import typer
 
 from mova.checks import check_precision
 from mova.cli.evaluate.where import where_and_when
-from mova.cli.options import PrecisionOption
+from mova.cli.options import HoldNoiseOption, PrecisionOption
 from mova.cli.terminal.progress import counting_bar
 from mova.errors import ConfigError
 from mova.settings.size import parse_size
@@ -62,6 +62,7 @@ def toyworld(
         float | None,
         typer.Option(help="Cross-modal (bridge) guidance scale; 1 disables it."),
     ] = None,
+    hold_noise: HoldNoiseOption = None,
     no_bridge: Annotated[
         bool, typer.Option("--no-bridge", help="Run without the bridge: the two towers do not exchange anything.")
     ] = False,
@@ -130,6 +131,7 @@ def toyworld(
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
             modality_scale=modality_scale,
+            hold_noise=hold_noise,
         )
         asked = _Asked(
             clips,
